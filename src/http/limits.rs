@@ -1,0 +1,59 @@
+//! Every bound the HTTP loop enforces. Each is a setting; the defaults and their reasons are here.
+
+use std::time::Duration;
+
+/// Bounds of one server. Input past a bound gets the status named with it, never growth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest request line in bytes, CRLF not counted; 414 above.
+    ///
+    /// The longest genuine `/blockchain?cc=` is 716 bytes; 64 KiB leaves room for chains of a hundred
+    /// blocks. A larger chain belongs in a POST body.
+    pub request_line_bytes_max: usize,
+    /// Most bytes of all field lines together; 431 above.
+    pub head_bytes_max: usize,
+    /// Most field lines; 431 above. A browser behind two proxies sends about 20.
+    pub header_count_max: usize,
+    /// Longest request body after chunked decoding; 413 above.
+    pub body_bytes_max: usize,
+    /// Most bytes of chunk extensions and trailers together in one chunked body; 400 above.
+    pub chunk_overhead_bytes_max: usize,
+    /// Requests served on one connection before it is closed; 0 = no limit.
+    pub requests_per_connection_max: u64,
+    /// Pipelined requests answered before the answers are written out.
+    pub pipelined_batch_max: usize,
+    /// Answer bytes collected before they are written out; also the most that waits for a client
+    /// that does not read, apart from one answer in progress.
+    pub write_buffer_bytes_max: usize,
+    /// Open connections; one more gets 503 and is closed.
+    pub connections_max: usize,
+    /// Time from the first byte of a request to the end of its head; 408 after.
+    pub head_timeout: Duration,
+    /// Time from the end of a head to the end of its body; 408 after.
+    pub body_timeout: Duration,
+    /// Time a connection may stay without a request; closed after. Keep it below the balancer's own
+    /// idle timeout (350 s for an NLB).
+    pub idle_timeout: Duration,
+    /// Time without progress while a client does not read its answers; reset after.
+    pub write_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_line_bytes_max: 64 << 10,
+            head_bytes_max: 16 << 10,
+            header_count_max: 100,
+            body_bytes_max: 1 << 20,
+            chunk_overhead_bytes_max: 8 << 10,
+            requests_per_connection_max: 0,
+            pipelined_batch_max: 256,
+            write_buffer_bytes_max: 256 << 10,
+            connections_max: 20_000,
+            head_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Trident: one HTTP server for `/blockchain`, `/qrcode` and `/twitter`.
+
+pub mod app;
+pub mod auth;
+pub mod blockchain;
+pub mod cli;
+pub mod codec;
+pub mod config;
+pub mod exit;
+pub mod http;
+pub mod metrics;
+pub mod qrcode;
+pub mod serve;

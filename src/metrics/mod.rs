@@ -1,0 +1,2 @@
+//! Per-worker counters, summed when read.
+
