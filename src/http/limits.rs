@@ -36,6 +36,14 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Time without progress while a client does not read its answers; reset after.
     pub write_timeout: Duration,
+    /// After a refused request or `Connection: close`: how long the peer's further bytes are read
+    /// and dropped, so that a reset does not destroy the answer on its way (RFC 9112 §9.6).
+    pub linger_timeout: Duration,
+    /// Most bytes dropped that way on one connection.
+    pub linger_bytes_max: usize,
+    /// Most bytes of incomplete requests and unread answers in all connections together; a request
+    /// that would need more gets 503.
+    pub buffered_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -54,6 +62,9 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(10),
+            linger_timeout: Duration::from_secs(2),
+            linger_bytes_max: 2 << 20,
+            buffered_bytes_max: 512 << 20,
         }
     }
 }

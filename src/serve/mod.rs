@@ -1,6 +1,23 @@
-//! The server's life: bind, run the phases, stop.
+//! The server's life: open what is needed, bind, serve, stop.
 
-use std::{net::SocketAddr, time::Duration};
+pub mod lifecycle;
+pub mod listener;
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context;
+use tracing::{info, warn};
+
+use crate::{
+    app::App,
+    http::{Server, Settings},
+};
+use lifecycle::{Phase, StopSignals};
 
 /// Settings of the process: addresses, workers, stop.
 #[derive(Clone, Debug)]
@@ -13,7 +30,7 @@ pub struct Options {
     pub workers: usize,
     /// Pins worker threads to processors.
     pub pin_workers: bool,
-    /// Stack of one connection's coroutine in bytes.
+    /// Stack of one connection's coroutine in bytes, a multiple of the page size.
     pub stack_bytes: usize,
     /// Pending connections the kernel keeps for the accept loop.
     pub backlog: u32,
@@ -39,5 +56,77 @@ impl Default for Options {
             drain_deadline: Duration::from_secs(30),
             limits: crate::http::Limits::default(),
         }
+    }
+}
+
+/// Serves until a stop signal; returns when everything has ended.
+pub fn run(options: &Options, app: crate::app::Options) -> anyhow::Result<()> {
+    lifecycle::enter(Phase::Starting);
+    let signals = StopSignals::catch().context("cannot catch signals")?;
+    raise_descriptor_limit(options.limits.connections_max);
+    let workers = match options.workers {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    Settings { workers, pin_workers: options.pin_workers, stack_bytes: options.stack_bytes }.apply();
+    let app = App::open(app).context("cannot set up the endpoints")?;
+    let listeners = listener::open(&options.listen, options.admin, options.backlog)?;
+    let addresses = listeners
+        .iter()
+        .map(|(listener, tag)| Ok((listener.local_addr()?, *tag)))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    let server = Server::start(app, options.limits.clone()).context("cannot start the server")?;
+    let acceptor = server.listen(listeners).context("cannot accept connections")?;
+    server.service().health().set_ready(true);
+    greet(&addresses, workers);
+    lifecycle::enter(Phase::Ready);
+
+    let signal = signals.wait();
+    info!(signal, "stop signal");
+    lifecycle::stop(&server, || acceptor.stop(), &signals, options);
+    lifecycle::enter(Phase::Stopped);
+    Ok(())
+}
+
+/// Tells a person at a terminal where to look. Written once; a closed standard output is no error.
+fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
+    info!(version = env!("CARGO_PKG_VERSION"), workers, ?addresses, "listening");
+    let mut text = format!("trident {} with {workers} worker(s)\n", env!("CARGO_PKG_VERSION"));
+    let mut example = None;
+    for (address, tag) in addresses {
+        let name = if *tag == listener::ADMIN { "admin" } else { "serving" };
+        text += &format!("  {name} http://{address}\n");
+        if *tag == listener::PUBLIC {
+            example.get_or_insert(*address);
+        }
+    }
+    text += "  endpoints: /blockchain?cc=…  /qrcode?type=encode|decode&data=…  /rest_auth  /rest_verify  /healthz  /readyz\n";
+    if let Some(mut address) = example {
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        text += &format!("  try: curl 'http://{address}/qrcode?type=encode&data=hello&format=text'\n");
+    }
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Raises the soft limit of open descriptors to what `connections_max` connections need, as far as
+/// the hard limit allows.
+#[allow(unsafe_code)] // resource limits have no counterpart in std
+fn raise_descriptor_limit(connections_max: usize) {
+    /// Descriptors besides connections: listeners, epoll, log, store.
+    const OTHERS: u64 = 128;
+    let wanted = connections_max as u64 + OTHERS;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit for the kernel to fill in.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 || limit.rlim_cur >= wanted {
+        return;
+    }
+    limit.rlim_cur = wanted.min(limit.rlim_max);
+    // SAFETY: `limit` is a valid rlimit for the kernel to read.
+    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0;
+    if !raised || limit.rlim_cur < wanted {
+        warn!(wanted, limit = limit.rlim_max, "open descriptor limit is below connections_max; raise LimitNOFILE");
     }
 }

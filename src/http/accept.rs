@@ -1,0 +1,222 @@
+//! The accept loop: one thread for all listeners, which may sleep where a coroutine may not.
+//!
+//! A connection's descriptor number decides its worker, so listeners of their own would give workers
+//! nothing; one thread that blocks in `poll` keeps accept errors, the connection limit and failing
+//! memory away from the workers.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, ErrorKind, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::fd::{AsRawFd, IntoRawFd},
+    os::unix::net::UnixStream,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{Fault, Heads, Mode, Reply, Service, conn::Conn, server::{self, Server}};
+use crate::metrics::{self, Counter};
+
+/// Connections taken from one listener before the others are looked at again.
+const BATCH: usize = 64;
+
+/// Pause after an accept error that only time can cure.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// How long a refused connection stays open, so that its 503 is read before a reset can destroy it.
+const REFUSED_OPEN: Duration = Duration::from_millis(500);
+
+/// Refused connections that may stay open at once; the oldest is closed for one more.
+const REFUSED_MAX: usize = 128;
+
+/// A running accept loop. Stops when dropped.
+pub struct Acceptor {
+    /// Closing it wakes the thread.
+    stop: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Acceptor {
+    /// Starts accepting.
+    pub(super) fn start<S: Service>(server: Arc<Server<S>>, listeners: Vec<(TcpListener, u8)>) -> io::Result<Self> {
+        for (listener, _) in &listeners {
+            listener.set_nonblocking(true)?;
+        }
+        let (stop, stopped) = UnixStream::pair()?;
+        let spare = File::open("/dev/null")?;
+        let mut accepting =
+            Loop { server, listeners, stopped, spare: Some(spare), refused: VecDeque::new(), heads: Heads::new() };
+        let thread = thread::Builder::new().name("accept".into()).spawn(move || accepting.run())?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Accepts no more. The listeners are closed, never shut down: an inherited one is shared.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic there was reported where it happened
+        }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Loop<S: Service> {
+    server: Arc<Server<S>>,
+    listeners: Vec<(TcpListener, u8)>,
+    stopped: UnixStream,
+    /// Given up for a moment when descriptors run out, to take a waiting connection and refuse it.
+    spare: Option<File>,
+    refused: VecDeque<(TcpStream, Instant)>,
+    heads: Heads,
+}
+
+impl<S: Service> Loop<S> {
+    fn run(&mut self) {
+        let descriptors = || self.listeners.iter().map(|(l, _)| l.as_raw_fd()).chain([self.stopped.as_raw_fd()]);
+        let mut polled: Vec<libc::pollfd> =
+            descriptors().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        loop {
+            let timeout = if self.refused.is_empty() { None } else { Some(REFUSED_OPEN) };
+            poll(&mut polled, timeout);
+            if polled.last().is_some_and(|stopped| stopped.revents != 0) {
+                return;
+            }
+            self.close_refused();
+            for index in 0..self.listeners.len() {
+                if polled[index].revents != 0 {
+                    self.accept_batch(index);
+                }
+            }
+        }
+    }
+
+    fn accept_batch(&mut self, index: usize) {
+        for _ in 0..BATCH {
+            let (listener, tag) = &self.listeners[index];
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let tag = *tag;
+                    metrics::add(Counter::ConnectionsAccepted, 1);
+                    self.admit(stream, tag);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    if !self.recover(index, &error) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether accepting may go on at once after `error`.
+    #[cold]
+    fn recover(&mut self, index: usize, error: &io::Error) -> bool {
+        match error.raw_os_error() {
+            // The peer was gone before it was accepted, or a signal came in.
+            Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EPERM) => {
+                metrics::add(Counter::AcceptOther, 1);
+                true
+            }
+            Some(libc::EMFILE | libc::ENFILE) => {
+                metrics::add(Counter::AcceptDescriptors, 1);
+                self.refuse_with_spare(index)
+            }
+            cause => {
+                let memory = matches!(cause, Some(libc::ENOBUFS | libc::ENOMEM));
+                metrics::add(if memory { Counter::AcceptMemory } else { Counter::AcceptOther }, 1);
+                thread::sleep(BACK_OFF);
+                false
+            }
+        }
+    }
+
+    /// Descriptors ran out: takes one waiting connection with the spare descriptor, refuses it and
+    /// closes it, so that clients see an answer instead of a queue that never moves.
+    fn refuse_with_spare(&mut self, index: usize) -> bool {
+        self.refused.clear(); // these hold descriptors too
+        self.spare = None;
+        let accepted = self.listeners[index].0.accept();
+        if let Ok((stream, _)) = accepted {
+            self.write_refusal(&stream);
+        }
+        self.spare = File::open("/dev/null").ok();
+        thread::sleep(Duration::from_millis(1)); // a full table is not a reason to burn a processor
+        self.spare.is_some()
+    }
+
+    fn admit(&mut self, stream: TcpStream, tag: u8) {
+        let server = &self.server;
+        if server.open.fetch_add(1, Relaxed) >= server.limits.connections_max {
+            server.open.fetch_sub(1, Relaxed);
+            return self.refuse(stream);
+        }
+        let _ = stream.set_nodelay(true); // answers are written whole; waiting for ACKs only delays them
+        let Some(conn) = self.connection(stream, tag) else {
+            self.server.open.fetch_sub(1, Relaxed);
+            return;
+        };
+        server::spawn(Box::new(conn));
+    }
+
+    #[allow(unsafe_code)] // may offers no safe way to take over a std stream
+    fn connection(&self, stream: TcpStream, tag: u8) -> Option<Conn<S>> {
+        use std::os::fd::FromRawFd;
+        let descriptor = stream.into_raw_fd();
+        // It panics if epoll takes no more descriptors; the descriptor is closed in unwinding.
+        // SAFETY: the descriptor comes from a stream that gave up its ownership.
+        let register = || unsafe { may::net::TcpStream::from_raw_fd(descriptor) };
+        let stream = std::panic::catch_unwind(register).ok()?;
+        Conn::new(Arc::clone(&self.server), stream, tag)
+    }
+
+    #[cold]
+    fn refuse(&mut self, stream: TcpStream) {
+        metrics::add(Counter::ConnectionsRefused, 1);
+        self.write_refusal(&stream);
+        let _ = stream.shutdown(Shutdown::Write);
+        if self.refused.len() >= REFUSED_MAX {
+            self.refused.pop_front();
+        }
+        self.refused.push_back((stream, Instant::now()));
+    }
+
+    fn write_refusal(&mut self, mut stream: &TcpStream) {
+        let mut answer = Vec::new();
+        self.heads.refresh();
+        let mode = Mode { head_only: false, keep_alive: false, minor: 1 };
+        Reply::new(&mut answer, &mut self.heads, mode).fault(Fault::TooManyConnections);
+        // An empty send buffer takes it whole; what the peer already sent is read so that closing
+        // does not reset the connection.
+        let _ = stream.set_nonblocking(true);
+        let _ = stream.write(&answer);
+        let _ = stream.read(&mut [0; 1024]);
+    }
+
+    fn close_refused(&mut self) {
+        while self.refused.front().is_some_and(|(_, since)| since.elapsed() >= REFUSED_OPEN) {
+            self.refused.pop_front();
+        }
+    }
+}
+
+#[allow(unsafe_code)] // poll(2) has no counterpart in std
+fn poll(polled: &mut [libc::pollfd], timeout: Option<Duration>) {
+    let timeout_ms = timeout.map_or(-1, |timeout| timeout.as_millis() as libc::c_int);
+    // SAFETY: pointer and length describe the slice, which the kernel only writes `revents` of.
+    let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
+    if ready <= 0 {
+        polled.iter_mut().for_each(|entry| entry.revents = 0);
+    }
+}

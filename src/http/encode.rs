@@ -1,0 +1,220 @@
+//! Answers: status line, fields and body appended to the connection's output.
+//!
+//! The head of the commonest answer (200, plain text) is kept ready made and copied whole. The body
+//! is written straight behind it; Content-Length is filled in afterwards, and only when the number of
+//! its digits differs from the answer before does the body move by a byte or two.
+
+use super::{
+    clock,
+    date::{self, IMF_FIXDATE_BYTES},
+    request::Head,
+    status::{Fault, Status},
+};
+
+/// `text/plain; charset=utf-8`, the type of every answer the protocols define.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+const SERVER: &[u8] = b"Server: trident\r\nDate: ";
+const TYPE: &[u8] = b"\r\nContent-Type: ";
+const LENGTH: &[u8] = b"\r\nContent-Length: ";
+
+/// Ready-made parts of heads. One per worker.
+pub struct Heads {
+    unix_seconds: u64,
+    date: [u8; IMF_FIXDATE_BYTES],
+    /// `HTTP/1.1 200 OK` … `Content-Length: `, with today's date.
+    ok_text: Vec<u8>,
+    /// Digits of the last Content-Length: the best guess for the next.
+    length_digits: usize,
+}
+
+impl Heads {
+    /// Heads with the current date.
+    pub fn new() -> Self {
+        let mut heads = Self { unix_seconds: u64::MAX, date: [0; IMF_FIXDATE_BYTES], ok_text: Vec::new(), length_digits: 3 };
+        heads.refresh();
+        heads
+    }
+
+    /// Takes the date from the coarse clock; does work once a second.
+    pub fn refresh(&mut self) {
+        let now = clock::unix_seconds();
+        if now != self.unix_seconds {
+            self.unix_seconds = now;
+            self.date = date::imf_fixdate(now);
+            let mut head = std::mem::take(&mut self.ok_text);
+            head.clear();
+            self.append(Status::Ok, TEXT, &[], &mut head);
+            self.ok_text = head;
+        }
+    }
+
+    /// Appends a head up to and including `Content-Length: `.
+    fn append(&self, status: Status, content_type: &str, fields: &[(&str, &str)], out: &mut Vec<u8>) {
+        out.extend_from_slice(status.line());
+        out.extend_from_slice(SERVER);
+        out.extend_from_slice(&self.date);
+        for (name, value) in fields {
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+        }
+        out.extend_from_slice(TYPE);
+        out.extend_from_slice(content_type.as_bytes());
+        out.extend_from_slice(LENGTH);
+    }
+}
+
+/// What an answer has to say about the connection and whether its body is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// The body is left out (HEAD).
+    pub head_only: bool,
+    /// The connection stays open after this answer.
+    pub keep_alive: bool,
+    /// The request's minor version; a kept HTTP/1.0 connection must be told so (RFC 9112 §9.3).
+    pub minor: u8,
+}
+
+impl Mode {
+    /// The mode for a request; `keep_alive` is the server's decision.
+    pub fn of(head: &Head<'_>, keep_alive: bool) -> Self {
+        Self { head_only: head.method == super::Method::Head, keep_alive, minor: head.minor }
+    }
+
+    const fn connection(self) -> &'static [u8] {
+        match (self.keep_alive, self.minor) {
+            (false, _) => b"\r\nConnection: close\r\n\r\n",
+            (true, 0) => b"\r\nConnection: keep-alive\r\n\r\n",
+            (true, _) => b"\r\n\r\n",
+        }
+    }
+}
+
+/// The one answer to a request. Dropping it unsent makes the server answer 500.
+pub struct Reply<'a> {
+    out: &'a mut Vec<u8>,
+    heads: &'a mut Heads,
+    mode: Mode,
+}
+
+impl<'a> Reply<'a> {
+    /// A reply that will be appended to `out`.
+    pub fn new(out: &'a mut Vec<u8>, heads: &'a mut Heads, mode: Mode) -> Self {
+        Self { out, heads, mode }
+    }
+
+    /// 200 with a plain text that `write` appends.
+    #[inline]
+    pub fn text(self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.out.extend_from_slice(&self.heads.ok_text);
+        self.finish(write);
+    }
+
+    /// Any status, type and further fields, with a body that `write` appends.
+    ///
+    /// Field names and values come from the program, never from a peer: they are not escaped.
+    pub fn send(self, status: Status, content_type: &str, fields: &[(&str, &str)], write: impl FnOnce(&mut Vec<u8>)) {
+        self.heads.append(status, content_type, fields, self.out);
+        self.finish(write);
+    }
+
+    /// A one-line plain text.
+    #[cold]
+    pub fn line(self, status: Status, text: &str) {
+        self.send(status, TEXT, &[], |out| {
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'\n');
+        });
+    }
+
+    /// The answer to a fault.
+    #[cold]
+    pub fn fault(self, fault: Fault) {
+        self.line(fault.status(), fault.text());
+    }
+
+    #[inline]
+    fn finish(self, write: impl FnOnce(&mut Vec<u8>)) {
+        let Self { out, heads, mode } = self;
+        let digits_start = out.len();
+        let guess = heads.length_digits;
+        out.extend_from_slice(&[b'0'; DIGITS_MAX][..guess]);
+        out.extend_from_slice(mode.connection());
+        let body_start = out.len();
+        write(out);
+        let length = out.len() - body_start;
+        let digits = decimal_digits(length);
+        if digits != guess {
+            heads.length_digits = digits;
+            out.splice(digits_start..digits_start + guess, [b'0'; DIGITS_MAX][..digits].iter().copied());
+        }
+        let mut rest = length;
+        for digit in out[digits_start..digits_start + digits].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        if mode.head_only {
+            out.truncate(out.len() - length);
+        }
+    }
+}
+
+/// Digits of the largest length: `usize::MAX` has twenty.
+const DIGITS_MAX: usize = 20;
+
+fn decimal_digits(value: usize) -> usize {
+    value.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(heads: &mut Heads, mode: Mode, body: usize) -> String {
+        let mut out = b"before".to_vec();
+        Reply::new(&mut out, heads, mode).text(|out| out.resize(out.len() + body, b'x'));
+        String::from_utf8(out).unwrap()
+    }
+
+    const KEPT: Mode = Mode { head_only: false, keep_alive: true, minor: 1 };
+
+    #[test]
+    fn lengths_of_any_digit_count_follow_each_other() {
+        let mut heads = Heads::new();
+        for body in [0, 9, 10, 1234, 5, 99_999, 100, 0, 1_000_000] {
+            let text = answer(&mut heads, KEPT, body);
+            let (head, rest) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("beforeHTTP/1.1 200 OK\r\n"), "{head}");
+            assert!(head.ends_with(&format!("\r\nContent-Length: {body}")), "{head}");
+            assert_eq!(rest, "x".repeat(body));
+        }
+    }
+
+    #[test]
+    fn head_answers_keep_the_length_and_drop_the_body() {
+        let text = answer(&mut Heads::new(), Mode { head_only: true, ..KEPT }, 77);
+        assert!(text.ends_with("\r\nContent-Length: 77\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn the_connection_field_says_what_happens() {
+        let close = answer(&mut Heads::new(), Mode { keep_alive: false, ..KEPT }, 1);
+        assert!(close.contains("\r\nConnection: close\r\n\r\nx"));
+        let kept_10 = answer(&mut Heads::new(), Mode { minor: 0, ..KEPT }, 1);
+        assert!(kept_10.contains("\r\nConnection: keep-alive\r\n\r\nx"));
+        assert!(!answer(&mut Heads::new(), KEPT, 1).contains("Connection"));
+    }
+
+    #[test]
+    fn further_fields_come_before_the_length() {
+        let mut out = Vec::new();
+        Reply::new(&mut out, &mut Heads::new(), KEPT)
+            .send(Status::MethodNotAllowed, TEXT, &[("Allow", "GET, HEAD")], |out| out.push(b'!'));
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("HTTP/1.1 405 Method Not Allowed\r\nServer: trident\r\nDate: "));
+        assert!(text.contains("\r\nAllow: GET, HEAD\r\n"));
+        assert!(text.ends_with("\r\nContent-Length: 1\r\n\r\n!"));
+    }
+}

@@ -1,0 +1,90 @@
+//! A parsed request, borrowed from the connection's bytes.
+
+use super::scan;
+
+/// Request methods this server tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// RFC 9110 §9.3.1.
+    Get,
+    /// RFC 9110 §9.3.2; handled as GET, the body is left out.
+    Head,
+    /// RFC 9110 §9.3.3.
+    Post,
+    /// PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH: known, allowed nowhere.
+    Other,
+    /// Any other token: not implemented.
+    Unknown,
+}
+
+impl Method {
+    /// The method of a token; methods are case-sensitive.
+    pub fn of(token: &[u8]) -> Self {
+        match token {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => Self::Other,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// How the body of a request is delimited (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// No body, or exactly this many bytes.
+    Length(u64),
+    /// Chunked transfer coding.
+    Chunked,
+}
+
+/// A request head: request line and header section.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'b> {
+    /// The method.
+    pub method: Method,
+    /// Path of the target, never empty; `*` for the asterisk form, empty for the authority form.
+    pub path: &'b [u8],
+    /// Query of the target without its `?`; empty if there is none.
+    pub query: &'b [u8],
+    /// The field lines with their CRLFs, without the empty line; every line is well-formed.
+    pub fields: &'b [u8],
+    /// Minor version: 0 or 1; a higher one counts as 1 (RFC 9110 §2.5).
+    pub minor: u8,
+    /// Whether the client wants the connection kept (RFC 9112 §9.3).
+    pub keep_alive: bool,
+    /// Whether `Expect: 100-continue` was sent by an HTTP/1.1 client.
+    pub expects_continue: bool,
+    /// How the body is delimited.
+    pub framing: Framing,
+    /// Bytes of the head, the empty line included.
+    pub bytes: usize,
+}
+
+/// A whole request as a [`Service`](super::Service) sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'b> {
+    /// The head.
+    pub head: Head<'b>,
+    /// The body after removal of the transfer coding.
+    pub body: &'b [u8],
+    /// The listener's tag, as given to [`Server::listen`](super::Server::listen).
+    pub listener: u8,
+}
+
+impl<'b> Request<'b> {
+    /// The value of the first field called `name` (lower case), without surrounding whitespace.
+    pub fn field(&self, name: &[u8]) -> Option<&'b [u8]> {
+        fields(self.head.fields).find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Name and trimmed value of every field line of a parsed header section.
+pub fn fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    section.split(|&b| b == b'\n').filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        let value = line[colon + 1..].strip_suffix(b"\r").unwrap_or(&line[colon + 1..]);
+        Some((&line[..colon], scan::trim_ows(value)))
+    })
+}

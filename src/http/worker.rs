@@ -1,0 +1,167 @@
+//! What a worker thread lends to a turn: buffers, ready-made heads, the service's scratch and a stack.
+//!
+//! Why a stack of its own: a coroutine's stack pages stay resident for the connection's life, so
+//! whatever depth a handler once needed is paid for by every idle connection, and a deep call
+//! (a PNG encoder, a C library) could run into the guard page, which `may` cannot unwind from. A turn
+//! never suspends, hence all turns of a worker can run on one large stack: it stays in the cache, and a
+//! connection keeps two pages (top and the canary at the bottom) however deep its handlers went.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use super::{Heads, Service, conn::Conn, conn::Next, server::Server};
+use crate::metrics::{self, Counter};
+
+/// Most bytes taken from a socket in one turn. Small enough that a flooding connection's turn, a few
+/// hundred requests, stays below a millisecond; large enough for any usual request.
+const INPUT_BYTES: usize = 16 << 10;
+
+/// The stack turns run on. Virtual memory: only what is touched becomes resident.
+const HANDLER_STACK_BYTES: usize = 1 << 20;
+
+/// Output and body buffers above this size are given back after the turn that needed them.
+const RETAINED_BYTES_MAX: usize = 1 << 20;
+
+/// One worker's belongings for one server.
+pub(super) struct Worker<S: Service> {
+    /// Bytes from the socket.
+    pub(super) input: Box<[u8]>,
+    /// Everything else.
+    pub(super) tools: Tools<S>,
+    stack: HandlerStack,
+}
+
+/// What answering needs besides the request's bytes.
+pub(super) struct Tools<S: Service> {
+    /// Answers of this turn.
+    pub(super) output: Vec<u8>,
+    /// A chunked body being decoded.
+    pub(super) body: Vec<u8>,
+    /// Ready-made heads.
+    pub(super) heads: Heads,
+    /// The service's scratch.
+    pub(super) service: S::Worker,
+}
+
+impl<S: Service> Worker<S> {
+    fn new(server: &Server<S>) -> Self {
+        Self {
+            input: vec![0; INPUT_BYTES].into_boxed_slice(),
+            tools: Tools {
+                output: Vec::with_capacity(INPUT_BYTES),
+                body: Vec::new(),
+                heads: Heads::new(),
+                service: server.service.worker(),
+            },
+            stack: HandlerStack::new(HANDLER_STACK_BYTES),
+        }
+    }
+
+    fn release_large_buffers(&mut self) {
+        for buffer in [&mut self.tools.output, &mut self.tools.body] {
+            if buffer.capacity() > RETAINED_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// This thread's `Worker<S>` of every server, by server number.
+    static WORKERS: RefCell<Vec<(usize, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs one turn of a connection on the worker's stack. A panic ends the connection.
+///
+/// Not inlined: a coroutine may continue on another thread after it waited, so the address of a
+/// thread-local must not be kept across turns.
+#[inline(never)]
+pub(super) fn turn<S: Service>(conn: &mut Conn<S>) -> Next {
+    WORKERS.with(|workers| {
+        let mut workers = workers.borrow_mut();
+        let number = conn.server.number;
+        let index = match workers.iter().position(|(n, _)| *n == number) {
+            Some(index) => index,
+            None => {
+                workers.push((number, Box::new(Worker::new(&conn.server))));
+                workers.len() - 1
+            }
+        };
+        let Some(worker) = workers[index].1.downcast_mut::<Worker<S>>() else { return Next::Close };
+        let Worker { input, tools, stack } = &mut *worker;
+        let next = stack.run(|| catch_unwind(AssertUnwindSafe(|| conn.turn(input, tools))));
+        worker.release_large_buffers();
+        next.unwrap_or_else(|_| {
+            metrics::add(Counter::HandlerPanics, 1);
+            Next::Close
+        })
+    })
+}
+
+/// A page-aligned stack with a guard page below it.
+struct HandlerStack {
+    base: *mut u8,
+    bytes: usize,
+}
+
+#[allow(unsafe_code)] // mapping memory and switching to it; nothing in std does either
+mod stack {
+    use super::HandlerStack;
+
+    /// Inaccessible bytes below the stack: larger than any frame that skips its probes.
+    const GUARD_BYTES: usize = 64 << 10;
+
+    impl HandlerStack {
+        /// Maps a stack of `bytes` (a multiple of the page size).
+        pub(super) fn new(bytes: usize) -> Self {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            // SAFETY: a fresh anonymous mapping at an address the kernel chooses; checked below.
+            let base = unsafe {
+                libc::mmap(std::ptr::null_mut(), GUARD_BYTES + bytes, libc::PROT_NONE, flags, -1, 0)
+            };
+            assert!(base != libc::MAP_FAILED, "no address space for a worker's stack");
+            let base: *mut u8 = base.cast();
+            // SAFETY: the range above the guard lies inside the mapping just made.
+            let opened = unsafe {
+                libc::mprotect(base.add(GUARD_BYTES).cast(), bytes, libc::PROT_READ | libc::PROT_WRITE)
+            };
+            assert_eq!(opened, 0, "no memory for a worker's stack");
+            Self { base, bytes }
+        }
+
+        /// Runs `f` on this stack.
+        pub(super) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+            // SAFETY: the range is mapped, writable, page-aligned and, because of `&mut self`, not in
+            // use; `f` returns here (callers catch its panics), and never suspends the coroutine.
+            unsafe { psm::on_stack(self.base.add(GUARD_BYTES), self.bytes, f) }
+        }
+    }
+
+    impl Drop for HandlerStack {
+        fn drop(&mut self) {
+            // SAFETY: the mapping made in `new`, unmapped once.
+            unsafe { libc::munmap(self.base.cast(), GUARD_BYTES + self.bytes) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_stack_carries_deep_calls_and_panics() {
+        fn depth(n: u64) -> u64 {
+            let frame = std::hint::black_box([n; 64]);
+            if n == 0 { 0 } else { depth(n - 1) + frame[63] / n }
+        }
+        let mut stack = HandlerStack::new(HANDLER_STACK_BYTES);
+        // 500 frames of more than 512 bytes: four times a coroutine's stack.
+        assert_eq!(stack.run(|| depth(500)), 500);
+        let caught = stack.run(|| catch_unwind(|| std::panic::resume_unwind(Box::new(7u8))));
+        assert_eq!(caught.unwrap_err().downcast_ref::<u8>(), Some(&7));
+    }
+}
