@@ -31,6 +31,19 @@ const REFUSED_OPEN: Duration = Duration::from_millis(500);
 /// Refused connections that may stay open at once; the oldest is closed for one more.
 const REFUSED_MAX: usize = 128;
 
+/// How long handshakes that have begun may take to end after the last SYN was let in: a round trip.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// A socket to accept from.
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// Tag of the requests that come through it.
+    pub tag: u8,
+    /// Other processes accept from it too, or will: its options are not touched.
+    pub inherited: bool,
+}
+
 /// A running accept loop. Stops when dropped.
 pub struct Acceptor {
     /// Closing it wakes the thread.
@@ -40,9 +53,9 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Starts accepting.
-    pub(super) fn start<S: Service>(server: Arc<Server<S>>, listeners: Vec<(TcpListener, u8)>) -> io::Result<Self> {
-        for (listener, _) in &listeners {
-            listener.set_nonblocking(true)?;
+    pub(super) fn start<S: Service>(server: Arc<Server<S>>, listeners: Vec<Listener>) -> io::Result<Self> {
+        for listener in &listeners {
+            listener.socket.set_nonblocking(true)?;
         }
         let (stop, stopped) = UnixStream::pair()?;
         let spare = File::open("/dev/null")?;
@@ -52,7 +65,12 @@ impl Acceptor {
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Accepts no more. The listeners are closed, never shut down: an inherited one is shared.
+    /// Accepts no more, and returns when every connection made so far has been accepted.
+    ///
+    /// Closing a listener resets the connections in its queue, and their clients may have sent
+    /// requests. So an own listener first stops taking SYNs, then its queue is emptied, then it is
+    /// closed. The queue of an inherited one stays for the next process that accepts from it: it is
+    /// closed here and never shut down.
     pub fn stop(mut self) {
         self.end();
     }
@@ -73,7 +91,7 @@ impl Drop for Acceptor {
 
 struct Loop<S: Service> {
     server: Arc<Server<S>>,
-    listeners: Vec<(TcpListener, u8)>,
+    listeners: Vec<Listener>,
     stopped: UnixStream,
     /// Given up for a moment when descriptors run out, to take a waiting connection and refuse it.
     spare: Option<File>,
@@ -83,14 +101,14 @@ struct Loop<S: Service> {
 
 impl<S: Service> Loop<S> {
     fn run(&mut self) {
-        let descriptors = || self.listeners.iter().map(|(l, _)| l.as_raw_fd()).chain([self.stopped.as_raw_fd()]);
+        let descriptors = || self.listeners.iter().map(|l| l.socket.as_raw_fd()).chain([self.stopped.as_raw_fd()]);
         let mut polled: Vec<libc::pollfd> =
             descriptors().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
         loop {
             let timeout = if self.refused.is_empty() { None } else { Some(REFUSED_OPEN) };
             poll(&mut polled, timeout);
             if polled.last().is_some_and(|stopped| stopped.revents != 0) {
-                return;
+                return self.finish();
             }
             self.close_refused();
             for index in 0..self.listeners.len() {
@@ -101,10 +119,20 @@ impl<S: Service> Loop<S> {
         }
     }
 
+    /// Takes what own listeners still have, and leaves them nothing more to take.
+    fn finish(&mut self) {
+        self.listeners.retain(|listener| !listener.inherited && drop_new_handshakes(&listener.socket).is_ok());
+        let settled = Instant::now() + SETTLE;
+        while !self.listeners.is_empty() && Instant::now() < settled {
+            thread::sleep(SETTLE / 20);
+            (0..self.listeners.len()).for_each(|index| self.accept_batch(index));
+        }
+    }
+
     fn accept_batch(&mut self, index: usize) {
         for _ in 0..BATCH {
-            let (listener, tag) = &self.listeners[index];
-            match listener.accept() {
+            let Listener { socket, tag, .. } = &self.listeners[index];
+            match socket.accept() {
                 Ok((stream, _)) => {
                     let tag = *tag;
                     metrics::add(Counter::ConnectionsAccepted, 1);
@@ -147,7 +175,7 @@ impl<S: Service> Loop<S> {
     fn refuse_with_spare(&mut self, index: usize) -> bool {
         self.refused.clear(); // these hold descriptors too
         self.spare = None;
-        let accepted = self.listeners[index].0.accept();
+        let accepted = self.listeners[index].socket.accept();
         if let Ok((stream, _)) = accepted {
             self.write_refusal(&stream);
         }
@@ -209,6 +237,20 @@ impl<S: Service> Loop<S> {
             self.refused.pop_front();
         }
     }
+}
+
+/// Makes the kernel drop further SYNs to a listener. Their clients repeat them after a second and by
+/// then reach nobody, or another process; the ACKs that complete earlier handshakes still pass.
+fn drop_new_handshakes(listener: &TcpListener) -> io::Result<()> {
+    const FLAGS_OFFSET: u32 = 13; // in the TCP header, where a stream socket's filter starts
+    const SYN: u32 = 0x02;
+    let instruction = |code: u32, jt, jf, k| socket2::SockFilter::new(code as u16, jt, jf, k);
+    socket2::SockRef::from(listener).attach_filter(&[
+        instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS_OFFSET),
+        instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, SYN),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ])
 }
 
 #[allow(unsafe_code)] // poll(2) has no counterpart in std

@@ -122,7 +122,7 @@ impl<S: Service> Conn<S> {
     /// A new connection; `None` if its descriptor is beyond the watcher's slots.
     pub(super) fn new(server: Arc<Server<S>>, stream: TcpStream, listener: u8) -> Option<Self> {
         let mut watch = Watch::new(&server.slots, stream.inner().as_raw_fd())?;
-        watch.start(Phase::Idle, server.limits.idle_timeout.min(server.limits.head_timeout));
+        watch.start(Phase::Fresh, server.limits.head_timeout);
         Some(Self {
             server,
             listener,
@@ -537,7 +537,7 @@ impl<S: Service> Conn<S> {
     #[cold]
     fn expire(&mut self, phase: Phase, tools: &mut Tools<S>) -> Next {
         let (counter, fault) = match phase {
-            Phase::Idle => (Counter::ExpiredIdle, None),
+            Phase::Idle | Phase::Fresh => (Counter::ExpiredIdle, None),
             Phase::Head => (Counter::ExpiredHead, Some(Fault::HeadTimeout)),
             Phase::Body => (Counter::ExpiredBody, Some(Fault::BodyTimeout)),
             Phase::Write => (Counter::ExpiredWrite, None),

@@ -26,6 +26,7 @@ pub mod status;
 pub mod watch;
 mod worker;
 
+pub use accept::{Acceptor, Listener};
 pub use encode::{Heads, Mode, Reply, TEXT};
 pub use limits::Limits;
 pub use request::{Framing, Head, Method, Request};

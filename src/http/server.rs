@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Once,
@@ -11,7 +10,7 @@ use std::{
     thread,
 };
 
-use super::{Limits, Service, accept::Acceptor, clock, conn::Conn, watch::{Phase, Slots}};
+use super::{Limits, Listener, Service, accept::Acceptor, clock, conn::Conn, watch::{Phase, Slots}};
 
 /// Settings of the coroutine runtime, which a process has once.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +83,7 @@ impl<S: Service> Server<S> {
     }
 
     /// Accepts connections on `listeners`; a request carries the tag of the listener it came through.
-    pub fn listen(self: &Arc<Self>, listeners: Vec<(TcpListener, u8)>) -> io::Result<Acceptor> {
+    pub fn listen(self: &Arc<Self>, listeners: Vec<Listener>) -> io::Result<Acceptor> {
         Acceptor::start(Arc::clone(self), listeners)
     }
 
@@ -98,7 +97,8 @@ impl<S: Service> Server<S> {
         self.closing.store(true, Relaxed);
     }
 
-    /// Closes every connection that waits for a request.
+    /// Closes every connection that waits for a further request; new ones keep `head_timeout` for their
+    /// first.
     pub fn end_idle(&self) {
         self.slots.end_idle(shut_down);
     }

@@ -27,7 +27,7 @@ use super::clock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Phase {
-    /// No request has begun: closed without a word.
+    /// A request was answered and none has begun since: closed without a word.
     Idle = 1,
     /// A head has begun: 408.
     Head = 2,
@@ -39,6 +39,9 @@ pub enum Phase {
     Linger = 5,
     /// A handler waits for another service, which has a deadline of its own: never expires.
     Handler = 6,
+    /// New, the first request is still on its way: closed without a word, but not before its time
+    /// when the server stops.
+    Fresh = 7,
 }
 
 const PHASE_BITS: u32 = 3;
@@ -67,7 +70,7 @@ impl Slots {
         self.expire(shut, |slot| if slot >> PHASE_BITS <= now { phase_of(slot) } else { None });
     }
 
-    /// Expires every connection that waits for a request, whatever its deadline.
+    /// Expires every connection that waits for a further request, whatever its deadline.
     pub fn end_idle(&self, shut: impl FnMut(i32, Phase)) {
         self.expire(shut, |slot| phase_of(slot).filter(|phase| *phase == Phase::Idle));
     }
@@ -90,7 +93,7 @@ impl Slots {
 }
 
 fn phase_of(slot: u64) -> Option<Phase> {
-    [Phase::Idle, Phase::Head, Phase::Body, Phase::Write, Phase::Linger]
+    [Phase::Idle, Phase::Head, Phase::Body, Phase::Write, Phase::Linger, Phase::Fresh]
         .into_iter()
         .find(|phase| *phase as u64 == slot & PHASE_MASK)
 }

@@ -73,7 +73,7 @@ pub fn run(options: &Options, app: crate::app::Options) -> anyhow::Result<()> {
     let listeners = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = listeners
         .iter()
-        .map(|(listener, tag)| Ok((listener.local_addr()?, *tag)))
+        .map(|listener| Ok((listener.socket.local_addr()?, listener.tag)))
         .collect::<std::io::Result<Vec<_>>>()?;
     let server = Server::start(app, options.limits.clone()).context("cannot start the server")?;
     let acceptor = server.listen(listeners).context("cannot accept connections")?;
