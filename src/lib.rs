@@ -3,6 +3,7 @@
 pub mod app;
 pub mod auth;
 pub mod blockchain;
+pub mod cache;
 pub mod cli;
 pub mod codec;
 pub mod config;

@@ -171,3 +171,76 @@ impl Chunked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { body_bytes_max: 100, chunk_overhead_bytes_max: 40, ..Limits::default() }
+    }
+
+    /// Body and coded length of `coded`, fed in pieces of `piece` bytes.
+    fn decode(coded: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, Fault> {
+        let (mut decoder, mut body, mut used) = (Chunked::default(), Vec::new(), 0);
+        for piece in coded.chunks(piece) {
+            let (n, done) = decoder.feed(piece, &mut body, &limits())?;
+            used += n;
+            if done {
+                return Ok(Some((body, used)));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn bodies_decode_alike_in_any_pieces() {
+        let cases: &[(&str, &str)] = &[
+            ("0\r\n\r\n", ""),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello"),
+            ("000a\r\n0123456789\r\n1\r\n!\r\n0\r\n\r\n", "0123456789!"),
+            ("5;a\r\nhello\r\n0;b=c;d=\"e;\\\"\"\r\n\r\n", "hello"),
+            ("5 ; a = b ; c\r\nhello\r\n0\r\nX: y\r\nZ:\r\n\r\n", "hello"),
+            ("5;q=\"a b\t\\\"\"\r\nhello\r\n0\r\n\r\n", "hello"),
+        ];
+        for (coded, want) in cases {
+            for piece in 1..=coded.len() {
+                let with_rest = format!("{coded}GET");
+                let decoded = decode(with_rest.as_bytes(), piece);
+                assert_eq!(decoded, Ok(Some((want.as_bytes().to_vec(), coded.len()))), "{coded:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn broken_codings_are_refused_at_once() {
+        let cases = [
+            "\r\n", " 5\r\n", "-1\r\n", "+5\r\n", "0x5\r\n", "g\r\n", "5\n", "5\r5", "5 \r\n", "5;\r\n", "5;=a\r\n",
+            "5;a=\r\n", "5;a b\r\n", "5;a=\"b\"c\r\n", "5\r\nhelloX", "5\r\nhello\rX", "5\r\nhello\n", "0\r\nX y: 1",
+            "0\r\n: v", "0\r\nX: a\nY", "0\r\n X: a", "0\r\n\rX", "0\r\n\n", "5;a=\x01", ";a\r\n",
+        ];
+        for coded in cases {
+            assert_eq!(decode(coded.as_bytes(), coded.len()), Err(Fault::BadChunk), "{coded:?}");
+            assert_eq!(decode(coded.as_bytes(), 1), Err(Fault::BadChunk), "{coded:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bounded_before_the_data_comes() {
+        assert_eq!(decode(b"64\r\n", 1), Ok(None));
+        assert_eq!(decode(b"65\r\n", 1), Err(Fault::BodyTooLarge));
+        assert_eq!(decode(b"ffffffffffffffffffff", 1), Err(Fault::BodyTooLarge));
+        let two = format!("60\r\n{}\r\n5\r\n", "x".repeat(0x60));
+        assert_eq!(decode(two.as_bytes(), 7), Err(Fault::BodyTooLarge));
+    }
+
+    #[test]
+    fn what_carries_nothing_is_bounded() {
+        let extension = format!("1;{}", "a".repeat(50));
+        let trailer = format!("0\r\nX: {}", "a".repeat(50));
+        let zeros = "0".repeat(50);
+        for coded in [extension, trailer, zeros] {
+            assert_eq!(decode(coded.as_bytes(), 3), Err(Fault::ChunkOverhead), "{coded}");
+        }
+    }
+}
