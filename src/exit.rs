@@ -1,10 +1,15 @@
-//! Exit codes, after `sysexits.h`; listed in the README.
+//! Exit codes, after `sysexits.h`, and the error that carries one to `main`.
+//!
+//! `cli`, `config` and `serve` end early by returning a [`Stop`]; only `main` prints it and exits.
+//! The codes are listed in the README, in `trident --help` and in the man page.
+
+use std::fmt;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Done, or stopped as asked.
+    /// Done, or stopped as asked. A reader that closed our standard output early is no failure.
     Success = 0,
     /// A run-time failure: port in use, file not writable.
     Failure = 1,
@@ -16,8 +21,121 @@ pub enum ExitCode {
     Internal = 70,
 }
 
+impl ExitCode {
+    /// Every code with its meaning, in the order of the documentation.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Success, "done, or stopped as asked"),
+        (
+            Self::Failure,
+            "failed while running: port in use, file not writable",
+        ),
+        (
+            Self::Usage,
+            "command line or configuration is wrong; a restart cannot help",
+        ),
+        (
+            Self::Unavailable,
+            "a dependency named in the configuration is not there",
+        ),
+        (
+            Self::Internal,
+            "a fault of Trident itself; please report it",
+        ),
+    ];
+}
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code as u8)
+    }
+}
+
+/// As context of an error (`error.context(ExitCode::Unavailable)`) it sets the exit code and opens
+/// the message.
+impl fmt::Display for ExitCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Success => "stopped",
+            Self::Failure => "failed",
+            Self::Usage => "wrong usage",
+            Self::Unavailable => "dependency unavailable",
+            Self::Internal => "internal error",
+        })
+    }
+}
+
+/// The end of the process: a code, and what to tell on standard error.
+#[derive(Debug)]
+pub struct Stop {
+    /// The exit code.
+    pub code: ExitCode,
+    /// Messages, one line each, without the program's name. May be empty.
+    pub messages: Vec<String>,
+}
+
+impl Stop {
+    /// Ends with `code` and one message.
+    pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            messages: vec![message.into()],
+        }
+    }
+
+    /// Ends with `code`; whatever there was to say has been said.
+    pub fn silent(code: ExitCode) -> Self {
+        Self {
+            code,
+            messages: Vec::new(),
+        }
+    }
+}
+
+/// One line with the whole chain of causes. The code is the outermost [`ExitCode`] attached as
+/// context, [`ExitCode::Failure`] without one.
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        let code = error
+            .downcast_ref::<ExitCode>()
+            .copied()
+            .unwrap_or(ExitCode::Failure);
+        Self::new(code, format!("{error:#}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn codes_are_those_of_sysexits() {
+        let codes: Vec<u8> = ExitCode::ALL.iter().map(|(code, _)| *code as u8).collect();
+        assert_eq!(codes, [0, 1, 64, 69, 70]);
+    }
+
+    #[test]
+    fn an_error_becomes_one_chained_line() {
+        let stop = Stop::from(anyhow!("address in use").context("cannot listen on 0.0.0.0:80"));
+        assert_eq!(stop.code, ExitCode::Failure);
+        assert_eq!(
+            stop.messages,
+            ["cannot listen on 0.0.0.0:80: address in use"]
+        );
+    }
+
+    #[test]
+    fn the_code_travels_as_context() {
+        let opened: anyhow::Result<()> = Err(anyhow!("no such directory"));
+        let error = opened
+            .context(ExitCode::Unavailable)
+            .context("store /data")
+            .unwrap_err();
+        let stop = Stop::from(error);
+        assert_eq!(stop.code, ExitCode::Unavailable);
+        assert_eq!(
+            stop.messages,
+            ["store /data: dependency unavailable: no such directory"]
+        );
     }
 }

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod config;
 pub mod exit;
 pub mod http;
+pub mod log;
 pub mod metrics;
 pub mod qrcode;
 pub mod serve;

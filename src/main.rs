@@ -1,26 +1,79 @@
 //! The `trident` binary: allocator, parse, run, exit code.
 
+use std::{io::Write, panic, process};
+use trident::{
+    cli::{self, Invocation, SettingFlags},
+    config::Loaded,
+    exit::{ExitCode, Stop},
+    log, serve,
+};
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let arg = |name: &str, or: &str| std::env::args().skip_while(|a| a != name).nth(1).unwrap_or(or.into());
-    let ms = |name: &str, or: &str| std::time::Duration::from_millis(arg(name, or).parse().unwrap());
-    let mut o = trident::serve::Options {
-        listen: vec![arg("--listen", "127.0.0.1:8080").parse().unwrap()],
-        admin: None,
-        workers: arg("--workers", "0").parse().unwrap(),
-        drain_accept: ms("--drain-accept", "15000"),
-        ..Default::default()
+fn main() -> process::ExitCode {
+    // The panic hook has told what happened; what is left is to say whose fault it is.
+    let outcome =
+        panic::catch_unwind(run).unwrap_or_else(|_| Err(Stop::silent(ExitCode::Internal)));
+    let Err(stop) = outcome else {
+        return ExitCode::Success.into();
     };
-    let t = ms("--timeouts", "5000");
-    o.limits.head_timeout = t;
-    o.limits.idle_timeout = t;
-    o.limits.body_timeout = t;
-    o.limits.write_timeout = t;
-    if let Err(e) = trident::serve::run(&o, Default::default()) {
-        tracing::error!("{e:#}");
-        std::process::exit(1);
+    for message in &stop.messages {
+        tell(message);
     }
+    stop.code.into()
+}
+
+fn run() -> Result<(), Stop> {
+    match cli::parse(std::env::args_os())? {
+        Invocation::Serve(settings) => serve(settings),
+        Invocation::CheckConfig { settings, json } => check_config(settings, json),
+        Invocation::Generate(what) => cli::generate(&what),
+    }
+}
+
+fn serve(settings: SettingFlags) -> Result<(), Stop> {
+    let loaded = cli::load(settings)?;
+    let config = loaded.config();
+    log::init(&config.log)?;
+    let file = loaded
+        .file
+        .as_ref()
+        .map_or("none".into(), |path| path.display().to_string());
+    tracing::info!(
+        version = cli::VERSION,
+        file,
+        given = loaded.given_count(),
+        "configured"
+    );
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(serve::run(config.serve, config.app)?)
+}
+
+fn check_config(settings: SettingFlags, json: bool) -> Result<(), Stop> {
+    let loaded = cli::load(settings)?;
+    for warning in &loaded.warnings {
+        tell(&format!("warning: {warning}"));
+    }
+    cli::print_config(&loaded, json)?;
+    let (file, given, warnings) = (file(&loaded), loaded.given_count(), loaded.warnings.len());
+    tell(&format!(
+        "configuration ok: file={file} given={given} warnings={warnings}"
+    ));
+    Ok(())
+}
+
+/// The configuration file that was read, also when nobody named it.
+fn file(loaded: &Loaded) -> String {
+    loaded
+        .file
+        .as_ref()
+        .map_or("none".into(), |path| path.display().to_string())
+}
+
+/// Writes one message to standard error, if anybody is there to read it.
+fn tell(message: &str) {
+    let _ = writeln!(std::io::stderr(), "trident: {message}");
 }

@@ -1,0 +1,164 @@
+//! The command line: subcommands, flags and their help.
+//!
+//! Called by `main` only. [`parse`] turns arguments into an [`Invocation`] and runs nothing, except
+//! that help and version are printed here. The flags of settings are not listed here: they come
+//! from the table in `config`, see `flags`. Only this folder knows `clap`.
+
+mod flags;
+mod generate;
+mod output;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use flags::SettingFlags;
+pub use generate::{Generate, generate};
+
+use crate::{
+    config::{self, Loaded},
+    exit::{ExitCode, Stop},
+};
+use clap::{Parser, Subcommand, error::ErrorKind};
+use std::ffi::OsString;
+
+/// Version, commit and build profile: `0.1.0 (1fe81c34f46c release)`.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("TRIDENT_BUILD_ID"),
+    ")"
+);
+
+#[derive(Parser)]
+#[command(
+    name = "trident",
+    version = VERSION,
+    about = text::ABOUT,
+    long_about = text::ABOUT_LONG,
+    after_help = text::AFTER_HELP,
+    after_long_help = text::after_long_help(),
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingFlags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve all endpoints; the default without a subcommand
+    ///
+    /// Serves /blockchain, /qrcode and /twitter until SIGTERM or SIGINT, then drains: see
+    /// drain.accept_ms and drain.deadline_ms. A second signal ends the process at once. `serve` may be
+    /// left out: `trident --workers 2` is `trident serve --workers 2`.
+    #[command(after_help = text::AFTER_HELP, after_long_help = text::after_long_help())]
+    Serve {
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Print every effective setting and where it came from, then exit
+    ///
+    /// Takes the same flags, environment and file as `serve` and checks them in the same way, but
+    /// opens no port. The table goes to standard output, warnings and errors to standard error; the
+    /// exit status is 64 if `serve` would not start.
+    #[command(after_help = text::AFTER_HELP, after_long_help = text::after_long_help())]
+    CheckConfig {
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Write shell completions, the man page or the documented configuration file
+    #[command(hide = true)]
+    Generate {
+        #[command(subcommand)]
+        what: Generate,
+    },
+}
+
+/// What was asked for.
+pub enum Invocation {
+    /// Serve until stopped.
+    Serve(SettingFlags),
+    /// Print the configuration.
+    CheckConfig {
+        /// The flags to check.
+        settings: SettingFlags,
+        /// As JSON.
+        json: bool,
+    },
+    /// Write a generated file.
+    Generate(Generate),
+}
+
+/// Reads the arguments, the program's name first.
+///
+/// # Errors
+/// Also the successful end after help or version. A wrong argument is [`ExitCode::Usage`], and the
+/// message names the nearest right one.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Stop> {
+    let cli = Cli::try_parse_from(arguments).map_err(stopped)?;
+    Ok(match cli.command {
+        None => Invocation::Serve(cli.settings),
+        Some(Command::Serve { settings }) => Invocation::Serve(settings),
+        Some(Command::CheckConfig { json, settings }) => Invocation::CheckConfig { settings, json },
+        Some(Command::Generate { what }) => Invocation::Generate(what),
+    })
+}
+
+/// Prints help or version, or makes a message of what is wrong.
+fn stopped(error: clap::Error) -> Stop {
+    let code = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Success,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ExitCode::Usage,
+        kind => return Stop::new(ExitCode::Usage, wrong(kind, &error.render().to_string())),
+    };
+    output::closed_is_success(error.print())
+        .err()
+        .unwrap_or(Stop::silent(code))
+}
+
+/// What is wrong, the nearest right thing and the usage, as clap puts it.
+fn wrong(kind: ErrorKind, rendered: &str) -> String {
+    let message = rendered
+        .strip_prefix("error: ")
+        .unwrap_or(rendered)
+        .trim_end();
+    match message.split_once('\n') {
+        Some((first, _))
+            if kind == ErrorKind::ArgumentConflict && first.starts_with("the subcommand") =>
+        {
+            format!("{first}; write the subcommand first and its flags after it")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+/// Reads and checks the whole configuration.
+///
+/// # Errors
+/// [`ExitCode::Usage`] with one message per fault.
+pub fn load(settings: SettingFlags) -> Result<Loaded, Stop> {
+    let sources = config::Sources::of_process(settings.file, settings.flags);
+    config::load(sources).map_err(|faults| Stop {
+        code: ExitCode::Usage,
+        messages: faults.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// Prints the report of `loaded` on standard output.
+///
+/// # Errors
+/// Standard output cannot be written, except that its reader may have gone.
+pub fn print_config(loaded: &Loaded, json: bool) -> Result<(), Stop> {
+    output::print(&if json {
+        config::report::json(loaded)
+    } else {
+        config::report::text(loaded)
+    })
+}

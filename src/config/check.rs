@@ -1,0 +1,212 @@
+//! What the table cannot say: relations between settings, the key file, and the machine.
+//!
+//! Errors stop the start; warnings are logged and the start goes on.
+
+use super::{
+    Loaded, Source,
+    field::{Field, Rule},
+    machine::Machine,
+    setting::{Draft, Setting},
+    source::Fault,
+    value::{Raw, Value},
+};
+use num_bigint::BigUint;
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+/// Default idle timeout of an AWS network load balancer.
+const BALANCER_IDLE_TIMEOUT: Duration = Duration::from_secs(350);
+
+/// Descriptors that are not connections: listeners, epoll instances, log, store.
+const FILES_RESERVED: u64 = 64;
+
+/// Memory mappings of one connection's coroutine: stack and guard page.
+const MAPPINGS_PER_CONNECTION: u64 = 2;
+
+/// Checks `loaded` as a whole, and puts the key of `auth.key_file` in its place.
+pub fn check(loaded: &mut Loaded, machine: Machine, faults: &mut Vec<Fault>) {
+    key_file(loaded, faults);
+    addresses(loaded, faults);
+    drain(loaded, faults);
+    authority(loaded, faults);
+    account(loaded);
+    timeouts(loaded);
+    capacity(loaded, machine);
+}
+
+/// A fault of the setting `key`, at the place its value came from.
+fn fault(loaded: &Loaded, key: &str, problem: String) -> Fault {
+    Fault::new(loaded.source(key).clone(), format!("{key}: {problem}"))
+}
+
+fn key_file(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
+    let Some(path) = loaded.draft.auth_key_file.clone() else {
+        return;
+    };
+    if loaded.draft.app.auth.key.is_some() {
+        let problem = "set together with auth.key (TRIDENT_AUTH_KEY); remove one of the two".into();
+        faults.push(fault(loaded, "auth.key_file", problem));
+        return;
+    }
+    match read_key(&path, &mut loaded.draft) {
+        Ok(mode) if mode & 0o037 != 0 => loaded.warnings.push(format!(
+            "auth.key_file: {} has permissions {:04o}, wider than 0640; run `chmod 0600 {0}`",
+            path.display(),
+            mode & 0o7777,
+        )),
+        Ok(_) => {}
+        Err(problem) => faults.push(fault(loaded, "auth.key_file", problem)),
+    }
+    loaded.set_source("auth.key", Source::File { path, line: 1 });
+}
+
+/// Reads the key and tells the file's permissions.
+fn read_key(path: &Path, draft: &mut Draft) -> Result<u32, String> {
+    let cannot = |error| format!("cannot read {}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(cannot)?;
+    let mode = fs::metadata(path).map_err(cannot)?.permissions().mode();
+    let key = &mut draft.app.auth.key;
+    key.read(&Raw::Text(text), &Rule::Any).map_err(|_| {
+        format!(
+            "expected {} in {}, got something else (hidden)",
+            key.allowed(&Rule::Any),
+            path.display()
+        )
+    })?;
+    Ok(mode)
+}
+
+fn addresses(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let serve = &loaded.draft.serve;
+    let fixed = |address: &SocketAddr| address.port() != 0;
+    for (index, address) in serve
+        .listen
+        .iter()
+        .enumerate()
+        .filter(|(_, address)| fixed(address))
+    {
+        if serve.listen[..index].contains(address) {
+            faults.push(fault(
+                loaded,
+                "listen",
+                format!("{address} is there twice; remove one"),
+            ));
+        }
+    }
+    if let Some(admin) = serve.admin.filter(fixed)
+        && serve.listen.contains(&admin)
+    {
+        let problem = format!("{admin} is an address of `listen` too; give it another port");
+        faults.push(fault(loaded, "admin", problem));
+    }
+}
+
+fn drain(loaded: &Loaded, faults: &mut Vec<Fault>) {
+    let serve = &loaded.draft.serve;
+    if serve.drain_deadline <= serve.drain_accept {
+        let problem = format!(
+            "{} ms is not longer than drain.accept_ms, {} ms ({}); nothing would be left to finish \
+             requests in",
+            serve.drain_deadline.as_millis(),
+            serve.drain_accept.as_millis(),
+            loaded.source("drain.accept_ms"),
+        );
+        faults.push(fault(loaded, "drain.deadline_ms", problem));
+    }
+}
+
+fn authority(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
+    let auth = &loaded.draft.app.auth;
+    let external = auth.mode == crate::auth::Mode::Rest;
+    if external && auth.rest.url.is_empty() {
+        let problem = "\"rest\" needs auth.url, for example http://auth:9000/rest_auth".into();
+        faults.push(fault(loaded, "auth.mode", problem));
+    } else if !external && !auth.rest.url.is_empty() {
+        loaded.warn("auth.url", "has no effect while auth.mode is \"embedded\"");
+    }
+    if !external && loaded.draft.app.auth.key.is_none() {
+        loaded.warn(
+            "auth.key",
+            "not set, a random key is made at start: tokens will not survive a restart or match \
+             another instance; set TRIDENT_AUTH_KEY to the output of `openssl rand -hex 32`",
+        );
+    }
+}
+
+fn account(loaded: &mut Loaded) {
+    let app = &loaded.draft.app;
+    // RSA in one line: signing and verifying must cancel out. Two messages, because a wrong pair
+    // may fit one by chance.
+    let cancels = |message: u32| {
+        let (message, modulus) = (BigUint::from(message), &app.blockchain.modulus);
+        let signature = message.modpow(&app.blockchain.team_private_exponent, modulus);
+        signature.modpow(&BigUint::from(app.blockchain.team_account), modulus) == message % modulus
+    };
+    if !(cancels(2) && cancels(3)) {
+        loaded.warn(
+            "blockchain.team_private_exponent",
+            "does not belong to blockchain.team_account and blockchain.modulus: nobody will accept \
+             the team's signatures",
+        );
+    }
+    let account = &loaded.draft.app.aws_account;
+    let is_default = loaded.source("team.aws_account") == &Source::Default;
+    if !is_default && !(account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())) {
+        loaded.warn(
+            "team.aws_account",
+            "not the twelve digits of an AWS account",
+        );
+    }
+}
+
+fn timeouts(loaded: &mut Loaded) {
+    let idle = loaded.draft.serve.limits.idle_timeout;
+    if idle >= BALANCER_IDLE_TIMEOUT {
+        let problem = format!(
+            "{} ms is not below the 350000 ms after which a network load balancer forgets a \
+             connection: requests may get lost; stay below it",
+            idle.as_millis()
+        );
+        loaded.warn("http.idle_timeout_ms", &problem);
+    }
+}
+
+fn capacity(loaded: &mut Loaded, machine: Machine) {
+    let connections = loaded.draft.serve.limits.connections_max as u64;
+    if let Some(files) = machine
+        .files_max
+        .filter(|files| connections + FILES_RESERVED > *files)
+    {
+        let problem = format!(
+            "{connections} do not fit into the {files} files this process may open; raise the limit \
+             (LimitNOFILE in systemd, `ulimit -Hn`) or lower this to {}",
+            files.saturating_sub(FILES_RESERVED)
+        );
+        loaded.warn("http.connections_max", &problem);
+    }
+    let room = machine
+        .mappings_max
+        .map(|mappings| mappings / MAPPINGS_PER_CONNECTION);
+    if let Some(room) = room.filter(|room| connections > *room) {
+        let problem = format!(
+            "{connections} need {} memory mappings; raise vm.max_map_count with sysctl or lower \
+             this to {room}",
+            connections * MAPPINGS_PER_CONNECTION
+        );
+        loaded.warn("http.connections_max", &problem);
+    }
+}
+
+impl Loaded {
+    /// Adds a warning about the setting `key`.
+    fn warn(&mut self, key: &str, problem: &str) {
+        self.warnings.push(match self.source(key) {
+            Source::Default => format!("{key}: {problem}"),
+            source => format!("{source}: {key}: {problem}"),
+        });
+    }
+
+    /// The value of `setting` as it may be shown.
+    pub fn shown(&self, setting: &Setting) -> Value {
+        setting.shown(&self.draft)
+    }
+}

@@ -1,0 +1,165 @@
+//! Everything written as text: names, paths, addresses, words, the key.
+
+use super::{Field, Mismatch, Rule};
+use crate::config::value::{Raw, Value};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The text of `raw` if it satisfies `rule`.
+fn text<'r>(raw: &'r Raw, rule: &Rule) -> Result<&'r str, Mismatch> {
+    let text = raw.text().ok_or(Mismatch)?;
+    match rule {
+        Rule::Text { holds, .. } if !holds(text) => Err(Mismatch),
+        _ => Ok(text),
+    }
+}
+
+impl Field for String {
+    fn read(&mut self, raw: &Raw, rule: &Rule) -> Result<(), Mismatch> {
+        *self = text(raw, rule)?.to_owned();
+        Ok(())
+    }
+
+    fn value(&self, _rule: &Rule) -> Value {
+        Value::Text(self.clone())
+    }
+
+    fn allowed(&self, rule: &Rule) -> String {
+        match rule {
+            Rule::Text { allowed, .. } => (*allowed).to_owned(),
+            _ => "a text, in quotes".into(),
+        }
+    }
+}
+
+/// A path; the empty text is none.
+impl Field for Option<PathBuf> {
+    fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
+        let text = raw
+            .text()
+            .filter(|text| !text.contains('\0'))
+            .ok_or(Mismatch)?;
+        *self = (!text.is_empty()).then(|| PathBuf::from(text));
+        Ok(())
+    }
+
+    fn value(&self, _rule: &Rule) -> Value {
+        Value::Text(
+            self.as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default(),
+        )
+    }
+
+    fn allowed(&self, _rule: &Rule) -> String {
+        "a path, or \"\" for none".into()
+    }
+}
+
+/// An address; the word `off` is none.
+impl Field for Option<SocketAddr> {
+    fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
+        *self = match raw.text().ok_or(Mismatch)? {
+            "off" => None,
+            text => Some(text.parse().map_err(|_| Mismatch)?),
+        };
+        Ok(())
+    }
+
+    fn value(&self, _rule: &Rule) -> Value {
+        Value::Text(self.map_or("off".into(), |address| address.to_string()))
+    }
+
+    fn allowed(&self, _rule: &Rule) -> String {
+        "ADDRESS:PORT such as \"127.0.0.1:9090\" or \"[::1]:9090\", or \"off\"".into()
+    }
+}
+
+/// At least one address: a list, or text separated by commas.
+impl Field for Vec<SocketAddr> {
+    fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
+        let single = std::slice::from_ref(raw);
+        let items = if let Raw::Array(items) = raw {
+            items.as_slice()
+        } else {
+            single
+        };
+        let mut addresses = Self::new();
+        for item in items {
+            for text in item.text().ok_or(Mismatch)?.split(',') {
+                addresses.push(text.trim().parse().map_err(|_| Mismatch)?);
+            }
+        }
+        if addresses.is_empty() {
+            return Err(Mismatch);
+        }
+        *self = addresses;
+        Ok(())
+    }
+
+    fn value(&self, _rule: &Rule) -> Value {
+        Value::List(self.iter().map(SocketAddr::to_string).collect())
+    }
+
+    fn allowed(&self, _rule: &Rule) -> String {
+        "one or more of ADDRESS:PORT such as \"0.0.0.0:8080\" or \"[::]:8080\"".into()
+    }
+}
+
+/// Implements [`Field`] for an enum whose variants are words.
+macro_rules! word_field {
+    ($type:ty { $($word:literal => $variant:path),* }) => {
+        impl Field for $type {
+            fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
+                *self = match raw.text().ok_or(Mismatch)? {
+                    $($word => $variant,)*
+                    _ => return Err(Mismatch),
+                };
+                Ok(())
+            }
+
+            fn value(&self, _rule: &Rule) -> Value {
+                Value::Text(match self { $($variant => $word,)* }.to_owned())
+            }
+
+            fn allowed(&self, _rule: &Rule) -> String {
+                [$($word),*].map(|word| format!("\"{word}\"")).join(" or ")
+            }
+        }
+    };
+}
+
+word_field!(crate::auth::Mode {
+    "embedded" => crate::auth::Mode::Embedded,
+    "rest" => crate::auth::Mode::Rest
+});
+word_field!(crate::log::Format {
+    "text" => crate::log::Format::Text,
+    "json" => crate::log::Format::Json
+});
+
+/// 64 hex digits of either case, white space around them allowed.
+impl Field for Option<crate::auth::Key> {
+    fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
+        let text = raw.text().ok_or(Mismatch)?.trim();
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(Mismatch);
+        }
+        let mut key = [0u8; 32];
+        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digit = |b: u8| char::from(b).to_digit(16).ok_or(Mismatch);
+            *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+        }
+        *self = Some(crate::auth::Key(key));
+        Ok(())
+    }
+
+    fn value(&self, _rule: &Rule) -> Value {
+        Value::Secret {
+            set: self.is_some(),
+        }
+    }
+
+    fn allowed(&self, _rule: &Rule) -> String {
+        "64 hex digits (32 bytes)".into()
+    }
+}

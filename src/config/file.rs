@@ -1,0 +1,103 @@
+//! The configuration file: TOML in, given values with their lines out.
+//!
+//! Syntax errors are told without the offending line, because it may hold a secret.
+
+use super::{
+    setting::Setting,
+    source::{Fault, Given, Reading, Source, unknown_key},
+    table::SETTINGS,
+    value::Raw,
+};
+use std::path::Path;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// Reads the text of the file named `path`.
+pub fn parse(text: &str, path: &Path) -> Reading {
+    let mut reader = Reader {
+        text,
+        path,
+        given: Vec::new(),
+        faults: Vec::new(),
+    };
+    match DeTable::parse(text) {
+        Ok(table) => reader.table("", table.get_ref()),
+        Err(error) => {
+            let source = reader.source(error.span().map_or(text.len(), |span| span.start));
+            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            reader
+                .faults
+                .push(Fault::new(source, format!("not TOML: {message}")));
+        }
+    }
+    // The parser sorts by key; people read from top to bottom.
+    reader.faults.sort_by_key(|fault| match fault.source {
+        Source::File { line, .. } => line,
+        _ => 0,
+    });
+    (reader.given, reader.faults)
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    path: &'t Path,
+    given: Vec<Given>,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    /// Reads the entries of `table`, whose own key is `prefix`.
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let key = match prefix {
+                "" => name.get_ref().to_string(),
+                _ => format!("{prefix}.{}", name.get_ref()),
+            };
+            let source = self.source(name.span().start);
+            match (Setting::find(&key), value.get_ref()) {
+                (Some(setting), _) => self.given.push(Given {
+                    setting,
+                    raw: raw(value),
+                    source,
+                }),
+                (None, DeValue::Table(inner)) if !inner.is_empty() || is_section(&key) => {
+                    self.table(&key, inner);
+                }
+                (None, _) if is_section(&key) => {
+                    let problem = format!("{key:?} is a section; write it as [{key}]");
+                    self.faults.push(Fault::new(source, problem));
+                }
+                (None, _) => self.faults.push(Fault::new(source, unknown_key(&key))),
+            }
+        }
+    }
+
+    /// The place of the byte at `offset`.
+    fn source(&self, offset: usize) -> Source {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        Source::File {
+            path: self.path.to_owned(),
+            line,
+        }
+    }
+}
+
+fn is_section(key: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.section() == key)
+}
+
+fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
+    match value.get_ref() {
+        DeValue::String(text) => Raw::String(text.to_string()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Raw::Integer(number),
+            Err(_) => Raw::Other("integer of more than 64 bits"),
+        },
+        DeValue::Boolean(value) => Raw::Bool(*value),
+        DeValue::Array(items) => Raw::Array(items.iter().map(raw).collect()),
+        other => Raw::Other(other.type_str()),
+    }
+}

@@ -1,0 +1,203 @@
+//! Configuration: flag, environment, file, default, in this order of precedence.
+//!
+//! ```text
+//! file ──→ Given ┐
+//! env  ──→ Given ├─ field by field, later source wins ─→ Draft ─→ check ─→ Config
+//! flags ─→ Given ┘                 (table: type, bounds)         (relations, machine)
+//! ```
+//!
+//! `cli` collects the flags, `main` calls [`load`] and hands the parts of [`Config`] to the modules
+//! that own them; no module knows this one. What is given must be right even where a stronger
+//! source overrides it: a mistake in the file should not wait for the day a flag is dropped. All
+//! faults are told at once. Everything is read and checked before a port is bound.
+//!
+//! Adding a setting: a field in its options struct, an entry in `table`, then
+//! `trident generate config > config/trident.toml`.
+
+mod check;
+pub mod document;
+mod field;
+mod file;
+mod machine;
+pub mod report;
+mod setting;
+mod source;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use machine::Machine;
+pub use setting::Setting;
+pub use source::{ENV_CONFIG, Fault, Flag, Source};
+pub use table::SETTINGS;
+pub use value::Raw;
+
+use setting::Draft;
+use source::Given;
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Read when neither `--config` nor `TRIDENT_CONFIG` names a file and this one exists.
+pub const DEFAULT_FILE: &str = "/etc/trident/trident.toml";
+
+/// Every setting, validated.
+#[derive(Clone, Default)]
+pub struct Config {
+    /// Listeners, workers, limits.
+    pub serve: crate::serve::Options,
+    /// Identity and endpoints.
+    pub app: crate::app::Options,
+    /// Level and format of the log.
+    pub log: crate::log::Options,
+}
+
+/// Where to look for values.
+pub struct Sources {
+    /// File named on the command line.
+    pub file: Option<PathBuf>,
+    /// File read when none is named and it exists.
+    pub default_file: PathBuf,
+    /// The environment. Variables that do not begin with `TRIDENT_` are not looked at.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Flags in the order of the command line.
+    pub flags: Vec<Flag>,
+    /// Limits to compare with.
+    pub machine: Machine,
+}
+
+impl Sources {
+    /// The sources of this process, completed by what `cli` found.
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<Flag>) -> Self {
+        Self {
+            file,
+            default_file: DEFAULT_FILE.into(),
+            environment: std::env::vars_os().collect(),
+            flags,
+            machine: Machine::present(),
+        }
+    }
+}
+
+/// A complete configuration and how it came about. Has no `Debug`: it holds the key.
+pub struct Loaded {
+    draft: Draft,
+    sources: BTreeMap<&'static str, Source>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// What works but is probably not meant; one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// What the rest of the program sees.
+    pub fn config(&self) -> Config {
+        let Draft {
+            serve, app, log, ..
+        } = self.draft.clone();
+        Config { serve, app, log }
+    }
+
+    /// Where the value of the setting `key` came from.
+    pub fn source(&self, key: &str) -> &Source {
+        self.sources.get(key).unwrap_or(&Source::Default)
+    }
+
+    /// How many settings some source gave.
+    pub fn given_count(&self) -> usize {
+        self.sources.len()
+    }
+
+    fn set_source(&mut self, key: &'static str, source: Source) {
+        self.sources.insert(key, source);
+    }
+
+    /// Takes one value, or tells why not.
+    fn take(&mut self, given: Given) -> Result<(), Fault> {
+        if let Some(fault) = given.refused() {
+            return Err(fault);
+        }
+        let setting = given.setting;
+        let field = (setting.field)(&mut self.draft);
+        field
+            .read(&given.raw, &setting.rule)
+            .map_err(|_| given.mismatch())?;
+        self.set_source(setting.key, given.source);
+        Ok(())
+    }
+}
+
+/// Reads all sources and checks the result.
+///
+/// # Errors
+/// Everything that is wrong, in the order file, environment, flags, relations. Relations are
+/// checked only when the single values are right.
+pub fn load(sources: Sources) -> Result<Loaded, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let path = file_to_read(&sources).map_err(|fault| vec![fault])?;
+    let mut readings = Vec::new();
+    if let Some((path, named_by)) = &path {
+        match fs::read_to_string(path) {
+            Ok(text) => readings.push(file::parse(&text, path)),
+            Err(error) => faults.push(unreadable(path, named_by, &error)),
+        }
+    }
+    readings.push(source::environment(&sources.environment));
+    readings.push(source::command_line(sources.flags));
+    let mut loaded = Loaded {
+        draft: Draft::default(),
+        sources: BTreeMap::new(),
+        file: path.map(|(path, _)| path),
+        warnings: Vec::new(),
+    };
+    for (given, more) in readings {
+        faults.extend(more);
+        faults.extend(
+            given
+                .into_iter()
+                .filter_map(|given| loaded.take(given).err()),
+        );
+    }
+    if faults.is_empty() {
+        check::check(&mut loaded, sources.machine, &mut faults);
+    }
+    if faults.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(faults)
+    }
+}
+
+/// The file to read and who named it.
+fn file_to_read(sources: &Sources) -> Result<Option<(PathBuf, Source)>, Fault> {
+    if let Some(path) = &sources.file {
+        return Ok(Some((path.clone(), Source::Flag("--config".into()))));
+    }
+    let variable = sources
+        .environment
+        .iter()
+        .find(|(name, value)| name == ENV_CONFIG && !value.is_empty());
+    if let Some((_, value)) = variable {
+        return Ok(Some((value.into(), Source::Environment(ENV_CONFIG.into()))));
+    }
+    let path = &sources.default_file;
+    match path.try_exists() {
+        Ok(exists) => Ok(exists.then(|| (path.clone(), Source::Default))),
+        Err(error) => Err(unreadable(path, &Source::Default, &error)),
+    }
+}
+
+fn unreadable(path: &Path, named_by: &Source, error: &std::io::Error) -> Fault {
+    let remedy = match named_by {
+        Source::Default => "make it readable, or name another file with --config",
+        _ => "name a file that exists, or none",
+    };
+    Fault::new(
+        named_by.clone(),
+        format!("cannot read {}: {error}; {remedy}", path.display()),
+    )
+}

@@ -1,0 +1,238 @@
+//! Where values come from: the environment and the command line, and what is common to them and
+//! the file. A source yields [`Given`] values in order of appearance and [`Fault`]s.
+
+use super::{
+    setting::{ENV_PREFIX, Secrecy, Setting},
+    table::SETTINGS,
+    value::Raw,
+};
+use std::{ffi::OsString, fmt, path::PathBuf};
+
+/// Names the configuration file when `--config` does not.
+pub const ENV_CONFIG: &str = "TRIDENT_CONFIG";
+
+/// Where the value of a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody gave one.
+    Default,
+    /// A line of a file.
+    File {
+        /// The file as it was named.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(String),
+    /// A flag, with its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Environment(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a source gives for one setting.
+pub struct Given {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// The value as written.
+    pub raw: Raw,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// A flag as typed, before its key is known to exist.
+pub struct Flag {
+    /// With its dashes: `--listen`, `--set`.
+    pub name: String,
+    /// Key of the setting.
+    pub key: String,
+    /// Value or values.
+    pub raw: Raw,
+}
+
+/// One thing wrong with the configuration: where, what, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where; [`Source::Default`] when it is nowhere in particular.
+    pub source: Source,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl Fault {
+    /// A fault at `source`.
+    pub fn new(source: Source, problem: impl Into<String>) -> Self {
+        Self {
+            source,
+            problem: problem.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source {
+            Source::Default => f.write_str(&self.problem),
+            _ => write!(f, "{}: {}", self.source, self.problem),
+        }
+    }
+}
+
+/// Values and faults of one source.
+pub type Reading = (Vec<Given>, Vec<Fault>);
+
+/// Reads every variable of ours in `variables`. An empty one counts as not set, so that a unit or
+/// compose file can switch a line off.
+pub fn environment(variables: &[(OsString, OsString)]) -> Reading {
+    let (mut given, mut faults) = Reading::default();
+    for (name, value) in variables {
+        let name = name.to_string_lossy();
+        if !name.starts_with(ENV_PREFIX) || value.is_empty() || name == ENV_CONFIG {
+            continue;
+        }
+        let source = Source::Environment(name.to_string());
+        let setting = SETTINGS.iter().find(|setting| setting.env_name() == name);
+        match (setting, value.to_str()) {
+            (Some(setting), Some(text)) => {
+                given.push(Given {
+                    setting,
+                    raw: Raw::Text(text.to_owned()),
+                    source,
+                });
+            }
+            (Some(_), None) => faults.push(Fault::new(source, "the value is not UTF-8")),
+            (None, text) if is_service_link(&name, text.unwrap_or_default()) => {}
+            (None, _) => {
+                let known = SETTINGS
+                    .iter()
+                    .map(Setting::env_name)
+                    .chain([ENV_CONFIG.to_owned()]);
+                let hint = hint(
+                    nearest(&name, known),
+                    "`trident check-config --json` lists all",
+                );
+                faults.push(Fault::new(source, format!("unknown variable{hint}")));
+            }
+        }
+    }
+    (given, faults)
+}
+
+/// Whether Kubernetes or Docker made the variable for a service called `trident` or `trident-…`:
+/// `TRIDENT_SERVICE_HOST`, `TRIDENT_SERVICE_PORT_HTTP`, `TRIDENT_PORT=tcp://…`,
+/// `TRIDENT_PORT_8080_TCP_ADDR`. They are in every pod of the namespace, ours included.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let protocol = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    let numbered = name.split_once("_PORT_").is_some_and(|(_, rest)| {
+        let (port, rest) = rest.split_once('_').unwrap_or((rest, ""));
+        port.bytes().all(|b| b.is_ascii_digit())
+            && ["TCP", "UDP", "SCTP"]
+                .iter()
+                .any(|protocol| rest.starts_with(protocol))
+    });
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || numbered
+        || (name.ends_with("_PORT") && protocol)
+}
+
+/// Finds the settings of `flags`, which are in the order of the command line.
+pub fn command_line(flags: Vec<Flag>) -> Reading {
+    let (mut given, mut faults) = Reading::default();
+    for Flag { name, key, raw } in flags {
+        let source = Source::Flag(name);
+        match Setting::find(&key) {
+            Some(setting) => given.push(Given {
+                setting,
+                raw,
+                source,
+            }),
+            None => faults.push(Fault::new(source, unknown_key(&key))),
+        }
+    }
+    (given, faults)
+}
+
+/// The problem of a key that does not exist.
+pub fn unknown_key(key: &str) -> String {
+    let known = SETTINGS.iter().map(|setting| setting.key.to_owned());
+    let hint = hint(nearest(key, known), "`trident check-config` lists all");
+    format!("unknown key {key:?}{hint}")
+}
+
+fn hint(nearest: Option<String>, otherwise: &str) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => format!("; {otherwise}"),
+    }
+}
+
+/// The name most like `typed`, if any is like it: the same name in another section first, then the
+/// fewest edits, at most a third of the name.
+fn nearest(typed: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let typed = typed.to_lowercase();
+    known
+        .map(|name| {
+            let lower = name.to_lowercase();
+            let moved = last(&lower) == last(&typed);
+            let edits = strsim::damerau_levenshtein(&typed, &lower);
+            let edits_in_section = strsim::damerau_levenshtein(&last(&typed), &last(&lower));
+            (
+                if moved {
+                    0
+                } else {
+                    edits.min(edits_in_section + 1)
+                },
+                edits,
+                name,
+            )
+        })
+        .min()
+        .filter(|(distance, _, name)| *distance <= (last(name).len() / 3).max(2))
+        .map(|(_, _, name)| name)
+}
+
+impl Given {
+    /// Why the setting may not be given by this source, if so.
+    pub fn refused(&self) -> Option<Fault> {
+        let allowed = match self.setting.secrecy {
+            Secrecy::Environment => matches!(self.source, Source::Environment(_)),
+            Secrecy::Public | Secrecy::Hidden => true,
+        };
+        let problem = format!(
+            "{}: a secret that others could read here; use {} or {}_file",
+            self.setting.key,
+            self.setting.env_name(),
+            self.setting.key
+        );
+        (!allowed).then(|| Fault::new(self.source.clone(), problem))
+    }
+
+    /// The fault of a value that does not fit. A secret is not repeated.
+    pub fn mismatch(&self) -> Fault {
+        let Self {
+            setting,
+            raw,
+            source,
+        } = self;
+        let got = match setting.secrecy {
+            Secrecy::Public => raw.echo(),
+            Secrecy::Hidden | Secrecy::Environment => "something else (hidden)".into(),
+        };
+        let problem = format!("{}: expected {}, got {got}", setting.key, setting.allowed());
+        Fault::new(source.clone(), problem)
+    }
+}

@@ -1,0 +1,442 @@
+//! The table of all settings, and nothing but the table.
+//!
+//! A setting is one entry here and one field in an options struct. File parsing, environment,
+//! flags, help, man page, `check-config` and `config/trident.toml` all follow from it. Sections are
+//! contiguous, settings without a section first: that is the order of the file.
+
+use super::{
+    field::Rule,
+    setting::{Secrecy, Setting},
+};
+
+/// The common case, to be completed.
+const PLAIN: Setting = Setting {
+    key: "",
+    flag: None,
+    env: None,
+    field: |draft| &mut draft.log.level,
+    rule: Rule::Any,
+    secrecy: Secrecy::Public,
+    summary: "",
+    reason: "",
+};
+
+const fn integer(min: u64, max: u64) -> Rule {
+    Rule::Integer { min, max, step: 1 }
+}
+
+/// A timeout: there is always one, and none is longer than a day.
+const TIMEOUT_MS: Rule = integer(1, 86_400_000);
+
+/// Every setting, in the order of the file.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        flag: Some(("listen", "ADDR:PORT")),
+        field: |draft| &mut draft.serve.listen,
+        summary: "address and port to serve on; repeatable",
+        reason: "Give the flag several times, a list in the file, or commas in the environment to \
+                 serve on several. Port 0 lets the kernel choose. Sockets passed in by systemd \
+                 take the place of this list.",
+        ..PLAIN
+    },
+    Setting {
+        key: "admin",
+        flag: Some(("admin", "ADDR:PORT")),
+        field: |draft| &mut draft.serve.admin,
+        summary: "address and port of the admin listener, or \"off\"",
+        reason: "Metrics and state for operators, on the loopback interface so that only this \
+                 machine sees them. The health checks /healthz and /readyz are answered on both \
+                 listeners.",
+        ..PLAIN
+    },
+    Setting {
+        key: "workers",
+        flag: Some(("workers", "N")),
+        field: |draft| &mut draft.serve.workers,
+        rule: integer(0, 1024),
+        summary: "worker threads; 0 = one per processor",
+        reason: "Each has its own event loop; a connection stays on one worker for life. More workers than processors only add \
+                 context switches; fewer leave processors to other programs.",
+        ..PLAIN
+    },
+    Setting {
+        key: "pin_workers",
+        field: |draft| &mut draft.serve.pin_workers,
+        summary: "pin each worker thread to one processor",
+        reason: "Pinning keeps a worker's connections in one cache. Turn it off where other \
+                 programs are pinned to the same processors.",
+        ..PLAIN
+    },
+    Setting {
+        key: "stack_bytes",
+        field: |draft| &mut draft.serve.stack_bytes,
+        rule: Rule::Integer {
+            min: 32_768,
+            max: 8_388_608,
+            step: 4096,
+        },
+        summary: "stack of one connection's coroutine",
+        reason: "Whole pages of 4096 bytes. Only pages that were touched occupy memory. The minimum \
+                 leaves room for a panic that prints its backtrace, about 21,000 bytes.",
+        ..PLAIN
+    },
+    Setting {
+        key: "backlog",
+        field: |draft| &mut draft.serve.backlog,
+        rule: integer(1, 65_535),
+        summary: "connections the kernel keeps waiting for the accept loop",
+        reason: "The kernel cuts it to net.core.somaxconn, 4096 by default.",
+        ..PLAIN
+    },
+    Setting {
+        key: "cache_bytes",
+        flag: Some(("cache-bytes", "N")),
+        field: |draft| &mut draft.app.cache_bytes,
+        rule: integer(0, 1 << 40),
+        summary: "memory for all answer caches together; 0 = no caches",
+        reason: "A cache helps only where the same request comes again; the hit rate is in the \
+                 metrics.",
+        ..PLAIN
+    },
+    Setting {
+        key: "drain.accept_ms",
+        field: |draft| &mut draft.serve.drain_accept,
+        rule: integer(0, 3_600_000),
+        summary: "after a stop signal: how long new connections are still accepted",
+        reason: "Readiness fails and every answer says `Connection: close` at once; accepting goes \
+                 on until the balancer has noticed. Longer than its check interval times its \
+                 threshold: 5 s x 2 for an NLB.",
+        ..PLAIN
+    },
+    Setting {
+        key: "drain.deadline_ms",
+        field: |draft| &mut draft.serve.drain_deadline,
+        rule: integer(1, 3_600_000),
+        summary: "after a stop signal: when the process ends, whatever is still in flight",
+        reason: "Counted from the signal like drain.accept_ms, and longer than it. Keep it below \
+                 the service manager's own limit (TimeoutStopSec in systemd).",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.request_line_bytes_max",
+        field: |draft| &mut draft.serve.limits.request_line_bytes_max,
+        rule: integer(256, 16 << 20),
+        summary: "longest request line, line end not counted; 414 above",
+        reason: "RFC 9112 asks for at least 8000. The longest genuine /blockchain target is 716 \
+                 bytes; the default leaves room for chains of a hundred blocks. Larger ones belong \
+                 in the body of a POST.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.head_bytes_max",
+        field: |draft| &mut draft.serve.limits.head_bytes_max,
+        rule: integer(256, 16 << 20),
+        summary: "most bytes of all header fields together; 431 above",
+        reason: "Cookies and tracing headers of browsers behind proxies stay below 8 kB.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.header_count_max",
+        field: |draft| &mut draft.serve.limits.header_count_max,
+        rule: integer(1, 1000),
+        summary: "most header fields; 431 above",
+        reason: "A browser behind two proxies sends about 20.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.body_bytes_max",
+        field: |draft| &mut draft.serve.limits.body_bytes_max,
+        rule: integer(0, 1 << 30),
+        summary: "longest request body after chunked decoding; 413 above",
+        reason: "A body is held in memory while it arrives.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.chunk_overhead_bytes_max",
+        field: |draft| &mut draft.serve.limits.chunk_overhead_bytes_max,
+        rule: integer(0, 1 << 20),
+        summary: "most bytes of chunk extensions and trailers in one body; 400 above",
+        reason: "Both are read and ignored, so a client could send them without end.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.requests_per_connection_max",
+        field: |draft| &mut draft.serve.limits.requests_per_connection_max,
+        rule: integer(0, i64::MAX as u64),
+        summary: "requests served on one connection before it is closed; 0 = no limit",
+        reason: "A limit spreads long-lived clients over a growing fleet again, at the price of \
+                 handshakes.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.pipelined_batch_max",
+        field: |draft| &mut draft.serve.limits.pipelined_batch_max,
+        rule: integer(1, 65_536),
+        summary: "pipelined requests answered before the answers are written out",
+        reason: "Also how long one flooding connection may hold its worker.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.write_buffer_bytes_max",
+        field: |draft| &mut draft.serve.limits.write_buffer_bytes_max,
+        rule: integer(4096, 64 << 20),
+        summary: "answer bytes collected before they are written out",
+        reason: "Also the most that waits for a client that does not read, apart from one answer in \
+                 progress.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.connections_max",
+        field: |draft| &mut draft.serve.limits.connections_max,
+        rule: integer(1, 1_000_000),
+        summary: "open connections; one more gets 503 and is closed",
+        reason: "Each takes a file descriptor and two memory mappings: keep it below RLIMIT_NOFILE \
+                 and below half of vm.max_map_count (65530 by default). A warning tells when it \
+                 is not.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.head_timeout_ms",
+        field: |draft| &mut draft.serve.limits.head_timeout,
+        rule: TIMEOUT_MS,
+        summary: "time from the first byte of a request to the end of its head; 408 after",
+        reason: "Bounds a client that sends one byte at a time. Any genuine head arrives in one \
+                 packet.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.body_timeout_ms",
+        field: |draft| &mut draft.serve.limits.body_timeout,
+        rule: TIMEOUT_MS,
+        summary: "time from the end of a head to the end of its body; 408 after",
+        reason: "Raise it together with http.body_bytes_max for slow links.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.idle_timeout_ms",
+        field: |draft| &mut draft.serve.limits.idle_timeout,
+        rule: TIMEOUT_MS,
+        summary: "time a connection may stay without a request; closed after",
+        reason: "Keep it below the balancer's own idle timeout, 350 s for an NLB: the side that \
+                 waits longer sends its request into a connection that is gone. A warning tells \
+                 when it is not.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.write_timeout_ms",
+        field: |draft| &mut draft.serve.limits.write_timeout,
+        rule: TIMEOUT_MS,
+        summary: "time without progress while a client does not read its answers; reset after",
+        reason: "What waits is bounded by http.write_buffer_bytes_max for each such client.",
+        ..PLAIN
+    },
+    Setting {
+        key: "team.name",
+        flag: Some(("team", "NAME")),
+        field: |draft| &mut draft.app.team_name,
+        rule: Rule::Text {
+            holds: is_identity,
+            allowed: IDENTITY,
+        },
+        summary: "team name: first field of every answer",
+        reason: "The first line of an answer is NAME,ACCOUNT. The name also goes into every auth \
+                 token.",
+        ..PLAIN
+    },
+    Setting {
+        key: "team.aws_account",
+        flag: Some(("aws-account", "ID")),
+        field: |draft| &mut draft.app.aws_account,
+        rule: Rule::Text {
+            holds: is_identity,
+            allowed: IDENTITY,
+        },
+        summary: "AWS account: second field of every answer",
+        reason: "Twelve digits, in quotes in the file: as a number it would lose leading zeros. A \
+                 warning tells when it is something else.",
+        ..PLAIN
+    },
+    Setting {
+        key: "blockchain.modulus",
+        field: |draft| &mut draft.app.blockchain.modulus,
+        rule: Rule::Decimal {
+            min: 3,
+            digits_max: 1233,
+        },
+        summary: "RSA modulus shared by all accounts, decimal",
+        reason: "The default is the protocol's. Below 2^63 signatures take the fast path; up to \
+                 4096 bits work. A warning tells when modulus, account and private exponent do not \
+                 belong together.",
+        ..PLAIN
+    },
+    Setting {
+        key: "blockchain.team_account",
+        field: |draft| &mut draft.app.blockchain.team_account,
+        rule: Rule::Decimal {
+            min: 1,
+            digits_max: 19,
+        },
+        summary: "the team's account, which is also its public exponent, decimal, below 2^63",
+        reason: "Receives the reward of every new block.",
+        ..PLAIN
+    },
+    Setting {
+        key: "blockchain.team_private_exponent",
+        field: |draft| &mut draft.app.blockchain.team_private_exponent,
+        rule: Rule::Decimal {
+            min: 1,
+            digits_max: 1233,
+        },
+        secrecy: Secrecy::Hidden,
+        summary: "the team's private exponent, decimal",
+        reason: "Signs the team's own transactions. The default is public; another value is not \
+                 printed. Prefer the environment: other users of the machine can read a command \
+                 line.",
+        ..PLAIN
+    },
+    Setting {
+        key: "blockchain.inflated_bytes_max",
+        field: |draft| &mut draft.app.blockchain.inflated_bytes_max,
+        rule: integer(1024, 1 << 30),
+        summary: "most bytes a request's JSON may inflate to; INVALID above",
+        reason: "A kilobyte of zlib can hold a megabyte of zeros.",
+        ..PLAIN
+    },
+    Setting {
+        key: "blockchain.mining_tries_max",
+        field: |draft| &mut draft.app.blockchain.mining_tries_max,
+        rule: integer(1, 1 << 32),
+        summary: "most hashes tried for one new block; INVALID above",
+        reason: "Targets met in practice need 16 to 256. A million takes about a tenth of a second, \
+                 during which the worker's other connections wait.",
+        ..PLAIN
+    },
+    Setting {
+        key: "blockchain.compression_level",
+        field: |draft| &mut draft.app.blockchain.compression_level,
+        rule: integer(0, 9),
+        summary: "deflate level of the answer: 0 stored, 1 fastest, 9 smallest",
+        reason: "Readers accept every level. Compression is the largest part of an answer's cost; \
+                 higher levels pay only where the network is the bottleneck.",
+        ..PLAIN
+    },
+    Setting {
+        key: "auth.mode",
+        field: |draft| &mut draft.app.auth.mode,
+        summary: "who computes tokens: \"embedded\" = this process, \"rest\" = auth.url",
+        reason: "Embedded needs no network. Use rest where tokens must come from an authority \
+                 that exists already.",
+        ..PLAIN
+    },
+    Setting {
+        key: "auth.key",
+        field: |draft| &mut draft.app.auth.key,
+        secrecy: Secrecy::Environment,
+        summary: "key of the embedded authority, 64 hex digits; environment only",
+        reason: "Make one with `openssl rand -hex 32`. Every instance of a fleet needs the same. \
+                 Without a key a random one is made at start: tokens then do not survive a \
+                 restart. Never printed, never taken from a flag or from the configuration file; \
+                 auth.key_file is the other way.",
+        ..PLAIN
+    },
+    Setting {
+        key: "auth.key_file",
+        field: |draft| &mut draft.auth_key_file,
+        summary: "file that holds the key instead of TRIDENT_AUTH_KEY",
+        reason: "64 hex digits and nothing else but white space. A warning tells when its \
+                 permissions are wider than 0640.",
+        ..PLAIN
+    },
+    Setting {
+        key: "auth.url",
+        field: |draft| &mut draft.app.auth.rest.url,
+        rule: Rule::Text {
+            holds: is_http_url,
+            allowed: HTTP_URL,
+        },
+        summary: "address of the external authority; needed when auth.mode is \"rest\"",
+        reason: "For example http://auth:9000/rest_auth. There is no TLS: the authority belongs \
+                 into the same private network.",
+        ..PLAIN
+    },
+    Setting {
+        key: "auth.deadline_ms",
+        field: |draft| &mut draft.app.auth.rest.deadline,
+        rule: integer(1, 60_000),
+        summary: "time the external authority has to answer, the retry included",
+        reason: "After it the decode is answered INVALID.",
+        ..PLAIN
+    },
+    Setting {
+        key: "auth.connections_max",
+        field: |draft| &mut draft.app.auth.rest.connections_max,
+        rule: integer(1, 1024),
+        summary: "connections to the external authority, hence calls under way at once",
+        reason: "Each has a thread of its own, so that a slow authority stalls nobody else.",
+        ..PLAIN
+    },
+    Setting {
+        key: "auth.queue_max",
+        field: |draft| &mut draft.app.auth.rest.queue_max,
+        rule: integer(0, 1_000_000),
+        summary: "calls that may wait for a connection; one more is refused at once",
+        reason: "A full queue means that the authority is too slow; waiting longer would not help.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.store",
+        field: |draft| &mut draft.app.twitter_store,
+        summary: "store directory for /twitter; empty = the built-in sample",
+        reason: "Relative paths start at the working directory. Opened before the first port is \
+                 bound.",
+        ..PLAIN
+    },
+    Setting {
+        key: "log.level",
+        flag: Some(("log-level", "LEVEL")),
+        env: Some("TRIDENT_LOG"),
+        field: |draft| &mut draft.log.level,
+        rule: Rule::Text {
+            holds: crate::log::is_filter,
+            allowed: LOG_LEVEL,
+        },
+        summary: "what is logged: off, error, warn, info, debug, trace",
+        reason: "Levels by module follow a comma: info,trident::http=debug. Only changes of state \
+                 are logged, never single requests.",
+        ..PLAIN
+    },
+    Setting {
+        key: "log.format",
+        field: |draft| &mut draft.log.format,
+        summary: "how it is logged to standard error: \"text\" or \"json\"",
+        reason: "Text is one line of key=value fields per event, in colour on a terminal unless \
+                 NO_COLOR is set. JSON is one object per line.",
+        ..PLAIN
+    },
+];
+
+const IDENTITY: &str = "a text of 1 to 64 bytes without commas and control characters, in quotes";
+
+/// The first line of an answer is `name,account`: a comma or a line end would break it.
+fn is_identity(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && !text.contains(|c: char| c == ',' || c.is_control())
+}
+
+const HTTP_URL: &str = "http://HOST[:PORT]/PATH without user and password, https not being built in, \
+                        or \"\" for none";
+
+/// User and password would be printed with the rest of the address.
+fn is_http_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://") else {
+        return text.is_empty();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    !authority.is_empty()
+        && !authority.starts_with(':')
+        && !authority.contains('@')
+        && rest.bytes().all(|b| b.is_ascii_graphic())
+}
+
+const LOG_LEVEL: &str =
+    "off, error, warn, info, debug or trace, or MODULE=LEVEL, separated by commas";
