@@ -6,7 +6,7 @@
 
 use std::{
     hash::BuildHasher,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -27,7 +27,6 @@ pub struct Cache {
     shards: Box<[Mutex<Shard>]>,
     hasher: DefaultHashBuilder,
     bytes_max: AtomicUsize,
-    evictions: AtomicU64,
 }
 
 /// Entries in a slab, found through a table of indexes, linked from most to least recently used.
@@ -67,7 +66,6 @@ impl Cache {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: DefaultHashBuilder::default(),
             bytes_max: AtomicUsize::new(bytes_max),
-            evictions: AtomicU64::new(0),
         }
     }
 
@@ -80,42 +78,54 @@ impl Cache {
     pub fn get(&self, key: &[u8], out: &mut Vec<u8>) -> bool {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash).lock();
-        let Some(slot) = shard.find(hash, key) else { return false };
+        let Some(slot) = shard.find(hash, key) else {
+            return false;
+        };
         shard.unlink(slot);
         shard.push_newest(slot);
         out.extend_from_slice(&shard.entries[slot as usize].value);
         true
     }
 
-    /// Keeps `value` for `key`, making room by dropping what was used least recently. An entry that
-    /// would fill a shard on its own is not kept.
-    pub fn put(&self, key: &[u8], value: &[u8]) {
+    /// Keeps `value` for `key`, making room by dropping what was used least recently; returns how many
+    /// entries were dropped. An entry that would fill a shard on its own is not kept.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> u64 {
         let bytes_max = self.bytes_max.load(Relaxed) / SHARDS;
         let hash = self.hasher.hash_one(key);
         if key.len() + value.len() + ENTRY_OVERHEAD_BYTES > bytes_max {
-            return;
+            return 0;
         }
-        let entry = Entry { hash, key: key.into(), value: value.into(), newer: Link(NONE), older: Link(NONE) };
+        let entry = Entry {
+            hash,
+            key: key.into(),
+            value: value.into(),
+            newer: Link(NONE),
+            older: Link(NONE),
+        };
         let mut shard = self.shard(hash).lock();
         if let Some(slot) = shard.find(hash, key) {
             shard.remove(slot);
         }
         let evicted = shard.make_room(bytes_max - entry.bytes());
         shard.insert(entry);
-        drop(shard);
-        self.evictions.fetch_add(evicted, Relaxed);
+        evicted
     }
 
-    /// Sets another bound, effective at once.
-    pub fn set_bytes_max(&self, bytes_max: usize) {
+    /// Sets another bound, effective at once; returns how many entries were dropped.
+    pub fn set_bytes_max(&self, bytes_max: usize) -> u64 {
         self.bytes_max.store(bytes_max, Relaxed);
-        let evicted: u64 = self.shards.iter().map(|shard| shard.lock().make_room(bytes_max / SHARDS)).sum();
-        self.evictions.fetch_add(evicted, Relaxed);
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().make_room(bytes_max / SHARDS))
+            .sum()
     }
 
     /// Entries held now.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().index.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().index.len())
+            .sum()
     }
 
     /// Whether no entry is held.
@@ -126,11 +136,6 @@ impl Cache {
     /// Bytes held now, bookkeeping included.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().bytes).sum()
-    }
-
-    /// Entries dropped to make room since the start.
-    pub fn evictions(&self) -> u64 {
-        self.evictions.load(Relaxed)
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -147,7 +152,9 @@ impl Entry {
 
 impl Shard {
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.index.find(hash, |slot| *self.entries[*slot as usize].key == *key).copied()
+        self.index
+            .find(hash, |slot| *self.entries[*slot as usize].key == *key)
+            .copied()
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -164,7 +171,8 @@ impl Shard {
             }
         };
         let entries = &self.entries;
-        self.index.insert_unique(hash, slot, |slot| entries[*slot as usize].hash);
+        self.index
+            .insert_unique(hash, slot, |slot| entries[*slot as usize].hash);
         self.push_newest(slot);
     }
 
@@ -221,7 +229,9 @@ mod tests {
 
     fn get(cache: &Cache, key: &str) -> Option<String> {
         let mut out = Vec::new();
-        cache.get(key.as_bytes(), &mut out).then(|| String::from_utf8(out).unwrap())
+        cache
+            .get(key.as_bytes(), &mut out)
+            .then(|| String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -231,8 +241,11 @@ mod tests {
         cache.put(b"a", b"1");
         cache.put(b"b", b"2");
         cache.put(b"a", b"3");
-        assert_eq!((get(&cache, "a"), get(&cache, "b")), (Some("3".into()), Some("2".into())));
-        assert_eq!((cache.len(), cache.evictions()), (2, 0));
+        assert_eq!(
+            (get(&cache, "a"), get(&cache, "b")),
+            (Some("3".into()), Some("2".into()))
+        );
+        assert_eq!(cache.len(), 2);
     }
 
     #[test]
@@ -247,12 +260,16 @@ mod tests {
         let bytes_max = 64 << 10;
         let cache = Cache::new(bytes_max);
         cache.put(b"kept", b"value");
+        let mut evicted = 0;
         for n in 0..20_000u32 {
-            cache.put(&n.to_le_bytes(), &[0; 100]);
-            assert!(get(&cache, "kept").is_some(), "used after every insertion, dropped at {n}");
+            evicted += cache.put(&n.to_le_bytes(), &[0; 100]);
+            assert!(
+                get(&cache, "kept").is_some(),
+                "used after every insertion, dropped at {n}"
+            );
             assert!(cache.bytes() <= bytes_max);
         }
-        assert!(cache.evictions() > 19_000);
+        assert_eq!(evicted as usize, 20_001 - cache.len());
         cache.put(b"too large", &vec![0; bytes_max]);
         assert_eq!(get(&cache, "too large"), None);
     }
@@ -260,8 +277,9 @@ mod tests {
     #[test]
     fn lowering_the_bound_drops_the_oldest_at_once() {
         let cache = Cache::new(1 << 20);
-        (0..1000u32).for_each(|n| cache.put(&n.to_le_bytes(), &[0; 100]));
-        cache.set_bytes_max(64 << 10);
+        (0..1000u32).for_each(|n| drop(cache.put(&n.to_le_bytes(), &[0; 100])));
+        let evicted = cache.set_bytes_max(64 << 10) as usize;
+        assert_eq!(evicted, 1000 - cache.len());
         assert!(cache.bytes() <= 64 << 10);
         cache.set_bytes_max(0);
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
@@ -273,14 +291,18 @@ mod tests {
         let mut map = std::collections::HashMap::new();
         let mut state = 1u64;
         for _ in 0..20_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let key = format!("key{}", state >> 33 & 511);
             if state >> 50 & 1 == 0 {
                 cache.put(key.as_bytes(), &state.to_le_bytes());
                 map.insert(key, state);
             } else {
                 let mut out = Vec::new();
-                let found = cache.get(key.as_bytes(), &mut out).then(|| u64::from_le_bytes(out.try_into().unwrap()));
+                let found = cache
+                    .get(key.as_bytes(), &mut out)
+                    .then(|| u64::from_le_bytes(out.try_into().unwrap()));
                 assert_eq!(found, map.get(&key).copied());
             }
         }

@@ -1,16 +1,35 @@
-//! Everything the endpoints share: routing, identity, the text of an answer.
+//! What joins HTTP and the endpoints: routing, identity, the two lines of an answer.
+//!
+//! Holds no algorithm. An endpoint is given bytes and an output buffer; whether its outcome becomes an
+//! answer, `INVALID` or a status is decided here.
 
+mod accept;
+mod answer;
 mod route;
 
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
+use anyhow::Context;
+
 use crate::{
+    auth::{self, Authority, Key, RestClient},
     blockchain::{self, Blockchain},
+    cache::Cache,
     http::{Outcome, Reply, Request, Service},
+    qrcode::{self, QrCode},
 };
+
+/// Tag of requests that came through a public listener.
+pub const PUBLIC: u8 = 0;
+
+/// Tag of requests that came through the admin listener.
+pub const ADMIN: u8 = 1;
 
 /// Settings of the application as a whole.
 #[derive(Clone, Debug)]
@@ -24,7 +43,7 @@ pub struct Options {
     /// The `/blockchain` endpoint.
     pub blockchain: blockchain::Options,
     /// The auth authority.
-    pub auth: crate::auth::Options,
+    pub auth: auth::Options,
     /// A store directory for `/twitter`; `None` = the built-in sample.
     pub twitter_store: Option<PathBuf>,
 }
@@ -36,7 +55,7 @@ impl Default for Options {
             aws_account: "000000000000".into(),
             cache_bytes: 0,
             blockchain: blockchain::Options::default(),
-            auth: crate::auth::Options::default(),
+            auth: auth::Options::default(),
             twitter_store: None,
         }
     }
@@ -60,26 +79,46 @@ impl Health {
     }
 }
 
+/// Who turns a decoded message into a token.
+enum Tokens {
+    /// A library call.
+    Embedded(Authority),
+    /// A call to another process.
+    Rest(RestClient),
+}
+
 /// State shared by all workers.
 pub struct App {
+    team: Arc<str>,
     /// `TEAM,ACCOUNT\n`: the first line of every protocol answer.
-    first_line: Vec<u8>,
+    first_line: Arc<[u8]>,
     health: Health,
     blockchain: Blockchain,
+    /// Whole answers of `/blockchain` by the text of `cc`.
+    answers: Cache,
+    qrcode: QrCode,
+    tokens: Tokens,
 }
 
 /// Scratch of one worker.
 pub struct Worker {
     blockchain: blockchain::Scratch,
+    qrcode: qrcode::Scratch,
 }
 
 impl App {
     /// Prepares every endpoint.
     pub fn open(options: Options) -> anyhow::Result<Self> {
         Ok(Self {
-            first_line: format!("{},{}\n", options.team_name, options.aws_account).into_bytes(),
+            first_line: format!("{},{}\n", options.team_name, options.aws_account)
+                .into_bytes()
+                .into(),
+            team: options.team_name.into(),
             health: Health::default(),
             blockchain: Blockchain::new(options.blockchain),
+            answers: Cache::new(options.cache_bytes),
+            qrcode: QrCode::new(),
+            tokens: tokens(options.auth)?,
         })
     }
 
@@ -89,11 +128,27 @@ impl App {
     }
 }
 
+fn tokens(options: auth::Options) -> anyhow::Result<Tokens> {
+    if options.mode == auth::Mode::Rest {
+        let client = RestClient::start(options.rest)
+            .context("cannot start the client of the auth authority")?;
+        return Ok(Tokens::Rest(client));
+    }
+    let key = match options.key {
+        Some(key) => key,
+        None => Key::random().context("cannot make a random auth key")?,
+    };
+    Ok(Tokens::Embedded(Authority::new(&key)))
+}
+
 impl Service for App {
     type Worker = Worker;
 
     fn worker(&self) -> Worker {
-        Worker { blockchain: self.blockchain.scratch() }
+        Worker {
+            blockchain: self.blockchain.scratch(),
+            qrcode: self.qrcode.scratch(),
+        }
     }
 
     fn call(&self, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) -> Outcome {

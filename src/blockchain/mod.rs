@@ -63,7 +63,12 @@ impl Blockchain {
 
     /// Answers the request whose `cc` text (percent-encoding not yet removed) is `cc`: appends the
     /// packed chain to `out`, or leaves `out` as it was.
-    pub fn answer(&self, _scratch: &mut Scratch, _cc: &[u8], _out: &mut Vec<u8>) -> Result<(), Reject> {
+    pub fn answer(
+        &self,
+        _scratch: &mut Scratch,
+        _cc: &[u8],
+        _out: &mut Vec<u8>,
+    ) -> Result<(), Reject> {
         Err(Reject::Malformed)
     }
 }

@@ -21,7 +21,11 @@ pub struct Inflater {
 impl Inflater {
     /// An inflater that refuses texts of more than `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { decoder: Decompressor::new(), text: vec![0; bytes_max.min(8 << 10)], bytes_max }
+        Self {
+            decoder: Decompressor::new(),
+            text: vec![0; bytes_max.min(8 << 10)],
+            bytes_max,
+        }
     }
 
     /// The text of the stream at the start of `stream`; bytes after its end are ignored.
@@ -51,14 +55,19 @@ impl Deflater {
     /// A deflater of the given level, 0 to 9; higher values count as 9.
     pub fn new(level: u8) -> Self {
         let level = CompressionLvl::new(i32::from(level.min(9))).unwrap_or_default();
-        Self { encoder: Compressor::new(level) }
+        Self {
+            encoder: Compressor::new(level),
+        }
     }
 
     /// Appends `text` as one zlib stream to `out`.
     pub fn deflate(&mut self, text: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start + self.encoder.zlib_compress_bound(text.len()), 0);
-        let n = self.encoder.zlib_compress(text, &mut out[start..]).unwrap_or(0);
+        let n = self
+            .encoder
+            .zlib_compress(text, &mut out[start..])
+            .unwrap_or(0);
         out.truncate(start + n);
     }
 }

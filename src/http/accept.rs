@@ -16,7 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Fault, Heads, Mode, Reply, Service, conn::Conn, server::{self, Server}};
+use super::{
+    Fault, Heads, Mode, Reply, Service,
+    conn::Conn,
+    server::{self, Server},
+};
 use crate::metrics::{self, Counter};
 
 /// Connections taken from one listener before the others are looked at again.
@@ -53,16 +57,30 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Starts accepting.
-    pub(super) fn start<S: Service>(server: Arc<Server<S>>, listeners: Vec<Listener>) -> io::Result<Self> {
+    pub(super) fn start<S: Service>(
+        server: Arc<Server<S>>,
+        listeners: Vec<Listener>,
+    ) -> io::Result<Self> {
         for listener in &listeners {
             listener.socket.set_nonblocking(true)?;
         }
         let (stop, stopped) = UnixStream::pair()?;
         let spare = File::open("/dev/null")?;
-        let mut accepting =
-            Loop { server, listeners, stopped, spare: Some(spare), refused: VecDeque::new(), heads: Heads::new() };
-        let thread = thread::Builder::new().name("accept".into()).spawn(move || accepting.run())?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let mut accepting = Loop {
+            server,
+            listeners,
+            stopped,
+            spare: Some(spare),
+            refused: VecDeque::new(),
+            heads: Heads::new(),
+        };
+        let thread = thread::Builder::new()
+            .name("accept".into())
+            .spawn(move || accepting.run())?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// Accepts no more, and returns when every connection made so far has been accepted.
@@ -101,11 +119,25 @@ struct Loop<S: Service> {
 
 impl<S: Service> Loop<S> {
     fn run(&mut self) {
-        let descriptors = || self.listeners.iter().map(|l| l.socket.as_raw_fd()).chain([self.stopped.as_raw_fd()]);
-        let mut polled: Vec<libc::pollfd> =
-            descriptors().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        let descriptors = || {
+            self.listeners
+                .iter()
+                .map(|l| l.socket.as_raw_fd())
+                .chain([self.stopped.as_raw_fd()])
+        };
+        let mut polled: Vec<libc::pollfd> = descriptors()
+            .map(|fd| libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            })
+            .collect();
         loop {
-            let timeout = if self.refused.is_empty() { None } else { Some(REFUSED_OPEN) };
+            let timeout = if self.refused.is_empty() {
+                None
+            } else {
+                Some(REFUSED_OPEN)
+            };
             poll(&mut polled, timeout);
             if polled.last().is_some_and(|stopped| stopped.revents != 0) {
                 return self.finish();
@@ -121,7 +153,9 @@ impl<S: Service> Loop<S> {
 
     /// Takes what own listeners still have, and leaves them nothing more to take.
     fn finish(&mut self) {
-        self.listeners.retain(|listener| !listener.inherited && drop_new_handshakes(&listener.socket).is_ok());
+        self.listeners.retain(|listener| {
+            !listener.inherited && drop_new_handshakes(&listener.socket).is_ok()
+        });
         let settled = Instant::now() + SETTLE;
         while !self.listeners.is_empty() && Instant::now() < settled {
             thread::sleep(SETTLE / 20);
@@ -163,7 +197,14 @@ impl<S: Service> Loop<S> {
             }
             cause => {
                 let memory = matches!(cause, Some(libc::ENOBUFS | libc::ENOMEM));
-                metrics::add(if memory { Counter::AcceptMemory } else { Counter::AcceptOther }, 1);
+                metrics::add(
+                    if memory {
+                        Counter::AcceptMemory
+                    } else {
+                        Counter::AcceptOther
+                    },
+                    1,
+                );
                 thread::sleep(BACK_OFF);
                 false
             }
@@ -223,7 +264,11 @@ impl<S: Service> Loop<S> {
     fn write_refusal(&mut self, mut stream: &TcpStream) {
         let mut answer = Vec::new();
         self.heads.refresh();
-        let mode = Mode { head_only: false, keep_alive: false, minor: 1 };
+        let mode = Mode {
+            head_only: false,
+            keep_alive: false,
+            minor: 1,
+        };
         Reply::new(&mut answer, &mut self.heads, mode).fault(Fault::TooManyConnections);
         // An empty send buffer takes it whole; what the peer already sent is read so that closing
         // does not reset the connection.
@@ -233,7 +278,11 @@ impl<S: Service> Loop<S> {
     }
 
     fn close_refused(&mut self) {
-        while self.refused.front().is_some_and(|(_, since)| since.elapsed() >= REFUSED_OPEN) {
+        while self
+            .refused
+            .front()
+            .is_some_and(|(_, since)| since.elapsed() >= REFUSED_OPEN)
+        {
             self.refused.pop_front();
         }
     }
@@ -246,7 +295,12 @@ fn drop_new_handshakes(listener: &TcpListener) -> io::Result<()> {
     const SYN: u32 = 0x02;
     let instruction = |code: u32, jt, jf, k| socket2::SockFilter::new(code as u16, jt, jf, k);
     socket2::SockRef::from(listener).attach_filter(&[
-        instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS_OFFSET),
+        instruction(
+            libc::BPF_LD | libc::BPF_B | libc::BPF_ABS,
+            0,
+            0,
+            FLAGS_OFFSET,
+        ),
         instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, SYN),
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
@@ -257,7 +311,13 @@ fn drop_new_handshakes(listener: &TcpListener) -> io::Result<()> {
 fn poll(polled: &mut [libc::pollfd], timeout: Option<Duration>) {
     let timeout_ms = timeout.map_or(-1, |timeout| timeout.as_millis() as libc::c_int);
     // SAFETY: pointer and length describe the slice, which the kernel only writes `revents` of.
-    let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
+    let ready = unsafe {
+        libc::poll(
+            polled.as_mut_ptr(),
+            polled.len() as libc::nfds_t,
+            timeout_ms,
+        )
+    };
     if ready <= 0 {
         polled.iter_mut().for_each(|entry| entry.revents = 0);
     }

@@ -67,19 +67,30 @@ pub struct Chunked {
 
 impl Default for Chunked {
     fn default() -> Self {
-        Self { state: State::SizeStart, remaining: 0, overhead_bytes: 0 }
+        Self {
+            state: State::SizeStart,
+            remaining: 0,
+            overhead_bytes: 0,
+        }
     }
 }
 
 impl Chunked {
     /// Decodes as much of `bytes` as there is, appending data to `body`. Returns how many bytes
     /// belong to the body's coding and whether it has ended.
-    pub fn feed(&mut self, bytes: &[u8], body: &mut Vec<u8>, limits: &Limits) -> Result<(usize, bool), Fault> {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        body: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<(usize, bool), Fault> {
         let mut at = 0;
         while self.state != State::Done {
             if self.state == State::Data {
                 let rest = &bytes[at..];
-                let n = rest.len().min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+                let n = rest
+                    .len()
+                    .min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
                 body.extend_from_slice(&rest[..n]);
                 at += n;
                 self.remaining -= n as u64;
@@ -88,7 +99,9 @@ impl Chunked {
                 }
                 self.state = State::DataCr;
             }
-            let Some(&b) = bytes.get(at) else { return Ok((at, false)) };
+            let Some(&b) = bytes.get(at) else {
+                return Ok((at, false));
+            };
             at += 1;
             self.step(b, body.len(), limits)?;
         }
@@ -99,7 +112,9 @@ impl Chunked {
     fn step(&mut self, b: u8, body_bytes: usize, limits: &Limits) -> Result<(), Fault> {
         use State::*;
         let next = match (self.state, b) {
-            (SizeStart | Size, _) if b.is_ascii_hexdigit() => return self.size_digit(b, body_bytes, limits),
+            (SizeStart | Size, _) if b.is_ascii_hexdigit() => {
+                return self.size_digit(b, body_bytes, limits);
+            }
             (Size, b'\r') => SizeLf,
             (SizeLf, b'\n') if self.remaining == 0 => TrailerStart,
             (SizeLf, b'\n') => Data,
@@ -124,7 +139,10 @@ impl Chunked {
             self.count_overhead(limits)?;
         }
         // Past the limit the size only has to stay past it, so it cannot overflow.
-        self.remaining = self.remaining.saturating_mul(16).saturating_add(u64::from(digit));
+        self.remaining = self
+            .remaining
+            .saturating_mul(16)
+            .saturating_add(u64::from(digit));
         let body_bytes = body_bytes as u64;
         if self.remaining.saturating_add(body_bytes) > limits.body_bytes_max as u64 {
             return Err(Fault::BodyTooLarge);
@@ -151,7 +169,9 @@ impl Chunked {
             (ExtensionQuoted, b'"') => ExtensionQuotedEnd,
             (ExtensionQuoted, b'\\') => ExtensionEscape,
             (ExtensionQuoted | ExtensionEscape, _) if scan::is_field_value(b) => ExtensionQuoted,
-            (ExtensionValue | ExtensionQuotedEnd | ExtensionValueSpace, _) if space => ExtensionValueSpace,
+            (ExtensionValue | ExtensionQuotedEnd | ExtensionValueSpace, _) if space => {
+                ExtensionValueSpace
+            }
             (ExtensionName | ExtensionValue | ExtensionQuotedEnd, b'\r') => SizeLf,
             (TrailerStart | TrailerName, _) if token => TrailerName,
             (TrailerName, b':') => TrailerValue,
@@ -177,7 +197,11 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits { body_bytes_max: 100, chunk_overhead_bytes_max: 40, ..Limits::default() }
+        Limits {
+            body_bytes_max: 100,
+            chunk_overhead_bytes_max: 40,
+            ..Limits::default()
+        }
     }
 
     /// Body and coded length of `coded`, fed in pieces of `piece` bytes.
@@ -207,7 +231,11 @@ mod tests {
             for piece in 1..=coded.len() {
                 let with_rest = format!("{coded}GET");
                 let decoded = decode(with_rest.as_bytes(), piece);
-                assert_eq!(decoded, Ok(Some((want.as_bytes().to_vec(), coded.len()))), "{coded:?}");
+                assert_eq!(
+                    decoded,
+                    Ok(Some((want.as_bytes().to_vec(), coded.len()))),
+                    "{coded:?}"
+                );
             }
         }
     }
@@ -215,13 +243,43 @@ mod tests {
     #[test]
     fn broken_codings_are_refused_at_once() {
         let cases = [
-            "\r\n", " 5\r\n", "-1\r\n", "+5\r\n", "0x5\r\n", "g\r\n", "5\n", "5\r5", "5 \r\n", "5;\r\n", "5;=a\r\n",
-            "5;a=\r\n", "5;a b\r\n", "5;a=\"b\"c\r\n", "5\r\nhelloX", "5\r\nhello\rX", "5\r\nhello\n", "0\r\nX y: 1",
-            "0\r\n: v", "0\r\nX: a\nY", "0\r\n X: a", "0\r\n\rX", "0\r\n\n", "5;a=\x01", ";a\r\n",
+            "\r\n",
+            " 5\r\n",
+            "-1\r\n",
+            "+5\r\n",
+            "0x5\r\n",
+            "g\r\n",
+            "5\n",
+            "5\r5",
+            "5 \r\n",
+            "5;\r\n",
+            "5;=a\r\n",
+            "5;a=\r\n",
+            "5;a b\r\n",
+            "5;a=\"b\"c\r\n",
+            "5\r\nhelloX",
+            "5\r\nhello\rX",
+            "5\r\nhello\n",
+            "0\r\nX y: 1",
+            "0\r\n: v",
+            "0\r\nX: a\nY",
+            "0\r\n X: a",
+            "0\r\n\rX",
+            "0\r\n\n",
+            "5;a=\x01",
+            ";a\r\n",
         ];
         for coded in cases {
-            assert_eq!(decode(coded.as_bytes(), coded.len()), Err(Fault::BadChunk), "{coded:?}");
-            assert_eq!(decode(coded.as_bytes(), 1), Err(Fault::BadChunk), "{coded:?}");
+            assert_eq!(
+                decode(coded.as_bytes(), coded.len()),
+                Err(Fault::BadChunk),
+                "{coded:?}"
+            );
+            assert_eq!(
+                decode(coded.as_bytes(), 1),
+                Err(Fault::BadChunk),
+                "{coded:?}"
+            );
         }
     }
 
@@ -240,7 +298,11 @@ mod tests {
         let trailer = format!("0\r\nX: {}", "a".repeat(50));
         let zeros = "0".repeat(50);
         for coded in [extension, trailer, zeros] {
-            assert_eq!(decode(coded.as_bytes(), 3), Err(Fault::ChunkOverhead), "{coded}");
+            assert_eq!(
+                decode(coded.as_bytes(), 3),
+                Err(Fault::ChunkOverhead),
+                "{coded}"
+            );
         }
     }
 }

@@ -21,7 +21,9 @@ static UNIX_SECONDS: AtomicU64 = AtomicU64::new(0);
 /// Reads the real clocks. Called by the watcher thread on every tick.
 pub fn refresh() {
     MILLISECONDS.store(START.elapsed().as_millis() as u64, Relaxed);
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UNIX_SECONDS.store(since_epoch.as_secs(), Relaxed);
 }
 

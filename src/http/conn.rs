@@ -204,7 +204,10 @@ impl<S: Service> Conn<S> {
                     Err(_) => return Next::Close,
                 },
             };
-            self.answer(&input[..if self.tail.is_empty() { fresh } else { 0 }], tools);
+            self.answer(
+                &input[..if self.tail.is_empty() { fresh } else { 0 }],
+                tools,
+            );
             if let Some(next) = self.write_out(tools) {
                 return next;
             }
@@ -242,13 +245,16 @@ impl<S: Service> Conn<S> {
         self.resume = false;
         while self.end == End::No && bytes.len() - at >= self.tail_needed_bytes.max(1) {
             let limits = &self.server.limits;
-            if answered >= limits.pipelined_batch_max || tools.output.len() >= limits.write_buffer_bytes_max {
+            if answered >= limits.pipelined_batch_max
+                || tools.output.len() >= limits.write_buffer_bytes_max
+            {
                 self.resume = true;
                 break;
             }
             self.tail_needed_bytes = 0;
             let step = self.step(&bytes[at..], tools);
-            let (Step::Answered(n) | Step::Suspended(n) | Step::Incomplete(n) | Step::Last(n)) = step;
+            let (Step::Answered(n) | Step::Suspended(n) | Step::Incomplete(n) | Step::Last(n)) =
+                step;
             at += n;
             match step {
                 Step::Incomplete(_) => break,
@@ -316,8 +322,17 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    fn with_length(&mut self, head: &Head<'_>, length: u64, bytes: &[u8], tools: &mut Tools<S>) -> Step {
-        let Some(length) = usize::try_from(length).ok().filter(|n| *n <= self.server.limits.body_bytes_max) else {
+    fn with_length(
+        &mut self,
+        head: &Head<'_>,
+        length: u64,
+        bytes: &[u8],
+        tools: &mut Tools<S>,
+    ) -> Step {
+        let Some(length) = usize::try_from(length)
+            .ok()
+            .filter(|n| *n <= self.server.limits.body_bytes_max)
+        else {
             return self.refuse(Fault::BodyTooLarge, tools);
         };
         let end = head.bytes + length;
@@ -339,10 +354,19 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    fn start_chunked(&mut self, head: &Head<'_>, mut partial: PartialBody, bytes: &[u8], tools: &mut Tools<S>) -> Step {
+    fn start_chunked(
+        &mut self,
+        head: &Head<'_>,
+        mut partial: PartialBody,
+        bytes: &[u8],
+        tools: &mut Tools<S>,
+    ) -> Step {
         partial.body.clear();
         let coded = &bytes[head.bytes..];
-        match partial.decoder.feed(coded, &mut partial.body, &self.server.limits) {
+        match partial
+            .decoder
+            .feed(coded, &mut partial.body, &self.server.limits)
+        {
             Err(fault) => self.refuse(fault, tools),
             Ok((n, true)) => {
                 let step = self.respond(head, &partial.body, head.bytes + n, tools);
@@ -358,8 +382,16 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    fn continue_chunked(&mut self, mut partial: PartialBody, bytes: &[u8], tools: &mut Tools<S>) -> Step {
-        match partial.decoder.feed(bytes, &mut partial.body, &self.server.limits) {
+    fn continue_chunked(
+        &mut self,
+        mut partial: PartialBody,
+        bytes: &[u8],
+        tools: &mut Tools<S>,
+    ) -> Step {
+        match partial
+            .decoder
+            .feed(bytes, &mut partial.body, &self.server.limits)
+        {
             Err(fault) => self.refuse(fault, tools),
             Ok((_, false)) => {
                 self.partial_body = Some(Box::new(partial));
@@ -374,24 +406,38 @@ impl<S: Service> Conn<S> {
     }
 
     /// Lets the service answer a complete request of `bytes` bytes.
-    fn respond(&mut self, head: &Head<'_>, body: &[u8], bytes: usize, tools: &mut Tools<S>) -> Step {
+    fn respond(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        bytes: usize,
+        tools: &mut Tools<S>,
+    ) -> Step {
         self.requests += 1;
         self.continued = false;
         metrics::add(Counter::Requests, 1);
         let limits = &self.server.limits;
-        let more_allowed =
-            limits.requests_per_connection_max == 0 || self.requests < limits.requests_per_connection_max;
+        let more_allowed = limits.requests_per_connection_max == 0
+            || self.requests < limits.requests_per_connection_max;
         let kept = more_allowed && !self.server.closing.load(Relaxed);
         let mode = Mode::of(head, kept && head.keep_alive);
-        let request = Request { head: *head, body, listener: self.listener };
+        let request = Request {
+            head: *head,
+            body,
+            listener: self.listener,
+        };
         let start = tools.output.len();
         let outcome = match head.method {
             Method::Get | Method::Head | Method::Post => self.call(&request, mode, tools),
-            _ => {
-                refuse_method(head, Reply::new(&mut tools.output, &mut tools.heads, mode), |reply| {
-                    self.server.service.call(&mut tools.service, &request, reply)
-                })
-            }
+            _ => refuse_method(
+                head,
+                Reply::new(&mut tools.output, &mut tools.heads, mode),
+                |reply| {
+                    self.server
+                        .service
+                        .call(&mut tools.service, &request, reply)
+                },
+            ),
         };
         match outcome {
             Outcome::Pending(pending) => {
@@ -437,7 +483,11 @@ impl<S: Service> Conn<S> {
     #[cold]
     fn refuse(&mut self, fault: Fault, tools: &mut Tools<S>) -> Step {
         metrics::add(Counter::RequestFaults, 1);
-        let mode = Mode { head_only: false, keep_alive: false, minor: 1 };
+        let mode = Mode {
+            head_only: false,
+            keep_alive: false,
+            minor: 1,
+        };
         Reply::new(&mut tools.output, &mut tools.heads, mode).fault(fault);
         self.end = End::Linger;
         Step::Last(0)
@@ -490,8 +540,12 @@ impl<S: Service> Conn<S> {
         self.unsent = unsent;
         self.unsent_start = at;
         match progress {
-            true => self.watch.start(Phase::Write, self.server.limits.write_timeout),
-            false => self.watch.ensure(Phase::Write, self.server.limits.write_timeout),
+            true => self
+                .watch
+                .start(Phase::Write, self.server.limits.write_timeout),
+            false => self
+                .watch
+                .ensure(Phase::Write, self.server.limits.write_timeout),
         }
         true
     }
@@ -503,7 +557,11 @@ impl<S: Service> Conn<S> {
                 metrics::add(Counter::BytesWritten, n as u64);
                 Ok(n)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Ok(0)
+            }
             Err(error) => Err(error.kind()),
         }
     }
@@ -515,7 +573,8 @@ impl<S: Service> Conn<S> {
         if self.hung_up && !self.filled || self.stream.shutdown(Shutdown::Write).is_err() {
             return Next::Close;
         }
-        self.watch.start(Phase::Linger, self.server.limits.linger_timeout);
+        self.watch
+            .start(Phase::Linger, self.server.limits.linger_timeout);
         self.stage = Stage::Lingering(0);
         Next::Again
     }
@@ -550,14 +609,18 @@ impl<S: Service> Conn<S> {
         }
         if phase == Phase::Write {
             // Without this the kernel would go on offering the unread answers for minutes.
-            let _ = socket2::SockRef::from(self.stream.inner()).set_linger(Some(std::time::Duration::ZERO));
+            let _ = socket2::SockRef::from(self.stream.inner())
+                .set_linger(Some(std::time::Duration::ZERO));
         }
         Next::Close
     }
 
     /// Keeps the server's buffer budget; a connection that would exceed it is told to end.
     fn count_buffers(&mut self) {
-        let partial = self.partial_body.as_ref().map_or(0, |partial| partial.head.len() + partial.body.len());
+        let partial = self
+            .partial_body
+            .as_ref()
+            .map_or(0, |partial| partial.head.len() + partial.body.len());
         let bytes = self.tail.len() + partial + self.unsent.len();
         if bytes == self.counted_bytes {
             return;
@@ -579,7 +642,11 @@ impl<S: Service> Conn<S> {
         self.partial_body = None;
         self.tail_needed_bytes = 0;
         if self.unsent.is_empty() {
-            let mode = Mode { head_only: false, keep_alive: false, minor: 1 };
+            let mode = Mode {
+                head_only: false,
+                keep_alive: false,
+                minor: 1,
+            };
             Reply::new(&mut self.unsent, &mut super::Heads::new(), mode).fault(Fault::Overloaded);
         }
         self.end = End::Linger;
@@ -590,20 +657,31 @@ impl<S: Service> Conn<S> {
 
 /// Answers a method that is allowed nowhere: 501 if it is unknown; 405 by the service, which knows
 /// what the path allows; for `*` and for an authority, which no service knows, 405 from here.
-fn refuse_method<'a>(head: &Head<'_>, reply: Reply<'a>, call: impl FnOnce(Reply<'a>) -> Outcome) -> Outcome {
+fn refuse_method<'a>(
+    head: &Head<'_>,
+    reply: Reply<'a>,
+    call: impl FnOnce(Reply<'a>) -> Outcome,
+) -> Outcome {
     match head.method {
         Method::Unknown => reply.fault(Fault::UnknownMethod),
         _ if head.path.first() == Some(&b'/') => return call(reply),
-        _ => reply.send(Status::MethodNotAllowed, TEXT, &[("Allow", "GET, HEAD, POST")], |out| {
-            out.extend_from_slice(b"method not allowed\n");
-        }),
+        _ => reply.send(
+            Status::MethodNotAllowed,
+            TEXT,
+            &[("Allow", "GET, HEAD, POST")],
+            |out| {
+                out.extend_from_slice(b"method not allowed\n");
+            },
+        ),
     }
     Outcome::Done
 }
 
 impl<S: Service> Drop for Conn<S> {
     fn drop(&mut self) {
-        self.server.buffered_bytes.fetch_sub(self.counted_bytes, Relaxed);
+        self.server
+            .buffered_bytes
+            .fetch_sub(self.counted_bytes, Relaxed);
         self.server.open.fetch_sub(1, Relaxed);
         metrics::add(Counter::ConnectionsClosed, 1);
     }

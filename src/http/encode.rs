@@ -31,7 +31,12 @@ pub struct Heads {
 impl Heads {
     /// Heads with the current date.
     pub fn new() -> Self {
-        let mut heads = Self { unix_seconds: u64::MAX, date: [0; IMF_FIXDATE_BYTES], ok_text: Vec::new(), length_digits: 3 };
+        let mut heads = Self {
+            unix_seconds: u64::MAX,
+            date: [0; IMF_FIXDATE_BYTES],
+            ok_text: Vec::new(),
+            length_digits: 3,
+        };
         heads.refresh();
         heads
     }
@@ -50,7 +55,13 @@ impl Heads {
     }
 
     /// Appends a head up to and including `Content-Length: `.
-    fn append(&self, status: Status, content_type: &str, fields: &[(&str, &str)], out: &mut Vec<u8>) {
+    fn append(
+        &self,
+        status: Status,
+        content_type: &str,
+        fields: &[(&str, &str)],
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(status.line());
         out.extend_from_slice(SERVER);
         out.extend_from_slice(&self.date);
@@ -80,7 +91,11 @@ pub struct Mode {
 impl Mode {
     /// The mode for a request; `keep_alive` is the server's decision.
     pub fn of(head: &Head<'_>, keep_alive: bool) -> Self {
-        Self { head_only: head.method == super::Method::Head, keep_alive, minor: head.minor }
+        Self {
+            head_only: head.method == super::Method::Head,
+            keep_alive,
+            minor: head.minor,
+        }
     }
 
     const fn connection(self) -> &'static [u8] {
@@ -115,7 +130,13 @@ impl<'a> Reply<'a> {
     /// Any status, type and further fields, with a body that `write` appends.
     ///
     /// Field names and values come from the program, never from a peer: they are not escaped.
-    pub fn send(self, status: Status, content_type: &str, fields: &[(&str, &str)], write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn send(
+        self,
+        status: Status,
+        content_type: &str,
+        fields: &[(&str, &str)],
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.heads.append(status, content_type, fields, self.out);
         self.finish(write);
     }
@@ -148,7 +169,10 @@ impl<'a> Reply<'a> {
         let digits = decimal_digits(length);
         if digits != guess {
             heads.length_digits = digits;
-            out.splice(digits_start..digits_start + guess, [b'0'; DIGITS_MAX][..digits].iter().copied());
+            out.splice(
+                digits_start..digits_start + guess,
+                [b'0'; DIGITS_MAX][..digits].iter().copied(),
+            );
         }
         let mut rest = length;
         for digit in out[digits_start..digits_start + digits].iter_mut().rev() {
@@ -178,7 +202,11 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const KEPT: Mode = Mode { head_only: false, keep_alive: true, minor: 1 };
+    const KEPT: Mode = Mode {
+        head_only: false,
+        keep_alive: true,
+        minor: 1,
+    };
 
     #[test]
     fn lengths_of_any_digit_count_follow_each_other() {
@@ -187,20 +215,37 @@ mod tests {
             let text = answer(&mut heads, KEPT, body);
             let (head, rest) = text.split_once("\r\n\r\n").unwrap();
             assert!(head.starts_with("beforeHTTP/1.1 200 OK\r\n"), "{head}");
-            assert!(head.ends_with(&format!("\r\nContent-Length: {body}")), "{head}");
+            assert!(
+                head.ends_with(&format!("\r\nContent-Length: {body}")),
+                "{head}"
+            );
             assert_eq!(rest, "x".repeat(body));
         }
     }
 
     #[test]
     fn head_answers_keep_the_length_and_drop_the_body() {
-        let text = answer(&mut Heads::new(), Mode { head_only: true, ..KEPT }, 77);
+        let text = answer(
+            &mut Heads::new(),
+            Mode {
+                head_only: true,
+                ..KEPT
+            },
+            77,
+        );
         assert!(text.ends_with("\r\nContent-Length: 77\r\n\r\n"), "{text}");
     }
 
     #[test]
     fn the_connection_field_says_what_happens() {
-        let close = answer(&mut Heads::new(), Mode { keep_alive: false, ..KEPT }, 1);
+        let close = answer(
+            &mut Heads::new(),
+            Mode {
+                keep_alive: false,
+                ..KEPT
+            },
+            1,
+        );
         assert!(close.contains("\r\nConnection: close\r\n\r\nx"));
         let kept_10 = answer(&mut Heads::new(), Mode { minor: 0, ..KEPT }, 1);
         assert!(kept_10.contains("\r\nConnection: keep-alive\r\n\r\nx"));
@@ -210,8 +255,12 @@ mod tests {
     #[test]
     fn further_fields_come_before_the_length() {
         let mut out = Vec::new();
-        Reply::new(&mut out, &mut Heads::new(), KEPT)
-            .send(Status::MethodNotAllowed, TEXT, &[("Allow", "GET, HEAD")], |out| out.push(b'!'));
+        Reply::new(&mut out, &mut Heads::new(), KEPT).send(
+            Status::MethodNotAllowed,
+            TEXT,
+            &[("Allow", "GET, HEAD")],
+            |out| out.push(b'!'),
+        );
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("HTTP/1.1 405 Method Not Allowed\r\nServer: trident\r\nDate: "));
         assert!(text.contains("\r\nAllow: GET, HEAD\r\n"));

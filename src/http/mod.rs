@@ -11,9 +11,9 @@
 //!
 //! What this module does not know: the endpoints. It calls a [`Service`] it defines.
 
+mod accept;
 pub mod body;
 pub mod clock;
-mod accept;
 mod conn;
 pub mod date;
 pub mod encode;

@@ -28,7 +28,9 @@ pub enum Parsed<'b> {
 
 /// Parses the head at the start of `bytes`.
 pub fn head<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Parsed<'b>, Fault> {
-    let Some(start) = skip_empty_lines(bytes)? else { return Ok(Parsed::Partial) };
+    let Some(start) = skip_empty_lines(bytes)? else {
+        return Ok(Parsed::Partial);
+    };
     let line = match request_line(&bytes[start..], limits) {
         Ok(line) => line,
         Err(Stop::Partial) => return Ok(Parsed::Partial),
@@ -136,7 +138,9 @@ fn version(bytes: &[u8]) -> Result<(u8, usize), Stop> {
     let mut unsupported = false;
     let mut minor = 1;
     for (index, &want) in PATTERN.iter().enumerate() {
-        let Some(&b) = bytes.get(index) else { return Err(Stop::Partial) };
+        let Some(&b) = bytes.get(index) else {
+            return Err(Stop::Partial);
+        };
         match index {
             5 if b.is_ascii_digit() => unsupported = b != b'1',
             7 if b.is_ascii_digit() => minor = u8::from(b != b'0'),
@@ -171,13 +175,18 @@ fn split_target(method: Method, target: &[u8]) -> Result<(&[u8], &[u8]), Fault> 
 const HTTP_SCHEME: &[u8] = b"http://";
 
 fn is_absolute(target: &[u8]) -> bool {
-    target.get(..HTTP_SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTP_SCHEME))
+    target
+        .get(..HTTP_SCHEME.len())
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTP_SCHEME))
 }
 
 /// What follows the authority of an absolute-form target.
 fn absolute_path(target: &[u8]) -> Result<&[u8], Fault> {
     let rest = &target[HTTP_SCHEME.len()..];
-    let end = rest.iter().position(|&b| b == b'/' || b == b'?').unwrap_or(rest.len());
+    let end = rest
+        .iter()
+        .position(|&b| b == b'/' || b == b'?')
+        .unwrap_or(rest.len());
     // An http URI without a host is invalid (RFC 9110 §4.2.1), one with user information is refused
     // (§4.2.4); `@` is in no host.
     match end > 0 && is_host(&rest[..end]) {
@@ -201,19 +210,30 @@ fn is_host(value: &[u8]) -> bool {
         [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    port_ok && if literal { is_ip_literal(host) } else { is_reg_name(host) }
+    port_ok
+        && if literal {
+            is_ip_literal(host)
+        } else {
+            is_reg_name(host)
+        }
 }
 
 fn is_ip_literal(host: &[u8]) -> bool {
     host.len() > 2
-        && host[1..host.len() - 1].iter().all(|&b| b == b':' || scan::is_reg_name(b))
+        && host[1..host.len() - 1]
+            .iter()
+            .all(|&b| b == b':' || scan::is_reg_name(b))
 }
 
 fn is_reg_name(host: &[u8]) -> bool {
     let mut rest = host;
     while let Some((&b, tail)) = rest.split_first() {
         rest = match tail {
-            [high, low, after @ ..] if b == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
+            [high, low, after @ ..]
+                if b == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                after
+            }
             _ if scan::is_reg_name(b) => tail,
             _ => return false,
         };
@@ -309,7 +329,11 @@ impl<'b> Section<'b> {
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 let repeated = self.transfer_encoding.is_some();
-                self.transfer_encoding = Some(if repeated { Coding::Malformed } else { coding(value) });
+                self.transfer_encoding = Some(if repeated {
+                    Coding::Malformed
+                } else {
+                    coding(value)
+                });
             }
             _ => {}
         }
@@ -371,7 +395,11 @@ fn coding(value: &[u8]) -> Coding {
         // Chunked must be last and stand once (§6.1); codings before it are only not implemented.
         (Some(first), Some(second)) if !chunked(first) => {
             let last = codings.last().unwrap_or(second);
-            if chunked(last) { Coding::Unknown } else { Coding::Malformed }
+            if chunked(last) {
+                Coding::Unknown
+            } else {
+                Coding::Malformed
+            }
         }
         _ => Coding::Malformed,
     }
@@ -413,7 +441,10 @@ mod tests {
         assert_eq!(head.fields, b"Host: h:80\r\nAccept:  text/html \r\n");
         assert!(head.keep_alive && head.minor == 1 && head.framing == Framing::Length(0));
         let fields: Vec<_> = super::super::request::fields(head.fields).collect();
-        assert_eq!(fields, [(&b"Host"[..], &b"h:80"[..]), (b"Accept", b"text/html")]);
+        assert_eq!(
+            fields,
+            [(&b"Host"[..], &b"h:80"[..]), (b"Accept", b"text/html")]
+        );
     }
 
     #[test]
@@ -429,12 +460,27 @@ mod tests {
         assert_eq!(of("GET /? HTTP/1.1"), Ok((&b"/"[..], &b""[..])));
         assert_eq!(of("GET /a?b?c HTTP/1.1"), Ok((&b"/a"[..], &b"b?c"[..])));
         assert_eq!(of("GET http://h HTTP/1.1"), Ok((&b"/"[..], &b""[..])));
-        assert_eq!(of("GET HTTP://h:1/a?q HTTP/1.1"), Ok((&b"/a"[..], &b"q"[..])));
+        assert_eq!(
+            of("GET HTTP://h:1/a?q HTTP/1.1"),
+            Ok((&b"/a"[..], &b"q"[..]))
+        );
         assert_eq!(of("GET http://h?q HTTP/1.1"), Ok((&b"/"[..], &b"q"[..])));
         assert_eq!(of("OPTIONS * HTTP/1.1"), Ok((&b"*"[..], &b""[..])));
         assert_eq!(of("CONNECT h:1 HTTP/1.1"), Ok((&b""[..], &b""[..])));
-        for bad in ["GET *", "GET h:1", "GET http:///a", "GET http://u@h/", "GET ftp://h/", "GET ?a", "GET /a#b"] {
-            assert_eq!(of(format!("{bad} HTTP/1.1").leak()), Err(Fault::BadTarget), "{bad}");
+        for bad in [
+            "GET *",
+            "GET h:1",
+            "GET http:///a",
+            "GET http://u@h/",
+            "GET ftp://h/",
+            "GET ?a",
+            "GET /a#b",
+        ] {
+            assert_eq!(
+                of(format!("{bad} HTTP/1.1").leak()),
+                Err(Fault::BadTarget),
+                "{bad}"
+            );
         }
     }
 
@@ -456,7 +502,10 @@ mod tests {
             ("GET / HTTP/1.1\r\nA: b\n", Fault::BadFieldLine),
             ("GET / HTTP/1.1\r\nA: b\0", Fault::BadFieldLine),
             ("GET / HTTP/1.1\r\nA: b\rc", Fault::BadFieldLine),
-            ("GET / HTTP/1.1\r\nContent-Length: -1\r\n", Fault::BadContentLength),
+            (
+                "GET / HTTP/1.1\r\nContent-Length: -1\r\n",
+                Fault::BadContentLength,
+            ),
             ("\n", Fault::BadPreface),
             ("\r\r", Fault::BadPreface),
             ("\r\n\r\n\r\n\r\n\r\n", Fault::BadPreface),
@@ -464,7 +513,11 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(fault(text), want, "{text:?}");
             for end in 0..text.len() {
-                assert!(matches!(parse(&text[..end]), Ok(Parsed::Partial)), "{:?}", &text[..end]);
+                assert!(
+                    matches!(parse(&text[..end]), Ok(Parsed::Partial)),
+                    "{:?}",
+                    &text[..end]
+                );
             }
         }
     }
@@ -489,27 +542,67 @@ mod tests {
 
     #[test]
     fn framing_is_exact_or_refused() {
-        let framing = |field: &str| parse(with_field(field).leak()).map(|parsed| match parsed {
-            Parsed::Complete(head) => head.framing,
-            Parsed::Partial => panic!("{field}"),
-        });
+        let framing = |field: &str| {
+            parse(with_field(field).leak()).map(|parsed| match parsed {
+                Parsed::Complete(head) => head.framing,
+                Parsed::Partial => panic!("{field}"),
+            })
+        };
         assert_eq!(framing("Content-Length: 12"), Ok(Framing::Length(12)));
         assert_eq!(framing("content-length:\t0012 "), Ok(Framing::Length(12)));
-        assert_eq!(framing("Content-Length: 18446744073709551615"), Ok(Framing::Length(u64::MAX)));
-        for bad in ["", "+1", "-1", "1,1", "1 1", "0x1", "1.0", "18446744073709551616", "1\r\nContent-Length: 1"] {
-            assert_eq!(framing(&format!("Content-Length: {bad}")), Err(Fault::BadContentLength), "{bad:?}");
+        assert_eq!(
+            framing("Content-Length: 18446744073709551615"),
+            Ok(Framing::Length(u64::MAX))
+        );
+        for bad in [
+            "",
+            "+1",
+            "-1",
+            "1,1",
+            "1 1",
+            "0x1",
+            "1.0",
+            "18446744073709551616",
+            "1\r\nContent-Length: 1",
+        ] {
+            assert_eq!(
+                framing(&format!("Content-Length: {bad}")),
+                Err(Fault::BadContentLength),
+                "{bad:?}"
+            );
         }
         assert_eq!(framing("Transfer-Encoding: chunked"), Ok(Framing::Chunked));
-        assert_eq!(framing("Transfer-Encoding: , CHUNKED ,"), Ok(Framing::Chunked));
-        assert_eq!(framing("Transfer-Encoding: gzip, chunked"), Err(Fault::UnknownTransferCoding));
-        let malformed =
-            ["", "gzip", "identity", "chunked, chunked", "chunked, gzip", "chunked;q=1", "x-chunked", "gzip, x"];
+        assert_eq!(
+            framing("Transfer-Encoding: , CHUNKED ,"),
+            Ok(Framing::Chunked)
+        );
+        assert_eq!(
+            framing("Transfer-Encoding: gzip, chunked"),
+            Err(Fault::UnknownTransferCoding)
+        );
+        let malformed = [
+            "",
+            "gzip",
+            "identity",
+            "chunked, chunked",
+            "chunked, gzip",
+            "chunked;q=1",
+            "x-chunked",
+            "gzip, x",
+        ];
         for bad in malformed {
-            assert_eq!(framing(&format!("Transfer-Encoding: {bad}")), Err(Fault::BadTransferEncoding), "{bad:?}");
+            assert_eq!(
+                framing(&format!("Transfer-Encoding: {bad}")),
+                Err(Fault::BadTransferEncoding),
+                "{bad:?}"
+            );
         }
         let twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked";
         assert_eq!(framing(twice), Err(Fault::BadTransferEncoding));
-        let both = ["Content-Length: 1\r\nTransfer-Encoding: chunked", "Transfer-Encoding: gzip\r\nContent-Length: 0"];
+        let both = [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: gzip\r\nContent-Length: 0",
+        ];
         for fields in both {
             assert_eq!(framing(fields), Err(Fault::AmbiguousLength));
         }
@@ -519,10 +612,23 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for good in ["", "h", "h:80", "h:", "a.b-c_d~!$&'()*+,;=", "%41x", "[::1]", "[::1]:80", "127.0.0.1:1"] {
+        for good in [
+            "",
+            "h",
+            "h:80",
+            "h:",
+            "a.b-c_d~!$&'()*+,;=",
+            "%41x",
+            "[::1]",
+            "[::1]:80",
+            "127.0.0.1:1",
+        ] {
             complete(format!("GET / HTTP/1.1\r\nHost: {good}\r\n\r\n").leak());
         }
-        for bad in ["a b", "a/b", "u@a", "a:8x", "[::1", "[]", "[::1]x", "a#b", "%zz", "%4", "\u{e9}", "a:1:2"] {
+        for bad in [
+            "a b", "a/b", "u@a", "a:8x", "[::1", "[]", "[::1]x", "a#b", "%zz", "%4", "\u{e9}",
+            "a:1:2",
+        ] {
             let text = format!("GET / HTTP/1.1\r\nHost: {bad}\r\n\r\n");
             assert_eq!(fault(&text), Fault::BadHost, "{bad:?}");
         }
@@ -534,10 +640,17 @@ mod tests {
     #[test]
     fn persistence() {
         let kept = |version: &str, field: &str| {
-            complete(format!("GET / HTTP/{version}\r\nHost: h\r\n{field}\r\n\r\n").leak()).keep_alive
+            complete(format!("GET / HTTP/{version}\r\nHost: h\r\n{field}\r\n\r\n").leak())
+                .keep_alive
         };
-        assert!(kept("1.1", "A: b") && kept("1.1", "Connection: keep-alive") && kept("1.1", "Connection: closed"));
-        assert!(!kept("1.1", "Connection: ,, CLOSE ,") && !kept("1.1", "Connection: keep-alive, close"));
+        assert!(
+            kept("1.1", "A: b")
+                && kept("1.1", "Connection: keep-alive")
+                && kept("1.1", "Connection: closed")
+        );
+        assert!(
+            !kept("1.1", "Connection: ,, CLOSE ,") && !kept("1.1", "Connection: keep-alive, close")
+        );
         assert!(!kept("1.1", "Connection: keep-alive\r\nConnection: close"));
         assert!(!kept("1.0", "A: b") && kept("1.0", "Connection: Keep-Alive"));
         assert!(!kept("1.0", "Connection: keep-alive, close"));
@@ -545,22 +658,35 @@ mod tests {
 
     #[test]
     fn limits_hold_at_their_boundary_whole_or_in_pieces() {
-        let limits =
-            Limits { request_line_bytes_max: 20, head_bytes_max: 30, header_count_max: 2, ..Limits::default() };
+        let limits = Limits {
+            request_line_bytes_max: 20,
+            head_bytes_max: 30,
+            header_count_max: 2,
+            ..Limits::default()
+        };
         let of = |text: &str| match head(text.as_bytes(), &limits) {
             Ok(Parsed::Complete(_)) => None,
             Ok(Parsed::Partial) => panic!("{text:?}"),
             Err(fault) => Some(fault),
         };
         assert_eq!(of("GET /123456 HTTP/1.1\r\nHost: h\r\n\r\n"), None);
-        assert_eq!(of("GET /1234567 HTTP/1.1\r\nHost: h\r\n\r\n"), Some(Fault::LineTooLong));
-        assert_eq!(of(&format!("GET /{}", "x".repeat(16))), Some(Fault::LineTooLong));
+        assert_eq!(
+            of("GET /1234567 HTTP/1.1\r\nHost: h\r\n\r\n"),
+            Some(Fault::LineTooLong)
+        );
+        assert_eq!(
+            of(&format!("GET /{}", "x".repeat(16))),
+            Some(Fault::LineTooLong)
+        );
         assert_eq!(of(&"A".repeat(21)), Some(Fault::LineTooLong));
         let fields = |n| format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}", "x".repeat(n));
         assert_eq!(of(&(fields(16) + "\r\n\r\n")), None);
         assert_eq!(of(&(fields(17) + "\r\n\r\n")), Some(Fault::HeadTooLarge));
         assert_eq!(of(&fields(30)), Some(Fault::HeadTooLarge));
-        assert_eq!(of("GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB:\r\n\r\n"), Some(Fault::TooManyFields));
+        assert_eq!(
+            of("GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB:\r\n\r\n"),
+            Some(Fault::TooManyFields)
+        );
     }
 
     /// Whatever `httparse` refuses is refused here; what both accept is the same.
@@ -568,8 +694,27 @@ mod tests {
     fn nothing_is_accepted_that_httparse_refuses() {
         use proptest::prelude::*;
         let pieces = prop::sample::select(vec![
-            "GET", "POST", " ", "/", "/a?b=c", "HTTP/1.1", "HTTP/1.0", "\r\n", "\n", "\r", "Host", ":", "h", "A: b",
-            "\t", "Content-Length: 3", "Transfer-Encoding: chunked", "\0", "\u{e9}", "Connection: close", "Expect",
+            "GET",
+            "POST",
+            " ",
+            "/",
+            "/a?b=c",
+            "HTTP/1.1",
+            "HTTP/1.0",
+            "\r\n",
+            "\n",
+            "\r",
+            "Host",
+            ":",
+            "h",
+            "A: b",
+            "\t",
+            "Content-Length: 3",
+            "Transfer-Encoding: chunked",
+            "\0",
+            "\u{e9}",
+            "Connection: close",
+            "Expect",
         ]);
         let valid = Just("GET /x?y HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n".to_owned());
         let loose = prop::collection::vec(pieces, 0..14).prop_map(|p| p.concat());

@@ -76,7 +76,9 @@ pub struct Request<'b> {
 impl<'b> Request<'b> {
     /// The value of the first field called `name` (lower case), without surrounding whitespace.
     pub fn field(&self, name: &[u8]) -> Option<&'b [u8]> {
-        fields(self.head.fields).find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        fields(self.head.fields)
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 }
 
@@ -84,7 +86,9 @@ impl<'b> Request<'b> {
 pub fn fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     section.split(|&b| b == b'\n').filter_map(|line| {
         let colon = memchr::memchr(b':', line)?;
-        let value = line[colon + 1..].strip_suffix(b"\r").unwrap_or(&line[colon + 1..]);
+        let value = line[colon + 1..]
+            .strip_suffix(b"\r")
+            .unwrap_or(&line[colon + 1..]);
         Some((&line[..colon], scan::trim_ows(value)))
     })
 }

@@ -43,7 +43,10 @@ pub fn is_field_value(b: u8) -> bool {
 
 /// Index of the first byte of `bytes` that is not a token byte.
 pub fn token_end(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&b| !is_token(b)).unwrap_or(bytes.len())
+    bytes
+        .iter()
+        .position(|&b| !is_token(b))
+        .unwrap_or(bytes.len())
 }
 
 /// Index of the first byte that cannot stand in a request target: controls, space, DEL and `#`.
@@ -51,12 +54,16 @@ pub fn token_end(bytes: &[u8]) -> usize {
 /// Bytes from 0x80 up are let through although RFC 3986 has no place for them: clients do send raw
 /// UTF-8 in queries, and the endpoints define what such bytes mean.
 pub fn target_end(bytes: &[u8]) -> usize {
-    first_hit::<32>(bytes, |b| u8::from(b <= b' ') | u8::from(b == 0x7f) | u8::from(b == b'#'))
+    first_hit::<32>(bytes, |b| {
+        u8::from(b <= b' ') | u8::from(b == 0x7f) | u8::from(b == b'#')
+    })
 }
 
 /// Index of the first byte that cannot stand in a field value.
 pub fn field_value_end(bytes: &[u8]) -> usize {
-    first_hit::<16>(bytes, |b| (u8::from(b < b' ') & u8::from(b != b'\t')) | u8::from(b == 0x7f))
+    first_hit::<16>(bytes, |b| {
+        (u8::from(b < b' ') & u8::from(b != b'\t')) | u8::from(b == 0x7f)
+    })
 }
 
 /// Index of the first byte for which `outside` is 1, or the length.
@@ -73,7 +80,10 @@ fn first_hit<const LANES: usize>(bytes: &[u8], outside: impl Fn(u8) -> u8) -> us
             return index * LANES + inside;
         }
     }
-    let inside = tail.iter().position(|&b| outside(b) != 0).unwrap_or(tail.len());
+    let inside = tail
+        .iter()
+        .position(|&b| outside(b) != 0)
+        .unwrap_or(tail.len());
     chunks.len() * LANES + inside
 }
 
@@ -90,7 +100,10 @@ pub fn trim_ows(mut value: &[u8]) -> &[u8] {
 
 /// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 §5.6.1).
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&b| b == b',').map(trim_ows).filter(|element| !element.is_empty())
+    value
+        .split(|&b| b == b',')
+        .map(trim_ows)
+        .filter(|element| !element.is_empty())
 }
 
 #[cfg(test)]
@@ -104,9 +117,15 @@ mod tests {
                 for at in 0..len {
                     let mut bytes = vec![b'a'; len];
                     bytes[at] = bad;
-                    let target = bytes.iter().position(|&b| b <= 32 || b == 127 || b == b'#').unwrap_or(len);
+                    let target = bytes
+                        .iter()
+                        .position(|&b| b <= 32 || b == 127 || b == b'#')
+                        .unwrap_or(len);
                     assert_eq!(target_end(&bytes), target);
-                    let value = bytes.iter().position(|&b| !is_field_value(b)).unwrap_or(len);
+                    let value = bytes
+                        .iter()
+                        .position(|&b| !is_field_value(b))
+                        .unwrap_or(len);
                     assert_eq!(field_value_end(&bytes), value);
                 }
             }

@@ -10,7 +10,13 @@ use std::{
     thread,
 };
 
-use super::{Limits, Listener, Service, accept::Acceptor, clock, conn::Conn, watch::{Phase, Slots}};
+use super::{
+    Limits, Listener, Service,
+    accept::Acceptor,
+    clock,
+    conn::Conn,
+    watch::{Phase, Slots},
+};
 
 /// Settings of the coroutine runtime, which a process has once.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +41,10 @@ impl Settings {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             let words = self.stack_bytes / size_of::<usize>();
-            may::config().set_workers(self.workers).set_stack_size(words).set_pool_capacity(STACK_POOL);
+            may::config()
+                .set_workers(self.workers)
+                .set_stack_size(words)
+                .set_pool_capacity(STACK_POOL);
             may::config().set_worker_pin(self.pin_workers);
         });
     }
@@ -63,14 +72,16 @@ impl<S: Service> Server<S> {
         clock::refresh();
         let slots = Arc::new(Slots::new(limits.connections_max + OTHER_DESCRIPTORS_MAX));
         let watched = Arc::downgrade(&slots);
-        thread::Builder::new().name("watcher".into()).spawn(move || {
-            while let Some(slots) = watched.upgrade() {
-                clock::refresh();
-                slots.sweep(shut_down);
-                drop(slots);
-                thread::sleep(clock::TICK);
-            }
-        })?;
+        thread::Builder::new()
+            .name("watcher".into())
+            .spawn(move || {
+                while let Some(slots) = watched.upgrade() {
+                    clock::refresh();
+                    slots.sweep(shut_down);
+                    drop(slots);
+                    thread::sleep(clock::TICK);
+                }
+            })?;
         Ok(Arc::new(Self {
             service,
             limits,
@@ -118,7 +129,11 @@ impl<S: Service> Server<S> {
 /// so that it can still answer, or both when it is the peer that does not read.
 #[allow(unsafe_code)] // a descriptor by number: the connection that owns it is on another thread
 fn shut_down(descriptor: i32, phase: Phase) {
-    let how = if phase == Phase::Write { libc::SHUT_RDWR } else { libc::SHUT_RD };
+    let how = if phase == Phase::Write {
+        libc::SHUT_RDWR
+    } else {
+        libc::SHUT_RD
+    };
     // SAFETY: no memory is involved; the slot protocol (`watch`) keeps the descriptor open meanwhile.
     unsafe { libc::shutdown(descriptor, how) };
 }
@@ -131,7 +146,11 @@ pub(super) fn spawn<S: Service>(conn: Box<Conn<S>>) {
     let start = AssertUnwindSafe(|| {
         // SAFETY: the coroutine keeps no thread-local address across a wait (`worker::turn` is not
         // inlined), and what runs on its own stack is the shallow loop of `Conn::run`.
-        unsafe { may::coroutine::Builder::new().id(id).spawn(move || conn.run()) }
+        unsafe {
+            may::coroutine::Builder::new()
+                .id(id)
+                .spawn(move || conn.run())
+        }
     });
     match catch_unwind(start) {
         Ok(Ok(_detached)) => {}

@@ -49,7 +49,9 @@ impl Status {
             Self::UriTooLong => b"HTTP/1.1 414 URI Too Long\r\n",
             Self::ExpectationFailed => b"HTTP/1.1 417 Expectation Failed\r\n",
             Self::UnprocessableContent => b"HTTP/1.1 422 Unprocessable Content\r\n",
-            Self::RequestHeaderFieldsTooLarge => b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
+            Self::RequestHeaderFieldsTooLarge => {
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+            }
             Self::InternalServerError => b"HTTP/1.1 500 Internal Server Error\r\n",
             Self::NotImplemented => b"HTTP/1.1 501 Not Implemented\r\n",
             Self::ServiceUnavailable => b"HTTP/1.1 503 Service Unavailable\r\n",
@@ -150,7 +152,10 @@ mod tests {
     fn status_lines_carry_their_code() {
         for fault in Fault::ALL {
             let line = std::str::from_utf8(fault.status().line()).unwrap();
-            assert!(line.starts_with(&format!("HTTP/1.1 {} ", fault.status().code())), "{line}");
+            assert!(
+                line.starts_with(&format!("HTTP/1.1 {} ", fault.status().code())),
+                "{line}"
+            );
             assert!(line.ends_with("\r\n"));
         }
     }

@@ -67,12 +67,20 @@ impl Slots {
     /// Expires what is due: `shut` is called with the descriptor and its phase.
     pub fn sweep(&self, shut: impl FnMut(i32, Phase)) {
         let now = clock::milliseconds();
-        self.expire(shut, |slot| if slot >> PHASE_BITS <= now { phase_of(slot) } else { None });
+        self.expire(shut, |slot| {
+            if slot >> PHASE_BITS <= now {
+                phase_of(slot)
+            } else {
+                None
+            }
+        });
     }
 
     /// Expires every connection that waits for a further request, whatever its deadline.
     pub fn end_idle(&self, shut: impl FnMut(i32, Phase)) {
-        self.expire(shut, |slot| phase_of(slot).filter(|phase| *phase == Phase::Idle));
+        self.expire(shut, |slot| {
+            phase_of(slot).filter(|phase| *phase == Phase::Idle)
+        });
     }
 
     fn expire(&self, mut shut: impl FnMut(i32, Phase), due: impl Fn(u64) -> Option<Phase>) {
@@ -84,7 +92,10 @@ impl Slots {
             let Some(phase) = due(seen) else { continue };
             // Whoever closes the descriptor waits while the slot is CLOSING, so `shut` cannot hit a
             // descriptor that has been given to someone else in the meantime.
-            if slot.compare_exchange(seen, CLOSING, AcqRel, Relaxed).is_ok() {
+            if slot
+                .compare_exchange(seen, CLOSING, AcqRel, Relaxed)
+                .is_ok()
+            {
                 shut(descriptor as i32, phase);
                 slot.store(EXPIRED | phase as u64, Release);
             }
@@ -93,9 +104,16 @@ impl Slots {
 }
 
 fn phase_of(slot: u64) -> Option<Phase> {
-    [Phase::Idle, Phase::Head, Phase::Body, Phase::Write, Phase::Linger, Phase::Fresh]
-        .into_iter()
-        .find(|phase| *phase as u64 == slot & PHASE_MASK)
+    [
+        Phase::Idle,
+        Phase::Head,
+        Phase::Body,
+        Phase::Write,
+        Phase::Linger,
+        Phase::Fresh,
+    ]
+    .into_iter()
+    .find(|phase| *phase as u64 == slot & PHASE_MASK)
 }
 
 /// A connection's side of its slot.
@@ -109,12 +127,19 @@ impl Watch {
     /// Takes over the slot of an open descriptor; `None` if it has none.
     pub fn new(slots: &Arc<Slots>, descriptor: i32) -> Option<Self> {
         slots.get(descriptor)?;
-        Some(Self { slots: Arc::clone(slots), descriptor, written: FREE })
+        Some(Self {
+            slots: Arc::clone(slots),
+            descriptor,
+            written: FREE,
+        })
     }
 
     /// The phase now being waited in, with `timeout` from now.
     pub fn start(&mut self, phase: Phase, timeout: Duration) {
-        self.write(phase, clock::milliseconds().saturating_add(timeout.as_millis() as u64));
+        self.write(
+            phase,
+            clock::milliseconds().saturating_add(timeout.as_millis() as u64),
+        );
     }
 
     /// As [`start`](Self::start), unless the same phase is already running: its deadline stays.
@@ -136,7 +161,10 @@ impl Watch {
         }
         // If the watcher was faster the slot stays expired: its shutdown cannot be taken back.
         let slot = self.slots.get(self.descriptor);
-        if slot.is_some_and(|slot| slot.compare_exchange(self.written, value, AcqRel, Relaxed).is_ok()) {
+        if slot.is_some_and(|slot| {
+            slot.compare_exchange(self.written, value, AcqRel, Relaxed)
+                .is_ok()
+        }) {
             self.written = value;
         }
     }
@@ -145,14 +173,20 @@ impl Watch {
     pub fn expired(&self) -> Option<Phase> {
         let slot = self.slots.get(self.descriptor)?.load(Acquire);
         // CLOSING has the EXPIRED bit too; the phase is what was written last.
-        if slot & EXPIRED != 0 { phase_of(self.written) } else { None }
+        if slot & EXPIRED != 0 {
+            phase_of(self.written)
+        } else {
+            None
+        }
     }
 }
 
 impl Drop for Watch {
     /// Frees the slot. Must run before the descriptor is closed: declare it before the stream.
     fn drop(&mut self) {
-        let Some(slot) = self.slots.get(self.descriptor) else { return };
+        let Some(slot) = self.slots.get(self.descriptor) else {
+            return;
+        };
         loop {
             let seen = slot.load(Acquire);
             // CLOSING: the watcher is about to call shutdown(2) on this descriptor; it ends at once.

@@ -90,8 +90,14 @@ pub(super) fn turn<S: Service>(conn: &mut Conn<S>) -> Next {
                 workers.len() - 1
             }
         };
-        let Some(worker) = workers[index].1.downcast_mut::<Worker<S>>() else { return Next::Close };
-        let Worker { input, tools, stack } = &mut *worker;
+        let Some(worker) = workers[index].1.downcast_mut::<Worker<S>>() else {
+            return Next::Close;
+        };
+        let Worker {
+            input,
+            tools,
+            stack,
+        } = &mut *worker;
         let next = stack.run(|| catch_unwind(AssertUnwindSafe(|| conn.turn(input, tools))));
         worker.release_large_buffers();
         next.unwrap_or_else(|_| {
@@ -120,13 +126,27 @@ mod stack {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
             // SAFETY: a fresh anonymous mapping at an address the kernel chooses; checked below.
             let base = unsafe {
-                libc::mmap(std::ptr::null_mut(), GUARD_BYTES + bytes, libc::PROT_NONE, flags, -1, 0)
+                libc::mmap(
+                    std::ptr::null_mut(),
+                    GUARD_BYTES + bytes,
+                    libc::PROT_NONE,
+                    flags,
+                    -1,
+                    0,
+                )
             };
-            assert!(base != libc::MAP_FAILED, "no address space for a worker's stack");
+            assert!(
+                base != libc::MAP_FAILED,
+                "no address space for a worker's stack"
+            );
             let base: *mut u8 = base.cast();
             // SAFETY: the range above the guard lies inside the mapping just made.
             let opened = unsafe {
-                libc::mprotect(base.add(GUARD_BYTES).cast(), bytes, libc::PROT_READ | libc::PROT_WRITE)
+                libc::mprotect(
+                    base.add(GUARD_BYTES).cast(),
+                    bytes,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                )
             };
             assert_eq!(opened, 0, "no memory for a worker's stack");
             Self { base, bytes }
@@ -156,7 +176,11 @@ mod tests {
     fn a_handler_stack_carries_deep_calls_and_panics() {
         fn depth(n: u64) -> u64 {
             let frame = std::hint::black_box([n; 64]);
-            if n == 0 { 0 } else { depth(n - 1) + frame[63] / n }
+            if n == 0 {
+                0
+            } else {
+                depth(n - 1) + frame[63] / n
+            }
         }
         let mut stack = HandlerStack::new(HANDLER_STACK_BYTES);
         // 500 frames of more than 512 bytes: four times a coroutine's stack.

@@ -39,7 +39,8 @@ pub fn add(counter: Counter, n: u64) {
 
 #[cold]
 fn new_shard() -> &'static Shard {
-    let shard: &'static Shard = Box::leak(Box::new(Shard(std::array::from_fn(|_| AtomicU64::new(0)))));
+    let shard: &'static Shard =
+        Box::leak(Box::new(Shard(std::array::from_fn(|_| AtomicU64::new(0)))));
     SHARDS.lock().push(shard);
     SHARD.set(Some(shard));
     shard
@@ -47,7 +48,11 @@ fn new_shard() -> &'static Shard {
 
 /// The sum of a counter over all threads.
 pub fn read(counter: Counter) -> u64 {
-    SHARDS.lock().iter().map(|shard| shard.0[counter as usize].load(Relaxed)).sum()
+    SHARDS
+        .lock()
+        .iter()
+        .map(|shard| shard.0[counter as usize].load(Relaxed))
+        .sum()
 }
 
 /// Appends every counter in the Prometheus text exposition format.
@@ -60,7 +65,9 @@ pub fn write_text(out: &mut Vec<u8>) {
                 out.extend_from_slice(format!("# {keyword} {family} {text}\n").as_bytes());
             }
         }
-        out.extend_from_slice(format!("{family}{} {}\n", counter.labels(), read(counter)).as_bytes());
+        out.extend_from_slice(
+            format!("{family}{} {}\n", counter.labels(), read(counter)).as_bytes(),
+        );
     }
 }
 

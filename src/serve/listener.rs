@@ -8,19 +8,20 @@ use std::{
 use anyhow::{Context, bail};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::http::Listener;
-
-/// Tag of requests that came through a public listener.
-pub const PUBLIC: u8 = 0;
-
-/// Tag of requests that came through the admin listener.
-pub const ADMIN: u8 = 1;
+use crate::{
+    app::{ADMIN, PUBLIC},
+    http::Listener,
+};
 
 /// The name of inherited descriptors that belong to the admin listener (`FileDescriptorName=`).
 const ADMIN_NAME: &str = "admin";
 
 /// Every inherited listener; where none serves a tag, listeners bound to the given addresses.
-pub fn open(listen: &[SocketAddr], admin: Option<SocketAddr>, backlog: u32) -> anyhow::Result<Vec<Listener>> {
+pub fn open(
+    listen: &[SocketAddr],
+    admin: Option<SocketAddr>,
+    backlog: u32,
+) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = inherited()?;
     let lacks = |listeners: &[Listener], tag| !listeners.iter().any(|listener| listener.tag == tag);
     if lacks(&listeners, PUBLIC) {
@@ -45,24 +46,37 @@ fn inherited() -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
         let name = names.split(':').nth(index).unwrap_or_default();
-        let socket = passed
-            .take_tcp_listener(index)
-            .with_context(|| format!("inherited descriptor {index} (`{name}`) is not a TCP listener"))?;
+        let socket = passed.take_tcp_listener(index).with_context(|| {
+            format!("inherited descriptor {index} (`{name}`) is not a TCP listener")
+        })?;
         let tag = if name == ADMIN_NAME { ADMIN } else { PUBLIC };
-        listeners.extend(socket.map(|socket| Listener { socket, tag, inherited: true }));
+        listeners.extend(socket.map(|socket| Listener {
+            socket,
+            tag,
+            inherited: true,
+        }));
     }
     Ok(listeners)
 }
 
 fn bind(address: SocketAddr, backlog: u32, tag: u8) -> anyhow::Result<Listener> {
     let bound = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         // Not SO_REUSEPORT: a second server on the same port is a mistake that must not pass silently.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         Ok(socket.into())
     };
-    let socket = bound().with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
-    Ok(Listener { socket, tag, inherited: false })
+    let socket = bound()
+        .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
+    Ok(Listener {
+        socket,
+        tag,
+        inherited: false,
+    })
 }

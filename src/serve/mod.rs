@@ -3,18 +3,13 @@
 pub mod lifecycle;
 pub mod listener;
 
-use std::{
-    io::Write,
-    net::SocketAddr,
-    thread,
-    time::Duration,
-};
+use std::{io::Write, net::SocketAddr, thread, time::Duration};
 
 use anyhow::Context;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
-    app::App,
+    app::{self, App},
     http::{Server, Settings},
 };
 use lifecycle::{Phase, StopSignals};
@@ -60,7 +55,7 @@ impl Default for Options {
 }
 
 /// Serves until a stop signal; returns when everything has ended.
-pub fn run(options: &Options, app: crate::app::Options) -> anyhow::Result<()> {
+pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     lifecycle::enter(Phase::Starting);
     let signals = StopSignals::catch().context("cannot catch signals")?;
     raise_descriptor_limit(options.limits.connections_max);
@@ -68,7 +63,12 @@ pub fn run(options: &Options, app: crate::app::Options) -> anyhow::Result<()> {
         0 => thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    Settings { workers, pin_workers: options.pin_workers, stack_bytes: options.stack_bytes }.apply();
+    Settings {
+        workers,
+        pin_workers: options.pin_workers,
+        stack_bytes: options.stack_bytes,
+    }
+    .apply();
     let app = App::open(app).context("cannot set up the endpoints")?;
     let listeners = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = listeners
@@ -76,27 +76,41 @@ pub fn run(options: &Options, app: crate::app::Options) -> anyhow::Result<()> {
         .map(|listener| Ok((listener.socket.local_addr()?, listener.tag)))
         .collect::<std::io::Result<Vec<_>>>()?;
     let server = Server::start(app, options.limits.clone()).context("cannot start the server")?;
-    let acceptor = server.listen(listeners).context("cannot accept connections")?;
+    let acceptor = server
+        .listen(listeners)
+        .context("cannot accept connections")?;
     server.service().health().set_ready(true);
     greet(&addresses, workers);
     lifecycle::enter(Phase::Ready);
 
     let signal = signals.wait();
     info!(signal, "stop signal");
-    lifecycle::stop(&server, || acceptor.stop(), &signals, options);
+    lifecycle::stop(&server, || acceptor.stop(), &signals, &options);
     lifecycle::enter(Phase::Stopped);
     Ok(())
 }
 
 /// Tells a person at a terminal where to look. Written once; a closed standard output is no error.
 fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
-    info!(version = env!("CARGO_PKG_VERSION"), workers, ?addresses, "listening");
-    let mut text = format!("trident {} with {workers} worker(s)\n", env!("CARGO_PKG_VERSION"));
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        workers,
+        ?addresses,
+        "listening"
+    );
+    let mut text = format!(
+        "trident {} with {workers} worker(s)\n",
+        env!("CARGO_PKG_VERSION")
+    );
     let mut example = None;
     for (address, tag) in addresses {
-        let name = if *tag == listener::ADMIN { "admin" } else { "serving" };
+        let name = if *tag == app::ADMIN {
+            "admin"
+        } else {
+            "serving"
+        };
         text += &format!("  {name} http://{address}\n");
-        if *tag == listener::PUBLIC {
+        if *tag == app::PUBLIC {
             example.get_or_insert(*address);
         }
     }
@@ -105,10 +119,13 @@ fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        text += &format!("  try: curl 'http://{address}/qrcode?type=encode&data=hello&format=text'\n");
+        text +=
+            &format!("  try: curl 'http://{address}/qrcode?type=encode&data=hello&format=text'\n");
     }
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 /// Raises the soft limit of open descriptors to what `connections_max` connections need, as far as
@@ -118,15 +135,17 @@ fn raise_descriptor_limit(connections_max: usize) {
     /// Descriptors besides connections: listeners, epoll, log, store.
     const OTHERS: u64 = 128;
     let wanted = connections_max as u64 + OTHERS;
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is a valid rlimit for the kernel to fill in.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 || limit.rlim_cur >= wanted {
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 || limit.rlim_cur >= wanted
+    {
         return;
     }
     limit.rlim_cur = wanted.min(limit.rlim_max);
-    // SAFETY: `limit` is a valid rlimit for the kernel to read.
-    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0;
-    if !raised || limit.rlim_cur < wanted {
-        warn!(wanted, limit = limit.rlim_max, "open descriptor limit is below connections_max; raise LimitNOFILE");
-    }
+    // SAFETY: `limit` is a valid rlimit for the kernel to read. A hard limit that is too low has been
+    // warned of when the configuration was checked; a failure leaves the limit as it was.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
 }

@@ -1,0 +1,295 @@
+//! One function per endpoint: parameters in, reply out, outcome counted.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::{App, Tokens, Worker, accept};
+use crate::{
+    auth::{
+        self, RestError,
+        rest_api::{self, BadRequest},
+    },
+    codec::query,
+    http::{Method, Outcome, Pending, Reply, Request, Status, Waker, clock},
+    metrics::{self, Counter},
+    qrcode::{self, Format, Message},
+};
+
+const INVALID: &[u8] = b"INVALID";
+const JSON: &str = "application/json";
+
+/// `/blockchain`: `cc` from the query, or the whole body of a POST.
+pub(super) fn blockchain(app: &App, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) {
+    let cc = match request.head.method {
+        Method::Post => Some(request.body),
+        _ => query::first(request.head.query, b"cc"),
+    };
+    reply.text(|out| {
+        out.extend_from_slice(&app.first_line);
+        let valid = cc.is_some_and(|cc| extended_chain(app, worker, cc, out));
+        metrics::add(
+            if valid {
+                Counter::BlockchainValid
+            } else {
+                Counter::BlockchainInvalid
+            },
+            1,
+        );
+        if !valid {
+            out.extend_from_slice(INVALID);
+        }
+    });
+}
+
+/// Appends the answer for `cc` from the cache or from the endpoint; false if the request is INVALID.
+fn extended_chain(app: &App, worker: &mut Worker, cc: &[u8], out: &mut Vec<u8>) -> bool {
+    if !app.answers.is_on() {
+        return app
+            .blockchain
+            .answer(&mut worker.blockchain, cc, out)
+            .is_ok();
+    }
+    let start = out.len();
+    if app.answers.get(cc, out) {
+        metrics::add(Counter::CacheHits, 1);
+        return out.len() > start;
+    }
+    metrics::add(Counter::CacheMisses, 1);
+    let valid = app
+        .blockchain
+        .answer(&mut worker.blockchain, cc, out)
+        .is_ok();
+    // An empty value stands for INVALID.
+    metrics::add(Counter::CacheEvictions, app.answers.put(cc, &out[start..]));
+    valid
+}
+
+/// `/qrcode`: encode, decode, or a picture of a standard code.
+pub(super) fn qrcode(
+    app: &App,
+    worker: &mut Worker,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Outcome {
+    match qrcode::parse(request.head.query) {
+        Ok(qrcode::Request::Encode { data, format }) => {
+            let accepted = || request.field(b"accept").and_then(accept::picture);
+            match format.or_else(accepted) {
+                Some(format) => picture(app, worker, format, data, reply),
+                None => encoded(app, worker, data, reply),
+            }
+        }
+        Ok(qrcode::Request::Decode { data, timestamp }) => {
+            return decoded(app, worker, data, timestamp, reply);
+        }
+        Err(_) => invalid(app, Counter::QrInvalid, reply),
+    }
+    Outcome::Done
+}
+
+fn encoded(app: &App, worker: &mut Worker, data: &[u8], reply: Reply<'_>) {
+    reply.text(|out| {
+        out.extend_from_slice(&app.first_line);
+        let counter = match app.qrcode.encode(&mut worker.qrcode, data, out) {
+            Ok(()) => Counter::QrEncodeValid,
+            Err(_) => {
+                out.extend_from_slice(INVALID);
+                Counter::QrEncodeInvalid
+            }
+        };
+        metrics::add(counter, 1);
+    });
+}
+
+fn decoded(
+    app: &App,
+    worker: &mut Worker,
+    data: &[u8],
+    timestamp: Option<i64>,
+    reply: Reply<'_>,
+) -> Outcome {
+    let Ok(message) = app.qrcode.decode(&mut worker.qrcode, data) else {
+        invalid(app, Counter::QrDecodeInvalid, reply);
+        return Outcome::Done;
+    };
+    match (timestamp, &app.tokens) {
+        (Some(timestamp), Tokens::Rest(client)) => {
+            return ask_authority(app, client, timestamp, message, reply);
+        }
+        (Some(timestamp), Tokens::Embedded(authority)) => reply.text(|out| {
+            out.extend_from_slice(&app.first_line);
+            authority.issue(app.team.as_bytes(), timestamp, message.as_bytes(), out);
+        }),
+        (None, _) => reply.text(|out| {
+            out.extend_from_slice(&app.first_line);
+            out.extend_from_slice(message.as_bytes());
+        }),
+    }
+    metrics::add(Counter::QrDecodeValid, 1);
+    Outcome::Done
+}
+
+#[cold]
+fn invalid(app: &App, counter: Counter, reply: Reply<'_>) {
+    metrics::add(counter, 1);
+    reply.text(|out| {
+        out.extend_from_slice(&app.first_line);
+        out.extend_from_slice(INVALID);
+    });
+}
+
+/// A standard code for a person: no protocol line, and a status where a text cannot be drawn.
+fn picture(app: &App, worker: &mut Worker, format: Format, data: &[u8], reply: Reply<'_>) {
+    let mut drawn = Vec::new();
+    if app
+        .qrcode
+        .render(&mut worker.qrcode, format, data, &mut drawn)
+        .is_err()
+    {
+        metrics::add(Counter::QrEncodeInvalid, 1);
+        return reply.line(
+            Status::ContentTooLarge,
+            "text too long: a QR code holds 2,953 bytes at most",
+        );
+    }
+    metrics::add(Counter::QrRendered, 1);
+    let content_type = match format {
+        Format::Svg => "image/svg+xml",
+        Format::Png => "image/png",
+        Format::Text => crate::http::TEXT,
+    };
+    reply.send(Status::Ok, content_type, &[("Vary", "Accept")], |out| {
+        out.append(&mut drawn)
+    });
+}
+
+/// Hands the message to the external authority; the connection waits, its worker does not.
+fn ask_authority(
+    app: &App,
+    client: &auth::RestClient,
+    timestamp: i64,
+    message: Message,
+    reply: Reply<'_>,
+) -> Outcome {
+    let answer = Arc::new(Mutex::new(None));
+    let Some(waker) = Waker::current() else {
+        invalid(app, Counter::QrDecodeInvalid, reply);
+        return Outcome::Done;
+    };
+    let done = {
+        let answer = Arc::clone(&answer);
+        Box::new(move |result| {
+            *answer.lock() = Some(result);
+            waker.wake();
+        })
+    };
+    match client.submit(
+        Arc::clone(&app.team),
+        timestamp,
+        message.as_bytes().to_vec(),
+        done,
+    ) {
+        Ok(()) => Outcome::Pending(Box::new(TokenCall {
+            answer,
+            first_line: Arc::clone(&app.first_line),
+        })),
+        Err(error) => {
+            note_failure(error);
+            invalid(app, Counter::QrDecodeInvalid, reply);
+            Outcome::Done
+        }
+    }
+}
+
+/// A call to the external authority that is under way.
+struct TokenCall {
+    answer: Arc<Mutex<Option<Result<String, RestError>>>>,
+    first_line: Arc<[u8]>,
+}
+
+impl Pending for TokenCall {
+    fn ready(&self) -> bool {
+        self.answer.lock().is_some()
+    }
+
+    fn finish(self: Box<Self>, reply: Reply<'_>) {
+        let result = self.answer.lock().take();
+        reply.text(|out| {
+            out.extend_from_slice(&self.first_line);
+            match result {
+                Some(Ok(token)) => {
+                    metrics::add(Counter::AuthCallsOk, 1);
+                    metrics::add(Counter::QrDecodeValid, 1);
+                    out.extend_from_slice(token.as_bytes());
+                }
+                failed => {
+                    metrics::add(Counter::QrDecodeInvalid, 1);
+                    if let Some(Err(error)) = failed {
+                        note_failure(error);
+                    }
+                    out.extend_from_slice(INVALID);
+                }
+            }
+        });
+    }
+}
+
+/// Counts a failed call, and logs one every ten seconds at most.
+#[cold]
+fn note_failure(error: RestError) {
+    const SECONDS_BETWEEN_LINES: u64 = 10;
+    static LAST_LINE: AtomicU64 = AtomicU64::new(0);
+    metrics::add(Counter::AuthCallsFailed, 1);
+    let now = clock::unix_seconds();
+    let last = LAST_LINE.load(Relaxed);
+    let due = now.saturating_sub(last) >= SECONDS_BETWEEN_LINES;
+    if due
+        && LAST_LINE
+            .compare_exchange(last, now, Relaxed, Relaxed)
+            .is_ok()
+    {
+        let failed_total = metrics::read(Counter::AuthCallsFailed);
+        warn!(%error, failed_total, "auth authority did not answer; decode requests get INVALID");
+    }
+}
+
+/// `POST /rest_auth`.
+pub(super) fn rest_auth(app: &App, request: &Request<'_>, reply: Reply<'_>) {
+    authority_call(app, reply, Counter::AuthIssued, |authority, out| {
+        rest_api::rest_auth(authority, request.body, out)
+    });
+}
+
+/// `POST /rest_verify`.
+pub(super) fn rest_verify(app: &App, request: &Request<'_>, reply: Reply<'_>) {
+    authority_call(app, reply, Counter::AuthVerified, |authority, out| {
+        rest_api::rest_verify(authority, request.body, out)
+    });
+}
+
+fn authority_call(
+    app: &App,
+    reply: Reply<'_>,
+    counter: Counter,
+    call: impl FnOnce(&auth::Authority, &mut Vec<u8>) -> Result<(), BadRequest>,
+) {
+    let Tokens::Embedded(authority) = &app.tokens else {
+        return reply.line(Status::NotFound, "no authority here: auth.mode is rest");
+    };
+    let mut body = Vec::new();
+    let (status, counter) = match call(authority, &mut body) {
+        Ok(()) => (Status::Ok, counter),
+        Err(bad) => {
+            body.clear();
+            bad.write(&mut body);
+            (Status::BadRequest, Counter::AuthInvalid)
+        }
+    };
+    metrics::add(counter, 1);
+    reply.send(status, JSON, &[], |out| out.append(&mut body));
+}
