@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -88,9 +89,11 @@ class Server:
         pin = ["taskset", "-c", str(core)] if core is not None else []
         self.command = [*pin, *prefix, *command]
         env = dict(os.environ, TRIDENT_AUTH_KEY=AUTH_KEY)
+        # A file, not a pipe: nobody reads while the server runs, and a full pipe would stop it.
+        self.stderr = tempfile.TemporaryFile()
         try:
             self.process = subprocess.Popen(self.command, env=env, stdin=subprocess.DEVNULL,
-                                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                            stdout=subprocess.DEVNULL, stderr=self.stderr,
                                             preexec_fn=_die_with_parent)
         except OSError as error:
             raise Failed(f"{name} does not start: {error}") from None
@@ -101,8 +104,7 @@ class Server:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                said = self.process.stderr.read().decode("utf-8", "replace").strip()
-                raise Failed(f"{self.name} ended at once (code {self.process.returncode}): {said}\n"
+                raise Failed(f"{self.name} ended at once (code {self.process.returncode}): {self._said()}\n"
                              f"  {shlex.join(self.command)}")
             try:
                 get(self.port, ["/healthz"])
@@ -112,6 +114,10 @@ class Server:
                 if self.process.poll() is None:
                     return
         raise Failed(f"{self.name} does not answer on port {self.port}: {shlex.join(self.command)}")
+
+    def _said(self):
+        self.stderr.seek(0)
+        return self.stderr.read().decode("utf-8", "replace").strip()
 
     @property
     def pid(self):
@@ -130,10 +136,11 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(how)
         try:
-            return self.process.communicate(timeout=seconds)[1].decode("utf-8", "replace")
+            self.process.wait(timeout=seconds)
+            return self._said()
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.communicate()
+            self.process.wait()
             raise Failed(f"{self.name} did not end within {seconds} s of {how.name}") from None
 
 
