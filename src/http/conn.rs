@@ -303,7 +303,7 @@ impl<S: Service> Conn<S> {
         if let Some(partial) = self.partial_body.take() {
             return self.continue_chunked(*partial, bytes, tools);
         }
-        let head = match parse::head(bytes, &self.server.limits) {
+        let head = match parse::head_with(bytes, &self.server.limits, &mut tools.memo) {
             Ok(Parsed::Complete(head)) => head,
             Ok(Parsed::Partial) => return Step::Incomplete(0),
             Err(fault) => return self.refuse(fault, tools),

@@ -18,13 +18,16 @@ const SERVER: &[u8] = b"Server: trident\r\nDate: ";
 const TYPE: &[u8] = b"\r\nContent-Type: ";
 const LENGTH: &[u8] = b"\r\nContent-Length: ";
 
+/// End of the last field line and of the head.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
 /// Ready-made parts of heads. One per worker.
 pub struct Heads {
     unix_seconds: u64,
     date: [u8; IMF_FIXDATE_BYTES],
-    /// `HTTP/1.1 200 OK` … `Content-Length: `, with today's date.
+    /// The whole head of a 200 with plain text on a kept connection, Content-Length 0…0.
     ok_text: Vec<u8>,
-    /// Digits of the last Content-Length: the best guess for the next.
+    /// Digits of the Content-Length in `ok_text`: those of the last answer, the best guess.
     length_digits: usize,
 }
 
@@ -47,11 +50,17 @@ impl Heads {
         if now != self.unix_seconds {
             self.unix_seconds = now;
             self.date = date::imf_fixdate(now);
-            let mut head = std::mem::take(&mut self.ok_text);
-            head.clear();
-            self.append(Status::Ok, TEXT, &[], &mut head);
-            self.ok_text = head;
+            self.make_ok_text();
         }
+    }
+
+    fn make_ok_text(&mut self) {
+        let mut head = std::mem::take(&mut self.ok_text);
+        head.clear();
+        self.append(Status::Ok, TEXT, &[], &mut head);
+        head.extend_from_slice(&[b'0'; DIGITS_MAX][..self.length_digits]);
+        head.extend_from_slice(HEAD_END);
+        self.ok_text = head;
     }
 
     /// Appends a head up to and including `Content-Length: `.
@@ -102,7 +111,7 @@ impl Mode {
         match (self.keep_alive, self.minor) {
             (false, _) => b"\r\nConnection: close\r\n\r\n",
             (true, 0) => b"\r\nConnection: keep-alive\r\n\r\n",
-            (true, _) => b"\r\n\r\n",
+            (true, _) => HEAD_END,
         }
     }
 }
@@ -122,23 +131,35 @@ impl<'a> Reply<'a> {
 
     /// 200 with a plain text that `write` appends.
     #[inline]
-    pub fn text(self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn text(mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if !self.mode.keep_alive || self.mode.minor == 0 {
+            return self.send(Status::Ok, TEXT, &[], write);
+        }
         self.out.extend_from_slice(&self.heads.ok_text);
-        self.finish(write);
+        let digits_end = self.out.len() - HEAD_END.len();
+        let digits = self.body(digits_end, write);
+        if digits != self.heads.length_digits {
+            self.heads.length_digits = digits;
+            self.heads.make_ok_text();
+        }
     }
 
     /// Any status, type and further fields, with a body that `write` appends.
     ///
     /// Field names and values come from the program, never from a peer: they are not escaped.
     pub fn send(
-        self,
+        mut self,
         status: Status,
         content_type: &str,
         fields: &[(&str, &str)],
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         self.heads.append(status, content_type, fields, self.out);
-        self.finish(write);
+        self.out
+            .extend_from_slice(&[b'0'; DIGITS_MAX][..self.heads.length_digits]);
+        let digits_end = self.out.len();
+        self.out.extend_from_slice(self.mode.connection());
+        self.body(digits_end, write);
     }
 
     /// A one-line plain text.
@@ -156,23 +177,19 @@ impl<'a> Reply<'a> {
         self.line(fault.status(), fault.text());
     }
 
+    /// Lets `write` append the body and fills in Content-Length, whose digits now end at
+    /// `digits_end`. Returns the number of digits it took.
     #[inline]
-    fn finish(self, write: impl FnOnce(&mut Vec<u8>)) {
+    fn body(&mut self, digits_end: usize, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let Self { out, heads, mode } = self;
-        let digits_start = out.len();
-        let guess = heads.length_digits;
-        out.extend_from_slice(&[b'0'; DIGITS_MAX][..guess]);
-        out.extend_from_slice(mode.connection());
+        let digits_start = digits_end - heads.length_digits;
         let body_start = out.len();
         write(out);
         let length = out.len() - body_start;
         let digits = decimal_digits(length);
-        if digits != guess {
-            heads.length_digits = digits;
-            out.splice(
-                digits_start..digits_start + guess,
-                [b'0'; DIGITS_MAX][..digits].iter().copied(),
-            );
+        if digits != heads.length_digits {
+            let room = [b'0'; DIGITS_MAX];
+            out.splice(digits_start..digits_end, room[..digits].iter().copied());
         }
         let mut rest = length;
         for digit in out[digits_start..digits_start + digits].iter_mut().rev() {
@@ -182,6 +199,7 @@ impl<'a> Reply<'a> {
         if mode.head_only {
             out.truncate(out.len() - length);
         }
+        digits
     }
 }
 

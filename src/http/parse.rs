@@ -28,6 +28,16 @@ pub enum Parsed<'b> {
 
 /// Parses the head at the start of `bytes`.
 pub fn head<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Parsed<'b>, Fault> {
+    head_with(bytes, limits, &mut Memo::default())
+}
+
+/// As [`head`], remembering the last header section: a client's requests differ in their targets and
+/// hardly ever in their fields, so parsing a section is mostly one comparison.
+pub fn head_with<'b>(
+    bytes: &'b [u8],
+    limits: &Limits,
+    memo: &mut Memo,
+) -> Result<Parsed<'b>, Fault> {
     let Some(start) = skip_empty_lines(bytes)? else {
         return Ok(Parsed::Partial);
     };
@@ -37,7 +47,7 @@ pub fn head<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Parsed<'b>, Fault> {
         Err(Stop::Fault(fault)) => return Err(fault),
     };
     let section_start = start + line.bytes;
-    let section = match field_section(&bytes[section_start..], limits) {
+    let section = match memo.section(&bytes[section_start..], limits) {
         Ok(section) => section,
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(Stop::Fault(fault)) => return Err(fault),
@@ -241,13 +251,40 @@ fn is_reg_name(host: &[u8]) -> bool {
     true
 }
 
-/// What the header section says that matters to framing and to the connection.
+/// The last header section of a worker's connections, and what it said. Valid for one set of limits.
 #[derive(Default)]
-struct Section<'b> {
+pub struct Memo {
+    /// The field lines and the empty line; empty if there is none.
+    bytes: Vec<u8>,
+    section: Section,
+}
+
+/// Longer sections are parsed every time.
+const MEMO_BYTES_MAX: usize = 2048;
+
+impl Memo {
+    /// What the section at the start of `bytes` says. The same bytes always say the same.
+    fn section(&mut self, bytes: &[u8], limits: &Limits) -> Result<Section, Stop> {
+        if !self.bytes.is_empty() && bytes.starts_with(&self.bytes) {
+            return Ok(self.section);
+        }
+        let section = field_section(bytes, limits)?;
+        if section.bytes <= MEMO_BYTES_MAX {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(&bytes[..section.bytes]);
+            self.section = section;
+        }
+        Ok(section)
+    }
+}
+
+/// What the header section says that matters to framing and to the connection.
+#[derive(Clone, Copy, Default)]
+struct Section {
     /// The empty line included.
     bytes: usize,
     hosts: u32,
-    host: &'b [u8],
+    host_valid: bool,
     content_length: Option<u64>,
     transfer_encoding: Option<Coding>,
     close: bool,
@@ -264,7 +301,7 @@ enum Coding {
     Malformed,
 }
 
-fn field_section<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Section<'b>, Stop> {
+fn field_section(bytes: &[u8], limits: &Limits) -> Result<Section, Stop> {
     let mut section = Section::default();
     let mut at = 0;
     let mut count = 0;
@@ -305,14 +342,14 @@ fn field_section<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Section<'b>, St
     Ok(section)
 }
 
-impl<'b> Section<'b> {
+impl Section {
     /// Takes notice of a field if it is one of the five that matter here.
-    fn note(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), Fault> {
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
         // Names are told apart by length first: most fields end here.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
-                self.host = scan::trim_ows(value);
+                self.host_valid = is_host(scan::trim_ows(value));
             }
             6 if name.eq_ignore_ascii_case(b"expect") => self.note_expect(scan::trim_ows(value)),
             10 if name.eq_ignore_ascii_case(b"connection") => {
@@ -364,7 +401,7 @@ impl<'b> Section<'b> {
         match self.hosts {
             0 if minor >= 1 => Err(Fault::MissingHost),
             0 => Ok(()),
-            1 if is_host(self.host) => Ok(()),
+            1 if self.host_valid => Ok(()),
             1 => Err(Fault::BadHost),
             _ => Err(Fault::RepeatedHost),
         }
@@ -687,6 +724,36 @@ mod tests {
             of("GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB:\r\n\r\n"),
             Some(Fault::TooManyFields)
         );
+    }
+
+    #[test]
+    fn a_remembered_section_changes_nothing() {
+        let mut memo = Memo::default();
+        let sections = [
+            "Host: h\r\n\r\n",
+            "Host: h\r\n\r\n",
+            "Host: h\r\nA: b\r\n\r\n",
+            "Host: h\r\n\r\n",
+            "Host: h\r\n\r",
+            "Host: h\r\nContent-Length: 5\r\n\r\n",
+            "Host: h\r\nContent-Length: 5\r\n\r\n",
+            "Host: h\r\n",
+            "\r\n",
+            "Host: h\r\n\r\nHost: h\r\n\r\n",
+            "Host: a b\r\n\r\n",
+            "Host: a b\r\n\r\n",
+            "Host: h\r\nHost: h\r\n\r\n",
+        ];
+        for version in ["1.1", "1.0"] {
+            for section in sections {
+                let text = format!("GET / HTTP/{version}\r\n{section}");
+                let remembered = format!(
+                    "{:?}",
+                    head_with(text.as_bytes(), &Limits::default(), &mut memo)
+                );
+                assert_eq!(remembered, format!("{:?}", parse(&text)), "{text:?}");
+            }
+        }
     }
 
     /// Whatever `httparse` refuses is refused here; what both accept is the same.

@@ -16,7 +16,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::*},
+        atomic::{AtomicU64, AtomicUsize, Ordering::*},
     },
     time::Duration,
 };
@@ -51,17 +51,26 @@ const CLOSING: u64 = u64::MAX;
 const FREE: u64 = 0;
 
 /// The slots of all descriptors a process may have.
-pub struct Slots(Box<[AtomicU64]>);
+pub struct Slots {
+    slots: Box<[AtomicU64]>,
+    /// No descriptor from this one on was ever watched: the kernel hands out the lowest free one, so
+    /// a quiet server's watcher has little to look at.
+    end: AtomicUsize,
+}
 
 impl Slots {
     /// Slots for the descriptors below `descriptors_max`.
     pub fn new(descriptors_max: usize) -> Self {
-        Self((0..descriptors_max).map(|_| AtomicU64::new(FREE)).collect())
+        let slots = (0..descriptors_max).map(|_| AtomicU64::new(FREE)).collect();
+        Self {
+            slots,
+            end: AtomicUsize::new(0),
+        }
     }
 
     /// The slot of a descriptor; `None` if it is not below the maximum.
     pub fn get(&self, descriptor: i32) -> Option<&AtomicU64> {
-        self.0.get(usize::try_from(descriptor).ok()?)
+        self.slots.get(usize::try_from(descriptor).ok()?)
     }
 
     /// Expires what is due: `shut` is called with the descriptor and its phase.
@@ -84,7 +93,8 @@ impl Slots {
     }
 
     fn expire(&self, mut shut: impl FnMut(i32, Phase), due: impl Fn(u64) -> Option<Phase>) {
-        for (descriptor, slot) in self.0.iter().enumerate() {
+        let watched = &self.slots[..self.end.load(Acquire)];
+        for (descriptor, slot) in watched.iter().enumerate() {
             let seen = slot.load(Relaxed);
             if seen == FREE || seen & EXPIRED != 0 {
                 continue;
@@ -127,6 +137,7 @@ impl Watch {
     /// Takes over the slot of an open descriptor; `None` if it has none.
     pub fn new(slots: &Arc<Slots>, descriptor: i32) -> Option<Self> {
         slots.get(descriptor)?;
+        slots.end.fetch_max(descriptor as usize + 1, AcqRel);
         Some(Self {
             slots: Arc::clone(slots),
             descriptor,

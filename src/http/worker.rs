@@ -12,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use super::{Heads, Service, conn::Conn, conn::Next, server::Server};
+use super::{Heads, Service, conn::Conn, conn::Next, parse::Memo, server::Server};
 use crate::metrics::{self, Counter};
 
 /// Most bytes taken from a socket in one turn. Small enough that a flooding connection's turn, a few
@@ -42,6 +42,8 @@ pub(super) struct Tools<S: Service> {
     pub(super) body: Vec<u8>,
     /// Ready-made heads.
     pub(super) heads: Heads,
+    /// The last header section.
+    pub(super) memo: Memo,
     /// The service's scratch.
     pub(super) service: S::Worker,
 }
@@ -54,6 +56,7 @@ impl<S: Service> Worker<S> {
                 output: Vec::with_capacity(INPUT_BYTES),
                 body: Vec::new(),
                 heads: Heads::new(),
+                memo: Memo::default(),
                 service: server.service.worker(),
             },
             stack: HandlerStack::new(HANDLER_STACK_BYTES),
