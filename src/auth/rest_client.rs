@@ -307,9 +307,7 @@ impl Connection {
             .content_type("application/json")
             .send(body)
             .map_err(cause_of)?;
-        if response.status() != 200 {
-            return Err(RestError::BadAnswer);
-        }
+        // Whatever the status: only an answer read to its end leaves the connection to be kept.
         let answer = response
             .body_mut()
             .with_config()
@@ -317,6 +315,9 @@ impl Connection {
             .read_to_vec()
             .map_err(cause_of)?;
         self.reused = true;
+        if response.status() != 200 {
+            return Err(RestError::BadAnswer);
+        }
         token_of(&answer).ok_or(RestError::BadAnswer)
     }
 }

@@ -70,6 +70,12 @@ pub(super) fn parse(text: &[u8]) -> Option<[u32; GRID_WORDS]> {
 /// bytes at a time; `None` if it has not, or is malformed. Three times as fast as digit by digit.
 fn short_word_digits(text: &[u8; WORD_BYTES_MAX]) -> Option<(u32, usize)> {
     let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9] = *text;
+    let eight = u64::from_le_bytes([c0, c1, c2, c3, c4, c5, c6, c7]);
+    // 15 words in 16 have eight digits. As a branch this is predicted, and the next word need not
+    // wait until this one's length is computed: a third of the whole reading.
+    if [c8, c9] == *b"0x" {
+        return Some((eight_digits_value(eight)?, 8));
+    }
     let ahead = u64::from_le_bytes([c2, c3, c4, c5, c6, c7, c8, c9]);
     // The lowest bit of 0x80 set here marks the first `x` of the next word's prefix.
     let other = ahead ^ u64::from_le_bytes([b'x'; 8]);
@@ -79,10 +85,9 @@ fn short_word_digits(text: &[u8; WORD_BYTES_MAX]) -> Option<(u32, usize)> {
     }
     let digits = marks.trailing_zeros() / 8 + 1;
     // Right-align: first digit lowest, zero digits before it.
-    let text = u64::from_le_bytes([c0, c1, c2, c3, c4, c5, c6, c7]);
     let zeros = u64::from_le_bytes([b'0'; 8]) >> (8 * (digits - 1)) >> 8;
-    let text = text << (8 * (8 - digits)) | zeros;
-    Some((eight_digits_value(text)?, digits as usize))
+    let eight = eight << (8 * (8 - digits)) | zeros;
+    Some((eight_digits_value(eight)?, digits as usize))
 }
 
 /// The value of eight hex digits of either case, the first one in the lowest byte.
@@ -108,9 +113,13 @@ fn word_digits(text: &[u8]) -> Option<usize> {
 }
 
 /// The value of one or more hex digits, if it fits a word.
-fn wide_value(digits: &[u8]) -> Option<u32> {
+fn wide_value(mut digits: &[u8]) -> Option<u32> {
     if digits.is_empty() {
         return None;
+    }
+    // A request may be nothing but leading zeros: 64 KiB of them take 33 µs one by one.
+    while let Some(rest) = digits.strip_prefix(b"00000000") {
+        digits = rest;
     }
     let mut value = 0u32;
     for &digit in digits {
