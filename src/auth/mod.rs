@@ -9,7 +9,7 @@ pub mod rest_api;
 mod rest_client;
 mod token;
 
-pub use rest_client::{Done, RestClient, RestError, StartError};
+pub use rest_client::{DEADLINE_MAX, Done, RestClient, RestError, StartError};
 pub use token::{Authority, TOKEN_BYTES};
 
 use std::{fmt, fs::File, io, io::Read, time::Duration};

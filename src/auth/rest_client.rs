@@ -21,7 +21,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -33,6 +33,9 @@ const ANSWER_BYTES_MAX: u64 = 4 << 10;
 
 /// Longest token believed. Ours have 64 bytes; another authority's may have any text of one line.
 const FOREIGN_TOKEN_BYTES_MAX: usize = 1 << 10;
+
+/// Longest deadline. Far beyond any use; keeps "now plus deadline" a time there is.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(3600);
 
 /// Stack of a client thread: room for name resolution and the HTTP client, where the default of
 /// 2 MiB would let a thousand connections reserve 2 GB.
@@ -103,6 +106,9 @@ pub enum StartError {
     /// A number of the options is zero.
     #[error("the authority's {0} must be more than zero")]
     Zero(&'static str),
+    /// The deadline is longer than [`DEADLINE_MAX`].
+    #[error("the authority's deadline must be an hour at most")]
+    Deadline,
     /// The system gave no thread.
     #[error("no thread for the authority's client")]
     Thread(#[source] std::io::Error),
@@ -136,6 +142,9 @@ impl RestOptions {
                 return Err(StartError::Zero(name));
             }
         }
+        if self.deadline > DEADLINE_MAX {
+            return Err(StartError::Deadline);
+        }
         Ok(())
     }
 }
@@ -147,7 +156,7 @@ pub struct RestClient {
     queue: Option<Sender<Claim>>,
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    deadline: std::time::Duration,
+    deadline: Duration,
 }
 
 impl RestClient {

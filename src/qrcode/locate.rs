@@ -238,9 +238,9 @@ mod tests {
                 put_finder(&mut grid, row, column);
             }
             let mut expected = [0; 32];
-            for row in 0..26 {
+            for (row, expected) in expected[..26].iter_mut().enumerate() {
                 for column in (0..26).filter(|&column| is_finder(&grid, row, column)) {
-                    expected[row] |= 1 << (31 - column);
+                    *expected |= 1 << (31 - column);
                 }
             }
             prop_assert_eq!(finders(&grid), expected);
@@ -250,10 +250,9 @@ mod tests {
         fn transposing_exchanges_rows_and_columns(rows in any::<[u32; 32]>()) {
             let mut square = rows;
             transpose(&mut square);
-            for row in 0..32 {
-                for column in 0..32 {
-                    prop_assert_eq!(square[row] >> (31 - column) & 1, rows[column] >> (31 - row) & 1);
-                }
+            let bit = |rows: &Rows, row: usize, column: usize| rows[row] >> (31 - column) & 1;
+            for (row, column) in (0..32).flat_map(|row| (0..32).map(move |column| (row, column))) {
+                prop_assert_eq!(bit(&square, row, column), bit(&rows, column, row));
             }
         }
     }

@@ -3,8 +3,8 @@
 //! Encoding is linear over XOR: every payload bit flips its own cell, and a byte's parity is the XOR
 //! of its bits. So the image is the image of the message's length (fixed cells, length, fill and key
 //! stream together) XORed with one row of a table for each half of each byte. Tables by half byte
-//! are 83 KB for both symbols and stay in the second-level cache beside everything else a request
-//! touches; tables by whole byte would be 660 KB for half the XORs.
+//! are 80 KB for both symbols and stay in the second-level cache beside everything else a request
+//! touches; tables by whole byte would be 640 KB for half the XORs.
 
 use super::layout::{Cell, Symbol};
 

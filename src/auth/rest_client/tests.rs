@@ -475,6 +475,11 @@ fn unusable_options_are_named() {
     }
     let good = with("http://127.0.0.1:9000/rest_auth");
     good.check().unwrap();
+    let too_long = RestOptions {
+        deadline: Duration::MAX,
+        ..good.clone()
+    };
+    assert!(matches!(too_long.check(), Err(StartError::Deadline)));
     for bad in [
         RestOptions {
             deadline: Duration::ZERO,
