@@ -57,8 +57,8 @@ fn many_candidates() -> [u32; 32] {
     let mut rows = [0u32; 32];
     for top in [0, 6, 14, 20] {
         for left in [0, 6, 14, 20] {
-            // Every candidate lacks its bottom right corner.
-            if top < 14 || left < 14 {
+            // Every candidate lacks its bottom left corner: turning it costs the most.
+            if top < 14 || left >= 14 {
                 for (row, pattern) in rows[top..].iter_mut().zip(FINDER) {
                     *row |= pattern << (25 - left);
                 }

@@ -216,6 +216,27 @@ mod tests {
         }
     }
 
+    /// The grid of the bench `qrcode/hostile/many_candidates`.
+    #[test]
+    fn a_lattice_of_finders_makes_a_few_candidates() {
+        let mut grid = [0; 32];
+        for (row, column) in [0, 6, 14, 20]
+            .map(|row| [0, 6, 14, 20].map(|c| (row, c)))
+            .concat()
+        {
+            if row < 14 || column >= 14 {
+                put_finder(&mut grid, row, column);
+            }
+        }
+        let mut candidates = 0;
+        let none: Option<()> = find(&grid, |symbol, _| {
+            assert_eq!(symbol, Symbol::V1);
+            candidates += 1;
+            None
+        });
+        assert_eq!((none, candidates), (None, 4));
+    }
+
     #[test]
     fn two_or_four_corners_make_none() {
         let mut grid = [0; 32];
