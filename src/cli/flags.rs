@@ -112,7 +112,7 @@ impl FromArgMatches for SettingFlags {
 /// The flag of `setting` with its place on the command line, if it was given.
 fn typed(setting: &Setting, matches: &ArgMatches) -> Option<(usize, Flag)> {
     let (flag, _) = setting.flag?;
-    let place = matches.indices_of(setting.key)?.last()?;
+    let place = matches.indices_of(setting.key)?.next_back()?;
     let mut values: Vec<Raw> = matches
         .get_many::<String>(setting.key)?
         .cloned()

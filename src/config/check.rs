@@ -150,7 +150,8 @@ fn account(loaded: &mut Loaded) {
     }
     let account = &loaded.draft.app.aws_account;
     let is_default = loaded.source("team.aws_account") == &Source::Default;
-    if !is_default && !(account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())) {
+    let is_real = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    if !is_default && !is_real {
         loaded.warn(
             "team.aws_account",
             "not the twelve digits of an AWS account",

@@ -112,15 +112,11 @@ pub fn environment(variables: &[(OsString, OsString)]) -> Reading {
             (Some(_), None) => faults.push(Fault::new(source, "the value is not UTF-8")),
             (None, text) if is_service_link(&name, text.unwrap_or_default()) => {}
             (None, _) => {
-                let known = SETTINGS
-                    .iter()
-                    .map(Setting::env_name)
-                    .chain([ENV_CONFIG.to_owned()]);
-                let hint = hint(
-                    nearest(&name, known),
-                    "`trident check-config --json` lists all",
-                );
-                faults.push(Fault::new(source, format!("unknown variable{hint}")));
+                let hint = match nearest(&name[ENV_PREFIX.len()..]) {
+                    Some(setting) => format!("did you mean `{}`?", setting.env_name()),
+                    None => "`trident check-config --json` lists all".into(),
+                };
+                faults.push(Fault::new(source, format!("unknown variable; {hint}")));
             }
         }
     }
@@ -167,42 +163,31 @@ pub fn command_line(flags: Vec<Flag>) -> Reading {
 
 /// The problem of a key that does not exist.
 pub fn unknown_key(key: &str) -> String {
-    let known = SETTINGS.iter().map(|setting| setting.key.to_owned());
-    let hint = hint(nearest(key, known), "`trident check-config` lists all");
-    format!("unknown key {key:?}{hint}")
+    let hint = match nearest(key) {
+        Some(setting) => format!("did you mean `{}`?", setting.key),
+        None => "`trident check-config` lists all".into(),
+    };
+    format!("unknown key {key:?}; {hint}")
 }
 
-fn hint(nearest: Option<String>, otherwise: &str) -> String {
-    match nearest {
-        Some(name) => format!("; did you mean `{name}`?"),
-        None => format!("; {otherwise}"),
-    }
-}
-
-/// The name most like `typed`, if any is like it: the same name in another section first, then the
-/// fewest edits, at most a third of the name.
-fn nearest(typed: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let typed = typed.to_lowercase();
-    known
-        .map(|name| {
-            let lower = name.to_lowercase();
-            let moved = last(&lower) == last(&typed);
-            let edits = strsim::damerau_levenshtein(&typed, &lower);
-            let edits_in_section = strsim::damerau_levenshtein(&last(&typed), &last(&lower));
-            (
-                if moved {
-                    0
-                } else {
-                    edits.min(edits_in_section + 1)
-                },
-                edits,
-                name,
-            )
-        })
-        .min()
-        .filter(|(distance, _, name)| *distance <= (last(name).len() / 3).max(2))
-        .map(|(_, _, name)| name)
+/// The setting most like `typed`, if one is like it: the same name under another section, or at most
+/// a quarter of the letters wrong. Dots and case do not count, so this serves variables too.
+fn nearest(typed: &str) -> Option<&'static Setting> {
+    let typed = typed.replace('.', "_").to_lowercase();
+    let distance = |setting: &Setting| {
+        let key = setting.key.replace('.', "_");
+        let edits = strsim::damerau_levenshtein(&typed, &key);
+        let edits_of_name = strsim::damerau_levenshtein(&typed, setting.name());
+        let moved =
+            typed.ends_with(&format!("_{}", setting.name())) || key.ends_with(&format!("_{typed}"));
+        let distance = if moved { 1 } else { edits.min(edits_of_name) };
+        (distance <= (key.len() / 4).max(2)).then_some((distance, edits))
+    };
+    let near = SETTINGS
+        .iter()
+        .filter_map(|setting| Some((distance(setting)?, setting)));
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, setting)| setting)
 }
 
 impl Given {

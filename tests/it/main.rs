@@ -1,1 +1,2 @@
 //! Black-box tests.
+mod cli;

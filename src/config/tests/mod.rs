@@ -1,0 +1,136 @@
+//! Tests of the whole: sources in, values, faults and reports out.
+
+mod mistakes;
+mod output;
+mod precedence;
+mod secrets;
+
+use super::{
+    field::{Field, Rule},
+    setting::{Draft, Secrecy},
+    value::Value,
+    *,
+};
+use std::{
+    os::unix::fs::PermissionsExt,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aAbBcCdDeEfF";
+
+/// A directory of its own for one test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "trident-{}-{}",
+            process_id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn process_id() -> u32 {
+    std::process::id()
+}
+
+/// Sources with the given file text, variables, and `--set` pairs, on a machine without limits.
+fn sources(file: Option<PathBuf>, environment: &[(&str, &str)], set: &[(&str, &str)]) -> Sources {
+    let flag = |(key, value): &(&str, &str)| Flag {
+        name: "--set".into(),
+        key: (*key).into(),
+        raw: Raw::Text((*value).into()),
+    };
+    Sources {
+        file,
+        default_file: "/nonexistent/trident.toml".into(),
+        environment: environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        flags: set.iter().map(flag).collect(),
+        machine: Machine::default(),
+    }
+}
+
+fn from_environment(environment: &[(&str, &str)]) -> Result<Loaded, Vec<Fault>> {
+    load(sources(None, environment, &[]))
+}
+
+fn from_flags(set: &[(&str, &str)]) -> Result<Loaded, Vec<Fault>> {
+    load(sources(None, &[], set))
+}
+
+fn from_file(text: &str) -> Result<Loaded, Vec<Fault>> {
+    let scratch = Scratch::new();
+    load(sources(Some(scratch.file("trident.toml", text)), &[], &[]))
+}
+
+/// The faults, one line each.
+fn told(outcome: Result<Loaded, Vec<Fault>>) -> String {
+    let faults = outcome.err().expect("the configuration is accepted");
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+/// A right value of `setting` other than its default, as flags take it and as the file does.
+fn other_value(setting: &Setting) -> (String, Value) {
+    let candidates = [
+        "1",
+        "2",
+        "4096",
+        "40960",
+        "false",
+        "/srv/store",
+        "127.0.0.1:1",
+        "http://a:1/b",
+        "debug",
+        "json",
+        "rest",
+        KEY,
+    ];
+    let mut draft = Draft::default();
+    for text in candidates {
+        let accepted = (setting.field)(&mut draft)
+            .read(&Raw::Text(text.into()), &setting.rule)
+            .is_ok();
+        let value = setting.value(&draft);
+        if accepted && value != setting.default() {
+            return (text.to_owned(), value);
+        }
+    }
+    panic!("no candidate suits {}: add one", setting.key);
+}
+
+/// `load` without the relations between settings.
+fn read_alone(setting: &'static Setting, raw: Raw, source: Source) -> Result<Loaded, Fault> {
+    let mut loaded = Loaded {
+        draft: Draft::default(),
+        sources: BTreeMap::new(),
+        file: None,
+        warnings: Vec::new(),
+    };
+    loaded.take(Given {
+        setting,
+        raw,
+        source,
+    })?;
+    Ok(loaded)
+}

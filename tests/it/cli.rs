@@ -1,0 +1,309 @@
+//! The command line as scripts see it: exit codes, streams, generated files.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// The binary with `arguments`, without our variables and without the machine's own file.
+fn trident(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("TRIDENT_CONFIG", "/dev/null")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Exit code, standard output and standard error.
+fn ended(command: &mut Command) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// A file of its own for the test called `name`.
+fn scratch(name: &str, text: &str) -> PathBuf {
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for arguments in [
+        &["--help"][..],
+        &["-h"],
+        &["serve", "--help"],
+        &["check-config", "-h"],
+    ] {
+        let (code, out, err) = ended(&mut trident(arguments));
+        assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+        assert!(out.contains("--listen <ADDR:PORT>"), "{arguments:?}: {out}");
+    }
+    for flag in ["--version", "-V"] {
+        let (code, out, _) = ended(&mut trident(&[flag]));
+        assert_eq!(code, 0);
+        assert!(
+            out.starts_with(concat!("trident ", env!("CARGO_PKG_VERSION"), " (")),
+            "{out}"
+        );
+        assert!(!out.contains('\x1b'));
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_64_and_a_hint() {
+    let table = [
+        (&["--lisen", "a"][..], "--listen"),
+        (&["srve"], "serve"),
+        (&["check-config", "--jsn"], "--json"),
+        (&["--set", "workers"], "KEY=VALUE"),
+        (&["--workers"], "--workers <N>"),
+        (&["--workers", "1", "serve"], "write the subcommand first"),
+        (&["generate"], "completions"),
+        (&["generate", "completions", "tcsh"], "fish"),
+    ];
+    for (arguments, hint) in table {
+        let (code, out, err) = ended(&mut trident(arguments));
+        assert_eq!((code, out.as_str()), (64, ""), "{arguments:?}: {err}");
+        assert!(err.contains(hint), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_ends_serve_and_check_config_alike() {
+    let path = scratch("wrong.toml", "[http]\nidle_timeout_ms = 0\n");
+    let path = path.to_str().unwrap();
+    for command in ["serve", "check-config"] {
+        let arguments = [command, "--config", path, "--set", "wrokers=1"];
+        let (code, out, err) = ended(trident(&arguments).env("TRIDENT_WORKER", "1"));
+        assert_eq!((code, out.as_str()), (64, ""), "{command}: {err}");
+        let lines: Vec<&str> = err.lines().collect();
+        assert_eq!(lines.len(), 3, "{err}");
+        assert_eq!(
+            lines[0],
+            format!(
+                "trident: {path}:2: http.idle_timeout_ms: expected an integer from 1 to 86400000 \
+                 (milliseconds), got 0"
+            )
+        );
+        assert_eq!(
+            lines[1],
+            "trident: TRIDENT_WORKER: unknown variable; did you mean `TRIDENT_WORKERS`?"
+        );
+        assert_eq!(
+            lines[2],
+            "trident: --set: unknown key \"wrokers\"; did you mean `workers`?"
+        );
+    }
+}
+
+#[test]
+fn check_config_tells_values_and_sources() {
+    let path = scratch(
+        "right.toml",
+        "\n[http]\nidle_timeout_ms = 60000\n[drain]\naccept_ms = 1\n",
+    );
+    let path = path.to_str().unwrap();
+    let arguments = [
+        "check-config",
+        "--config",
+        path,
+        "--workers",
+        "3",
+        "--listen",
+        "[::1]:0",
+    ];
+    let (code, out, err) = ended(
+        trident(&arguments)
+            .env("TRIDENT_DRAIN_ACCEPT_MS", "2")
+            .env("TRIDENT_AUTH_KEY", KEY),
+    );
+    assert_eq!(code, 0, "{err}");
+    let row = |key: &str| -> Vec<&str> {
+        let line = out
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} ")))
+            .unwrap();
+        let (_, rest) = line.split_once(' ').unwrap();
+        rest.split("  ")
+            .map(str::trim)
+            .filter(|s| !s.is_empty())
+            .collect()
+    };
+    let in_file = format!("{path}:3");
+    assert_eq!(row("http.idle_timeout_ms"), ["60000", in_file.as_str()]);
+    assert_eq!(row("drain.accept_ms"), ["2", "TRIDENT_DRAIN_ACCEPT_MS"]);
+    assert_eq!(row("workers"), ["3", "--workers"]);
+    assert_eq!(row("listen"), ["[\"[::1]:0\"]", "--listen"]);
+    assert_eq!(row("backlog"), ["4096", "default"]);
+    assert_eq!(row("auth.key"), ["set (hidden)", "TRIDENT_AUTH_KEY"]);
+    assert!(
+        err.contains(&format!("configuration ok: file={path} given=5")),
+        "{err}"
+    );
+    assert!(!out.contains("ccdd") && !err.contains("ccdd"));
+}
+
+#[test]
+fn check_config_as_json_is_json_whatever_is_warned() {
+    let arguments = [
+        "check-config",
+        "--json",
+        "--set",
+        "http.idle_timeout_ms=400000",
+    ];
+    let (code, out, err) = ended(&mut trident(&arguments));
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        err.contains("trident: warning: --set: http.idle_timeout_ms: 400000 ms"),
+        "{err}"
+    );
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["file"], "/dev/null");
+    let settings = report["settings"].as_array().unwrap();
+    assert!(
+        settings
+            .iter()
+            .any(|s| s["key"] == "http.idle_timeout_ms" && s["value"] == 400_000)
+    );
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure_but_a_full_disk_is() {
+    for arguments in [
+        &["check-config"][..],
+        &["generate", "man"],
+        &["generate", "config"],
+        &["--help"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = trident(arguments)
+            .stdout(writer)
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(0), "{arguments:?}");
+    }
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let (code, _, err) = ended_with(trident(&["generate", "config"]).stdout(full));
+    assert_eq!(code, 1);
+    assert!(
+        err.starts_with("trident: cannot write to standard output: "),
+        "{err}"
+    );
+}
+
+/// As [`ended`], but keeps the standard output that was set.
+fn ended_with(command: &mut Command) -> (i32, String, String) {
+    let output = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    (
+        output.status.code().unwrap(),
+        String::new(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn completions_name_the_flags_and_parse() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, _) = ended(&mut trident(&["generate", "completions", shell]));
+        assert_eq!(code, 0);
+        for word in ["check-config", "listen", "aws-account", "cache-bytes"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+        let path = scratch(&format!("completions.{shell}"), &script);
+        // Only bash is everywhere; the others are asked where they are installed.
+        match Command::new(shell).arg("-n").arg(&path).output() {
+            Ok(output) => assert!(output.status.success(), "{shell}: {output:?}"),
+            Err(error) => assert!(shell != "bash", "{error}"),
+        }
+    }
+}
+
+#[test]
+fn the_man_pages_have_all_sections_and_render() {
+    let (code, page, _) = ended(&mut trident(&["generate", "man"]));
+    assert_eq!(code, 0);
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "OPTIONS",
+        "SETTINGS",
+        "EXAMPLES",
+        "ENVIRONMENT",
+        "\"EXIT STATUS\"",
+    ] {
+        assert!(page.contains(&format!(".SH {section}\n")), "{section}");
+    }
+    assert!(page.contains("http.idle_timeout_ms"));
+    let directory =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("man-{}", std::process::id()));
+    let (code, out, err) = ended(&mut trident(&[
+        "generate",
+        "man",
+        directory.to_str().unwrap(),
+    ]));
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    for name in ["trident.1", "trident-serve.1", "trident-check-config.1"] {
+        let path = directory.join(name);
+        assert!(path.exists(), "{name}");
+        // groff -ww warns of everything it does not understand.
+        let Ok(output) = Command::new("groff")
+            .args(["-man", "-Tutf8", "-ww"])
+            .arg(&path)
+            .output()
+        else {
+            continue;
+        };
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{name}: {output:?}"
+        );
+    }
+    assert!(!directory.join("trident-generate.1").exists());
+    fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn man_pages_that_cannot_be_written_are_a_failure() {
+    let file = scratch("not-a-directory", "");
+    let (code, _, err) = ended(&mut trident(&["generate", "man", file.to_str().unwrap()]));
+    assert_eq!(code, 1);
+    assert!(
+        err.starts_with("trident: cannot write man pages to "),
+        "{err}"
+    );
+}
+
+#[test]
+fn the_generated_file_is_accepted_by_the_same_binary() {
+    let (_, text, _) = ended(&mut trident(&["generate", "config"]));
+    let path = scratch("generated.toml", &text);
+    let (code, _, err) = ended(&mut trident(&[
+        "check-config",
+        "--config",
+        path.to_str().unwrap(),
+    ]));
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("given=0"), "{err}");
+}
