@@ -48,11 +48,13 @@ fn key_file(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
         return;
     }
     match read_key(&path, &mut loaded.draft) {
-        Ok(mode) if mode & 0o037 != 0 => loaded.warnings.push(format!(
-            "auth.key_file: {} has permissions {:04o}, wider than 0640; run `chmod 0600 {0}`",
-            path.display(),
-            mode & 0o7777,
-        )),
+        Ok(mode) if mode & 0o037 != 0 => {
+            let (path, mode) = (path.display(), mode & 0o7777);
+            let problem = format!(
+                "{path} has permissions {mode:04o}, wider than 0640; run `chmod 0600 {path}`"
+            );
+            loaded.warn("auth.key_file", &problem);
+        }
         Ok(_) => {}
         Err(problem) => faults.push(fault(loaded, "auth.key_file", problem)),
     }

@@ -39,6 +39,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -192,9 +193,10 @@ fn file_to_read(sources: &Sources) -> Result<Option<(PathBuf, Source)>, Fault> {
 }
 
 fn unreadable(path: &Path, named_by: &Source, error: &std::io::Error) -> Fault {
-    let remedy = match named_by {
-        Source::Default => "make it readable, or name another file with --config",
-        _ => "name a file that exists, or none",
+    let remedy = match error.kind() {
+        ErrorKind::NotFound => "name a file that exists, or none",
+        ErrorKind::InvalidData => "a configuration file is UTF-8 text",
+        _ => "make it readable for this user, or name another file with --config",
     };
     Fault::new(
         named_by.clone(),

@@ -19,7 +19,7 @@ pub struct Setting {
     pub flag: Option<(&'static str, &'static str)>,
     /// Environment variable where it is not derived from the key.
     pub env: Option<&'static str>,
-    /// Where the value lives. The default is what [`Draft::default`] holds there.
+    /// Where the value lives. The default is what `Draft::default` holds there.
     pub field: fn(&mut Draft) -> &mut dyn Field,
     /// Bounds.
     pub rule: Rule,

@@ -120,6 +120,12 @@ fn a_named_file_must_exist() {
         missing.starts_with("TRIDENT_CONFIG: cannot read /nonexistent/b.toml: "),
         "{missing}"
     );
+    assert!(
+        missing.ends_with("; name a file that exists, or none\n"),
+        "{missing}"
+    );
+    let directory = told(load(sources(Some("/".into()), &[], &[])));
+    assert!(directory.contains("cannot read /: ") && directory.contains("make it readable"));
     assert!(load(sources(None, &[], &[])).is_ok_and(|loaded| loaded.file.is_none()));
 }
 
