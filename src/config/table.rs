@@ -232,6 +232,32 @@ pub static SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "http.linger_timeout_ms",
+        field: |draft| &mut draft.serve.limits.linger_timeout,
+        rule: TIMEOUT_MS,
+        summary: "time the peer's bytes are dropped after the last answer; closed after",
+        reason: "Closing while the peer still sends would reset the connection and with it the answer \
+                 on its way (RFC 9112, 9.6).",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.linger_bytes_max",
+        field: |draft| &mut draft.serve.limits.linger_bytes_max,
+        rule: integer(0, 1 << 30),
+        summary: "most bytes dropped that way on one connection",
+        reason: "More than a client is likely to have sent before it reads a refusal.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.buffered_bytes_max",
+        field: |draft| &mut draft.serve.limits.buffered_bytes_max,
+        rule: integer(1 << 20, 1 << 40),
+        summary: "most bytes that wait in all connections together; 503 above",
+        reason: "Incomplete requests and unread answers. Keeps many slow clients with large bodies \
+                 from taking all memory.",
+        ..PLAIN
+    },
+    Setting {
         key: "team.name",
         flag: Some(("team", "NAME")),
         field: |draft| &mut draft.app.team_name,

@@ -56,6 +56,13 @@ pub fn target_end(bytes: &[u8]) -> usize {
     first_stop(bytes, |b| (b <= b' ') | (b == 0x7f) | (b == b'#'))
 }
 
+/// Index of the first byte that cannot stand in the path of a target: as for a target, and `?`.
+pub fn path_end(bytes: &[u8]) -> usize {
+    first_stop(bytes, |b| {
+        (b <= b' ') | (b == 0x7f) | (b == b'#') | (b == b'?')
+    })
+}
+
 /// Index of the first byte that cannot stand in a field value.
 pub fn field_value_end(bytes: &[u8]) -> usize {
     first_stop(bytes, |b| ((b < b' ') & (b != b'\t')) | (b == 0x7f))
@@ -63,15 +70,18 @@ pub fn field_value_end(bytes: &[u8]) -> usize {
 
 /// Index of the first byte that `stops`, or the length.
 ///
-/// Branch-free on sixteen bytes at a time: compilers make one vector comparison of the `map`, and the
-/// position is a count of trailing zeros. `stops` must not branch, hence `|` and `&` above.
+/// Compilers make vector comparisons of the chunk loops: of 64 bytes at a time while nothing stops, of
+/// sixteen to find the place. `stops` must not branch, hence `|` and `&` above.
 #[inline(always)]
 fn first_stop(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
-    let (chunks, tail) = bytes.as_chunks::<16>();
+    let (blocks, _) = bytes.as_chunks::<64>();
+    let clear = |block: &&[u8; 64]| block.iter().fold(0, |any, &b| any | u8::from(stops(b))) == 0;
+    let start = blocks.iter().take_while(clear).count() * 64;
+    let (chunks, tail) = bytes[start..].as_chunks::<16>();
     for (index, chunk) in chunks.iter().enumerate() {
         let flags = u128::from_le_bytes(chunk.map(|b| u8::from(stops(b))));
         if flags != 0 {
-            return index * 16 + flags.trailing_zeros() as usize / 8;
+            return start + index * 16 + flags.trailing_zeros() as usize / 8;
         }
     }
     let inside = tail.iter().position(|&b| stops(b)).unwrap_or(tail.len());
@@ -103,8 +113,8 @@ mod tests {
 
     #[test]
     fn long_searches_agree_with_the_plain_ones() {
-        for len in 0..100usize {
-            for bad in [0u8, 9, 10, 13, 31, 32, 35, 127, 128, 255] {
+        for len in 0..150usize {
+            for bad in [0u8, 9, 10, 13, 31, 32, 35, 63, 127, 128, 255] {
                 for at in 0..len {
                     let mut bytes = vec![b'a'; len];
                     bytes[at] = bad;
@@ -113,6 +123,12 @@ mod tests {
                         .position(|&b| b <= 32 || b == 127 || b == b'#')
                         .unwrap_or(len);
                     assert_eq!(target_end(&bytes), target);
+                    let path = bytes
+                        .iter()
+                        .position(|&b| b == b'?')
+                        .unwrap_or(len)
+                        .min(target);
+                    assert_eq!(path_end(&bytes), path);
                     let value = bytes
                         .iter()
                         .position(|&b| !is_field_value(b))

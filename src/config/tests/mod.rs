@@ -97,6 +97,7 @@ fn other_value(setting: &Setting) -> (String, Value) {
         "2",
         "4096",
         "40960",
+        "4194304",
         "false",
         "/srv/store",
         "127.0.0.1:1",
