@@ -277,7 +277,9 @@ mod tests {
     #[test]
     fn lowering_the_bound_drops_the_oldest_at_once() {
         let cache = Cache::new(1 << 20);
-        (0..1000u32).for_each(|n| drop(cache.put(&n.to_le_bytes(), &[0; 100])));
+        for n in 0..1000u32 {
+            cache.put(&n.to_le_bytes(), &[0; 100]);
+        }
         let evicted = cache.set_bytes_max(64 << 10) as usize;
         assert_eq!(evicted, 1000 - cache.len());
         assert!(cache.bytes() <= 64 << 10);

@@ -72,7 +72,7 @@ impl Acceptor {
             stopped,
             spare: Some(spare),
             refused: VecDeque::new(),
-            heads: Heads::new(),
+            heads: Heads::default(),
         };
         let thread = thread::Builder::new()
             .name("accept".into())
@@ -143,8 +143,9 @@ impl<S: Service> Loop<S> {
                 return self.finish();
             }
             self.close_refused();
-            for index in 0..self.listeners.len() {
-                if polled[index].revents != 0 {
+            // The last entry is the stop; what is ready comes before it in the listeners' order.
+            for (index, entry) in polled.iter().take(self.listeners.len()).enumerate() {
+                if entry.revents != 0 {
                     self.accept_batch(index);
                 }
             }

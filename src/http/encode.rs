@@ -31,9 +31,9 @@ pub struct Heads {
     length_digits: usize,
 }
 
-impl Heads {
+impl Default for Heads {
     /// Heads with the current date.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let mut heads = Self {
             unix_seconds: u64::MAX,
             date: [0; IMF_FIXDATE_BYTES],
@@ -43,7 +43,9 @@ impl Heads {
         heads.refresh();
         heads
     }
+}
 
+impl Heads {
     /// Takes the date from the coarse clock; does work once a second.
     pub fn refresh(&mut self) {
         let now = clock::unix_seconds();
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn lengths_of_any_digit_count_follow_each_other() {
-        let mut heads = Heads::new();
+        let mut heads = Heads::default();
         for body in [0, 9, 10, 1234, 5, 99_999, 100, 0, 1_000_000] {
             let text = answer(&mut heads, KEPT, body);
             let (head, rest) = text.split_once("\r\n\r\n").unwrap();
@@ -244,7 +246,7 @@ mod tests {
     #[test]
     fn head_answers_keep_the_length_and_drop_the_body() {
         let text = answer(
-            &mut Heads::new(),
+            &mut Heads::default(),
             Mode {
                 head_only: true,
                 ..KEPT
@@ -257,7 +259,7 @@ mod tests {
     #[test]
     fn the_connection_field_says_what_happens() {
         let close = answer(
-            &mut Heads::new(),
+            &mut Heads::default(),
             Mode {
                 keep_alive: false,
                 ..KEPT
@@ -265,15 +267,15 @@ mod tests {
             1,
         );
         assert!(close.contains("\r\nConnection: close\r\n\r\nx"));
-        let kept_10 = answer(&mut Heads::new(), Mode { minor: 0, ..KEPT }, 1);
+        let kept_10 = answer(&mut Heads::default(), Mode { minor: 0, ..KEPT }, 1);
         assert!(kept_10.contains("\r\nConnection: keep-alive\r\n\r\nx"));
-        assert!(!answer(&mut Heads::new(), KEPT, 1).contains("Connection"));
+        assert!(!answer(&mut Heads::default(), KEPT, 1).contains("Connection"));
     }
 
     #[test]
     fn further_fields_come_before_the_length() {
         let mut out = Vec::new();
-        Reply::new(&mut out, &mut Heads::new(), KEPT).send(
+        Reply::new(&mut out, &mut Heads::default(), KEPT).send(
             Status::MethodNotAllowed,
             TEXT,
             &[("Allow", "GET, HEAD")],

@@ -55,7 +55,7 @@ impl<S: Service> Worker<S> {
             tools: Tools {
                 output: Vec::with_capacity(INPUT_BYTES),
                 body: Vec::new(),
-                heads: Heads::new(),
+                heads: Heads::default(),
                 memo: Memo::default(),
                 service: server.service.worker(),
             },
