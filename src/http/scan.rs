@@ -74,14 +74,20 @@ pub fn field_value_end(bytes: &[u8]) -> usize {
 /// sixteen to find the place. `stops` must not branch, hence `|` and `&` above.
 #[inline(always)]
 fn first_stop(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
+    let flags = |chunk: &[u8; 16]| u128::from_le_bytes(chunk.map(|b| u8::from(stops(b))));
+    // Most paths and values are short: look at one chunk before turning to large blocks.
+    if let Some(first) = bytes.first_chunk()
+        && let found @ 1.. = flags(first)
+    {
+        return found.trailing_zeros() as usize / 8;
+    }
     let (blocks, _) = bytes.as_chunks::<64>();
     let clear = |block: &&[u8; 64]| block.iter().fold(0, |any, &b| any | u8::from(stops(b))) == 0;
     let start = blocks.iter().take_while(clear).count() * 64;
     let (chunks, tail) = bytes[start..].as_chunks::<16>();
     for (index, chunk) in chunks.iter().enumerate() {
-        let flags = u128::from_le_bytes(chunk.map(|b| u8::from(stops(b))));
-        if flags != 0 {
-            return start + index * 16 + flags.trailing_zeros() as usize / 8;
+        if let found @ 1.. = flags(chunk) {
+            return start + index * 16 + found.trailing_zeros() as usize / 8;
         }
     }
     let inside = tail.iter().position(|&b| stops(b)).unwrap_or(tail.len());
