@@ -1,4 +1,7 @@
-//! Sets `TRIDENT_BUILD_ID` for `trident --version`: commit and build profile.
+//! Sets `BUILD_ID` for `trident --version`: commit and build profile.
+//!
+//! Not `TRIDENT_…`: cargo passes it to what `cargo run` and `cargo test` start, and the program would
+//! take it for a setting that does not exist.
 //!
 //! Never fails: without git, or unpacked from an archive (even inside somebody else's repository),
 //! the commit is `unknown`. Runs again only when the checkout moves to another commit.
@@ -9,7 +12,7 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let commit = commit().unwrap_or_else(|| "unknown".into());
     let profile = std::env::var("PROFILE").unwrap_or_else(|_| "unknown".into());
-    println!("cargo:rustc-env=TRIDENT_BUILD_ID={commit} {profile}");
+    println!("cargo:rustc-env=BUILD_ID={commit} {profile}");
 }
 
 /// The short commit of the repository whose top level is this package.

@@ -25,7 +25,7 @@ use std::ffi::OsString;
 pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
-    env!("TRIDENT_BUILD_ID"),
+    env!("BUILD_ID"),
     ")"
 );
 
