@@ -38,6 +38,7 @@ macro_rules! target {
 }
 
 /// RFC 9112 §2.2, §2.3, §3: request line and version.
+#[rustfmt::skip]
 const REQUEST_LINE: &[Case] = &[
     ("plain", get!(), "200 open"),
     ("empty line first", b"\r\nGET /healthz HTTP/1.1\r\nHost: t\r\n\r\n", "200 open"),
@@ -67,6 +68,7 @@ const REQUEST_LINE: &[Case] = &[
 ];
 
 /// RFC 9112 §3.2: the four forms of a target.
+#[rustfmt::skip]
 const TARGET: &[Case] = &[
     ("root", target!("/"), "200 open"),
     ("unknown path", target!("/no/such/path"), "404 open"),
@@ -108,6 +110,7 @@ const TARGET: &[Case] = &[
 ];
 
 /// RFC 9110 §7.2, RFC 9112 §3.2, RFC 3986 §3.2.2: Host.
+#[rustfmt::skip]
 const HOST: &[Case] = &[
     ("missing", host!(), "400 closed"),
     ("twice the same", host!("Host: t\r\nHost: t\r\n"), "400 closed"),
@@ -152,6 +155,7 @@ const HOST: &[Case] = &[
 ];
 
 /// RFC 9112 §5, RFC 9110 §5: field lines.
+#[rustfmt::skip]
 const FIELDS: &[Case] = &[
     ("unknown field", get!("X-Anything: goes; here\r\n"), "200 open"),
     ("empty value", get!("X:\r\n"), "200 open"),
@@ -185,6 +189,7 @@ const FIELDS: &[Case] = &[
 ];
 
 /// RFC 9110 §8.6, RFC 9112 §6.3: Content-Length.
+#[rustfmt::skip]
 const LENGTH: &[Case] = &[
     ("body", post!("Content-Length: 3\r\n", "abc"), "200 open"),
     ("zero", post!("Content-Length: 0\r\n", ""), "200 open"),
@@ -223,6 +228,7 @@ const LENGTH: &[Case] = &[
 ];
 
 /// RFC 9112 §6.1, §6.3: Transfer-Encoding.
+#[rustfmt::skip]
 const CODING: &[Case] = &[
     ("chunked", post!("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n0\r\n\r\n"), "200 open"),
     ("any case", post!("transfer-encoding: ChUnKeD\r\n", "3\r\nabc\r\n0\r\n\r\n"), "200 open"),
@@ -255,6 +261,7 @@ const CODING: &[Case] = &[
 ];
 
 /// RFC 9112 §7.1: chunked bodies.
+#[rustfmt::skip]
 const CHUNKED: &[Case] = &[
     ("empty", chunked!("0\r\n\r\n"), "200 open"),
     ("many zeros", chunked!("00000000\r\n\r\n"), "200 open"),
@@ -310,6 +317,7 @@ const CHUNKED: &[Case] = &[
 ];
 
 /// RFC 9112 §9.3, §9.6: who keeps the connection.
+#[rustfmt::skip]
 const CONNECTION: &[Case] = &[
     ("close", get!("Connection: close\r\n"), "200 closed"),
     ("close, any case", get!("Connection: CLOSE\r\n"), "200 closed"),
@@ -337,6 +345,7 @@ const CONNECTION: &[Case] = &[
 ];
 
 /// RFC 9110 §9, §10.1.1: methods and expectations.
+#[rustfmt::skip]
 const METHODS: &[Case] = &[
     ("HEAD", b"HEAD /healthz HTTP/1.1\r\nHost: t\r\n\r\n", "200h open"),
     ("HEAD of nothing", b"HEAD /no HTTP/1.1\r\nHost: t\r\n\r\n", "404h open"),
@@ -364,6 +373,7 @@ const METHODS: &[Case] = &[
 ];
 
 /// RFC 9112 §9.3.2: pipelining.
+#[rustfmt::skip]
 const PIPELINED: &[Case] = &[
     ("three", b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\nGET /no HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\nHost: t\r\n\r\n", "200 404 200 open"),
     ("HEAD between", b"GET / HTTP/1.1\r\nHost: t\r\n\r\nHEAD / HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\nHost: t\r\n\r\n", "200 200h 200 open"),

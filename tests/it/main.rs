@@ -2,4 +2,9 @@
 
 mod cli;
 mod harness;
+mod http_limits;
+mod http_split;
 mod http_table;
+mod in_process;
+mod panic;
+mod pending;

@@ -1,0 +1,86 @@
+//! The HTTP loop with a service of the test's own, in this process: what the product's endpoints
+//! cannot show (bodies as they were decoded, panics, answers that come later).
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use trident::http::{
+    Acceptor, Limits, Listener, Outcome, Reply, Request, Server, Service, Settings,
+};
+
+use crate::harness::Client;
+
+/// A server in this process; stops accepting when dropped.
+pub struct InProcess<S: Service> {
+    /// The listener.
+    pub address: SocketAddr,
+    /// The server.
+    pub server: Arc<Server<S>>,
+    _acceptor: Acceptor,
+}
+
+impl<S: Service> InProcess<S> {
+    /// Serves `service` on a free port.
+    pub fn start(service: S, limits: Limits) -> Self {
+        // Stack and workers as in the product; not pinned, because tests run side by side.
+        Settings {
+            workers: 2,
+            pin_workers: false,
+            stack_bytes: 64 << 10,
+        }
+        .apply();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let server = Server::start(service, limits).unwrap();
+        let listener = Listener {
+            socket,
+            tag: 0,
+            inherited: false,
+        };
+        let acceptor = server.listen(vec![listener]).unwrap();
+        Self {
+            address,
+            server,
+            _acceptor: acceptor,
+        }
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Waits until the bytes buffered in all connections are not `before`, for a moment at most:
+    /// that the server has taken what was sent. Returns the bytes buffered now.
+    pub fn settle(&self, before: usize) -> usize {
+        let give_up = Instant::now() + Duration::from_millis(5);
+        while self.server.buffered_bytes() == before && Instant::now() < give_up {
+            std::thread::yield_now();
+        }
+        self.server.buffered_bytes()
+    }
+}
+
+/// Answers with what it was given: method, path, query and body.
+pub struct Echo;
+
+impl Service for Echo {
+    type Worker = ();
+
+    fn worker(&self) {}
+
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+        let head = &request.head;
+        reply.text(|out| {
+            out.extend_from_slice(format!("{:?}|", head.method).as_bytes());
+            for part in [head.path, head.query, request.body] {
+                out.extend_from_slice(part);
+                out.push(b'|');
+            }
+        });
+        Outcome::Done
+    }
+}

@@ -1,0 +1,289 @@
+//! Answers that come later: order, pipelining, what the client does meanwhile, and the stop.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use trident::http::{Limits, Outcome, Pending, Reply, Request, Service, Waker};
+
+use crate::{
+    harness::{Client, eventually},
+    in_process::InProcess,
+};
+
+/// Answers `/later…` when the test says so, everything else at once.
+#[derive(Default)]
+struct Deferring {
+    jobs: Mutex<VecDeque<Job>>,
+}
+
+/// A request that waits.
+struct Job {
+    path: String,
+    done: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+struct Later {
+    path: String,
+    done: Arc<AtomicBool>,
+}
+
+impl Pending for Later {
+    fn ready(&self) -> bool {
+        self.done.load(SeqCst)
+    }
+
+    fn finish(self: Box<Self>, reply: Reply<'_>) {
+        if self.path != "/later/silent" {
+            reply.text(|out| out.extend_from_slice(self.path.as_bytes()));
+        }
+    }
+}
+
+impl Service for Deferring {
+    type Worker = ();
+
+    fn worker(&self) {}
+
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+        let path = String::from_utf8_lossy(request.head.path).into_owned();
+        if !path.starts_with("/later") {
+            reply.text(|out| out.extend_from_slice(path.as_bytes()));
+            return Outcome::Done;
+        }
+        let done = Arc::new(AtomicBool::new(false));
+        let waker = Waker::current().expect("handlers run inside a connection");
+        let job = Job {
+            path: path.clone(),
+            done: Arc::clone(&done),
+            waker,
+        };
+        self.jobs.lock().unwrap().push_back(job);
+        Outcome::Pending(Box::new(Later { path, done }))
+    }
+}
+
+impl InProcess<Deferring> {
+    fn waiting(&self) -> usize {
+        self.server.service().jobs.lock().unwrap().len()
+    }
+
+    /// Waits until `count` requests wait.
+    fn await_jobs(&self, count: usize) {
+        assert!(eventually(|| self.waiting() >= count), "{} of {count}", self.waiting());
+    }
+
+    /// Lets the oldest waiting request be answered; its path.
+    fn release(&self) -> String {
+        self.await_jobs(1);
+        let job = self.server.service().jobs.lock().unwrap().pop_front().unwrap();
+        job.done.store(true, SeqCst);
+        job.waker.wake();
+        job.path
+    }
+
+    fn is_empty(&self) -> bool {
+        eventually(|| self.server.connections_open() == 0) && self.server.buffered_bytes() == 0
+    }
+}
+
+fn start() -> InProcess<Deferring> {
+    InProcess::start(Deferring::default(), Limits::default())
+}
+
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n").into_bytes()
+}
+
+fn next_text(client: &mut Client) -> String {
+    client.response().expect("an answer").text()
+}
+
+#[test]
+fn pipelined_answers_keep_their_order() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(&["/a", "/later/b", "/c", "/later/d", "/e"].map(get).concat());
+    assert_eq!(next_text(&mut client), "/a", "what is ready does not wait");
+    assert!(client.stays_silent(Duration::from_millis(50)));
+    assert_eq!(service.waiting(), 1, "one request of a connection at a time");
+    assert_eq!(service.release(), "/later/b");
+    for path in ["/later/b", "/c"] {
+        assert_eq!(next_text(&mut client), path);
+    }
+    assert_eq!(service.release(), "/later/d");
+    for path in ["/later/d", "/e"] {
+        assert_eq!(next_text(&mut client), path);
+    }
+    drop(client);
+    assert!(service.is_empty());
+}
+
+#[test]
+fn head_answers_that_come_later_have_no_body() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(b"HEAD /later HTTP/1.1\r\nHost: t\r\n\r\n");
+    service.release();
+    let answer = client.head_response().expect("an answer");
+    assert_eq!(answer.field("content-length"), Some("6"));
+    assert_eq!(client.ask(&get("/next")).text(), "/next");
+}
+
+/// What arrives meanwhile raises no second event for the socket.
+#[test]
+fn bytes_that_arrive_meanwhile_are_not_forgotten() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(&get("/later"));
+    service.await_jobs(1);
+    client.send(&get("/next"));
+    std::thread::sleep(Duration::from_millis(20));
+    let (begin, end) = (get("/split"), get("/end"));
+    client.send(&begin[..10]);
+    std::thread::sleep(Duration::from_millis(20));
+    service.release();
+    assert_eq!(next_text(&mut client), "/later");
+    assert_eq!(next_text(&mut client), "/next");
+    client.send(&begin[10..]);
+    assert_eq!(next_text(&mut client), "/split");
+    assert_eq!(client.ask(&end).text(), "/end");
+}
+
+#[test]
+fn a_half_closed_client_gets_the_answer() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(&["/later", "/next"].map(get).concat());
+    client.finish();
+    service.await_jobs(1);
+    std::thread::sleep(Duration::from_millis(20));
+    service.release();
+    assert_eq!(next_text(&mut client), "/later");
+    assert_eq!(next_text(&mut client), "/next");
+    assert_eq!(client.response(), None);
+    assert!(service.is_empty());
+}
+
+#[test]
+fn the_end_that_was_asked_for_waits_for_the_answer() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(b"GET /later HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    service.await_jobs(1);
+    assert!(client.stays_silent(Duration::from_millis(50)));
+    service.release();
+    let answer = client.response().expect("an answer");
+    assert!(answer.closes() && answer.text() == "/later", "{answer:?}");
+    assert_eq!(client.response(), None);
+    assert!(service.is_empty());
+}
+
+#[test]
+fn clients_that_leave_leave_nothing_behind() {
+    let service = start();
+    for _ in 0..50 {
+        let mut client = service.connect();
+        client.send(&get("/later"));
+    }
+    service.await_jobs(50);
+    for _ in 0..50 {
+        service.release();
+    }
+    assert!(service.is_empty());
+}
+
+/// However the answers come in, everybody gets their own.
+#[test]
+fn hundreds_wait_at_once() {
+    let service = start();
+    let mut clients: Vec<(String, Client)> = (0..300)
+        .map(|index| {
+            let path = format!("/later/{index}");
+            let mut client = service.connect();
+            client.send(&[get(&path), get("/next")].concat());
+            (path, client)
+        })
+        .collect();
+    service.await_jobs(300);
+    service.server.service().jobs.lock().unwrap().make_contiguous().reverse();
+    let wakers = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..75).map(|_| service.release()).count())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+    });
+    assert_eq!(wakers, 300);
+    for (path, client) in &mut clients {
+        assert_eq!(next_text(client), *path);
+        assert_eq!(next_text(client), "/next");
+    }
+    drop(clients);
+    assert!(service.is_empty());
+}
+
+/// A wake without an answer, or more than one wake, changes nothing.
+#[test]
+fn early_and_repeated_wakes_are_harmless() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(&[get("/later"), get("/next")].concat());
+    service.await_jobs(1);
+    let job = service.server.service().jobs.lock().unwrap().pop_front().unwrap();
+    for _ in 0..20 {
+        job.waker.wake();
+    }
+    assert!(client.stays_silent(Duration::from_millis(50)));
+    job.done.store(true, SeqCst);
+    for _ in 0..20 {
+        job.waker.wake();
+    }
+    assert_eq!(next_text(&mut client), "/later");
+    assert_eq!(next_text(&mut client), "/next");
+    for round in 0..50 {
+        let path = format!("/{round}");
+        assert_eq!(client.ask(&get(&path)).text(), path);
+    }
+}
+
+/// A deferred answer that is never given must not leave the client waiting.
+#[test]
+fn an_answer_that_is_dropped_becomes_a_500() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(&[get("/later/silent"), get("/next")].concat());
+    service.release();
+    let answer = client.response().expect("an answer");
+    assert_eq!((answer.status, answer.closes()), (500, true), "{answer:?}");
+    assert_eq!(client.rest(), b"");
+}
+
+/// In-flight requests outlive the announcement of the stop and say that they are the last.
+#[test]
+fn answers_that_come_during_a_stop_are_delivered() {
+    let service = start();
+    let mut before = service.connect();
+    before.send(&get("/later/before"));
+    service.await_jobs(1);
+    service.server.announce_close();
+    let mut after = service.connect();
+    after.send(&get("/later/after"));
+    service.await_jobs(2);
+    service.server.end_idle();
+    for (path, client) in [("/later/before", &mut before), ("/later/after", &mut after)] {
+        assert_eq!(service.release(), path);
+        assert_eq!(next_text(client), path);
+    }
+    assert!(after.response().is_none());
+    before.send(&get("/last"));
+    let last = before.response();
+    assert!(last.is_none_or(|answer| answer.closes()), "at most one more answer");
+    drop((before, after));
+    service.server.end_idle();
+    assert!(service.is_empty());
+}
