@@ -135,7 +135,7 @@ impl Chunked {
         }
         self.state = State::Size;
         // Leading zeros are digits too: the line's length is bounded like any other overhead.
-        if self.remaining == 0 {
+        if self.remaining == 0 && digit == 0 {
             self.count_overhead(limits)?;
         }
         // Past the limit the size only has to stay past it, so it cannot overflow.
