@@ -17,6 +17,7 @@ pub mod clock;
 mod conn;
 pub mod date;
 pub mod encode;
+mod host;
 pub mod limits;
 pub mod parse;
 pub mod request;

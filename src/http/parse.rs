@@ -8,6 +8,7 @@
 //! a fault is reported as soon as the bytes that prove it are there.
 
 use super::{
+    host::is_host,
     limits::Limits,
     request::{Framing, Head, Method},
     scan,
@@ -107,10 +108,13 @@ struct RequestLine<'b> {
 }
 
 fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>, Stop> {
-    // A partial line is a fault once it is longer than any whole one may be.
-    let partial = || match bytes.len() > limits.request_line_bytes_max {
-        true => Stop::Fault(Fault::LineTooLong),
-        false => Stop::Partial,
+    // A partial line is a fault once it is longer than any whole one may be; its CR does not count.
+    let partial = || {
+        let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        match line.len() > limits.request_line_bytes_max {
+            true => Stop::Fault(Fault::LineTooLong),
+            false => Stop::Partial,
+        }
     };
     let (method, method_end) = match bytes {
         // Nearly every request, and told apart by one comparison.
@@ -149,7 +153,7 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>,
             &bytes[start..path_end],
             bytes[path_end..target_end].get(1..).unwrap_or(&[]),
         ),
-        _ => other_form(method, &bytes[start..target_end])?,
+        _ => other_form(&bytes[..method_end], &bytes[start..target_end])?,
     };
     Ok(RequestLine {
         method,
@@ -187,12 +191,12 @@ fn version(bytes: &[u8]) -> Result<(u8, usize), Stop> {
 
 /// Path and query of a target in absolute, asterisk or authority form (RFC 9112 §3.2).
 #[cold]
-fn other_form(method: Method, target: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+fn other_form<'b>(method: &[u8], target: &'b [u8]) -> Result<(&'b [u8], &'b [u8]), Fault> {
     let origin = match target {
-        b"*" if method == Method::Other => return Ok((target, &[])),
+        b"*" if Method::of(method) == Method::Other => return Ok((target, &[])),
         _ if is_absolute(target) => absolute_path(target)?,
         // Authority form belongs to CONNECT, which is allowed nowhere.
-        _ if method == Method::Other && is_host(target) => return Ok((&[], &[])),
+        _ if method == b"CONNECT" && is_host(target) => return Ok((&[], &[])),
         _ => return Err(Fault::BadTarget),
     };
     Ok(match memchr::memchr(b'?', origin) {
@@ -220,56 +224,10 @@ fn absolute_path(target: &[u8]) -> Result<&[u8], Fault> {
         .unwrap_or(rest.len());
     // An http URI without a host is invalid (RFC 9110 §4.2.1), one with user information is refused
     // (§4.2.4); `@` is in no host.
-    match end > 0 && is_host(&rest[..end]) {
+    match !matches!(rest[..end], [] | [b':', ..]) && is_host(&rest[..end]) {
         true => Ok(&rest[end..]),
         false => Err(Fault::BadTarget),
     }
-}
-
-/// Whether `value` is `uri-host [ ":" port ]` (RFC 9110 §7.2), an empty host included.
-fn is_host(value: &[u8]) -> bool {
-    let (host_end, literal) = match value {
-        [b'[', ..] => match memchr::memchr(b']', value) {
-            Some(close) => (close + 1, true),
-            None => return false,
-        },
-        _ => (memchr::memchr(b':', value).unwrap_or(value.len()), false),
-    };
-    let (host, port) = value.split_at(host_end);
-    let port_ok = match port {
-        [] => true,
-        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    port_ok
-        && if literal {
-            is_ip_literal(host)
-        } else {
-            is_reg_name(host)
-        }
-}
-
-fn is_ip_literal(host: &[u8]) -> bool {
-    host.len() > 2
-        && host[1..host.len() - 1]
-            .iter()
-            .all(|&b| b == b':' || scan::is_reg_name(b))
-}
-
-fn is_reg_name(host: &[u8]) -> bool {
-    let mut rest = host;
-    while let Some((&b, tail)) = rest.split_first() {
-        rest = match tail {
-            [high, low, after @ ..]
-                if b == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                after
-            }
-            _ if scan::is_reg_name(b) => tail,
-            _ => return false,
-        };
-    }
-    true
 }
 
 /// What a valid header section means for a request of a given minor version.
@@ -352,7 +310,8 @@ fn field_section(bytes: &[u8], limits: &Limits) -> Result<Section, Stop> {
     loop {
         match &bytes[at..] {
             [b'\r', b'\n', ..] => break,
-            [] | [b'\r'] => return Err(partial()),
+            // The lines so far are within the limit, and the last CRLF does not count.
+            [] | [b'\r'] => return Err(Stop::Partial),
             _ => {}
         }
         let colon = at + scan::token_end(&bytes[at..]);
@@ -771,6 +730,18 @@ mod tests {
         );
         assert_eq!(of(&"A".repeat(21)), Some(Fault::LineTooLong));
         let fields = |n| format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}", "x".repeat(n));
+        for whole in [
+            "GET /123456 HTTP/1.1\r\nHost: h\r\n\r\n",
+            &(fields(16) + "\r\n\r\n"),
+        ] {
+            for cut in 0..whole.len() {
+                let part = head(&whole.as_bytes()[..cut], &limits);
+                assert!(
+                    matches!(part, Ok(Parsed::Partial)),
+                    "{whole:?} cut at {cut}"
+                );
+            }
+        }
         assert_eq!(of(&(fields(16) + "\r\n\r\n")), None);
         assert_eq!(of(&(fields(17) + "\r\n\r\n")), Some(Fault::HeadTooLarge));
         assert_eq!(of(&fields(30)), Some(Fault::HeadTooLarge));

@@ -97,6 +97,7 @@ const TARGET: &[Case] = &[
     ("absolute wins over Host", target!("http://elsewhere/healthz"), "200 open"),
     ("absolute needs Host too", b"GET http://t/healthz HTTP/1.1\r\n\r\n", "400 closed"),
     ("absolute without host", target!("http:///healthz"), "400 closed"),
+    ("absolute without host, with port", target!("http://:80/healthz"), "400 closed"),
     ("absolute with user", target!("http://u@t/healthz"), "400 closed"),
     ("absolute with bad port", target!("http://t:8x/healthz"), "400 closed"),
     ("absolute with broken IPv6", target!("http://[::1/healthz"), "400 closed"),
@@ -106,6 +107,7 @@ const TARGET: &[Case] = &[
     ("asterisk for GET", target!("*"), "400 closed"),
     ("asterisk for OPTIONS", b"OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", "405 open"),
     ("two asterisks", b"OPTIONS ** HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
+    ("authority for another method", b"OPTIONS t:80 HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
     ("authority for CONNECT", b"CONNECT t:80 HTTP/1.1\r\nHost: t:80\r\n\r\n", "405 open"),
 ];
 
