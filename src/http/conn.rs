@@ -185,7 +185,15 @@ impl<S: Service> Conn<S> {
                 self.stage = stage;
                 Next::Park
             }
-            Stage::Flushing => self.write_out(tools).unwrap_or(Next::Again),
+            Stage::Flushing => {
+                // The wait for room may have taken the event that announced further bytes.
+                self.filled = true;
+                let next = self.write_out(tools);
+                if next.is_none() {
+                    self.watch_open(true);
+                }
+                next.unwrap_or(Next::Again)
+            }
             Stage::Lingering(dropped) => self.linger(dropped, input),
         };
         self.count_buffers();
@@ -291,6 +299,7 @@ impl<S: Service> Conn<S> {
         let body = self.tail_needed_bytes > 0 || self.partial_body.is_some();
         match (&self.stage, body, self.tail.is_empty() || self.resume) {
             (Stage::Pending(..), _, _) => self.watch.pause(),
+            (_, true, _) if answered => self.watch.start(Phase::Body, limits.body_timeout),
             (_, true, _) => self.watch.ensure(Phase::Body, limits.body_timeout),
             (_, false, true) => self.watch.start(Phase::Idle, limits.idle_timeout),
             (_, false, false) if answered => self.watch.start(Phase::Head, limits.head_timeout),

@@ -292,7 +292,7 @@ impl Client {
                 break at + 4;
             }
             if !self.receive() {
-                assert!(self.received.is_empty(), "cut off: {:?}", String::from_utf8_lossy(&self.received));
+                assert!(self.received.is_empty(), "cut off: {:?}", self.excerpt());
                 return None;
             }
         };
@@ -317,6 +317,12 @@ impl Client {
         std::mem::take(&mut self.received)
     }
 
+    /// The start of what was received and not yet taken for an answer.
+    fn excerpt(&self) -> String {
+        let shown = self.received.len().min(300);
+        String::from_utf8_lossy(&self.received[..shown]).into_owned()
+    }
+
     /// Reads once; false at the end.
     fn receive(&mut self) -> bool {
         let mut chunk = [0; 64 << 10];
@@ -328,7 +334,7 @@ impl Client {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    panic!("no answer and no end; so far: {:?}", String::from_utf8_lossy(&self.received))
+                    panic!("no answer and no end; so far: {:?}", self.excerpt())
                 }
                 Err(_) => false,
             };

@@ -1,0 +1,364 @@
+//! Time: slow senders, slow readers, and those who do nothing at all.
+//!
+//! Deadlines of the servers here are short, and no test asks how long something took: what must end
+//! is awaited, what must live is used after it would have ended.
+
+use std::{
+    io::{ErrorKind, Write},
+    thread,
+    time::Duration,
+};
+
+use trident::http::{Limits, Outcome, Reply, Request, Service};
+
+use crate::{
+    harness::{Client, GET, PATIENCE, Server, eventually},
+    in_process::{Echo, InProcess},
+};
+
+const HALF_A_HEAD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: t\r\nX: ";
+const HALF_A_BODY: &[u8] =
+    b"POST /blockchain HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nxxx";
+const HALF_A_CHUNK: &[u8] =
+    b"POST /blockchain HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\nxxx";
+
+/// A server where one deadline is short and all others are long.
+fn impatient(deadline: &str) -> Server {
+    let all = ["head", "body", "idle", "write"];
+    assert!(all.contains(&deadline));
+    let settings = all.map(|name| {
+        let ms = if name == deadline { 600 } else { 120_000 };
+        format!("http.{name}_timeout_ms={ms}")
+    });
+    Server::with(&settings.each_ref().map(String::as_str))
+}
+
+/// What comes until the server ends the connection: the last status, if there was an answer.
+fn last_status(client: &mut Client) -> Option<u16> {
+    let mut last = None;
+    while let Some(answer) = client.response() {
+        assert_eq!(answer.closes(), answer.status != 200);
+        last = Some(answer.status);
+    }
+    last
+}
+
+/// Sends a byte now and then until the server ends the connection; returns the bytes sent.
+fn drip(client: &mut Client, byte: u8) -> usize {
+    let give_up = std::time::Instant::now() + PATIENCE;
+    let mut sent = 0;
+    client.stream.set_nonblocking(true).unwrap();
+    while let Err(error) = client.stream.peek(&mut [0]) {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock, "reset without an answer");
+        assert!(std::time::Instant::now() < give_up, "still open after {sent} bytes");
+        let _ = client.stream.write(&[byte]);
+        sent += 1;
+        thread::sleep(Duration::from_millis(50));
+    }
+    client.stream.set_nonblocking(false).unwrap();
+    sent
+}
+
+#[test]
+fn half_a_head_is_answered_408() {
+    let server = impatient("head");
+    for begun in [b"G".as_slice(), b"\r\n", HALF_A_HEAD, &[GET, HALF_A_HEAD].concat()] {
+        let mut client = server.connect();
+        client.send(begun);
+        assert_eq!(last_status(&mut client), Some(408), "{:?}", String::from_utf8_lossy(begun));
+    }
+    assert_eq!(server.metric("trident_connections_expired_total{phase=\"head\"}"), 4);
+}
+
+/// The deadline is that of the whole head, not of the next byte.
+#[test]
+fn a_dripping_head_is_answered_408() {
+    let server = impatient("head");
+    let mut client = server.connect();
+    client.send(HALF_A_HEAD);
+    drip(&mut client, b'x');
+    assert_eq!(last_status(&mut client), Some(408));
+}
+
+#[test]
+fn half_a_body_is_answered_408() {
+    let server = impatient("body");
+    for begun in [HALF_A_BODY, HALF_A_CHUNK, &[GET, HALF_A_BODY].concat()] {
+        let mut client = server.connect();
+        client.send(begun);
+        assert_eq!(last_status(&mut client), Some(408), "{:?}", String::from_utf8_lossy(begun));
+    }
+    assert_eq!(server.metric("trident_connections_expired_total{phase=\"body\"}"), 3);
+}
+
+#[test]
+fn a_dripping_body_is_answered_408() {
+    let server = impatient("body");
+    for begun in [HALF_A_BODY, HALF_A_CHUNK] {
+        let mut client = server.connect();
+        client.send(begun);
+        assert!(drip(&mut client, b'x') < 997, "the whole body was taken");
+        assert_eq!(last_status(&mut client), Some(408));
+    }
+}
+
+/// The deadline is that of one request: the next one has its own, even if it came in the same read.
+#[test]
+fn every_body_has_its_own_deadline() {
+    let server = impatient("body");
+    let mut client = server.connect();
+    let head = "POST /blockchain HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n";
+    client.send(format!("{head}01234").as_bytes());
+    for round in 0..12 {
+        thread::sleep(Duration::from_millis(150));
+        client.send(format!("56789{head}01234").as_bytes());
+        let answer = client.response().unwrap_or_else(|| panic!("closed in round {round}"));
+        assert_eq!(answer.status, 200, "round {round}: {answer:?}");
+    }
+}
+
+#[test]
+fn idle_connections_are_closed_without_a_word() {
+    let server = impatient("idle");
+    let mut used = server.connect();
+    assert_eq!(used.ask(GET).status, 200);
+    assert_eq!(used.rest(), b"");
+    let mut unused = impatient("head").connect();
+    assert_eq!(unused.rest(), b"");
+}
+
+#[test]
+fn a_connection_in_use_outlives_the_idle_deadline() {
+    let server = impatient("idle");
+    let mut client = server.connect();
+    for _ in 0..12 {
+        assert_eq!(client.ask(GET).status, 200);
+        thread::sleep(Duration::from_millis(150));
+    }
+}
+
+/// Requests with a body, slow but in time, are not measured by the head's deadline.
+#[test]
+fn a_slow_body_outlives_the_head_deadline() {
+    let server = impatient("head");
+    let mut client = server.connect();
+    client.send(HALF_A_BODY);
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(150));
+        client.send(b"x");
+    }
+    client.send(&[b'x'; 987]);
+    assert_eq!(client.response().expect("an answer").status, 200);
+}
+
+/// Pipelines requests without reading until the server takes no more; returns the bytes taken.
+fn fill(client: &mut Client) -> usize {
+    let batch = GET.repeat(1000);
+    let mut taken = 0;
+    let mut refused = 0;
+    client.stream.set_nonblocking(true).unwrap();
+    while refused < 20 {
+        match client.stream.write(&batch[taken % batch.len()..]) {
+            Ok(n) => {
+                taken += n;
+                refused = 0;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                refused += 1;
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(_) => break,
+        }
+        assert!(taken < 256 << 20, "the server takes everything");
+    }
+    client.stream.set_nonblocking(false).unwrap();
+    taken
+}
+
+#[test]
+fn clients_that_do_not_read_are_held_back_and_dropped() {
+    const CLIENTS: usize = 8;
+    let server = impatient("write");
+    assert_eq!(server.ask(GET).status, 200);
+    let before = server.resident_bytes();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        let taken = fill(client);
+        // What the kernel's buffers hold on both sides is not the server's.
+        assert!(taken < 64 << 20, "{taken} bytes taken from a client that does not read");
+    }
+    let grown = server.resident_bytes().saturating_sub(before);
+    // The write buffer of 256 KiB, the answers of one batch, one read of requests.
+    let allowed = (CLIENTS + 2) as u64 * (1 << 20);
+    assert!(grown <= allowed, "{grown} bytes for {CLIENTS} clients that do not read");
+    let dropped = || server.metric("trident_connections_expired_total{phase=\"write\"}");
+    assert!(eventually(|| dropped() == CLIENTS as u64), "{} dropped", dropped());
+    for client in &mut clients {
+        client.rest(); // ends: by reset, behind what the kernel had already
+    }
+    assert_eq!(server.ask(GET).status, 200);
+}
+
+/// Reading slowly is not the same as not reading: requests that came while answers waited for room
+/// are answered too.
+#[test]
+fn slow_readers_get_everything() {
+    let server = impatient("write");
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| read_slowly(server.connect()));
+        }
+    });
+}
+
+fn read_slowly(mut client: Client) {
+    let taken = fill(&mut client);
+    let mut answers = 0;
+    let mut read = |client: &mut Client| {
+        let answer = client.response();
+        answers += usize::from(answer.as_ref().is_some_and(|answer| answer.status == 200));
+        answer.is_some()
+    };
+    for _ in 0..10 {
+        for _ in 0..taken / GET.len() / 40 {
+            assert!(read(&mut client), "closed early");
+        }
+        thread::sleep(Duration::from_millis(150));
+    }
+    client.finish();
+    while read(&mut client) {}
+    assert_eq!(answers, taken / GET.len());
+}
+
+/// Answers with a large body.
+struct Large;
+
+const LARGE_BYTES: usize = 32 << 20;
+
+impl Service for Large {
+    type Worker = ();
+
+    fn worker(&self) {}
+
+    fn call(&self, _: &mut (), _: &Request<'_>, reply: Reply<'_>) -> Outcome {
+        reply.text(|out| out.resize(out.len() + LARGE_BYTES, b'x'));
+        Outcome::Done
+    }
+}
+
+/// Once everything is written the client owes nothing: what counts then is the idle deadline.
+#[test]
+fn the_write_deadline_ends_with_the_last_byte() {
+    let limits = Limits {
+        write_timeout: Duration::from_millis(600),
+        ..Limits::default()
+    };
+    let service = InProcess::start(Large, limits);
+    let mut client = service.connect();
+    for _ in 0..2 {
+        client.send(GET);
+        thread::sleep(Duration::from_millis(100)); // the socket's buffers are full
+        let answer = client.response().expect("an answer");
+        assert_eq!(answer.body.len(), LARGE_BYTES);
+        thread::sleep(Duration::from_millis(1500));
+    }
+}
+
+/// After a refusal the peer's further bytes are dropped, but not for ever.
+#[test]
+fn lingering_is_bounded() {
+    let limits = Limits {
+        linger_bytes_max: 100_000,
+        linger_timeout: Duration::from_millis(600),
+        ..Limits::default()
+    };
+    let service = InProcess::start(Echo, limits);
+    let refused = || {
+        let mut client = service.connect();
+        client.send(b"\0");
+        assert_eq!(last_status(&mut client), Some(400));
+        client
+    };
+    let mut by_time = refused();
+    let mut by_bytes = refused();
+    let closed = |client: &mut Client, piece: &[u8]| {
+        let give_up = std::time::Instant::now() + PATIENCE;
+        while client.stream.write_all(piece).is_ok() {
+            assert!(std::time::Instant::now() < give_up, "still taking bytes");
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    closed(&mut by_bytes, &[0; 50_000]);
+    closed(&mut by_time, b"x");
+    assert!(eventually(|| service.server.connections_open() == 0));
+}
+
+/// The answer is not lost to the bytes that follow it.
+#[test]
+fn a_refusal_survives_what_the_client_is_still_sending() {
+    let service = InProcess::start(Echo, Limits::default());
+    for _ in 0..20 {
+        let mut client = service.connect();
+        let request = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1500000\r\n\r\n";
+        client.send(&[request.as_slice(), &[b'x'; 1_500_000]].concat());
+        assert_eq!(last_status(&mut client), Some(413));
+    }
+}
+
+#[test]
+fn half_closed_clients_get_their_answers() {
+    let server = Server::start(&[]);
+    let asked: [(&[u8], &[u16]); 5] = [
+        (GET, &[200]),
+        (&GET.repeat(3), &[200, 200, 200]),
+        (b"", &[]),
+        (HALF_A_HEAD, &[]),
+        (&[GET, HALF_A_BODY].concat(), &[200]),
+    ];
+    for (bytes, expected) in asked {
+        for together in [true, false] {
+            let mut client = server.connect();
+            client.send(bytes);
+            if !together {
+                thread::sleep(Duration::from_millis(20));
+            }
+            client.finish();
+            let mut statuses = Vec::new();
+            while let Some(answer) = client.response() {
+                statuses.push(answer.status);
+            }
+            let complete = statuses.iter().filter(|status| **status == 200).count();
+            assert_eq!(complete, expected.len(), "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+    assert!(eventually(|| {
+        let closed = server.metric("trident_connections_closed_total");
+        server.metric("trident_connections_accepted_total") - closed <= 2
+    }));
+}
+
+/// `100 Continue` comes when the body is waited for, and only then.
+#[test]
+fn continue_is_sent_to_who_waits_for_it() {
+    let server = Server::start(&[]);
+    for (framing, body) in [
+        ("Content-Length: 3", "abc"),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n"),
+    ] {
+        let mut client = server.connect();
+        let head = format!(
+            "POST /blockchain HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+        );
+        for _ in 0..2 {
+            client.send(GET);
+            client.send(head.as_bytes());
+            assert_eq!(client.response().expect("the first answer").status, 200);
+            let interim = client.response().expect("an interim answer");
+            assert_eq!((interim.status, interim.fields.len()), (100, 0));
+            client.send(&body.as_bytes()[..2]);
+            assert!(client.stays_silent(Duration::from_millis(50)), "100 is sent once");
+            client.send(&body.as_bytes()[2..]);
+            assert_eq!(client.response().expect("the answer").status, 200);
+        }
+    }
+}
