@@ -1,13 +1,64 @@
 //! `/blockchain`: validates a CloudCoin chain, mines the next block, answers the longer chain.
 //!
-//! Query bytes in, answer bytes out. Knows nothing of HTTP; see `docs` in the crate root for the path of a request.
+//! Query bytes in, answer bytes out; nothing here knows HTTP. `app` keeps one [`Blockchain`] for all workers
+//! and one [`Scratch`] per worker and calls [`Blockchain::answer`]. The protocol is
+//! docs/protocol/blockchain.md; a request goes through, in order,
+//!
+//! ```text
+//! wire ── request ── chain ── new_block::complete ── hash ── sign ── mine ── new_block::write ── wire
+//!  cc → JSON  │      rules without hashes      rules 5, 9  rule 6                         JSON → text
+//!        json, transaction
+//! ```
+//!
+//! # Where this differs from the reference
+//!
+//! The protocol's reference is written in Python. Where the protocol's text leaves a question open, its
+//! behaviour is followed, down to duplicate keys, `null`, `-0` and `pow` texts that are not numbers. Not
+//! followed is what only its interpreter explains:
+//!
+//! - `NaN`, `Infinity` and `-Infinity` are not JSON: INVALID wherever they stand. The reference reads them
+//!   as numbers and would let them pass as the value of an ignored key.
+//! - A string that holds half a surrogate pair has no UTF-8 form, hence no hash: INVALID in a member. In
+//!   ignored values it passes. The reference fails on both without an answer.
+//! - An integer of more than 4,300 digits passes as an ignored value, and ignored values may nest
+//!   [`json::DEPTH_MAX`] deep; the reference refuses such integers and nesting deeper than about 990.
+//! - The search for a new block is bounded ([`Options::mining_tries_max`]).
 
+pub mod balances;
+pub mod chain;
+pub mod field;
+pub mod hash;
+pub mod json;
+mod json_string;
+pub mod mine;
+pub mod new_block;
+mod reject;
+pub mod request;
+mod scan;
+pub mod sha256;
+pub mod sign;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod transaction;
+pub mod wire;
+
+pub use reject::Reject;
+
+use balances::Balances;
+use hash::Batch;
 use num_bigint::BigUint;
+use request::Request;
+use sign::Rsa;
+use wire::Wire;
+
+/// Bytes each buffer of a [`Scratch`] keeps between requests: twenty times what genuine requests need.
+pub const KEPT_BYTES: usize = 64 << 10;
 
 /// Settings of the endpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// RSA modulus `n` shared by every account.
+    /// RSA modulus `n` shared by every account; not 0.
     pub modulus: BigUint,
     /// The team's account number, which is also its public exponent.
     pub team_account: u64,
@@ -16,6 +67,11 @@ pub struct Options {
     /// Most bytes a request's JSON may inflate to.
     pub inflated_bytes_max: usize,
     /// Most hashes tried for one new block before the request is INVALID.
+    ///
+    /// A search holds its worker, 25 to 40 ns per try with SHA-NI and some 200 ns without, so the default
+    /// of 65,536 means 2 ms at most (13 ms without). Genuine targets need 16 to 37 tries on average, `007`
+    /// needs 585: they fail by chance once in 10^48 requests. `001`, 4,096 tries, fails once in 8,900,000;
+    /// `0001` more often than not.
     pub mining_tries_max: u64,
     /// Deflate level of the answer: 0 stored … 9 smallest.
     pub compression_level: u8,
@@ -28,47 +84,113 @@ impl Default for Options {
             team_account: 1_097_844_002_039,
             team_private_exponent: BigUint::from(343_710_770_439u64),
             inflated_bytes_max: 1 << 20,
-            mining_tries_max: 1 << 20,
+            mining_tries_max: 1 << 16,
             compression_level: 1,
         }
     }
 }
 
-/// Why a request is INVALID. Only counted, never sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reject {
-    /// `cc` is missing, or is not base64, zlib or JSON of the right shape.
-    Malformed,
-}
-
 /// The endpoint: immutable, shared by all workers.
 pub struct Blockchain {
-    #[allow(dead_code)]
     options: Options,
+    rsa: Rsa,
 }
 
-/// Per-worker scratch: inflate state and buffers, borrowed for one call at a time.
-pub struct Scratch {}
+/// Per-worker scratch: coder states and buffers, borrowed for one call at a time.
+///
+/// A warm call allocates nothing. After a request of unusual size the buffers shrink back to
+/// [`KEPT_BYTES`] each, so one large chain does not cost memory for good.
+pub struct Scratch {
+    wire: Wire,
+    request: Request,
+    balances: Balances,
+    messages: Batch,
+    hashes: Batch,
+    text: Vec<u8>,
+}
 
 impl Blockchain {
     /// Prepares the constants derived from `options`.
     pub fn new(options: Options) -> Self {
-        Self { options }
+        let rsa = Rsa::new(&options.modulus, &options.team_private_exponent);
+        Self { options, rsa }
     }
 
     /// Scratch for one worker.
     pub fn scratch(&self) -> Scratch {
-        Scratch {}
+        Scratch {
+            wire: Wire::new(
+                self.options.inflated_bytes_max,
+                self.options.compression_level,
+            ),
+            request: Request::default(),
+            balances: Balances::default(),
+            messages: Batch::default(),
+            hashes: Batch::default(),
+            text: Vec::new(),
+        }
     }
 
     /// Answers the request whose `cc` text (percent-encoding not yet removed) is `cc`: appends the
     /// packed chain to `out`, or leaves `out` as it was.
     pub fn answer(
         &self,
-        _scratch: &mut Scratch,
-        _cc: &[u8],
-        _out: &mut Vec<u8>,
+        scratch: &mut Scratch,
+        cc: &[u8],
+        out: &mut Vec<u8>,
     ) -> Result<(), Reject> {
-        Err(Reject::Malformed)
+        let outcome = self.extend(scratch, cc);
+        if outcome.is_ok() {
+            scratch.wire.pack(&scratch.text, out);
+        }
+        scratch.shrink();
+        outcome
+    }
+
+    /// Leaves the longer chain's JSON in `scratch.text`.
+    fn extend(&self, scratch: &mut Scratch, cc: &[u8]) -> Result<(), Reject> {
+        let Scratch {
+            wire,
+            request,
+            balances,
+            messages,
+            hashes,
+            text,
+        } = scratch;
+        let Options {
+            team_account,
+            mining_tries_max,
+            ..
+        } = self.options;
+        let json = wire.unpack(cc)?;
+        request.parse(json)?;
+        let threshold = mine::threshold(request.new_target.of(json, &request.side));
+        if threshold == 0 {
+            return Err(Reject::TargetUnreachable);
+        }
+        let chain_end_ns = chain::check(request, json, team_account, balances)?;
+        new_block::complete(request, team_account, chain_end_ns);
+        hash::check_transactions(request, json, messages)?;
+        hash::check_blocks(request, json, messages, hashes)?;
+        self.rsa.check(&request.chain_txs)?;
+        self.rsa.check(&request.new_txs)?;
+        let seed_state = hash::new_seed_state(request, messages);
+        let found =
+            mine::search(&seed_state, threshold, mining_tries_max).ok_or(Reject::MiningTries)?;
+        text.clear();
+        new_block::write(request, json, &self.rsa, found, text);
+        Ok(())
+    }
+}
+
+impl Scratch {
+    fn shrink(&mut self) {
+        self.wire.shrink_to(KEPT_BYTES);
+        self.request.shrink_to(KEPT_BYTES);
+        self.balances.shrink_to(KEPT_BYTES);
+        self.messages.shrink_to(KEPT_BYTES);
+        self.hashes.shrink_to(KEPT_BYTES);
+        self.text.clear();
+        self.text.shrink_to(KEPT_BYTES);
     }
 }

@@ -1,0 +1,111 @@
+//! The block this server adds: its transactions and its JSON (docs/protocol/blockchain.md §5).
+//!
+//! Called by the endpoint: [`complete`] once no order or balance rule is broken, [`write`] when the block is
+//! mined. The old blocks go into the answer as they came, byte for byte.
+
+use super::{
+    chain::{REWARD_INTERVAL_NS, reward_amt},
+    mine::Found,
+    request::Request,
+    sha256::hex8,
+    sign::Rsa,
+    text::Text,
+    transaction::{Integer, Kind, Transaction},
+};
+use crate::codec::decimal;
+
+/// Fills in what the new transactions lack except hashes and signatures, and appends the reward.
+///
+/// `chain_end_ns` is the time of the chain's last reward. The sum with the interval may pass 2^63 but not
+/// 2^64; the rules bound only times that were sent.
+pub fn complete(request: &mut Request, team_account: u64, chain_end_ns: u64) {
+    let side = &mut request.side;
+    let fee = integer(side, 0);
+    let send = integer(side, team_account);
+    for tx in request.new_txs.iter_mut().filter(|tx| tx.kind == Kind::Own) {
+        tx.fee = fee;
+        tx.send = send;
+    }
+    let amt = integer(side, reward_amt(request.blocks.len() as u64));
+    let time = integer(side, chain_end_ns + REWARD_INTERVAL_NS);
+    request.new_txs.push(Transaction {
+        kind: Kind::Reward,
+        sig: Integer::default(),
+        recv: send,
+        fee: Integer::default(),
+        amt,
+        send: Integer::default(),
+        time_ns: time.value,
+        time: time.digits,
+        hash: [0; 8],
+        json: Text::default(),
+    });
+}
+
+/// `value` with its digits in `side`.
+fn integer(side: &mut Vec<u8>, value: u64) -> Integer {
+    let start = side.len();
+    decimal::write_u64(side, value);
+    Integer {
+        value,
+        digits: Text::at_end_of(side, start),
+    }
+}
+
+/// Appends the answer's JSON to `out`: the old chain and the new block.
+pub fn write(request: &Request, json: &[u8], rsa: &Rsa, found: Found, out: &mut Vec<u8>) {
+    let text = |text: Text| text.of(json, &request.side);
+    out.extend_from_slice(b"{\"chain\":[");
+    if !request.blocks.is_empty() {
+        out.extend_from_slice(text(request.chain_text));
+        out.push(b',');
+    }
+    out.extend_from_slice(b"{\"all_tx\":[");
+    for tx in &request.new_txs {
+        match tx.kind {
+            Kind::Signed => out.extend_from_slice(text(tx.json)),
+            Kind::Own => write_own(tx, text, rsa, out),
+            Kind::Reward => write_reward(tx, text, out),
+        }
+        out.push(b',');
+    }
+    // The reward is always there, so there is a comma to take back.
+    out.pop();
+    out.extend_from_slice(b"],\"pow\":\"");
+    decimal::write_u64(out, found.pow);
+    out.extend_from_slice(b"\",\"id\":");
+    decimal::write_u64(out, request.blocks.len() as u64);
+    out.extend_from_slice(b",\"hash\":\"");
+    out.extend_from_slice(&hex8(found.hash));
+    out.extend_from_slice(b"\",\"target\":");
+    out.extend_from_slice(text(request.new_target_json));
+    out.extend_from_slice(b"}]}");
+}
+
+fn write_own<'a>(tx: &Transaction, text: impl Fn(Text) -> &'a [u8], rsa: &Rsa, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"sig\":");
+    rsa.write_signature(tx.hash_value(), out);
+    out.extend_from_slice(b",\"recv\":");
+    out.extend_from_slice(text(tx.recv.digits));
+    out.extend_from_slice(b",\"fee\":0,\"amt\":");
+    out.extend_from_slice(text(tx.amt.digits));
+    out.extend_from_slice(b",\"time\":\"");
+    out.extend_from_slice(text(tx.time));
+    out.extend_from_slice(b"\",\"send\":");
+    out.extend_from_slice(text(tx.send.digits));
+    out.extend_from_slice(b",\"hash\":\"");
+    out.extend_from_slice(&tx.hash);
+    out.extend_from_slice(b"\"}");
+}
+
+fn write_reward<'a>(tx: &Transaction, text: impl Fn(Text) -> &'a [u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"recv\":");
+    out.extend_from_slice(text(tx.recv.digits));
+    out.extend_from_slice(b",\"amt\":");
+    out.extend_from_slice(text(tx.amt.digits));
+    out.extend_from_slice(b",\"time\":\"");
+    out.extend_from_slice(text(tx.time));
+    out.extend_from_slice(b"\",\"hash\":\"");
+    out.extend_from_slice(&tx.hash);
+    out.extend_from_slice(b"\"}");
+}

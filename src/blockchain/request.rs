@@ -1,0 +1,243 @@
+//! The request's JSON, read straight into arrays of blocks and transactions.
+//!
+//! Called by the endpoint once per request; its arrays are kept and refilled. It settles what the JSON
+//! alone can settle: syntax, the members and their types, which kind a transaction is. Order, hashes,
+//! signatures and balances are left to `chain`, `hash` and `sign`.
+//!
+//! Keys come in any order and the last of two equal keys wins, as in the reference. So a wrong value is not
+//! an error at once: it is remembered with its member (an [`Outcome`]) and forgotten when the member is
+//! given again. Only bad syntax ends the reading early.
+
+use super::{
+    Reject,
+    json::{Cursor, Number, Syntax},
+    text::{TEXT_BYTES_MAX, Text},
+    transaction::{self, Transaction},
+};
+
+/// Whether a member, read to its end, has the form it must have.
+pub type Outcome = Result<(), Reject>;
+
+/// One block of the existing chain.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// Index in [`Request::chain_txs`] one past this block's last transaction. The first one follows the
+    /// block before.
+    pub txs_end: usize,
+    /// `id`.
+    pub id: u64,
+    /// `pow`; any text, it is only hashed.
+    pub pow: Text,
+    /// `hash`, if it has eight bytes, else zeros, which no computed hash equals.
+    pub hash: [u8; 8],
+    /// `target`.
+    pub target: Text,
+}
+
+/// A parsed request. All [`Text`]s point into the JSON it was parsed from or into `side`.
+#[derive(Default)]
+pub struct Request {
+    /// The existing chain.
+    pub blocks: Vec<Block>,
+    /// The transactions of all blocks, in order.
+    pub chain_txs: Vec<Transaction>,
+    /// `new_tx`.
+    pub new_txs: Vec<Transaction>,
+    /// What stands between the brackets of `chain`, as sent.
+    pub chain_text: Text,
+    /// `new_target`, quotes and escapes included, as sent.
+    pub new_target_json: Text,
+    /// `new_target`.
+    pub new_target: Text,
+    /// What texts point to and the JSON does not have verbatim: strings that had escapes, and the members
+    /// `new_block` adds.
+    pub side: Vec<u8>,
+}
+
+impl Request {
+    /// Reads `json` in place of what was there before.
+    pub fn parse(&mut self, json: &[u8]) -> Result<(), Reject> {
+        self.clear();
+        if json.len() > TEXT_BYTES_MAX {
+            return Err(Reject::InflatedSize);
+        }
+        std::str::from_utf8(json).map_err(|_| Reject::Json)?;
+        let mut cursor = Cursor::new(json);
+        self.members(&mut cursor).map_err(|Syntax| Reject::Json)?
+    }
+
+    fn clear(&mut self) {
+        self.blocks.clear();
+        self.chain_txs.clear();
+        self.new_txs.clear();
+        self.side.clear();
+    }
+
+    /// Empties the arrays and leaves each of them at most `bytes` bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.clear();
+        self.blocks.shrink_to(bytes / size_of::<Block>());
+        self.chain_txs.shrink_to(bytes / size_of::<Transaction>());
+        self.new_txs.shrink_to(bytes / size_of::<Transaction>());
+        self.side.shrink_to(bytes);
+    }
+
+    /// The three members of the request, in any order, among others that are ignored.
+    fn members(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+        if cursor.peek() != b'{' {
+            cursor.skip_value()?;
+            cursor.end()?;
+            return Ok(Err(Reject::Shape));
+        }
+        let [mut chain, mut new_target, mut new_tx] = [Err(Reject::Shape); 3];
+        let mut more = cursor.open(b'{', b'}')?;
+        while more {
+            let key = cursor.key(&mut self.side)?;
+            match key.of(cursor.text, &self.side) {
+                b"chain" => chain = self.chain(cursor)?,
+                b"new_target" => new_target = self.new_target(cursor)?,
+                b"new_tx" => {
+                    self.new_txs.clear();
+                    new_tx = transaction::list(cursor, &mut self.new_txs, &mut self.side)?;
+                }
+                _ => cursor.skip_value()?,
+            }
+            more = cursor.more(b'}')?;
+        }
+        cursor.end()?;
+        Ok(chain.and(new_target).and(new_tx))
+    }
+
+    fn new_target(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+        let Some(target) = string(cursor, &mut self.side)? else {
+            return Ok(Err(Reject::Shape));
+        };
+        self.new_target = target.content;
+        self.new_target_json = target.json;
+        Ok(Ok(()))
+    }
+
+    fn chain(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+        self.blocks.clear();
+        self.chain_txs.clear();
+        if cursor.peek() != b'[' {
+            cursor.skip_value()?;
+            return Ok(Err(Reject::Shape));
+        }
+        let mut more = cursor.open(b'[', b']')?;
+        let start = cursor.position();
+        let mut end = start;
+        let mut outcome = Ok(());
+        while more {
+            // After the first fault only the syntax still matters; the arrays stop growing.
+            if outcome.is_ok() {
+                outcome = self.block(cursor)?;
+            } else {
+                cursor.skip_value()?;
+            }
+            end = cursor.position();
+            more = cursor.more(b']')?;
+        }
+        self.chain_text = Text::new(start, end - start);
+        Ok(outcome)
+    }
+
+    fn block(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+        if cursor.peek() != b'{' {
+            cursor.skip_value()?;
+            return Ok(Err(Reject::Shape));
+        }
+        let txs_start = self.chain_txs.len();
+        let mut txs = Err(Reject::Shape);
+        let mut id = Err(Reject::Shape);
+        let (mut pow, mut hash, mut target) = (None, None, None);
+        let mut more = cursor.open(b'{', b'}')?;
+        while more {
+            match block_key(cursor, &mut self.side)? {
+                BlockKey::Transactions => {
+                    self.chain_txs.truncate(txs_start);
+                    txs = transaction::list(cursor, &mut self.chain_txs, &mut self.side)?;
+                }
+                BlockKey::Pow => pow = string(cursor, &mut self.side)?,
+                BlockKey::Id => id = block_id(cursor)?,
+                BlockKey::Hash => hash = string(cursor, &mut self.side)?,
+                BlockKey::Target => target = string(cursor, &mut self.side)?,
+                BlockKey::Other => cursor.skip_value()?,
+            }
+            more = cursor.more(b'}')?;
+        }
+        let (Some(pow), Some(hash), Some(target)) = (pow, hash, target) else {
+            return Ok(Err(Reject::Shape));
+        };
+        let id = match id {
+            Ok(id) => id,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let hash = hash
+            .content
+            .of(cursor.text, &self.side)
+            .try_into()
+            .unwrap_or_default();
+        let txs_end = self.chain_txs.len();
+        self.blocks.push(Block {
+            txs_end,
+            id,
+            pow: pow.content,
+            hash,
+            target: target.content,
+        });
+        Ok(txs)
+    }
+}
+
+/// A member of a block.
+enum BlockKey {
+    Transactions,
+    Pow,
+    Id,
+    Hash,
+    Target,
+    Other,
+}
+
+/// Reads a block's key and the colon.
+fn block_key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
+    let key = cursor.key(side)?;
+    Ok(match key.of(cursor.text, side) {
+        b"all_tx" => BlockKey::Transactions,
+        b"pow" => BlockKey::Pow,
+        b"id" => BlockKey::Id,
+        b"hash" => BlockKey::Hash,
+        b"target" => BlockKey::Target,
+        _ => BlockKey::Other,
+    })
+}
+
+fn block_id(cursor: &mut Cursor) -> Result<Result<u64, Reject>, Syntax> {
+    Ok(match transaction::integer(cursor)? {
+        Some(Number::Integer(id, _)) => Ok(id),
+        Some(Number::Negative) => Err(Reject::BlockId),
+        Some(Number::Other) | None => Err(Reject::Shape),
+    })
+}
+
+/// A string member: its content, and the token as sent.
+#[derive(Clone, Copy)]
+struct StringMember {
+    content: Text,
+    json: Text,
+}
+
+/// Reads a value; `None` if it is not a string that is Unicode text.
+fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Option<StringMember>, Syntax> {
+    if cursor.peek() != b'"' {
+        cursor.skip_value()?;
+        return Ok(None);
+    }
+    let start = cursor.position();
+    let content = cursor.string(side)?;
+    let json = Text::new(start, cursor.position() - start);
+    Ok(content
+        .is_unicode()
+        .then_some(StringMember { content, json }))
+}

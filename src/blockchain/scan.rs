@@ -1,0 +1,162 @@
+//! Scans of ASCII text eight bytes at a time in ordinary registers.
+//!
+//! `json` and `request` call these on numbers and short strings, where a vector search costs more to start
+//! than it saves. Nothing here knows JSON's grammar.
+
+/// `byte` in all eight places.
+const fn repeat(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The top bit of each byte of `word` that is a quote, a backslash or below 0x20. Exact up to the lowest
+/// one set; a borrow may set further ones above it.
+#[inline]
+pub fn special_bytes(word: u64) -> u64 {
+    let quote = word ^ repeat(b'"');
+    let backslash = word ^ repeat(b'\\');
+    let quotes = quote.wrapping_sub(repeat(1)) & !quote;
+    let backslashes = backslash.wrapping_sub(repeat(1)) & !backslash;
+    let controls = word.wrapping_sub(repeat(b' ')) & !word;
+    (quotes | backslashes | controls) & repeat(0x80)
+}
+
+/// Whether none of the eight bytes ends a string or needs a look.
+#[inline]
+pub fn is_plain(word: u64) -> bool {
+    special_bytes(word) == 0
+}
+
+/// Value and count of the ASCII digits at the start of `text`. Looks at no more than 24; the value is
+/// right for up to 19.
+#[inline]
+pub fn leading_digits(text: &[u8]) -> (u64, usize) {
+    const POWERS: [u64; 9] = [
+        1,
+        10,
+        100,
+        1_000,
+        10_000,
+        100_000,
+        1_000_000,
+        10_000_000,
+        100_000_000,
+    ];
+    let mut value = 0u64;
+    let mut count = 0;
+    while count < 24 {
+        let Some(chunk) = text.get(count..).and_then(|rest| rest.first_chunk()) else {
+            return leading_digits_near_end(text);
+        };
+        let (part, digits) = word_digits(u64::from_le_bytes(*chunk));
+        value = value
+            .wrapping_mul(POWERS.get(digits).copied().unwrap_or(0))
+            .wrapping_add(part);
+        count += digits;
+        if digits < 8 {
+            break;
+        }
+    }
+    (value, count)
+}
+
+#[cold]
+fn leading_digits_near_end(text: &[u8]) -> (u64, usize) {
+    let mut value = 0u64;
+    let mut count = 0;
+    for byte in text
+        .iter()
+        .take(24)
+        .take_while(|byte| byte.is_ascii_digit())
+    {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+        count += 1;
+    }
+    (value, count)
+}
+
+/// Value and count of the digits at the start of eight bytes, the first one lowest, without a branch per
+/// digit: amounts and signatures vary in length, so a loop over digits would mispredict once per number.
+#[inline]
+fn word_digits(word: u64) -> (u64, usize) {
+    let values = word ^ repeat(b'0');
+    // A byte above 9 has a bit in its high nibble now or after adding 6. Carries reach higher bytes only.
+    let others = (values | values.wrapping_add(repeat(6))) & repeat(0xf0);
+    let count = others.trailing_zeros() as usize / 8;
+    if count == 0 {
+        return (0, 0);
+    }
+    // The digits move to the top; zeros, which do not change the value, come before them.
+    let digits = values << (64 - 8 * count);
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    ((fours * 10_000 + (fours >> 32)) & 0xffff_ffff, count)
+}
+
+/// The number that eight hex digits of either case stand for; for other bytes, some number.
+#[inline]
+pub fn hex_value(digits: [u8; 8]) -> u32 {
+    let word = u64::from_be_bytes(digits);
+    // Letters have bit 6 set and count from 1; their value is 9 more than their low nibble.
+    let letters = word >> 6 & repeat(1);
+    let nibbles = ((word & repeat(0x0f)) + letters * 9) & repeat(0x0f);
+    let bytes = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    let halves = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    (halves | halves >> 16) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn digits_stop_where_they_end() {
+        for text in [
+            "",
+            "x",
+            "0",
+            "7,",
+            "12345678",
+            "123456789",
+            "1234567890123456789}",
+            "00012x34567",
+        ] {
+            let count = text.bytes().take_while(u8::is_ascii_digit).count();
+            let value = text[..count].parse().unwrap_or(0);
+            assert_eq!(leading_digits(text.as_bytes()), (value, count), "{text}");
+            let padded = format!("{text}, and more text behind it");
+            let count = padded.bytes().take_while(u8::is_ascii_digit).count();
+            assert_eq!(
+                leading_digits(padded.as_bytes()),
+                (value, count),
+                "{padded}"
+            );
+        }
+        assert_eq!(leading_digits(&[b'9'; 40]).1, 24);
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_those_of_parse(value: u64, tail in prop::collection::vec(any::<u8>(), 0..20)) {
+            let value = value % 10_000_000_000_000_000_000;
+            let mut text = value.to_string().into_bytes();
+            text.push(b'x');
+            text.extend_from_slice(&tail);
+            prop_assert_eq!(leading_digits(&text), (value, value.to_string().len()));
+        }
+
+        #[test]
+        fn hex_is_that_of_parse(value: u32) {
+            let text = format!("{value:08x}").into_bytes();
+            prop_assert_eq!(hex_value(text.try_into().unwrap()), value);
+        }
+
+        #[test]
+        fn the_lowest_special_byte_is_found(bytes: [u8; 8]) {
+            let expected = bytes.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20);
+            let found = special_bytes(u64::from_le_bytes(bytes));
+            prop_assert_eq!((found != 0).then_some(found.trailing_zeros() as usize / 8), expected);
+            prop_assert_eq!(is_plain(u64::from_le_bytes(bytes)), expected.is_none());
+        }
+    }
+}

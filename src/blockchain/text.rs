@@ -1,0 +1,81 @@
+//! Where a piece of the request's text is.
+//!
+//! `request` and `transaction` keep places, not borrowed slices, so that their arrays can be kept from one
+//! request to the next. A [`Text`] is resolved with the two buffers it may point into.
+
+/// Where the content of a string or the digits of a number are: in the JSON text or in the side buffer,
+/// which holds what the text does not have verbatim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    start: u32,
+    len: u32,
+}
+
+/// Bit of `start`: in the side buffer. Both buffers are shorter than 2^31 bytes.
+const SIDE: u32 = 1 << 31;
+/// Bit of `len`: holds a surrogate without its other half.
+const LONE_SURROGATE: u32 = 1 << 31;
+/// Longest JSON text a [`Text`] can point into.
+pub const TEXT_BYTES_MAX: usize = (1 << 31) - 1;
+
+impl Text {
+    /// `len` bytes of the JSON text from `start`.
+    #[inline]
+    pub fn new(start: usize, len: usize) -> Self {
+        Self {
+            start: start as u32 & !SIDE,
+            len: len as u32 & !LONE_SURROGATE,
+        }
+    }
+
+    /// The bytes of `side` from `start` to its end.
+    pub fn at_end_of(side: &[u8], start: usize) -> Self {
+        let text = Self::new(start, side.len() - start);
+        Self {
+            start: text.start | SIDE,
+            len: text.len,
+        }
+    }
+
+    /// The same place, marked as not being Unicode text.
+    pub fn marked_lone_surrogate(self) -> Self {
+        Self {
+            len: self.len | LONE_SURROGATE,
+            ..self
+        }
+    }
+
+    /// The bytes, given the two buffers.
+    #[inline]
+    pub fn of<'a>(self, json: &'a [u8], side: &'a [u8]) -> &'a [u8] {
+        let buffer = if self.start & SIDE == 0 { json } else { side };
+        let start = (self.start & !SIDE) as usize;
+        buffer.get(start..start + self.len()).unwrap_or_default()
+    }
+
+    /// Bytes from the first of this text to the end of the buffer that holds it.
+    #[inline]
+    pub fn of_and_after<'a>(self, json: &'a [u8], side: &'a [u8]) -> &'a [u8] {
+        let buffer = if self.start & SIDE == 0 { json } else { side };
+        buffer
+            .get((self.start & !SIDE) as usize..)
+            .unwrap_or_default()
+    }
+
+    /// Length in bytes.
+    #[inline]
+    pub fn len(self) -> usize {
+        (self.len & !LONE_SURROGATE) as usize
+    }
+
+    /// Whether there is no content.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the string is Unicode text. One with a lone surrogate has no UTF-8 form, hence no hash.
+    #[inline]
+    pub fn is_unicode(self) -> bool {
+        self.len & LONE_SURROGATE == 0
+    }
+}
