@@ -11,6 +11,7 @@
 use super::{
     Reject,
     json::{Cursor, Number, Syntax},
+    scan::{first_bytes, key_word},
     text::{TEXT_BYTES_MAX, Text},
     transaction::{self, Transaction},
 };
@@ -201,7 +202,37 @@ enum BlockKey {
 }
 
 /// Reads a block's key and the colon.
+#[inline]
 fn block_key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
+    const ALL_TX: u64 = key_word(b"\"all_tx\"");
+    const TARGET: u64 = key_word(b"\"target\"");
+    const HASH: u64 = key_word(b"\"hash\":");
+    const POW: u64 = key_word(b"\"pow\":");
+    const ID: u64 = key_word(b"\"id\":");
+    cursor.peek();
+    let next = cursor.word();
+    let (key, bytes) = match (
+        next,
+        first_bytes(next, 7),
+        first_bytes(next, 6),
+        first_bytes(next, 5),
+    ) {
+        (ALL_TX, ..) => (BlockKey::Transactions, 8),
+        (TARGET, ..) => (BlockKey::Target, 8),
+        (_, HASH, ..) => (BlockKey::Hash, 7),
+        (_, _, POW, _) => (BlockKey::Pow, 6),
+        (.., ID) => (BlockKey::Id, 5),
+        _ => return block_key_of_any_form(cursor, side),
+    };
+    cursor.skip(bytes);
+    if bytes == 8 {
+        cursor.expect(b':')?;
+    }
+    Ok(key)
+}
+
+#[cold]
+fn block_key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
     let key = cursor.key(side)?;
     Ok(match key.of(cursor.text, side) {
         b"all_tx" => BlockKey::Transactions,

@@ -28,35 +28,34 @@ pub fn is_plain(word: u64) -> bool {
 
 /// Value and count of the ASCII digits at the start of `text`. Looks at no more than 24; the value is
 /// right for up to 19.
+///
+/// A chunk of eight digits is a branch, nearly always foreseen, and only the digits after it are counted by
+/// arithmetic: the count is what the reading of everything after the number waits for.
 #[inline]
 pub fn leading_digits(text: &[u8]) -> (u64, usize) {
-    const POWERS: [u64; 9] = [
-        1,
-        10,
-        100,
-        1_000,
-        10_000,
-        100_000,
-        1_000_000,
-        10_000_000,
-        100_000_000,
-    ];
     let mut value = 0u64;
-    let mut count = 0;
-    while count < 24 {
+    for count in [0, 8, 16] {
         let Some(chunk) = text.get(count..).and_then(|rest| rest.first_chunk()) else {
             return leading_digits_near_end(text);
         };
-        let (part, digits) = word_digits(u64::from_le_bytes(*chunk));
-        value = value
-            .wrapping_mul(POWERS.get(digits).copied().unwrap_or(0))
-            .wrapping_add(part);
-        count += digits;
-        if digits < 8 {
-            break;
+        let digits = u64::from_le_bytes(*chunk) ^ repeat(b'0');
+        // A byte above 9 has a bit in its high nibble now or after adding 6. Carries reach higher bytes
+        // only, and the first such byte is the one asked for.
+        let others = (digits | digits.wrapping_add(repeat(6))) & repeat(0xf0);
+        if others != 0 {
+            let (part, part_count) = fewer_than_eight(digits, others);
+            return (
+                value
+                    .wrapping_mul(power_of_ten(part_count))
+                    .wrapping_add(part),
+                count + part_count,
+            );
         }
+        value = value
+            .wrapping_mul(100_000_000)
+            .wrapping_add(eight_digits(digits));
     }
-    (value, count)
+    (value, 24)
 }
 
 #[cold]
@@ -74,22 +73,45 @@ fn leading_digits_near_end(text: &[u8]) -> (u64, usize) {
     (value, count)
 }
 
-/// Value and count of the digits at the start of eight bytes, the first one lowest, without a branch per
-/// digit: amounts and signatures vary in length, so a loop over digits would mispredict once per number.
+/// Value and count of the digits before the first byte marked in `others`, without a branch per digit:
+/// amounts and signatures vary in length, so a loop would mispredict once per number.
 #[inline]
-fn word_digits(word: u64) -> (u64, usize) {
-    let values = word ^ repeat(b'0');
-    // A byte above 9 has a bit in its high nibble now or after adding 6. Carries reach higher bytes only.
-    let others = (values | values.wrapping_add(repeat(6))) & repeat(0xf0);
-    let count = others.trailing_zeros() as usize / 8;
-    if count == 0 {
-        return (0, 0);
-    }
+fn fewer_than_eight(digits: u64, others: u64) -> (u64, usize) {
+    let bits = others.trailing_zeros() & !7;
     // The digits move to the top; zeros, which do not change the value, come before them.
-    let digits = values << (64 - 8 * count);
+    let top = digits.checked_shl(64 - bits).unwrap_or(0);
+    (eight_digits(top), bits as usize / 8)
+}
+
+/// The value of eight digits, one per byte, the first one lowest.
+#[inline]
+fn eight_digits(digits: u64) -> u64 {
     let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    ((fours * 10_000 + (fours >> 32)) & 0xffff_ffff, count)
+    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
+}
+
+#[inline]
+fn power_of_ten(exponent: usize) -> u64 {
+    const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    POWERS[exponent % POWERS.len()]
+}
+
+/// The bytes of a key as [`Cursor::word`](super::json::Cursor::word) shows them, zeros behind.
+pub const fn key_word<const N: usize>(key: &[u8; N]) -> u64 {
+    let mut bytes = [0; 8];
+    let mut at = 0;
+    while at < N {
+        bytes[at] = key[at];
+        at += 1;
+    }
+    u64::from_le_bytes(bytes)
+}
+
+/// `word` with all but its first `bytes` bytes zeroed.
+#[inline]
+pub const fn first_bytes(word: u64, bytes: u32) -> u64 {
+    word & u64::MAX >> (64 - 8 * bytes)
 }
 
 /// The number that eight hex digits of either case stand for; for other bytes, some number.

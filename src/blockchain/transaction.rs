@@ -8,19 +8,20 @@ use super::{
     Reject,
     json::{Cursor, Number, Syntax},
     request::Outcome,
-    scan::{hex_value, is_plain, leading_digits},
+    scan::{first_bytes, hex_value, is_plain, key_word, leading_digits},
     text::Text,
 };
 use std::collections::HashMap;
 
 /// What a transaction's set of keys makes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// All seven keys.
     Signed,
     /// `recv`, `amt`, `time`, `hash`: pays the miner of a block.
     Reward,
     /// `recv`, `amt`, `time`: the team's own, to be completed by this server.
+    #[default]
     Own,
 }
 
@@ -34,7 +35,7 @@ pub struct Integer {
 }
 
 /// One transaction. Members its kind does not have are zero or empty.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Transaction {
     /// Which members there are.
     pub kind: Kind,
@@ -102,11 +103,18 @@ pub fn list(
         if outcome.is_err() {
             cursor.skip_value()?;
         } else if cursor.peek() == b'{' {
-            let mut reader = Reader::default();
-            reader.members(cursor, side)?;
-            outcome = reader
-                .transaction(cursor.text, side)?
-                .map(|tx| list.push(tx));
+            // Filled in place: moving one costs as much as reading it.
+            let tx = list.push_mut(Transaction::default());
+            outcome = Reader {
+                tx,
+                present: 0,
+                wrong: 0,
+                negative: 0,
+            }
+            .read(cursor, side)?;
+            if outcome.is_err() {
+                list.pop();
+            }
         } else {
             cursor.skip_value()?;
             outcome = Err(Reject::TransactionKeys);
@@ -126,65 +134,85 @@ pub fn integer(cursor: &mut Cursor) -> Result<Option<Number>, Syntax> {
     Ok(None)
 }
 
-/// What has been read of one transaction. The last of two equal keys wins in every set.
-#[derive(Default)]
-struct Reader {
+/// A transaction being read. The last of two equal keys wins in every set.
+struct Reader<'l> {
+    tx: &'l mut Transaction,
     /// Keys whose value is not null.
     present: u8,
     /// Those of them with a value of the wrong type or range.
     wrong: u8,
     /// Those of them with an integer below zero.
     negative: u8,
-    sig: Integer,
-    recv: Integer,
-    fee: Integer,
-    amt: Integer,
-    send: Integer,
-    time_ns: u64,
-    time: Text,
-    hash: [u8; 8],
-    json: Text,
 }
 
-impl Reader {
-    fn members(&mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<(), Syntax> {
+impl Reader<'_> {
+    #[inline]
+    fn read(mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Outcome, Syntax> {
         let start = cursor.position();
         let mut more = cursor.open(b'{', b'}')?;
         while more {
             let key = key(cursor, side)?;
+            self.wrong &= !(key as u8);
+            self.negative &= !(key as u8);
             if cursor.peek() == b'n' {
                 cursor.literal(b"null")?;
-                // One null among equal unknown keys does not undo the others; see `transaction`.
-                self.present &= !(key as u8) | Key::Other as u8;
+                self.null(key);
             } else {
                 self.present |= key as u8;
-                self.wrong &= !(key as u8);
-                self.negative &= !(key as u8);
-                match key {
-                    Key::Sig => self.sig = self.integer(key, cursor)?,
-                    Key::Recv => self.recv = self.integer(key, cursor)?,
-                    Key::Fee => self.fee = self.integer(key, cursor)?,
-                    Key::Amt => self.amt = self.integer(key, cursor)?,
-                    Key::Send => self.send = self.integer(key, cursor)?,
-                    Key::Time => self.time(cursor, side)?,
-                    Key::Hash => self.hash(cursor, side)?,
-                    Key::Other => cursor.skip_value()?,
-                }
+                self.value(key, cursor, side)?;
             }
             more = cursor.more(b'}')?;
         }
-        self.json = Text::new(start, cursor.position() - start);
+        self.tx.json = Text::new(start, cursor.position() - start);
+        if self.present & Key::Other as u8 != 0
+            && unknown_keys_end_null(self.tx.json.of(cursor.text, &[]), side)?
+        {
+            self.present &= !(Key::Other as u8);
+        }
+        Ok(self.outcome())
+    }
+
+    /// The member counts as absent. For an unknown key this is settled at the end, by its name.
+    #[cold]
+    fn null(&mut self, key: Key) {
+        if let Some(number) = self.number(key) {
+            *number = Integer::default();
+        }
+        if !matches!(key, Key::Other) {
+            self.present &= !(key as u8);
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, key: Key, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<(), Syntax> {
+        match key {
+            Key::Time => return self.time(cursor, side),
+            Key::Hash => return self.hash(cursor, side),
+            Key::Other => return cursor.skip_value(),
+            Key::Sig | Key::Recv | Key::Fee | Key::Amt | Key::Send => {}
+        }
+        match integer(cursor)? {
+            Some(Number::Integer(value, digits)) => {
+                if let Some(number) = self.number(key) {
+                    *number = Integer { value, digits };
+                }
+            }
+            Some(Number::Negative) => self.negative |= key as u8,
+            Some(Number::Other) | None => self.wrong |= key as u8,
+        }
         Ok(())
     }
 
     #[inline]
-    fn integer(&mut self, key: Key, cursor: &mut Cursor) -> Result<Integer, Syntax> {
-        match integer(cursor)? {
-            Some(Number::Integer(value, digits)) => return Ok(Integer { value, digits }),
-            Some(Number::Negative) => self.negative |= key as u8,
-            Some(Number::Other) | None => self.wrong |= key as u8,
+    fn number(&mut self, key: Key) -> Option<&mut Integer> {
+        match key {
+            Key::Sig => Some(&mut self.tx.sig),
+            Key::Recv => Some(&mut self.tx.recv),
+            Key::Fee => Some(&mut self.tx.fee),
+            Key::Amt => Some(&mut self.tx.amt),
+            Key::Send => Some(&mut self.tx.send),
+            Key::Time | Key::Hash | Key::Other => None,
         }
-        Ok(Integer::default())
     }
 
     #[inline]
@@ -193,8 +221,8 @@ impl Reader {
         if let Some((b'"', content)) = cursor.rest.split_first() {
             let (value, count) = leading_digits(content);
             if (1..=19).contains(&count) && content.get(count) == Some(&b'"') {
-                self.time = Text::new(cursor.position() + 1, count);
-                self.time_ns = if value < 1 << 63 { value } else { 0 };
+                self.tx.time = Text::new(cursor.position() + 1, count);
+                self.tx.time_ns = if value < 1 << 63 { value } else { 0 };
                 cursor.skip(count + 2);
                 return Ok(());
             }
@@ -205,8 +233,8 @@ impl Reader {
         let digits = content.of(cursor.text, side);
         let (value, count) = leading_digits(digits);
         let in_form = count == digits.len() && (1..=19).contains(&count) && value < 1 << 63;
-        self.time = content;
-        self.time_ns = if in_form { value } else { 0 };
+        self.tx.time = content;
+        self.tx.time_ns = if in_form { value } else { 0 };
         Ok(())
     }
 
@@ -216,14 +244,14 @@ impl Reader {
         if let Some([b'"', content @ .., b'"']) = cursor.rest.first_chunk::<10>()
             && is_plain(u64::from_le_bytes(*content))
         {
-            self.hash = *content;
+            self.tx.hash = *content;
             cursor.skip(10);
             return Ok(());
         }
         let Some(content) = self.string(Key::Hash, cursor, side)? else {
             return Ok(());
         };
-        self.hash = content.of(cursor.text, side).try_into().unwrap_or_default();
+        self.tx.hash = content.of(cursor.text, side).try_into().unwrap_or_default();
         Ok(())
     }
 
@@ -246,77 +274,45 @@ impl Reader {
         Ok(content)
     }
 
-    /// The transaction, if its keys and values make one.
-    fn transaction(
-        &self,
-        json: &[u8],
-        side: &mut Vec<u8>,
-    ) -> Result<Result<Transaction, Reject>, Syntax> {
-        let mut present = self.present;
-        if present & Key::Other as u8 != 0 && unknown_keys_end_null(self.json.of(json, &[]), side)?
-        {
-            present &= !(Key::Other as u8);
-        }
-        let kind = match present {
+    /// Sets the kind, if the keys and values make one.
+    #[inline]
+    fn outcome(&mut self) -> Outcome {
+        self.tx.kind = match self.present {
             SIGNED_KEYS => Kind::Signed,
             REWARD_KEYS => Kind::Reward,
             OWN_KEYS => Kind::Own,
-            _ => return Ok(Err(Reject::TransactionKeys)),
+            _ => return Err(Reject::TransactionKeys),
         };
-        if self.wrong & present != 0 {
-            return Ok(Err(Reject::TransactionValue));
+        match (self.wrong, self.negative) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(Reject::Negative),
+            _ => Err(Reject::TransactionValue),
         }
-        if self.negative & present != 0 {
-            return Ok(Err(Reject::Negative));
-        }
-        let &Self {
-            sig,
-            recv,
-            fee,
-            amt,
-            send,
-            time_ns,
-            time,
-            hash,
-            json,
-            ..
-        } = self;
-        Ok(Ok(Transaction {
-            kind,
-            sig,
-            recv,
-            fee,
-            amt,
-            send,
-            time_ns,
-            time,
-            hash,
-            json,
-        }))
     }
 }
 
 /// Reads a transaction's key and the colon.
 #[inline]
 fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
-    const fn word(text: &[u8; 8]) -> u64 {
-        u64::from_le_bytes(*text)
-    }
-    const SEVEN: u64 = u64::MAX >> 8;
-    const SIX: u64 = u64::MAX >> 16;
-    // One load holds any of the seven keys with quotes and colon. This identification, in any order of
-    // keys, takes a third of the time of scanning for the quote and comparing slices.
+    const RECV: u64 = key_word(b"\"recv\":");
+    const TIME: u64 = key_word(b"\"time\":");
+    const HASH: u64 = key_word(b"\"hash\":");
+    const SEND: u64 = key_word(b"\"send\":");
+    const SIG: u64 = key_word(b"\"sig\":");
+    const FEE: u64 = key_word(b"\"fee\":");
+    const AMT: u64 = key_word(b"\"amt\":");
+    // One load holds any of the seven keys with quotes and colon, in whatever order they come.
     cursor.peek();
     let next = cursor.word();
-    let (key, bytes) = match next & SEVEN {
-        w if w == word(b"\"recv\":\0") => (Key::Recv, 7),
-        w if w == word(b"\"time\":\0") => (Key::Time, 7),
-        w if w == word(b"\"hash\":\0") => (Key::Hash, 7),
-        w if w == word(b"\"send\":\0") => (Key::Send, 7),
-        _ => match next & SIX {
-            w if w == word(b"\"amt\":\0\0") => (Key::Amt, 6),
-            w if w == word(b"\"sig\":\0\0") => (Key::Sig, 6),
-            w if w == word(b"\"fee\":\0\0") => (Key::Fee, 6),
+    let (key, bytes) = match first_bytes(next, 7) {
+        RECV => (Key::Recv, 7),
+        TIME => (Key::Time, 7),
+        HASH => (Key::Hash, 7),
+        SEND => (Key::Send, 7),
+        _ => match first_bytes(next, 6) {
+            AMT => (Key::Amt, 6),
+            SIG => (Key::Sig, 6),
+            FEE => (Key::Fee, 6),
             _ => return key_of_any_form(cursor, side),
         },
     };

@@ -184,6 +184,28 @@ fn the_last_of_equal_keys_wins() {
 }
 
 #[test]
+fn what_a_null_takes_back_leaves_nothing_behind() {
+    let own = own(7, 0, 6).to_string();
+    let text = request(&[vec![reward(TEAM, 500_000_000, 5)]], &[]).to_string();
+    let with = |json: &str| text.replacen("\"new_tx\":[]", &format!("\"new_tx\":[{json}]"), 1);
+    let expected = ask_text(&with(&own));
+    assert!(expected.is_ok());
+    for key in ["sig", "fee", "send", "hash"] {
+        for value in ["9223372036854775807", "-1", "\"x\"", "[]"] {
+            let taken_back = own.replacen('{', &format!("{{\"{key}\":{value},\"{key}\":null,"), 1);
+            assert_eq!(ask_text(&with(&taken_back)), expected, "{taken_back}");
+        }
+    }
+    // The same for the reward of an old block, whose hash must not see the fee.
+    let fee = text.replacen(
+        "\"recv\"",
+        "\"fee\":5,\"send\":6,\"fee\":null,\"send\":null,\"recv\"",
+        1,
+    );
+    assert!(ask_text(&fee).is_ok());
+}
+
+#[test]
 fn integers() {
     let with_fee = |fee: &str| {
         ask_text(
