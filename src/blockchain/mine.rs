@@ -4,10 +4,12 @@
 //! costs one compression of a block that holds the number and the padding. "Hash below target" on text
 //! becomes one comparison of integers. Called by the endpoint with the state after the seed.
 
+#[cfg(target_arch = "x86_64")]
+use super::mine_lanes;
 use super::sha256::{BLOCK_BYTES, Block, State, compress, put_length};
 
 /// Most tries that [`search`] can count, whatever the setting says: the number then has 15 digits, the most
-/// a [`Counter`] holds. It would take weeks.
+/// a counter here holds. It would take weeks.
 pub const TRIES_MAX: u64 = 999_999_999_999_999;
 
 /// Blocks written before the first of them is compressed; see `sha256` on why. Expected tries are 16 to 37
@@ -51,6 +53,23 @@ pub struct Found {
 /// The smallest number below `tries_max` whose hash after `seed_state` is below `threshold`.
 pub fn search(seed_state: &State, threshold: u64, tries_max: u64) -> Option<Found> {
     let tries_max = tries_max.min(TRIES_MAX);
+    #[cfg(target_arch = "x86_64")]
+    if mine_lanes::available() {
+        let hash_max = threshold.checked_sub(1)?.min(u32::MAX.into()) as u32;
+        let pow = mine_lanes::search(seed_state, hash_max, tries_max)?;
+        let mut block = [0; BLOCK_BYTES];
+        Counter::at(pow).write(&mut block);
+        return Some(Found {
+            pow,
+            hash: compress(*seed_state, &[block])[0],
+        });
+    }
+    search_one_by_one(seed_state, threshold, tries_max)
+}
+
+/// What [`search`] does on processors without AVX-512.
+pub fn search_one_by_one(seed_state: &State, threshold: u64, tries_max: u64) -> Option<Found> {
+    let tries_max = tries_max.min(TRIES_MAX);
     let mut counter = Counter::zero();
     let mut blocks = [[0; BLOCK_BYTES]; BATCH_BLOCKS];
     let mut pow = 0;
@@ -74,16 +93,31 @@ pub fn search(seed_state: &State, threshold: u64, tries_max: u64) -> Option<Foun
 ///
 /// Kept in a register, the first digit lowest: a counter in memory, changed byte-wise and copied
 /// block-wise, would wait for its own stores at every try.
-struct Counter {
-    text: u128,
-    digits: u32,
+pub(super) struct Counter {
+    pub(super) text: u128,
+    pub(super) digits: u32,
 }
 
 impl Counter {
-    fn zero() -> Self {
+    pub(super) const fn zero() -> Self {
         Self {
             text: u128::from_le_bytes(*b"0\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
             digits: 1,
+        }
+    }
+
+    /// At `number`, which is at most [`TRIES_MAX`].
+    pub(super) fn at(number: u64) -> Self {
+        let mut text = 0x80;
+        let mut digits = 0;
+        let mut rest = number;
+        loop {
+            text = text << 8 | u128::from(b'0' + (rest % 10) as u8);
+            digits += 1;
+            rest /= 10;
+            if rest == 0 {
+                return Self { text, digits };
+            }
         }
     }
 
@@ -97,7 +131,7 @@ impl Counter {
     }
 
     #[inline]
-    fn increment(&mut self) {
+    pub(super) const fn increment(&mut self) {
         let mut shift = (self.digits - 1) * 8;
         self.text += 1 << shift;
         while (self.text >> shift) as u8 > b'9' {
@@ -114,9 +148,9 @@ impl Counter {
 
     /// From 99…9, now all zeros, to 1 and one zero more.
     #[cold]
-    fn lengthen(&mut self) {
+    const fn lengthen(&mut self) {
         if self.digits < 15 {
-            self.text = self.text << 8 | u128::from(b'1');
+            self.text = self.text << 8 | b'1' as u128;
             self.digits += 1;
         }
     }
@@ -159,6 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn the_counter_starts_anywhere() {
+        let mut counter = Counter::zero();
+        for number in 0..12_000 {
+            let at = Counter::at(number);
+            assert_eq!(
+                (at.text, at.digits),
+                (counter.text, counter.digits),
+                "{number}"
+            );
+            counter.increment();
+        }
+        assert_eq!(Counter::at(TRIES_MAX).digits, 15);
+    }
+
+    #[test]
     fn the_counter_stops_at_the_most_tries() {
         let nines = u128::from_le_bytes(*b"999999999999999\x80");
         let mut counter = Counter {
@@ -175,8 +224,14 @@ mod tests {
         for target in [
             "0a", "1", "007", "06", "g", "f", "00f", "8", "0", "00000000",
         ] {
-            let found = search(&state, threshold(target.as_bytes()), 20_000);
-            assert_eq!(found, naive(&SEED, target.as_bytes(), 20_000), "{target}");
+            let expected = naive(&SEED, target.as_bytes(), 20_000);
+            let threshold = threshold(target.as_bytes());
+            assert_eq!(search(&state, threshold, 20_000), expected, "{target}");
+            assert_eq!(
+                search_one_by_one(&state, threshold, 20_000),
+                expected,
+                "{target}"
+            );
         }
     }
 

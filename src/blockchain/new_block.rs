@@ -1,6 +1,6 @@
 //! The block this server adds: its transactions and its JSON (docs/protocol/blockchain.md §5).
 //!
-//! Called by the endpoint: [`complete`] once no order or balance rule is broken, [`write`] when the block is
+//! Called by the endpoint: [`complete()`] once no order or balance rule is broken, [`write()`] when the block is
 //! mined. The old blocks go into the answer as they came, byte for byte.
 
 use super::{
