@@ -33,40 +33,69 @@ impl Balances {
 
     /// Takes `amount` from `account` if it has that much.
     #[must_use]
+    #[inline]
     pub fn withdraw(&mut self, account: u64, amount: u64) -> bool {
-        match self.slot(account).checked_sub(amount) {
+        self.with(account, |balance| match balance.checked_sub(amount) {
             Some(left) => {
-                *self.slot(account) = left;
+                *balance = left;
                 true
             }
             None => false,
-        }
+        })
     }
 
     /// Gives `amount` to `account`.
     ///
     /// The sum of all balances is that of the rewards paid, below 2^31, so this cannot overflow.
+    #[inline]
     pub fn deposit(&mut self, account: u64, amount: u64) {
-        let balance = self.slot(account);
-        *balance = balance.saturating_add(amount);
+        self.with(account, |balance| *balance = balance.saturating_add(amount));
     }
 
     #[inline]
-    fn slot(&mut self, account: u64) -> &mut u64 {
+    fn with<T>(&mut self, account: u64, change: impl FnOnce(&mut u64) -> T) -> T {
         if self.table.is_empty() {
-            if let Some(at) = self
+            if let Some((_, balance)) = self
                 .listed
-                .iter()
-                .position(|&(listed, _)| listed == account)
+                .iter_mut()
+                .find(|(listed, _)| *listed == account)
             {
-                return &mut self.listed[at].1;
+                return change(balance);
             }
             if self.listed.len() < LISTED_MAX {
-                self.listed.push((account, 0));
-                return &mut self.listed.last_mut().expect("just pushed").1;
+                return change(&mut self.listed.push_mut((account, 0)).1);
             }
             self.table.extend(self.listed.drain(..));
         }
-        self.table.entry(account).or_insert(0)
+        change(self.table.entry(account).or_insert(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_plain_map_does_the_same(accounts in 1u64..40, moves in prop::collection::vec(any::<(u64, bool, u8)>(), 0..200)) {
+            let mut balances = Balances::default();
+            // Twice: a cleared one is like a new one.
+            for _ in 0..2 {
+                let mut map = HashMap::<u64, u64>::new();
+                for &(account, deposit, amount) in &moves {
+                    let (account, amount) = (account % accounts, u64::from(amount));
+                    let balance = map.entry(account).or_default();
+                    if deposit {
+                        balances.deposit(account, amount);
+                        *balance += amount;
+                    } else {
+                        prop_assert_eq!(balances.withdraw(account, amount), *balance >= amount);
+                        *balance = balance.checked_sub(amount).unwrap_or(*balance);
+                    }
+                }
+                balances.clear();
+            }
+        }
     }
 }
