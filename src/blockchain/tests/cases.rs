@@ -1,6 +1,7 @@
 //! Real requests and answers, and some hundred generated ones with the answers of the protocol's reference.
 
-use super::{super::Reject, Blockchain, Options, ask_cc, unpack};
+use super::{ask_cc, unpack};
+use crate::blockchain::{Blockchain, Options, Reject};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

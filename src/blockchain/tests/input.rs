@@ -1,11 +1,11 @@
 //! What may stand around and inside the JSON, and what hostile senders put there.
 
 use super::{
-    super::{Blockchain, KEPT_BYTES, Options, Reject, json::DEPTH_MAX},
     ask, ask_cc, ask_text,
     build::{TEAM, own, request, reward, sample},
     pack,
 };
+use crate::blockchain::{Blockchain, KEPT_BYTES, Options, Reject, json::DEPTH_MAX};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! The grammar of `json`, checked against `serde_json`'s.
 
-use super::super::json::Cursor;
+use crate::blockchain::json::Cursor;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 

@@ -1,7 +1,6 @@
 //! Each rule of docs/protocol/blockchain.md §4 at its border.
 
 use super::{
-    super::{Options, Reject, chain::reward_amt},
     ask, ask_cc,
     build::{
         ALICE, BOB, GENESIS_TIME, MINUTE, TEAM, cc_hash, own, request, resign, reward, sample,
@@ -9,6 +8,7 @@ use super::{
     },
     pack,
 };
+use crate::blockchain::{Options, Reject, chain::reward_amt};
 use serde_json::{Value, json};
 
 const fn time(minutes: u64) -> u64 {
