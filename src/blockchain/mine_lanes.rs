@@ -5,9 +5,9 @@
 //! keeps the plain search for other processors and as the twin this one is tested against.
 //!
 //! Measured on Zen 5: 312 ns for 32 tries, against 24 to 26 ns for each with SHA-NI. Mining the typical
-//! request takes 0.58 of the time, the whole request 0.95, a target of three digits 0.4. The rounds are a
-//! loop on purpose: unrolled they take 258 ns in a benchmark of their own, but 20 KiB of instructions push
-//! the rest of the request out of the cache, and all is lost again.
+//! request takes 0.58 of the time, the whole request 0.95 (0.97 in the bench's mix). The rounds are a
+//! loop on purpose: unrolled they take 258 ns in a benchmark of their own but gained nothing over whole
+//! requests, presumably because 20 KiB of instructions evict the others from the cache.
 //!
 //! `unsafe` stands here once, to call a function compiled for AVX-512 after asking the processor.
 #![allow(unsafe_code)]
