@@ -64,7 +64,7 @@ use wire::Wire;
 pub const KEPT_BYTES: usize = 64 << 10;
 
 /// Settings of the endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// RSA modulus `n` shared by every account; not 0. Of any length, but signatures in a request are
     /// integers below 2^63 like every other (§2), so from about that size on only the team's own new
@@ -88,13 +88,26 @@ pub struct Options {
     pub compression_level: u8,
 }
 
+impl std::fmt::Debug for Options {
+    /// Everything but the private exponent.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("modulus", &self.modulus)
+            .field("team_account", &self.team_account)
+            .field("inflated_bytes_max", &self.inflated_bytes_max)
+            .field("mining_tries_max", &self.mining_tries_max)
+            .field("compression_level", &self.compression_level)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             modulus: BigUint::from(1_561_906_343_821u64),
             team_account: 1_097_844_002_039,
             team_private_exponent: BigUint::from(343_710_770_439u64),
-            inflated_bytes_max: 1 << 20,
+            inflated_bytes_max: 256 << 10,
             mining_tries_max: 1 << 16,
             compression_level: 1,
         }

@@ -326,7 +326,9 @@ pub static SETTINGS: &[Setting] = &[
         field: |draft| &mut draft.app.blockchain.inflated_bytes_max,
         rule: integer(1024, 1 << 30),
         summary: "most bytes a request's JSON may inflate to; INVALID above",
-        reason: "A kilobyte of zlib can hold a megabyte of zeros.",
+        reason: "A kilobyte of zlib can hold a megabyte of zeros. Genuine requests have one or two \
+                 kilobytes; at the default bound the worst request holds a worker for some \
+                 milliseconds.",
         ..PLAIN
     },
     Setting {
@@ -334,8 +336,8 @@ pub static SETTINGS: &[Setting] = &[
         field: |draft| &mut draft.app.blockchain.mining_tries_max,
         rule: integer(1, 1 << 32),
         summary: "most hashes tried for one new block; INVALID above",
-        reason: "Targets met in practice need 16 to 256. A million takes about a tenth of a second, \
-                 during which the worker's other connections wait.",
+        reason: "Genuine targets need 16 to 37 tries, three-digit ones some 600. The default is over \
+                 after a millisecond or two, during which the worker's other connections wait.",
         ..PLAIN
     },
     Setting {
@@ -343,8 +345,8 @@ pub static SETTINGS: &[Setting] = &[
         field: |draft| &mut draft.app.blockchain.compression_level,
         rule: integer(0, 9),
         summary: "deflate level of the answer: 0 stored, 1 fastest, 9 smallest",
-        reason: "Readers accept every level. Compression is the largest part of an answer's cost; \
-                 higher levels pay only where the network is the bottleneck.",
+        reason: "Readers accept every level. Level 1 is Trident's own one-pass encoder; the levels \
+                 above cost several times its time and pay only where the network is the bottleneck.",
         ..PLAIN
     },
     Setting {
