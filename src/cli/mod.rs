@@ -22,12 +22,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use std::ffi::OsString;
 
 /// Version, commit and build profile: `0.1.0 (1fe81c34f46c release)`.
-pub const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (",
-    env!("BUILD_ID"),
-    ")"
-);
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_ID"), ")");
 
 #[derive(Parser)]
 #[command(

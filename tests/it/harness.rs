@@ -37,13 +37,18 @@ impl Server {
     /// Starts the server on free ports, with further arguments after `serve`.
     pub fn start(arguments: &[&str]) -> Self {
         let mut command = Self::command();
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(arguments);
+        command
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(arguments);
         Self::spawn(command)
     }
 
     /// As [`start`](Self::start), with settings written as `key=value`.
     pub fn with(settings: &[&str]) -> Self {
-        let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let arguments: Vec<&str> = settings
+            .iter()
+            .flat_map(|setting| ["--set", setting])
+            .collect();
         Self::start(&arguments)
     }
 
@@ -57,7 +62,9 @@ impl Server {
     /// Runs `script` with `sh`, which must end in `exec "$@"`: `$@` is the server's command line.
     pub fn shell(script: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_trident"), "serve"]).args(arguments);
+        command
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_trident"), "serve"])
+            .args(arguments);
         command
     }
 
@@ -75,7 +82,14 @@ impl Server {
         let (mut address, mut admin) = (None, None);
         let give_up = Instant::now() + PATIENCE;
         while let Ok(line) = lines.recv_timeout(give_up.saturating_duration_since(Instant::now())) {
-            let listening = |name: &str| line.trim().strip_prefix(name)?.trim().strip_prefix("http://")?.parse().ok();
+            let listening = |name: &str| {
+                line.trim()
+                    .strip_prefix(name)?
+                    .trim()
+                    .strip_prefix("http://")?
+                    .parse()
+                    .ok()
+            };
             if let Some(found) = listening("serving") {
                 address.get_or_insert(found);
             } else if let Some(found) = listening("admin") {
@@ -86,9 +100,17 @@ impl Server {
         }
         let Some(address) = address else {
             let _ = child.kill();
-            panic!("no address printed; standard error:\n{}", stderr.lock().unwrap());
+            panic!(
+                "no address printed; standard error:\n{}",
+                stderr.lock().unwrap()
+            );
         };
-        Self { child, stderr, address, admin }
+        Self {
+            child,
+            stderr,
+            address,
+            admin,
+        }
     }
 
     /// A new connection to the public listener.
@@ -108,8 +130,13 @@ impl Server {
 
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{name}");
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "cannot send SIG{name}"
+        );
     }
 
     /// Whether the process is still there.
@@ -124,7 +151,11 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < give_up, "the server does not end; standard error:\n{}", self.log());
+            assert!(
+                Instant::now() < give_up,
+                "the server does not end; standard error:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -137,14 +168,23 @@ impl Server {
     /// Resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            * 1024
     }
 
     /// The sum of all samples of a metric whose name, labels included, starts with `name`.
     pub fn metric(&self, name: &str) -> u64 {
         let address = self.admin.unwrap_or(self.address);
-        let answer = Client::connect(address).ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+        let answer = Client::connect(address)
+            .ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
         assert_eq!(answer.status, 200, "{answer:?}");
         let text = answer.text();
         let samples: Vec<u64> = text
@@ -202,9 +242,15 @@ pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
 /// Raises this process's limit of open descriptors as far as allowed; returns the limit.
 #[allow(unsafe_code)] // resource limits have no counterpart in std
 pub fn raise_descriptor_limit() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is a valid rlimit for the kernel to fill in.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+    assert_eq!(
+        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) },
+        0
+    );
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: `limit` is a valid rlimit for the kernel to read.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
@@ -225,12 +271,16 @@ pub struct Response {
 impl Response {
     /// The value of the first field called `name` (lower case).
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether the answer announces the end of the connection.
     pub fn closes(&self) -> bool {
-        self.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.field("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// The body as text.
@@ -249,7 +299,9 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts connections"))
+        Self::over(
+            TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts connections"),
+        )
     }
 
     /// A client on a connection made elsewhere.
@@ -257,7 +309,10 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, received: Vec::new() }
+        Self {
+            stream,
+            received: Vec::new(),
+        }
     }
 
     /// Writes all of `bytes`; whether that went well is seen by reading.
@@ -273,7 +328,8 @@ impl Client {
     /// Sends a request and reads its answer.
     pub fn ask(&mut self, request: &[u8]) -> Response {
         self.send(request);
-        self.response().expect("an answer before the end of the connection")
+        self.response()
+            .expect("an answer before the end of the connection")
     }
 
     /// The next answer; `None` at the end of the connection.
@@ -288,7 +344,11 @@ impl Client {
 
     fn read_response(&mut self, head_only: bool) -> Option<Response> {
         let head_end = loop {
-            if let Some(at) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
+            if let Some(at) = self
+                .received
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+            {
                 break at + 4;
             }
             if !self.receive() {
@@ -333,7 +393,9 @@ impl Client {
                     n > 0
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     panic!("no answer and no end; so far: {:?}", self.excerpt())
                 }
                 Err(_) => false,
@@ -347,13 +409,17 @@ impl Client {
         let read = self.stream.peek(&mut [0]);
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         self.received.is_empty()
-            && read.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+            && read.is_err_and(|error| {
+                matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+            })
     }
 
     /// Whether a further request on this connection gets exactly its own answer.
     pub fn is_in_sync(&mut self) -> bool {
         self.send(b"GET /sync-probe HTTP/1.1\r\nHost: t\r\n\r\n");
-        self.response().is_some_and(|response| response.status == 404) && self.received.is_empty()
+        self.response()
+            .is_some_and(|response| response.status == 404)
+            && self.received.is_empty()
     }
 }
 
@@ -367,12 +433,21 @@ fn parse_head(head: &[u8]) -> Response {
         .and_then(|rest| rest.get(..4)?.strip_suffix(' ')?.parse().ok())
         .unwrap_or_else(|| panic!("malformed status line {status_line:?}"));
     let fields = lines.map(|line| {
-        let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("malformed field {line:?}"));
+        let (name, value) = line
+            .split_once(": ")
+            .unwrap_or_else(|| panic!("malformed field {line:?}"));
         (name.to_ascii_lowercase(), value.to_owned())
     });
-    let response = Response { status, fields: fields.collect(), body: Vec::new() };
+    let response = Response {
+        status,
+        fields: fields.collect(),
+        body: Vec::new(),
+    };
     if status >= 200 {
-        assert!(response.field("date").is_some(), "an answer without Date: {text}");
+        assert!(
+            response.field("date").is_some(),
+            "an answer without Date: {text}"
+        );
     }
     response
 }

@@ -24,7 +24,10 @@ fn small() -> Server {
 
 fn expect(server: &Server, what: &str, bytes: &[u8], expected: &str) {
     if let Err(fault) = check(server.connect(), bytes, expected) {
-        panic!("{what}: expected {expected}: {fault}\n{}", String::from_utf8_lossy(bytes));
+        panic!(
+            "{what}: expected {expected}: {fault}\n{}",
+            String::from_utf8_lossy(bytes)
+        );
     }
 }
 
@@ -43,15 +46,41 @@ pub fn request_with_fields_of(section_bytes: usize) -> String {
 #[test]
 fn request_line_bytes_max() {
     let server = small();
-    expect(&server, "longest", request_with_line_of(LINE_MAX).as_bytes(), "200 open");
-    expect(&server, "one more", request_with_line_of(LINE_MAX + 1).as_bytes(), "414 closed");
+    expect(
+        &server,
+        "longest",
+        request_with_line_of(LINE_MAX).as_bytes(),
+        "200 open",
+    );
+    expect(
+        &server,
+        "one more",
+        request_with_line_of(LINE_MAX + 1).as_bytes(),
+        "414 closed",
+    );
     expect(&server, "no end", &[b'A'; LINE_MAX + 2], "414 closed");
-    expect(&server, "target without end", &[&b"GET /"[..], &[b'a'; LINE_MAX]].concat(), "414 closed");
-    let absolute = "GET http://t/healthz HTTP/1.1\r\nHost: t\r\n\r\n".replace("healthz", &"x".repeat(LINE_MAX));
+    expect(
+        &server,
+        "target without end",
+        &[&b"GET /"[..], &[b'a'; LINE_MAX]].concat(),
+        "414 closed",
+    );
+    let absolute = "GET http://t/healthz HTTP/1.1\r\nHost: t\r\n\r\n"
+        .replace("healthz", &"x".repeat(LINE_MAX));
     expect(&server, "absolute form", absolute.as_bytes(), "414 closed");
     let empty_lines = format!("\r\n\r\n{}", request_with_line_of(LINE_MAX));
-    expect(&server, "empty lines do not count", empty_lines.as_bytes(), "200 open");
-    expect(&server, "every request on its own", &request_with_line_of(LINE_MAX).repeat(2).into_bytes(), "200 200 open");
+    expect(
+        &server,
+        "empty lines do not count",
+        empty_lines.as_bytes(),
+        "200 open",
+    );
+    expect(
+        &server,
+        "every request on its own",
+        &request_with_line_of(LINE_MAX).repeat(2).into_bytes(),
+        "200 200 open",
+    );
 }
 
 #[test]
@@ -65,25 +94,51 @@ fn empty_lines_before_a_request_are_bounded() {
 #[test]
 fn head_bytes_max() {
     let server = small();
-    expect(&server, "largest", request_with_fields_of(FIELDS_MAX).as_bytes(), "200 open");
-    expect(&server, "one more", request_with_fields_of(FIELDS_MAX + 1).as_bytes(), "431 closed");
+    expect(
+        &server,
+        "largest",
+        request_with_fields_of(FIELDS_MAX).as_bytes(),
+        "200 open",
+    );
+    expect(
+        &server,
+        "one more",
+        request_with_fields_of(FIELDS_MAX + 1).as_bytes(),
+        "431 closed",
+    );
     let endless_value = format!("GET /healthz HTTP/1.1\r\nX:{}", "x".repeat(FIELDS_MAX));
-    expect(&server, "value without end", endless_value.as_bytes(), "431 closed");
+    expect(
+        &server,
+        "value without end",
+        endless_value.as_bytes(),
+        "431 closed",
+    );
     let endless_name = format!("GET /healthz HTTP/1.1\r\n{}", "x".repeat(FIELDS_MAX + 2));
-    expect(&server, "name without end", endless_name.as_bytes(), "431 closed");
+    expect(
+        &server,
+        "name without end",
+        endless_name.as_bytes(),
+        "431 closed",
+    );
 }
 
 #[test]
 fn header_count_max() {
     let server = small();
-    let with_fields = |count: usize| format!("GET /healthz HTTP/1.1\r\nHost: t\r\n{}\r\n", "X:y\r\n".repeat(count - 1));
+    let with_fields = |count: usize| {
+        format!(
+            "GET /healthz HTTP/1.1\r\nHost: t\r\n{}\r\n",
+            "X:y\r\n".repeat(count - 1)
+        )
+    };
     expect(&server, "most", with_fields(5).as_bytes(), "200 open");
     expect(&server, "one more", with_fields(6).as_bytes(), "431 closed");
 }
 
 /// A POST with a chunked body of chunks of the given sizes.
 fn chunked(sizes: &[usize]) -> Vec<u8> {
-    let mut request = "POST /blockchain HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+    let mut request =
+        "POST /blockchain HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
     for size in sizes {
         request += &format!("{size:x}\r\n{}\r\n", "x".repeat(*size));
     }
@@ -101,10 +156,30 @@ fn body_bytes_max() {
     expect(&server, "longest", &with_length(50), "200 open");
     expect(&server, "one more", &with_length(51), "413 closed");
     expect(&server, "longest chunk", &chunked(&[50]), "200 open");
-    expect(&server, "one more in a chunk", &chunked(&[51]), "413 closed");
-    expect(&server, "longest in chunks", &chunked(&[20, 20, 10]), "200 open");
-    expect(&server, "one more in chunks", &chunked(&[20, 20, 11]), "413 closed");
-    expect(&server, "every body on its own", &with_length(50).repeat(3), "200 200 200 open");
+    expect(
+        &server,
+        "one more in a chunk",
+        &chunked(&[51]),
+        "413 closed",
+    );
+    expect(
+        &server,
+        "longest in chunks",
+        &chunked(&[20, 20, 10]),
+        "200 open",
+    );
+    expect(
+        &server,
+        "one more in chunks",
+        &chunked(&[20, 20, 11]),
+        "413 closed",
+    );
+    expect(
+        &server,
+        "every body on its own",
+        &with_length(50).repeat(3),
+        "200 200 200 open",
+    );
 }
 
 #[test]
@@ -120,20 +195,47 @@ fn chunk_overhead_bytes_max() {
     let server = small();
     let head = "POST /blockchain HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
     let forms: [(&str, fn(usize) -> String); 4] = [
-        ("extension", |n| format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(n - 1))),
-        ("extensions", |n| format!("1{}\r\nx\r\n0\r\n\r\n", ";abcdefghi".repeat(n).split_at(n).0)),
-        ("trailer", |n| format!("1\r\nx\r\n0\r\nX:{}\r\n\r\n", "a".repeat(n - 4))),
-        ("leading zeros", |n| format!("{}1\r\nx\r\n0\r\n\r\n", "0".repeat(n))),
+        ("extension", |n| {
+            format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(n - 1))
+        }),
+        ("extensions", |n| {
+            format!(
+                "1{}\r\nx\r\n0\r\n\r\n",
+                ";abcdefghi".repeat(n).split_at(n).0
+            )
+        }),
+        ("trailer", |n| {
+            format!("1\r\nx\r\n0\r\nX:{}\r\n\r\n", "a".repeat(n - 4))
+        }),
+        ("leading zeros", |n| {
+            format!("{}1\r\nx\r\n0\r\n\r\n", "0".repeat(n))
+        }),
     ];
     for (what, body) in forms {
         let passes = |n: usize| {
             let request = format!("{head}{}", body(n));
             check(server.connect(), request.as_bytes(), "200 open").is_ok()
         };
-        let longest = (5..60).filter(|n| n % 10 != 1 || what != "extensions").take_while(|n| passes(*n)).last();
-        assert!((36..=40).contains(&longest.unwrap_or(0)), "{what}: {longest:?}");
-        expect(&server, what, format!("{head}{}", body(longest.unwrap_or(0) + 2)).as_bytes(), "400 closed");
-        expect(&server, what, format!("{head}{}", body(100)).as_bytes(), "400 closed");
+        let longest = (5..60)
+            .filter(|n| n % 10 != 1 || what != "extensions")
+            .take_while(|n| passes(*n))
+            .last();
+        assert!(
+            (36..=40).contains(&longest.unwrap_or(0)),
+            "{what}: {longest:?}"
+        );
+        expect(
+            &server,
+            what,
+            format!("{head}{}", body(longest.unwrap_or(0) + 2)).as_bytes(),
+            "400 closed",
+        );
+        expect(
+            &server,
+            what,
+            format!("{head}{}", body(100)).as_bytes(),
+            "400 closed",
+        );
     }
     let zeros = format!("{head}{}", "0".repeat(100));
     expect(&server, "zeros without end", zeros.as_bytes(), "400 closed");
@@ -144,7 +246,11 @@ fn requests_per_connection_max() {
     let server = Server::with(&["http.requests_per_connection_max=3"]);
     expect(&server, "one batch", &GET.repeat(5), "200 200 200 closed");
     let mut client = server.connect();
-    let closes = [client.ask(GET).closes(), client.ask(GET).closes(), client.ask(GET).closes()];
+    let closes = [
+        client.ask(GET).closes(),
+        client.ask(GET).closes(),
+        client.ask(GET).closes(),
+    ];
     assert_eq!(closes, [false, false, true]);
     assert_eq!(client.response(), None);
 }
@@ -156,9 +262,19 @@ fn batches_and_write_buffers_of_any_size_answer_everything() {
             &format!("http.pipelined_batch_max={batch}"),
             &format!("http.write_buffer_bytes_max={buffer}"),
         ]);
-        expect(&server, "batch", &GET.repeat(100), &format!("{} open", ["200"; 100].join(" ")));
+        expect(
+            &server,
+            "batch",
+            &GET.repeat(100),
+            &format!("{} open", ["200"; 100].join(" ")),
+        );
         let then_bad = [&GET.repeat(77)[..], b"\0"].concat();
-        expect(&server, "then bad", &then_bad, &format!("{} 400 closed", ["200"; 77].join(" ")));
+        expect(
+            &server,
+            "then bad",
+            &then_bad,
+            &format!("{} 400 closed", ["200"; 77].join(" ")),
+        );
     }
 }
 
@@ -176,11 +292,18 @@ fn buffered_bytes_max() {
     assert!(first.stays_silent(std::time::Duration::from_millis(200)));
     let mut second = begun(60_000);
     let refused = second.response().expect("an answer");
-    assert_eq!((refused.status, refused.closes()), (503, true), "{refused:?}");
+    assert_eq!(
+        (refused.status, refused.closes()),
+        (503, true),
+        "{refused:?}"
+    );
     assert_eq!(second.rest(), b"", "nothing after the refusal");
     first.send(&vec![b'x'; 30_000]);
     assert_eq!(first.response().expect("an answer").status, 200);
     let mut third = begun(60_000);
     third.send(&vec![b'x'; 30_000]);
-    assert_eq!(third.response().expect("the budget is free again").status, 200);
+    assert_eq!(
+        third.response().expect("the budget is free again").status,
+        200
+    );
 }

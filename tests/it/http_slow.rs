@@ -49,8 +49,15 @@ fn drip(client: &mut Client, byte: u8) -> usize {
     let mut sent = 0;
     client.stream.set_nonblocking(true).unwrap();
     while let Err(error) = client.stream.peek(&mut [0]) {
-        assert_eq!(error.kind(), ErrorKind::WouldBlock, "reset without an answer");
-        assert!(std::time::Instant::now() < give_up, "still open after {sent} bytes");
+        assert_eq!(
+            error.kind(),
+            ErrorKind::WouldBlock,
+            "reset without an answer"
+        );
+        assert!(
+            std::time::Instant::now() < give_up,
+            "still open after {sent} bytes"
+        );
         let _ = client.stream.write(&[byte]);
         sent += 1;
         thread::sleep(Duration::from_millis(50));
@@ -62,12 +69,25 @@ fn drip(client: &mut Client, byte: u8) -> usize {
 #[test]
 fn half_a_head_is_answered_408() {
     let server = impatient("head");
-    for begun in [b"G".as_slice(), b"\r\n", HALF_A_HEAD, &[GET, HALF_A_HEAD].concat()] {
+    for begun in [
+        b"G".as_slice(),
+        b"\r\n",
+        HALF_A_HEAD,
+        &[GET, HALF_A_HEAD].concat(),
+    ] {
         let mut client = server.connect();
         client.send(begun);
-        assert_eq!(last_status(&mut client), Some(408), "{:?}", String::from_utf8_lossy(begun));
+        assert_eq!(
+            last_status(&mut client),
+            Some(408),
+            "{:?}",
+            String::from_utf8_lossy(begun)
+        );
     }
-    assert_eq!(server.metric("trident_connections_expired_total{phase=\"head\"}"), 4);
+    assert_eq!(
+        server.metric("trident_connections_expired_total{phase=\"head\"}"),
+        4
+    );
 }
 
 /// The deadline is that of the whole head, not of the next byte.
@@ -86,9 +106,17 @@ fn half_a_body_is_answered_408() {
     for begun in [HALF_A_BODY, HALF_A_CHUNK, &[GET, HALF_A_BODY].concat()] {
         let mut client = server.connect();
         client.send(begun);
-        assert_eq!(last_status(&mut client), Some(408), "{:?}", String::from_utf8_lossy(begun));
+        assert_eq!(
+            last_status(&mut client),
+            Some(408),
+            "{:?}",
+            String::from_utf8_lossy(begun)
+        );
     }
-    assert_eq!(server.metric("trident_connections_expired_total{phase=\"body\"}"), 3);
+    assert_eq!(
+        server.metric("trident_connections_expired_total{phase=\"body\"}"),
+        3
+    );
 }
 
 #[test]
@@ -112,7 +140,9 @@ fn every_body_has_its_own_deadline() {
     for round in 0..12 {
         thread::sleep(Duration::from_millis(150));
         client.send(format!("56789{head}01234").as_bytes());
-        let answer = client.response().unwrap_or_else(|| panic!("closed in round {round}"));
+        let answer = client
+            .response()
+            .unwrap_or_else(|| panic!("closed in round {round}"));
         assert_eq!(answer.status, 200, "round {round}: {answer:?}");
     }
 }
@@ -185,14 +215,24 @@ fn clients_that_do_not_read_are_held_back_and_dropped() {
     for client in &mut clients {
         let taken = fill(client);
         // What the kernel's buffers hold on both sides is not the server's.
-        assert!(taken < 64 << 20, "{taken} bytes taken from a client that does not read");
+        assert!(
+            taken < 64 << 20,
+            "{taken} bytes taken from a client that does not read"
+        );
     }
     let grown = server.resident_bytes().saturating_sub(before);
     // The write buffer of 256 KiB, the answers of one batch, one read of requests.
     let allowed = (CLIENTS + 2) as u64 * (1 << 20);
-    assert!(grown <= allowed, "{grown} bytes for {CLIENTS} clients that do not read");
+    assert!(
+        grown <= allowed,
+        "{grown} bytes for {CLIENTS} clients that do not read"
+    );
     let dropped = || server.metric("trident_connections_expired_total{phase=\"write\"}");
-    assert!(eventually(|| dropped() == CLIENTS as u64), "{} dropped", dropped());
+    assert!(
+        eventually(|| dropped() == CLIENTS as u64),
+        "{} dropped",
+        dropped()
+    );
     for client in &mut clients {
         client.rest(); // ends: by reset, behind what the kernel had already
     }
@@ -328,7 +368,12 @@ fn half_closed_clients_get_their_answers() {
                 statuses.push(answer.status);
             }
             let complete = statuses.iter().filter(|status| **status == 200).count();
-            assert_eq!(complete, expected.len(), "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                complete,
+                expected.len(),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
     assert!(eventually(|| {
@@ -356,7 +401,10 @@ fn continue_is_sent_to_who_waits_for_it() {
             let interim = client.response().expect("an interim answer");
             assert_eq!((interim.status, interim.fields.len()), (100, 0));
             client.send(&body.as_bytes()[..2]);
-            assert!(client.stays_silent(Duration::from_millis(50)), "100 is sent once");
+            assert!(
+                client.stays_silent(Duration::from_millis(50)),
+                "100 is sent once"
+            );
             client.send(&body.as_bytes()[2..]);
             assert_eq!(client.response().expect("the answer").status, 200);
         }

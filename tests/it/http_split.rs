@@ -79,7 +79,11 @@ fn the_batch_in_two_pieces_at_every_place() {
     let expected = whole(&service, BATCH);
     for at in 1..BATCH.len() {
         let (first, second) = BATCH.split_at(at);
-        assert_eq!(in_pieces(&service, [first, second].into_iter()), expected, "cut at {at}");
+        assert_eq!(
+            in_pieces(&service, [first, second].into_iter()),
+            expected,
+            "cut at {at}"
+        );
     }
 }
 
@@ -88,7 +92,11 @@ fn the_batch_in_pieces_of_every_length() {
     let service = echo();
     let expected = whole(&service, BATCH);
     for length in 1..64 {
-        assert_eq!(in_pieces(&service, BATCH.chunks(length)), expected, "pieces of {length}");
+        assert_eq!(
+            in_pieces(&service, BATCH.chunks(length)),
+            expected,
+            "pieces of {length}"
+        );
     }
 }
 
@@ -101,7 +109,12 @@ fn refusals_at_every_place() {
         for at in 1..bytes.len() {
             let (first, second) = bytes.split_at(at);
             let got = in_pieces(&service, [first, second].into_iter());
-            assert_eq!(got, expected, "{:?} cut at {at}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                got,
+                expected,
+                "{:?} cut at {at}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 }
@@ -142,8 +155,12 @@ fn large_bodies_arrive_whole() {
     }
     coded.extend_from_slice(b"0\r\n\r\n");
     let length = format!("Content-Length: {}", body.len());
-    for (field, sent) in [(length.as_str(), &body), ("Transfer-Encoding: chunked", &coded)] {
-        let head = format!("POST /large HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{field}\r\n\r\n");
+    for (field, sent) in [
+        (length.as_str(), &body),
+        ("Transfer-Encoding: chunked", &coded),
+    ] {
+        let head =
+            format!("POST /large HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{field}\r\n\r\n");
         let bytes = [head.as_bytes(), sent].concat();
         for length in [bytes.len(), 16 << 10, 16_381, 1_000] {
             let answers = in_pieces(&service, bytes.chunks(length));
@@ -151,7 +168,10 @@ fn large_bodies_arrive_whole() {
             let (status, text) = &answers[0];
             assert_eq!(*status, 200);
             let expected = ["Post|/large||", std::str::from_utf8(&body).unwrap(), "|"].concat();
-            assert!(*text == expected, "{field}, pieces of {length}: the body is not the same");
+            assert!(
+                *text == expected,
+                "{field}, pieces of {length}: the body is not the same"
+            );
         }
     }
 }
@@ -166,6 +186,9 @@ fn the_binary_takes_requests_byte_by_byte() {
         client.send(&[*byte]);
         std::thread::sleep(std::time::Duration::from_micros(200));
     }
-    let statuses: Vec<u16> = answers(&mut client).into_iter().map(|(status, _)| status).collect();
+    let statuses: Vec<u16> = answers(&mut client)
+        .into_iter()
+        .map(|(status, _)| status)
+        .collect();
     assert_eq!(statuses, [200, 200, 404]);
 }

@@ -23,18 +23,28 @@ macro_rules! host {
 /// A POST: field lines, then the bytes after the head.
 macro_rules! post {
     ($fields:literal, $body:literal) => {
-        concat!("POST /blockchain HTTP/1.1\r\nHost: t\r\n", $fields, "\r\n", $body).as_bytes()
+        concat!(
+            "POST /blockchain HTTP/1.1\r\nHost: t\r\n",
+            $fields,
+            "\r\n",
+            $body
+        )
+        .as_bytes()
     };
 }
 
 /// A POST with a chunked body, given as it is coded.
 macro_rules! chunked {
-    ($body:literal) => { post!("Transfer-Encoding: chunked\r\n", $body) };
+    ($body:literal) => {
+        post!("Transfer-Encoding: chunked\r\n", $body)
+    };
 }
 
 /// A target in a request that is otherwise plain.
 macro_rules! target {
-    ($target:literal) => { concat!("GET ", $target, " HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes() };
+    ($target:literal) => {
+        concat!("GET ", $target, " HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes()
+    };
 }
 
 /// RFC 9112 §2.2, §2.3, §3: request line and version.
@@ -409,14 +419,22 @@ const TABLE: &[(&str, &[Case])] = &[
 #[test]
 fn every_case_of_the_table() {
     let server = Server::start(&[]);
-    let cases = TABLE.iter().flat_map(|(group, cases)| cases.iter().map(move |case| (group, case)));
+    let cases = TABLE
+        .iter()
+        .flat_map(|(group, cases)| cases.iter().map(move |case| (group, case)));
     let mut faults = Vec::new();
     for (group, (name, bytes, expected)) in cases.clone() {
         if let Err(fault) = check(server.connect(), bytes, expected) {
             faults.push(format!("{group}: {name}: expected {expected}: {fault}"));
         }
     }
-    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), cases.count(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} of {}:\n{}",
+        faults.len(),
+        cases.count(),
+        faults.join("\n")
+    );
 }
 
 /// Sends `bytes` and compares what comes back; `Err` says what is different.
@@ -425,14 +443,30 @@ pub fn check(mut client: Client, bytes: &[u8], expected: &str) -> Result<(), Str
     let (statuses, end) = expected.rsplit_once(' ').unwrap_or(("", expected));
     let mut last = None;
     for wanted in statuses.split_whitespace() {
-        let (codes, head_only) = wanted.strip_suffix('h').map_or((wanted, false), |codes| (codes, true));
-        let response = if head_only { client.head_response() } else { client.response() };
+        let (codes, head_only) = wanted
+            .strip_suffix('h')
+            .map_or((wanted, false), |codes| (codes, true));
+        let response = if head_only {
+            client.head_response()
+        } else {
+            client.response()
+        };
         let response = response.ok_or(format!("closed instead of {wanted}"))?;
-        if !codes.split('/').any(|code| code == response.status.to_string()) {
-            return Err(format!("{} instead of {wanted}: {:?}", response.status, response.text()));
+        if !codes
+            .split('/')
+            .any(|code| code == response.status.to_string())
+        {
+            return Err(format!(
+                "{} instead of {wanted}: {:?}",
+                response.status,
+                response.text()
+            ));
         }
         check_form(&response, head_only)?;
-        if last.replace(response).is_some_and(|before: Response| before.closes()) {
+        if last
+            .replace(response)
+            .is_some_and(|before: Response| before.closes())
+        {
             return Err("an answer after `Connection: close`".into());
         }
     }
@@ -446,7 +480,10 @@ pub fn check(mut client: Client, bytes: &[u8], expected: &str) -> Result<(), Str
         "closed" => match client.rest() {
             _ if !announced => Err("no `Connection: close` on the last answer".into()),
             rest if rest.is_empty() => Ok(()),
-            rest => Err(format!("more after the end: {:?}", String::from_utf8_lossy(&rest))),
+            rest => Err(format!(
+                "more after the end: {:?}",
+                String::from_utf8_lossy(&rest)
+            )),
         },
         other => panic!("expectation {other}"),
     }
@@ -457,9 +494,13 @@ fn check_form(response: &Response, head_only: bool) -> Result<(), String> {
     if response.status == 405 && response.field("allow").is_none_or(str::is_empty) {
         return Err("405 without Allow".into());
     }
-    let one_line = response.body.ends_with(b"\n") && response.body.iter().filter(|&&b| b == b'\n').count() == 1;
+    let one_line = response.body.ends_with(b"\n")
+        && response.body.iter().filter(|&&b| b == b'\n').count() == 1;
     if response.status >= 400 && !head_only && !one_line {
-        return Err(format!("no line that says what was wrong: {:?}", response.text()));
+        return Err(format!(
+            "no line that says what was wrong: {:?}",
+            response.text()
+        ));
     }
     Ok(())
 }

@@ -103,9 +103,15 @@ fn a_panic_costs_one_connection_and_is_counted() {
             assert_eq!(bystander.ask(&get("/")).status, 200, "after {path}");
         }
     }
-    assert!(service.server.service().scratches.load(Relaxed) >= 20, "scratch is replaced");
+    assert!(
+        service.server.service().scratches.load(Relaxed) >= 20,
+        "scratch is replaced"
+    );
     drop(bystanders);
-    assert!(eventually(|| service.server.connections_open() == 0), "connections leak");
+    assert!(
+        eventually(|| service.server.connections_open() == 0),
+        "connections leak"
+    );
     assert_eq!(service.server.buffered_bytes(), 0);
 }
 

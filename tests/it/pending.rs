@@ -76,13 +76,24 @@ impl InProcess<Deferring> {
 
     /// Waits until `count` requests wait.
     fn await_jobs(&self, count: usize) {
-        assert!(eventually(|| self.waiting() >= count), "{} of {count}", self.waiting());
+        assert!(
+            eventually(|| self.waiting() >= count),
+            "{} of {count}",
+            self.waiting()
+        );
     }
 
     /// Lets the oldest waiting request be answered; its path.
     fn release(&self) -> String {
         self.await_jobs(1);
-        let job = self.server.service().jobs.lock().unwrap().pop_front().unwrap();
+        let job = self
+            .server
+            .service()
+            .jobs
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap();
         job.done.store(true, SeqCst);
         job.waker.wake();
         job.path
@@ -112,7 +123,11 @@ fn pipelined_answers_keep_their_order() {
     client.send(&["/a", "/later/b", "/c", "/later/d", "/e"].map(get).concat());
     assert_eq!(next_text(&mut client), "/a", "what is ready does not wait");
     assert!(client.stays_silent(Duration::from_millis(50)));
-    assert_eq!(service.waiting(), 1, "one request of a connection at a time");
+    assert_eq!(
+        service.waiting(),
+        1,
+        "one request of a connection at a time"
+    );
     assert_eq!(service.release(), "/later/b");
     for path in ["/later/b", "/c"] {
         assert_eq!(next_text(&mut client), path);
@@ -212,11 +227,22 @@ fn hundreds_wait_at_once() {
         })
         .collect();
     service.await_jobs(300);
-    service.server.service().jobs.lock().unwrap().make_contiguous().reverse();
+    service
+        .server
+        .service()
+        .jobs
+        .lock()
+        .unwrap()
+        .make_contiguous()
+        .reverse();
     let wakers = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| (0..75).map(|_| service.release()).count())).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..75).map(|_| service.release()).count()))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum::<usize>()
     });
     assert_eq!(wakers, 300);
     for (path, client) in &mut clients {
@@ -234,7 +260,14 @@ fn early_and_repeated_wakes_are_harmless() {
     let mut client = service.connect();
     client.send(&[get("/later"), get("/next")].concat());
     service.await_jobs(1);
-    let job = service.server.service().jobs.lock().unwrap().pop_front().unwrap();
+    let job = service
+        .server
+        .service()
+        .jobs
+        .lock()
+        .unwrap()
+        .pop_front()
+        .unwrap();
     for _ in 0..20 {
         job.waker.wake();
     }
@@ -282,7 +315,10 @@ fn answers_that_come_during_a_stop_are_delivered() {
     assert!(after.response().is_none());
     before.send(&get("/last"));
     let last = before.response();
-    assert!(last.is_none_or(|answer| answer.closes()), "at most one more answer");
+    assert!(
+        last.is_none_or(|answer| answer.closes()),
+        "at most one more answer"
+    );
     drop((before, after));
     service.server.end_idle();
     assert!(service.is_empty());

@@ -1,0 +1,318 @@
+//! One connection: a state machine that moves by turns, and the coroutine that drives it.
+//!
+//! | stage | waits for | then |
+//! | --- | --- | --- |
+//! | `Open` | bytes | answers every complete request, writes once |
+//! | `Pending` | another thread's answer | appends it, goes on as `Open` |
+//! | `Flushing` | room in the socket | reading stops until all is written |
+//! | `Lingering` | the peer's end | drops what it sends, then closes |
+//!
+//! The bytes of an incomplete request and unwritten answers are all a connection owns between turns;
+//! both are bounded ([`Limits`](super::Limits)) and counted in one budget for the whole server.
+
+mod output;
+mod serve;
+
+use std::{
+    io::{ErrorKind, Read},
+    os::fd::AsRawFd,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use may::{io::WaitIo, net::TcpStream};
+
+use super::{
+    Mode, Pending, Reply, Service,
+    body::Chunked,
+    server::Server,
+    watch::{Phase, Watch},
+    worker::{self, Tools},
+};
+use crate::metrics::{self, Counter};
+
+/// Epoll flags after which no further event announces the end of the stream: ERR, HUP, RDHUP.
+const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
+
+/// What the coroutine does after a turn.
+pub(super) enum Next {
+    /// Wait for the socket.
+    Wait,
+    /// Wait for the pending answer.
+    Park,
+    /// Take another turn after everybody else had theirs.
+    Again,
+    /// End.
+    Close,
+}
+
+/// What a connection is doing; see the module's table.
+enum Stage {
+    /// Requests are read and answered.
+    Open,
+    /// A handler's answer is still to come; it will be sent in this mode.
+    Pending(Box<dyn Pending>, Mode),
+    /// Answers wait for room in the socket.
+    Flushing,
+    /// The last answer is out; this many bytes of the peer's were dropped since.
+    Lingering(usize),
+}
+
+/// How a connection ends once its answers are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It does not.
+    No,
+    /// At once: the peer asked for it and has sent nothing more.
+    Now,
+    /// After lingering: the peer may still be sending.
+    Linger,
+}
+
+/// A chunked body that has not ended.
+struct PartialBody {
+    /// The request's head.
+    head: Vec<u8>,
+    decoder: Chunked,
+    body: Vec<u8>,
+}
+
+/// A connection. Owned by its coroutine.
+pub(super) struct Conn<S: Service> {
+    pub(super) server: Arc<Server<S>>,
+    listener: u8,
+    watch: Watch, // before `stream`: the slot is freed before the descriptor is closed
+    stream: TcpStream,
+    stage: Stage,
+    end: End,
+    /// Bytes of requests not yet answered.
+    tail: Vec<u8>,
+    /// Bytes `tail` must have before parsing it again can help.
+    tail_needed_bytes: usize,
+    partial_body: Option<Box<PartialBody>>,
+    /// Answers not yet written, from `unsent_start`.
+    unsent: Vec<u8>,
+    unsent_start: usize,
+    /// This connection's share of the server's buffer budget.
+    counted_bytes: usize,
+    requests: u64,
+    /// `tail` may hold a complete request.
+    resume: bool,
+    /// The last read filled its buffer: there may be more.
+    filled: bool,
+    /// The peer has closed its side, or the socket is broken.
+    hung_up: bool,
+    /// `100 Continue` was sent for the request in `tail`.
+    continued: bool,
+}
+
+/// What became of the bytes at the front.
+enum Step {
+    /// A request was answered; it had this many bytes.
+    Answered(usize),
+    /// A request was handed to a [`Pending`]; it had this many bytes.
+    Suspended(usize),
+    /// No complete request; this many bytes were taken over.
+    Incomplete(usize),
+    /// The last request of this connection was answered; it had this many bytes.
+    Last(usize),
+}
+
+impl<S: Service> Conn<S> {
+    /// A new connection; `None` if its descriptor is beyond the watcher's slots.
+    pub(super) fn new(server: Arc<Server<S>>, stream: TcpStream, listener: u8) -> Option<Self> {
+        let mut watch = Watch::new(&server.slots, stream.inner().as_raw_fd())?;
+        watch.start(Phase::Fresh, server.limits.head_timeout);
+        Some(Self {
+            server,
+            listener,
+            watch,
+            stream,
+            stage: Stage::Open,
+            end: End::No,
+            tail: Vec::new(),
+            tail_needed_bytes: 0,
+            partial_body: None,
+            unsent: Vec::new(),
+            unsent_start: 0,
+            counted_bytes: 0,
+            requests: 0,
+            resume: false,
+            filled: false,
+            hung_up: false,
+            continued: false,
+        })
+    }
+
+    /// The descriptor; its remainder by the number of workers decides the worker.
+    pub(super) fn descriptor(&self) -> i32 {
+        self.stream.inner().as_raw_fd()
+    }
+
+    /// Drives the connection to its end. The body of its coroutine.
+    pub(super) fn run(mut self: Box<Self>) {
+        loop {
+            match worker::turn(&mut self) {
+                Next::Wait => self.hung_up |= self.stream.wait_io() & HANGUP_FLAGS != 0,
+                Next::Park => {
+                    while matches!(&self.stage, Stage::Pending(pending, _) if !pending.ready()) {
+                        may::coroutine::park();
+                    }
+                }
+                // Not `yield_now`: the local queue is emptied before the sockets are polled again, so
+                // a yielding flooder would starve them. A fresh coroutine comes in through epoll.
+                Next::Again => return super::server::spawn(self),
+                Next::Close => return,
+            }
+        }
+    }
+
+    /// One turn: never suspends.
+    pub(super) fn turn(&mut self, input: &mut [u8], tools: &mut Tools<S>) -> Next {
+        tools.output.clear();
+        tools.heads.refresh();
+        if let Some(phase) = self.watch.expired() {
+            return self.expire(phase, tools);
+        }
+        let next = match std::mem::replace(&mut self.stage, Stage::Open) {
+            Stage::Open => self.exchange(input, tools),
+            Stage::Pending(pending, mode) if pending.ready() => {
+                pending.finish(Reply::new(&mut tools.output, &mut tools.heads, mode));
+                self.resume = true;
+                self.write_out(tools).unwrap_or(Next::Again)
+            }
+            stage @ Stage::Pending(..) => {
+                self.stage = stage;
+                Next::Park
+            }
+            Stage::Flushing => {
+                // The wait for room may have taken the event that announced further bytes.
+                self.filled = true;
+                let next = self.write_out(tools);
+                if next.is_none() {
+                    self.watch_open(true);
+                }
+                next.unwrap_or(Next::Again)
+            }
+            Stage::Lingering(dropped) => self.linger(dropped, input),
+        };
+        self.count_buffers();
+        next
+    }
+
+    /// Reads once, answers, writes once.
+    fn exchange(&mut self, input: &mut [u8], tools: &mut Tools<S>) -> Next {
+        loop {
+            let fresh = match self.resume {
+                true => 0,
+                false => match self.receive(input) {
+                    Ok(0) => return Next::Close,
+                    Ok(n) => n,
+                    Err(ErrorKind::WouldBlock) => return Next::Wait,
+                    Err(_) => return Next::Close,
+                },
+            };
+            self.answer(
+                &input[..if self.tail.is_empty() { fresh } else { 0 }],
+                tools,
+            );
+            if let Some(next) = self.write_out(tools) {
+                return next;
+            }
+            match (self.resume || self.filled, self.hung_up) {
+                (true, _) => return Next::Again,
+                (false, true) => {} // no event will announce the end: read again
+                (false, false) => return Next::Wait,
+            }
+        }
+    }
+
+    /// Reads into `input`, or behind the bytes already waiting in `tail`.
+    fn receive(&mut self, input: &mut [u8]) -> Result<usize, ErrorKind> {
+        let start = self.tail.len();
+        let read = if start == 0 {
+            self.stream.inner_mut().read(input)
+        } else {
+            self.tail.resize(start + input.len(), 0);
+            let read = self.stream.inner_mut().read(&mut self.tail[start..]);
+            self.tail.truncate(start + read.as_ref().map_or(0, |n| *n));
+            read
+        };
+        let n = read.map_err(|error| error.kind())?;
+        self.filled = n == input.len();
+        metrics::add(Counter::BytesRead, n as u64);
+        Ok(n)
+    }
+
+    /// Answers the complete requests in `tail`, or in `fresh` if `tail` is empty, up to the batch
+    /// limits; what is left becomes `tail`.
+    fn answer(&mut self, fresh: &[u8], tools: &mut Tools<S>) {
+        let tail = std::mem::take(&mut self.tail);
+        let bytes = if tail.is_empty() { fresh } else { &tail };
+        let (mut at, mut answered) = (0, 0);
+        self.resume = false;
+        while self.end == End::No && bytes.len() - at >= self.tail_needed_bytes.max(1) {
+            let limits = &self.server.limits;
+            if answered >= limits.pipelined_batch_max
+                || tools.output.len() >= limits.write_buffer_bytes_max
+            {
+                self.resume = true;
+                break;
+            }
+            self.tail_needed_bytes = 0;
+            let step = self.step(&bytes[at..], tools);
+            let (Step::Answered(n) | Step::Suspended(n) | Step::Incomplete(n) | Step::Last(n)) =
+                step;
+            at += n;
+            match step {
+                Step::Incomplete(_) => break,
+                Step::Suspended(_) => {
+                    self.resume = true;
+                    break;
+                }
+                Step::Last(_) if at < bytes.len() => self.end = End::Linger,
+                Step::Answered(_) | Step::Last(_) => answered += 1,
+            }
+        }
+        let rest = bytes.len() - at;
+        self.keep_rest(tail, rest, fresh);
+        self.watch_open(answered > 0);
+    }
+
+    /// Keeps the last `rest` bytes of `tail`, or of `fresh` if `tail` is empty.
+    fn keep_rest(&mut self, mut tail: Vec<u8>, rest: usize, fresh: &[u8]) {
+        if rest == 0 || self.end != End::No {
+            return;
+        }
+        if tail.is_empty() {
+            self.tail = fresh[fresh.len() - rest..].to_vec();
+        } else {
+            let used = tail.len() - rest;
+            tail.drain(..used);
+            self.tail = tail;
+        }
+    }
+
+    /// Sets the deadline of what an open connection now waits for.
+    fn watch_open(&mut self, answered: bool) {
+        let limits = &self.server.limits;
+        let body = self.tail_needed_bytes > 0 || self.partial_body.is_some();
+        match (&self.stage, body, self.tail.is_empty() || self.resume) {
+            (Stage::Pending(..), _, _) => self.watch.pause(),
+            (_, true, _) if answered => self.watch.start(Phase::Body, limits.body_timeout),
+            (_, true, _) => self.watch.ensure(Phase::Body, limits.body_timeout),
+            (_, false, true) => self.watch.start(Phase::Idle, limits.idle_timeout),
+            (_, false, false) if answered => self.watch.start(Phase::Head, limits.head_timeout),
+            (_, false, false) => self.watch.ensure(Phase::Head, limits.head_timeout),
+        }
+    }
+}
+
+impl<S: Service> Drop for Conn<S> {
+    fn drop(&mut self) {
+        self.server
+            .buffered_bytes
+            .fetch_sub(self.counted_bytes, Relaxed);
+        self.server.open.fetch_sub(1, Relaxed);
+        metrics::add(Counter::ConnectionsClosed, 1);
+    }
+}

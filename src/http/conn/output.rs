@@ -1,0 +1,177 @@
+//! The writing half of a connection: back-pressure, lingering, expiry and the buffer budget.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::Shutdown,
+    sync::atomic::Ordering::Relaxed,
+};
+
+use super::{Conn, End, Next, Stage};
+use crate::{
+    http::{Fault, Heads, Mode, Reply, Service, watch::Phase, worker::Tools},
+    metrics::{self, Counter},
+};
+
+impl<S: Service> Conn<S> {
+    /// Writes this turn's answers behind what is still unsent. `None`: all is out and the connection
+    /// goes on.
+    pub(super) fn write_out(&mut self, tools: &mut Tools<S>) -> Option<Next> {
+        if self.unsent.is_empty() {
+            if !tools.output.is_empty() {
+                match self.write(&tools.output) {
+                    Ok(n) if n == tools.output.len() => {}
+                    Ok(n) => self.unsent.extend_from_slice(&tools.output[n..]),
+                    Err(_) => return Some(Next::Close),
+                }
+            }
+        } else {
+            self.unsent.extend_from_slice(&tools.output);
+        }
+        if !self.unsent.is_empty() && !self.flush() {
+            return Some(Next::Close);
+        }
+        match (&self.stage, self.unsent.is_empty(), self.end) {
+            (Stage::Pending(..), _, _) => Some(Next::Park),
+            (_, false, _) => {
+                self.stage = Stage::Flushing;
+                Some(Next::Wait)
+            }
+            (_, true, End::No) => None,
+            (_, true, End::Now) => Some(Next::Close),
+            (_, true, End::Linger) => Some(self.start_linger()),
+        }
+    }
+
+    /// Writes what it can of `unsent`; false if the connection is broken.
+    fn flush(&mut self) -> bool {
+        let unsent = std::mem::take(&mut self.unsent);
+        let mut at = self.unsent_start;
+        let progress = loop {
+            match self.write(&unsent[at..]) {
+                Ok(0) => break at > self.unsent_start,
+                Ok(n) => at += n,
+                Err(_) => return false,
+            }
+            if at == unsent.len() {
+                self.unsent_start = 0;
+                return true; // `unsent` is dropped: an idle connection owns no buffer
+            }
+        };
+        self.unsent = unsent;
+        self.unsent_start = at;
+        match progress {
+            true => self
+                .watch
+                .start(Phase::Write, self.server.limits.write_timeout),
+            false => self
+                .watch
+                .ensure(Phase::Write, self.server.limits.write_timeout),
+        }
+        true
+    }
+
+    /// One `send`; 0 if there is no room.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        match self.stream.inner_mut().write(bytes) {
+            Ok(n) => {
+                metrics::add(Counter::BytesWritten, n as u64);
+                Ok(n)
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Ok(0)
+            }
+            Err(error) => Err(error.kind()),
+        }
+    }
+
+    /// Ends the sending side and begins to drop what the peer still sends.
+    fn start_linger(&mut self) -> Next {
+        self.tail = Vec::new();
+        self.partial_body = None;
+        if self.hung_up && !self.filled || self.stream.shutdown(Shutdown::Write).is_err() {
+            return Next::Close;
+        }
+        self.watch
+            .start(Phase::Linger, self.server.limits.linger_timeout);
+        self.stage = Stage::Lingering(0);
+        Next::Again
+    }
+
+    pub(super) fn linger(&mut self, dropped: usize, input: &mut [u8]) -> Next {
+        let next = match self.stream.inner_mut().read(input) {
+            Ok(n) if n > 0 && dropped + n <= self.server.limits.linger_bytes_max => {
+                self.stage = Stage::Lingering(dropped + n);
+                return Next::Again;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Next::Wait,
+            _ => Next::Close,
+        };
+        self.stage = Stage::Lingering(dropped);
+        next
+    }
+
+    /// Ends a connection whose deadline passed; the watcher has shut down its socket.
+    #[cold]
+    pub(super) fn expire(&mut self, phase: Phase, tools: &mut Tools<S>) -> Next {
+        let (counter, fault) = match phase {
+            Phase::Idle | Phase::Fresh => (Counter::ExpiredIdle, None),
+            Phase::Head => (Counter::ExpiredHead, Some(Fault::HeadTimeout)),
+            Phase::Body => (Counter::ExpiredBody, Some(Fault::BodyTimeout)),
+            Phase::Write => (Counter::ExpiredWrite, None),
+            Phase::Linger | Phase::Handler => (Counter::ExpiredLinger, None),
+        };
+        metrics::add(counter, 1);
+        if let Some(fault) = fault {
+            self.refuse(fault, tools);
+            let _ = self.write(&tools.output); // best effort: the connection ends either way
+        }
+        if phase == Phase::Write {
+            // Without this the kernel would go on offering the unread answers for minutes.
+            let _ = socket2::SockRef::from(self.stream.inner())
+                .set_linger(Some(std::time::Duration::ZERO));
+        }
+        Next::Close
+    }
+
+    /// Keeps the server's buffer budget; a connection that would exceed it is told to end.
+    pub(super) fn count_buffers(&mut self) {
+        let partial = self
+            .partial_body
+            .as_ref()
+            .map_or(0, |partial| partial.head.len() + partial.body.len());
+        let bytes = self.tail.len() + partial + self.unsent.len();
+        if bytes == self.counted_bytes {
+            return;
+        }
+        let budget = &self.server.buffered_bytes;
+        let before = budget.fetch_add(bytes, Relaxed);
+        budget.fetch_sub(self.counted_bytes, Relaxed);
+        let grew = bytes > self.counted_bytes;
+        self.counted_bytes = bytes;
+        if grew && before > self.server.limits.buffered_bytes_max {
+            self.over_budget();
+        }
+    }
+
+    #[cold]
+    fn over_budget(&mut self) {
+        metrics::add(Counter::RequestFaults, 1);
+        self.tail = Vec::new();
+        self.partial_body = None;
+        self.tail_needed_bytes = 0;
+        if self.unsent.is_empty() {
+            let mode = Mode {
+                head_only: false,
+                keep_alive: false,
+                minor: 1,
+            };
+            Reply::new(&mut self.unsent, &mut Heads::default(), mode)
+                .fault(Fault::Overloaded);
+        }
+        self.end = End::Linger;
+        self.stage = Stage::Flushing;
+        let _ = self.flush();
+    }
+}

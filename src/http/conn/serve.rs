@@ -1,0 +1,236 @@
+//! From the bytes of a request to its answer in the turn's output: framing, 100-continue, the call of
+//! the service, refusals.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{Conn, End, PartialBody, Stage, Step};
+use crate::{
+    http::{
+        Fault, Framing, Head, Method, Mode, Outcome, Reply, Request, Service, Status, TEXT,
+        body::Chunked,
+        parse::{self, Parsed},
+        worker::Tools,
+    },
+    metrics::{self, Counter},
+};
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+impl<S: Service> Conn<S> {
+    /// Answers the request at the front of `bytes`, if it is complete.
+    pub(super) fn step(&mut self, bytes: &[u8], tools: &mut Tools<S>) -> Step {
+        if let Some(partial) = self.partial_body.take() {
+            return self.continue_chunked(*partial, bytes, tools);
+        }
+        let head = match parse::head_with(bytes, &self.server.limits, &mut tools.memo) {
+            Ok(Parsed::Complete(head)) => head,
+            Ok(Parsed::Partial) => return Step::Incomplete(0),
+            Err(fault) => return self.refuse(fault, tools),
+        };
+        match head.framing {
+            Framing::Length(0) => self.respond(&head, &[], head.bytes, tools),
+            Framing::Length(length) => self.with_length(&head, length, bytes, tools),
+            Framing::Chunked => {
+                let partial = PartialBody {
+                    head: Vec::new(),
+                    decoder: Chunked::default(),
+                    body: std::mem::take(&mut tools.body),
+                };
+                self.start_chunked(&head, partial, bytes, tools)
+            }
+        }
+    }
+
+    fn with_length(
+        &mut self,
+        head: &Head<'_>,
+        length: u64,
+        bytes: &[u8],
+        tools: &mut Tools<S>,
+    ) -> Step {
+        let Some(length) = usize::try_from(length)
+            .ok()
+            .filter(|n| *n <= self.server.limits.body_bytes_max)
+        else {
+            return self.refuse(Fault::BodyTooLarge, tools);
+        };
+        let end = head.bytes + length;
+        match bytes.get(head.bytes..end) {
+            Some(body) => self.respond(head, body, end, tools),
+            None => {
+                self.invite_body(head, bytes.len() > head.bytes, tools);
+                self.tail_needed_bytes = end;
+                Step::Incomplete(0)
+            }
+        }
+    }
+
+    /// Sends `100 Continue` if the client waits for it and has not begun (RFC 9110 §10.1.1).
+    fn invite_body(&mut self, head: &Head<'_>, begun: bool, tools: &mut Tools<S>) {
+        if head.expects_continue && !begun && !self.continued {
+            self.continued = true;
+            tools.output.extend_from_slice(CONTINUE);
+        }
+    }
+
+    fn start_chunked(
+        &mut self,
+        head: &Head<'_>,
+        mut partial: PartialBody,
+        bytes: &[u8],
+        tools: &mut Tools<S>,
+    ) -> Step {
+        partial.body.clear();
+        let coded = &bytes[head.bytes..];
+        match partial
+            .decoder
+            .feed(coded, &mut partial.body, &self.server.limits)
+        {
+            Err(fault) => self.refuse(fault, tools),
+            Ok((n, true)) => {
+                let step = self.respond(head, &partial.body, head.bytes + n, tools);
+                tools.body = partial.body;
+                step
+            }
+            Ok((_, false)) => {
+                self.invite_body(head, !coded.is_empty(), tools);
+                partial.head = bytes[..head.bytes].to_vec();
+                self.partial_body = Some(Box::new(partial));
+                Step::Incomplete(bytes.len())
+            }
+        }
+    }
+
+    fn continue_chunked(
+        &mut self,
+        mut partial: PartialBody,
+        bytes: &[u8],
+        tools: &mut Tools<S>,
+    ) -> Step {
+        match partial
+            .decoder
+            .feed(bytes, &mut partial.body, &self.server.limits)
+        {
+            Err(fault) => self.refuse(fault, tools),
+            Ok((_, false)) => {
+                self.partial_body = Some(Box::new(partial));
+                Step::Incomplete(bytes.len())
+            }
+            Ok((n, true)) => match parse::head(&partial.head, &self.server.limits) {
+                Ok(Parsed::Complete(head)) => self.respond(&head, &partial.body, n, tools),
+                Ok(Parsed::Partial) => self.refuse(Fault::HandlerFault, tools), // parsed before
+                Err(fault) => self.refuse(fault, tools),
+            },
+        }
+    }
+
+    /// Lets the service answer a complete request of `bytes` bytes.
+    fn respond(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        bytes: usize,
+        tools: &mut Tools<S>,
+    ) -> Step {
+        self.requests += 1;
+        self.continued = false;
+        metrics::add(Counter::Requests, 1);
+        let limits = &self.server.limits;
+        let more_allowed = limits.requests_per_connection_max == 0
+            || self.requests < limits.requests_per_connection_max;
+        let kept = more_allowed && !self.server.closing.load(Relaxed);
+        let mode = Mode::of(head, kept && head.keep_alive);
+        let request = Request {
+            head: *head,
+            body,
+            listener: self.listener,
+        };
+        let start = tools.output.len();
+        let outcome = match head.method {
+            Method::Get | Method::Head | Method::Post => self.call(&request, mode, tools),
+            _ => refuse_method(
+                head,
+                Reply::new(&mut tools.output, &mut tools.heads, mode),
+                |reply| {
+                    self.server
+                        .service
+                        .call(&mut tools.service, &request, reply)
+                },
+            ),
+        };
+        match outcome {
+            Outcome::Pending(pending) => {
+                self.stage = Stage::Pending(pending, mode);
+                self.set_end(mode, head.keep_alive);
+                Step::Suspended(bytes)
+            }
+            Outcome::Done if tools.output.len() == start => self.refuse(Fault::HandlerFault, tools),
+            Outcome::Done if mode.keep_alive => Step::Answered(bytes),
+            Outcome::Done => {
+                self.set_end(mode, head.keep_alive);
+                Step::Last(bytes)
+            }
+        }
+    }
+
+    fn set_end(&mut self, mode: Mode, client_keeps: bool) {
+        if !mode.keep_alive {
+            // A client that did not ask for the end may have its next request on the way.
+            self.end = if client_keeps { End::Linger } else { End::Now };
+        }
+    }
+
+    /// Calls the service; a panic becomes an answer of 500 and new scratch.
+    fn call(&mut self, request: &Request<'_>, mode: Mode, tools: &mut Tools<S>) -> Outcome {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        let start = tools.output.len();
+        let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
+        let service = &self.server.service;
+        let worker = &mut tools.service;
+        match catch_unwind(AssertUnwindSafe(|| service.call(worker, request, reply))) {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                metrics::add(Counter::HandlerPanics, 1);
+                tools.output.truncate(start);
+                tools.service = self.server.service.worker();
+                Outcome::Done
+            }
+        }
+    }
+
+    /// Answers a fault; the connection ends after it.
+    #[cold]
+    pub(super) fn refuse(&mut self, fault: Fault, tools: &mut Tools<S>) -> Step {
+        metrics::add(Counter::RequestFaults, 1);
+        let mode = Mode {
+            head_only: false,
+            keep_alive: false,
+            minor: 1,
+        };
+        Reply::new(&mut tools.output, &mut tools.heads, mode).fault(fault);
+        self.end = End::Linger;
+        Step::Last(0)
+    }
+}
+
+/// Answers a method that is allowed nowhere: 501 if it is unknown; 405 by the service, which knows
+/// what the path allows; for `*` and for an authority, which no service knows, 405 from here.
+fn refuse_method<'a>(
+    head: &Head<'_>,
+    reply: Reply<'a>,
+    call: impl FnOnce(Reply<'a>) -> Outcome,
+) -> Outcome {
+    match head.method {
+        Method::Unknown => reply.fault(Fault::UnknownMethod),
+        _ if head.path.first() == Some(&b'/') => return call(reply),
+        _ => reply.send(
+            Status::MethodNotAllowed,
+            TEXT,
+            &[("Allow", "GET, HEAD, POST")],
+            |out| {
+                out.extend_from_slice(b"method not allowed\n");
+            },
+        ),
+    }
+    Outcome::Done
+}
