@@ -167,8 +167,7 @@ impl<S: Service> Conn<S> {
                 keep_alive: false,
                 minor: 1,
             };
-            Reply::new(&mut self.unsent, &mut Heads::default(), mode)
-                .fault(Fault::Overloaded);
+            Reply::new(&mut self.unsent, &mut Heads::default(), mode).fault(Fault::Overloaded);
         }
         self.end = End::Linger;
         self.stage = Stage::Flushing;

@@ -1,0 +1,117 @@
+//! The allocation budget: none, for every endpoint on a warm connection, from socket to socket.
+//!
+//! The server runs inside this process under a counting allocator. The client sends prepared bytes
+//! and reads into a prepared buffer, so whatever is counted between is the server's.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use trident::{
+    app::{App, Options, PUBLIC},
+    http::{Limits, Listener, Server, Settings},
+};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is handed on to the system allocator unchanged.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const REQUESTS: u64 = 200;
+
+fn first_target(file: &str) -> String {
+    let path = format!("{}/benches/data/{file}", env!("CARGO_MANIFEST_DIR"));
+    let targets = std::fs::read_to_string(path).unwrap();
+    targets
+        .lines()
+        .next()
+        .unwrap()
+        .split('\t')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+/// One exchange; the answer's length is known from the first one.
+fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut [u8]) {
+    stream.write_all(request).unwrap();
+    stream.read_exact(answer).unwrap();
+}
+
+#[test]
+fn warm_requests_allocate_nothing() {
+    Settings {
+        workers: 1,
+        pin_workers: false,
+        stack_bytes: 64 << 10,
+    }
+    .apply();
+    let server = Server::start(App::open(Options::default()).unwrap(), Limits::default()).unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = Listener {
+        socket,
+        tag: PUBLIC,
+        inherited: false,
+    };
+    let _acceptor = server.listen(vec![listener]).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+
+    let targets = [
+        ("/healthz".to_owned(), "ok"),
+        ("/qrcode?type=encode&data=CC+Team".to_owned(), "0x66d92b80"),
+        (first_target("qr_decode.txt"), "TEAMID"),
+        (
+            first_target("blockchain_valid.txt"),
+            "TEAMID,000000000000\ne",
+        ),
+        ("/blockchain?cc=bm90IHpsaWI=".to_owned(), "INVALID"),
+    ];
+    for (target, want) in targets {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut first = vec![0; 64 << 10];
+        let n = stream.read(&mut first).unwrap();
+        let text = String::from_utf8_lossy(&first[..n]);
+        assert!(
+            text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains(want),
+            "{target}: {text}"
+        );
+        let answer = &mut first[..n];
+        (0..REQUESTS).for_each(|_| exchange(&mut stream, request.as_bytes(), answer));
+        // The least of three rounds: what the process does once a second is not the request's.
+        let mut round = || {
+            let before = ALLOCATIONS.load(Relaxed);
+            (0..REQUESTS).for_each(|_| exchange(&mut stream, request.as_bytes(), answer));
+            ALLOCATIONS.load(Relaxed) - before
+        };
+        let allocations = (0..3).map(|_| round()).min();
+        assert_eq!(allocations, Some(0), "in {REQUESTS} requests of {target}");
+    }
+}
