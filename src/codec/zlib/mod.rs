@@ -1,0 +1,11 @@
+//! zlib streams (RFC 1950): a bounded inflater and a deflater, both made once per worker.
+
+mod deflate;
+mod inflate;
+mod onepass;
+
+pub use deflate::Deflater;
+pub use inflate::{InflateError, Inflater};
+
+#[cfg(test)]
+mod tests;

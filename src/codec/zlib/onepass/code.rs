@@ -1,0 +1,281 @@
+//! Prefix codes of the one-pass encoder, laid out for writing: one `u32` per symbol.
+//!
+//! Deflate (RFC 1951) lets a block bring its own code lengths. A code fitted to the text at hand
+//! needs a pass of counting and a table build, which is most of what a library encoder's time goes
+//! to on a text of 1,000 bytes. [`JSON`] is instead fitted once, offline, to compact JSON made of
+//! decimal numbers, hex strings and repeated keys: its block header is a constant that is copied,
+//! and its texts are about a quarter shorter than with the code RFC 1951 fixes ([`FIXED`]). Its
+//! alphabet leaves out bytes that such texts do not have; a text with one of them gets [`FIXED`].
+//!
+//! Entries hold the bits to write, first bit lowest, in bits 0..24 and their number in bits 24..32.
+//! A zero entry is a symbol outside the alphabet.
+
+use super::json_bits::{JSON_DISTANCE_BITS, JSON_LENGTH_BITS, JSON_LITERAL_BITS};
+
+/// Bytes of a distance that a back-reference can span (RFC 1951 §2).
+pub const WINDOW_BYTES: u32 = 32 << 10;
+
+/// Longest back-reference in bytes (RFC 1951 §3.2.5).
+pub const MATCH_BYTES_MAX: usize = 258;
+
+/// First length of each length symbol 257..=285, and its count of extra bits.
+pub const LENGTH_BASE: [u16; 29] = [
+    3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131,
+    163, 195, 227, 258,
+];
+const LENGTH_EXTRA: [u8; 29] = [
+    0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
+];
+
+/// Room for the longest block header that code lengths can need, in bytes.
+const HEADER_BYTES_MAX: usize = 72;
+
+/// One block's codes for literals, lengths and distances, and the bits that announce them.
+pub struct Code {
+    /// By byte value.
+    pub literal: [u32; 256],
+    /// By match length in bytes, extra bits included. Lengths below 3 have no entry.
+    pub length: [u32; MATCH_BYTES_MAX + 1],
+    /// By distance symbol, without extra bits; padded so that a masked index is in range.
+    pub distance: [u32; 32],
+    /// Symbol 256.
+    pub end_of_block: u32,
+    /// Block header: last-block bit, block type and code lengths.
+    pub header: [u8; HEADER_BYTES_MAX],
+    /// Bits used of `header`.
+    pub header_bits: u32,
+    /// The literals once more for CPUs that look up sixteen at a time.
+    pub rows: Rows,
+}
+
+/// Literal codes by the high half of the byte, for table look-ups within vector registers.
+pub struct Rows {
+    /// For each of [`ROW_HIGHS`], by the low half of the byte: the code's bits, then a mask of as
+    /// many ones as the code has. Zero outside the alphabet.
+    pub tables: [RowTable; 5],
+    /// Whether the tables hold the whole alphabet, each code in at most 8 bits.
+    pub complete: bool,
+}
+
+/// One row's codes and masks.
+#[repr(align(32))]
+pub struct RowTable(pub [u8; 32]);
+
+/// High halves of the bytes in the JSON alphabet.
+pub const ROW_HIGHS: [u8; 5] = [2, 3, 5, 6, 7];
+
+/// The code RFC 1951 §3.2.6 fixes: no lengths to send, 8 bits for most literals.
+pub static FIXED: Code = {
+    let mut code = Code::new(&fixed_lengths(), &[5; 32]);
+    code.header[0] = 0b011;
+    code.header_bits = 3;
+    code
+};
+
+/// The code for compact JSON.
+pub static JSON: Code = {
+    let code = Code::new(&JSON_LITERAL_BITS, &JSON_DISTANCE_BITS);
+    with_header(
+        code,
+        &JSON_LITERAL_BITS,
+        &JSON_DISTANCE_BITS,
+        &JSON_LENGTH_BITS,
+    )
+};
+
+impl Code {
+    const fn new<const L: usize, const D: usize>(
+        literal_bits: &[u8; L],
+        distance_bits: &[u8; D],
+    ) -> Self {
+        let symbols = canonical(literal_bits);
+        let mut code = Self {
+            literal: [0; 256],
+            length: [0; MATCH_BYTES_MAX + 1],
+            distance: [0; 32],
+            end_of_block: symbols[256],
+            header: [0; HEADER_BYTES_MAX],
+            header_bits: 0,
+            rows: Rows::new(&symbols),
+        };
+        let mut at = 0;
+        while at < 256 {
+            code.literal[at] = symbols[at];
+            at += 1;
+        }
+        let mut length = 3;
+        let mut step = 0;
+        while length <= MATCH_BYTES_MAX {
+            if step + 1 < 29 && length == LENGTH_BASE[step + 1] as usize {
+                step += 1;
+            }
+            let extra = (length - LENGTH_BASE[step] as usize) as u32;
+            code.length[length] = append(symbols[257 + step], extra, LENGTH_EXTRA[step] as u32);
+            length += 1;
+        }
+        let distances = canonical(distance_bits);
+        at = 0;
+        while at < 30 {
+            code.distance[at] = distances[at];
+            at += 1;
+        }
+        code
+    }
+}
+
+impl Rows {
+    const fn new<const N: usize>(symbols: &[u32; N]) -> Self {
+        let mut rows = Self {
+            tables: [const { RowTable([0; 32]) }; 5],
+            complete: true,
+        };
+        let mut byte = 0;
+        while byte < 256 {
+            let entry = symbols[byte];
+            let mut row = 0;
+            while row < 5 && ROW_HIGHS[row] as usize != byte >> 4 {
+                row += 1;
+            }
+            if row < 5 && entry >> 24 <= 8 {
+                rows.tables[row].0[byte & 15] = entry as u8;
+                rows.tables[row].0[16 + (byte & 15)] = ((1 << (entry >> 24)) - 1) as u8;
+            } else if entry != 0 {
+                rows.complete = false;
+            }
+            byte += 1;
+        }
+        rows
+    }
+}
+
+/// `entry` followed by the low `count` bits of `bits`.
+const fn append(entry: u32, bits: u32, count: u32) -> u32 {
+    (entry & 0xff_ffff) | bits << (entry >> 24) | ((entry >> 24) + count) << 24
+}
+
+const fn fixed_lengths() -> [u8; 288] {
+    let mut bits = [8; 288];
+    let mut at = 144;
+    while at < 280 {
+        bits[at] = if at < 256 { 9 } else { 7 };
+        at += 1;
+    }
+    bits
+}
+
+/// Canonical codes for the given code lengths (RFC 1951 §3.2.2), as entries.
+const fn canonical<const N: usize>(bits: &[u8; N]) -> [u32; N] {
+    let mut counts = [0u32; 16];
+    let mut at = 0;
+    while at < N {
+        counts[bits[at] as usize] += 1;
+        at += 1;
+    }
+    counts[0] = 0;
+    let mut next = [0u32; 16];
+    let mut len = 1;
+    while len < 16 {
+        next[len] = (next[len - 1] + counts[len - 1]) << 1;
+        len += 1;
+    }
+    assert!(next[15] + counts[15] == 1 << 15, "the code is not complete");
+    let mut entries = [0u32; N];
+    at = 0;
+    while at < N {
+        let len = bits[at] as u32;
+        if len != 0 {
+            entries[at] = next[len as usize].reverse_bits() >> (32 - len) | len << 24;
+            next[len as usize] += 1;
+        }
+        at += 1;
+    }
+    entries
+}
+
+/// Order in which the lengths of the code for code lengths are sent (RFC 1951 §3.2.7).
+const LENGTH_ORDER: [usize; 19] = [
+    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+];
+
+/// `code` with the header of a last block that sends its lengths, run-length coded (§3.2.7).
+const fn with_header(
+    mut code: Code,
+    literal_bits: &[u8; 286],
+    distance_bits: &[u8; 30],
+    length_bits: &[u8; 19],
+) -> Code {
+    put(&mut code, 0b101, 3);
+    put(&mut code, 286 - 257, 5);
+    put(&mut code, 30 - 1, 5);
+    let mut sent = 19;
+    while length_bits[LENGTH_ORDER[sent - 1]] == 0 {
+        sent -= 1;
+    }
+    put(&mut code, sent as u32 - 4, 4);
+    let mut at = 0;
+    while at < sent {
+        put(&mut code, length_bits[LENGTH_ORDER[at]] as u32, 3);
+        at += 1;
+    }
+    let mut all = [0u8; 316];
+    at = 0;
+    while at < 316 {
+        all[at] = if at < 286 {
+            literal_bits[at]
+        } else {
+            distance_bits[at - 286]
+        };
+        at += 1;
+    }
+    let symbols = canonical(length_bits);
+    at = 0;
+    while at < 316 {
+        let mut run = 1;
+        while at + run < 316 && all[at + run] == all[at] {
+            run += 1;
+        }
+        at += put_run(&mut code, &symbols, all[at] as usize, run);
+    }
+    code
+}
+
+/// Writes `run` lengths of `value` and returns `run`, or fewer where it takes several calls.
+const fn put_run(code: &mut Code, symbols: &[u32; 19], value: usize, run: usize) -> usize {
+    if value == 0 && run >= 3 {
+        let sent = if run > 138 { 138 } else { run };
+        if sent > 10 {
+            put_entry(code, append(symbols[18], sent as u32 - 11, 7));
+        } else {
+            put_entry(code, append(symbols[17], sent as u32 - 3, 3));
+        }
+        return sent;
+    }
+    put_entry(code, symbols[value]);
+    let mut left = run - 1;
+    while value != 0 && left >= 3 {
+        // Seven and eight are split so that no one or two lengths remain to be sent singly.
+        let repeats = match left {
+            7 | 8 => 4,
+            3..=5 => left,
+            _ => 6,
+        };
+        put_entry(code, append(symbols[16], repeats as u32 - 3, 2));
+        left -= repeats;
+    }
+    run - left
+}
+
+const fn put_entry(code: &mut Code, entry: u32) {
+    assert!(entry != 0, "a code length without a code");
+    put(code, entry & 0xff_ffff, entry >> 24);
+}
+
+const fn put(code: &mut Code, bits: u32, count: u32) {
+    let mut at = 0;
+    while at < count {
+        let to = code.header_bits as usize;
+        code.header[to / 8] |= ((bits >> at & 1) as u8) << (to % 8);
+        code.header_bits += 1;
+        at += 1;
+    }
+}

@@ -1,0 +1,46 @@
+//! The encoder in plain Rust, for CPUs without the instructions of the others and as what those
+//! are tested against.
+
+use super::{
+    Cpu,
+    code::Code,
+    emit::{BitWriter, put_segment},
+    matcher::{Matcher, SEGMENT_BYTES},
+};
+
+/// [`super::Encoder::block`] in plain Rust.
+pub fn block(matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Option<usize> {
+    let mut writer = BitWriter::new(room, code);
+    let mut coded = 0;
+    let mut complete = true;
+    for from in (0..matcher.len()).step_by(SEGMENT_BYTES) {
+        let starts = matcher.mark::<Portable>(from);
+        let probes = matcher.compare::<Portable>(starts);
+        let kept = matcher.select::<Portable>(probes, coded);
+        let end = matcher.len().min(from + SEGMENT_BYTES);
+        complete &= put_segment(&mut writer, code, matcher, kept, end, &mut coded);
+        if !complete {
+            break;
+        }
+    }
+    matcher.forget();
+    complete.then(|| writer.finish(code))
+}
+
+struct Portable;
+
+impl Cpu for Portable {
+    #[inline(always)]
+    fn alphanumeric(block: &[u8; 64]) -> u64 {
+        let bits = block.iter().enumerate();
+        bits.fold(0, |word, (at, byte)| {
+            word | u64::from(byte.is_ascii_alphanumeric()) << at
+        })
+    }
+
+    #[inline(always)]
+    fn differing(a: &[u8; 32], b: &[u8; 32]) -> u32 {
+        let bits = a.iter().zip(b).enumerate();
+        bits.fold(0, |word, (at, (a, b))| word | u32::from(a != b) << at)
+    }
+}

@@ -1,0 +1,179 @@
+//! The encoder's blocks against two inflaters, and its two implementations against each other.
+
+use super::{
+    Encoder, JSON_TEXT_BYTES_MIN,
+    code::{Code, FIXED, JSON, LENGTH_BASE},
+    emit::block_bytes_max,
+    matcher::{Matcher, PADDING_BYTES, SEGMENT_BYTES},
+    portable,
+};
+use crate::codec::zlib::tests::{json_text, texts};
+use proptest::prelude::*;
+
+fn inflate_raw(block: &[u8], len: usize) -> Vec<u8> {
+    let mut text = vec![0; len + 1];
+    let mut flate = flate2::Decompress::new(false);
+    let status = flate
+        .decompress(block, &mut text, flate2::FlushDecompress::Finish)
+        .unwrap();
+    assert_eq!(status, flate2::Status::StreamEnd);
+    assert_eq!(flate.total_in() as usize, block.len());
+    text.truncate(flate.total_out() as usize);
+    let mut second = vec![0; len];
+    let n = libdeflater::Decompressor::new()
+        .deflate_decompress(block, &mut second)
+        .unwrap();
+    assert_eq!(second[..n], text);
+    text
+}
+
+fn portable_block(matcher: &mut Matcher, text: &[u8], code: &Code) -> Option<Vec<u8>> {
+    let mut room = vec![0; block_bytes_max(text.len())];
+    matcher.load(text);
+    portable::block(matcher, code, &mut room).map(|used| room[..used].to_vec())
+}
+
+fn check(encoder: &mut Encoder, plain: &mut Matcher, text: &[u8]) {
+    let mut out = b"before".to_vec();
+    encoder.encode(text, &mut out);
+    let block = &out[6..];
+    assert_eq!(inflate_raw(block, text.len()), text);
+    let fitted = (text.len() >= JSON_TEXT_BYTES_MIN)
+        .then(|| portable_block(plain, text, &JSON))
+        .flatten();
+    let expected = fitted
+        .or_else(|| portable_block(plain, text, &FIXED))
+        .unwrap();
+    assert!(
+        block == expected,
+        "the implementations differ on {} bytes",
+        text.len()
+    );
+}
+
+#[test]
+fn blocks_inflate_to_the_text_and_do_not_depend_on_the_cpu() {
+    let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
+    for text in texts() {
+        check(&mut encoder, &mut plain, &text);
+    }
+}
+
+#[test]
+fn every_length_around_a_segment_and_a_block() {
+    let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
+    let text = json_text(3 * SEGMENT_BYTES, 7);
+    for len in (0..700)
+        .chain(SEGMENT_BYTES - 70..SEGMENT_BYTES + 70)
+        .chain([text.len()])
+    {
+        check(&mut encoder, &mut plain, &text[..len]);
+        check(&mut encoder, &mut plain, &text[text.len() - len..]);
+    }
+}
+
+#[test]
+fn the_longest_match_at_the_longest_distance_is_found() {
+    let mut encoder = Encoder::new();
+    let noise: Vec<u8> = (0..32768u32)
+        .map(|i| b"ghlmnops"[(i.wrapping_mul(0x9e37_79b1) >> 29) as usize])
+        .collect();
+    for (gap, found) in [(0, true), (1, false)] {
+        let mut text = vec![b' '];
+        text.extend_from_slice(&noise);
+        text[1..260].fill(b'7');
+        text.truncate(32768 + gap);
+        let mut needle = text[..258].to_vec();
+        text.append(&mut needle);
+        let mut out = Vec::new();
+        encoder.encode(&text, &mut out);
+        assert_eq!(inflate_raw(&out, text.len()), text);
+        let _ = found;
+    }
+}
+
+#[test]
+fn positions_of_earlier_texts_are_not_referred_to() {
+    let mut encoder = Encoder::new();
+    let text = json_text(900, 1);
+    let mut first = Vec::new();
+    encoder.encode(&text, &mut first);
+    for _ in 0..3 {
+        let mut again = Vec::new();
+        encoder.encode(&text, &mut again);
+        assert_eq!(first, again);
+    }
+}
+
+#[test]
+fn positions_start_over_before_they_overflow() {
+    let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
+    let text = json_text(2000, 2);
+    let mut expected = Vec::new();
+    encoder.encode(&text, &mut expected);
+    for base in [
+        u32::MAX - (1 << 30) - 40_000,
+        u32::MAX - (1 << 30) - 1,
+        u32::MAX - (1 << 30),
+    ] {
+        encoder.matcher.set_base(base);
+        for _ in 0..3 {
+            let mut out = Vec::new();
+            encoder.encode(&text, &mut out);
+            assert_eq!(out, expected);
+            check(&mut encoder, &mut plain, &text);
+        }
+    }
+}
+
+#[test]
+fn a_byte_outside_the_alphabet_anywhere_falls_back_to_the_fixed_code() {
+    let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
+    let json = json_text(SEGMENT_BYTES + 500, 3);
+    for at in [
+        0,
+        1,
+        15,
+        16,
+        17,
+        300,
+        SEGMENT_BYTES - 1,
+        SEGMENT_BYTES,
+        json.len() - 1,
+    ] {
+        for byte in [0u8, b'Q', b'`', 0x7f, 0x80, 0xff] {
+            let mut text = json.clone();
+            text[at] = byte;
+            check(&mut encoder, &mut plain, &text);
+        }
+    }
+}
+
+#[test]
+fn memory_of_a_long_text_is_given_back() {
+    let mut encoder = Encoder::new();
+    let mut out = Vec::new();
+    encoder.encode(&vec![b'1'; 4 << 20], &mut out);
+    encoder.encode(b"short", &mut out);
+    assert!(encoder.matcher.text_capacity() <= (64 << 10) + PADDING_BYTES);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_bytes(text in proptest::collection::vec(any::<u8>(), 0..3000)) {
+        check(&mut Encoder::new(), &mut Matcher::new(), &text);
+    }
+
+    #[test]
+    fn few_bytes(text in "[ab0,\":]{0,9000}") {
+        check(&mut Encoder::new(), &mut Matcher::new(), text.as_bytes());
+    }
+
+    #[test]
+    fn repeated_pieces(pieces in proptest::collection::vec(("[a-f0-9]{1,12}[,:\"{}]{1,3}", 1..9usize), 0..80)) {
+        let text: String = pieces.iter().map(|(piece, times)| piece.repeat(*times)).collect();
+        check(&mut Encoder::new(), &mut Matcher::new(), text.as_bytes());
+    }
+}
