@@ -160,6 +160,29 @@ impl Watch {
         }
     }
 
+    /// A further deadline after the one that passed. The socket stays shut down for reading: what it
+    /// still holds can be read, then its end.
+    pub fn renew(&mut self, phase: Phase, timeout: Duration) {
+        self.release();
+        self.written = FREE;
+        self.start(phase, timeout);
+    }
+
+    /// Sets the slot free, after the watcher is done with it.
+    fn release(&self) {
+        let Some(slot) = self.slots.get(self.descriptor) else {
+            return;
+        };
+        loop {
+            let seen = slot.load(Acquire);
+            // CLOSING: the watcher is about to call shutdown(2) on this descriptor; it ends at once.
+            if seen != CLOSING && slot.compare_exchange(seen, FREE, AcqRel, Relaxed).is_ok() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// No deadline until the next phase starts.
     pub fn pause(&mut self) {
         self.write(Phase::Handler, u64::MAX >> (PHASE_BITS + 2));
@@ -195,17 +218,7 @@ impl Watch {
 impl Drop for Watch {
     /// Frees the slot. Must run before the descriptor is closed: declare it before the stream.
     fn drop(&mut self) {
-        let Some(slot) = self.slots.get(self.descriptor) else {
-            return;
-        };
-        loop {
-            let seen = slot.load(Acquire);
-            // CLOSING: the watcher is about to call shutdown(2) on this descriptor; it ends at once.
-            if seen != CLOSING && slot.compare_exchange(seen, FREE, AcqRel, Relaxed).is_ok() {
-                return;
-            }
-            std::thread::yield_now();
-        }
+        self.release();
     }
 }
 
@@ -248,6 +261,18 @@ mod tests {
         assert_eq!(watch.expired(), Some(Phase::Body));
         drop(watch);
         assert_eq!(Watch::new(&slots, 5).unwrap().expired(), None);
+    }
+
+    #[test]
+    fn a_renewed_slot_expires_again() {
+        let (slots, mut watch) = watched();
+        watch.start(Phase::Idle, Duration::from_secs(3600));
+        slots.end_idle(|_, _| {});
+        watch.renew(Phase::Head, Duration::from_secs(3600));
+        assert_eq!((watch.expired(), swept(&slots)), (None, vec![]));
+        watch.start(Phase::Head, Duration::ZERO);
+        assert_eq!(swept(&slots), [(5, Phase::Head)]);
+        assert_eq!(watch.expired(), Some(Phase::Head));
     }
 
     #[test]

@@ -180,19 +180,41 @@ impl Server {
             * 1024
     }
 
-    /// The sum of all samples of a metric whose name, labels included, starts with `name`.
-    pub fn metric(&self, name: &str) -> u64 {
-        let address = self.admin.unwrap_or(self.address);
-        let answer = Client::connect(address)
-            .ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    /// What the server counts, read at one time.
+    pub fn metrics(&self) -> Metrics {
+        let address = self.admin.expect("metrics are on the admin listener");
+        let request = b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+        let answer = Client::connect(address).ask(request);
         assert_eq!(answer.status, 200, "{answer:?}");
-        let text = answer.text();
-        let samples: Vec<u64> = text
+        Metrics(answer.text())
+    }
+
+    /// One sum of [`metrics`](Self::metrics).
+    pub fn metric(&self, name: &str) -> u64 {
+        self.metrics().sum(name)
+    }
+
+    /// Connections open now, the one that asks included.
+    pub fn connections_open(&self) -> u64 {
+        let metrics = self.metrics();
+        let count = |name: &str| metrics.sum(&format!("trident_connections_{name}_total"));
+        count("accepted") - count("refused") - count("closed")
+    }
+}
+
+/// Samples in the Prometheus text format.
+pub struct Metrics(String);
+
+impl Metrics {
+    /// The sum of all samples whose name, labels included, starts with `name`.
+    pub fn sum(&self, name: &str) -> u64 {
+        let samples: Vec<u64> = self
+            .0
             .lines()
             .filter(|line| line.starts_with(name))
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64)
+            .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
             .collect();
-        assert!(!samples.is_empty(), "no metric {name} in\n{text}");
+        assert!(!samples.is_empty(), "no metric {name} in\n{}", self.0);
         samples.iter().sum()
     }
 }
@@ -247,13 +269,11 @@ pub fn raise_descriptor_limit() -> u64 {
         rlim_max: 0,
     };
     // SAFETY: `limit` is a valid rlimit for the kernel to fill in.
-    assert_eq!(
-        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) },
-        0
-    );
+    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: `limit` is a valid rlimit for the kernel to read.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    assert_eq!((got, set), (0, 0), "{}", std::io::Error::last_os_error());
     limit.rlim_cur
 }
 
@@ -385,7 +405,7 @@ impl Client {
 
     /// Reads once; false at the end.
     fn receive(&mut self) -> bool {
-        let mut chunk = [0; 64 << 10];
+        let mut chunk = [0; 16 << 10];
         loop {
             return match self.stream.read(&mut chunk) {
                 Ok(n) => {

@@ -188,13 +188,16 @@ fn chunks_of_one_byte_are_no_overhead() {
     expect(&server, "50 chunks", &chunked(&[1; 50]), "200 open");
 }
 
+/// A coded body whose overhead has a given number of bytes.
+type Form = fn(usize) -> String;
+
 /// The largest `n` that passes is found by trying; the bound counts the bytes that carry nothing, so
 /// it may lie below the setting only by the line's own framing.
 #[test]
 fn chunk_overhead_bytes_max() {
     let server = small();
     let head = "POST /blockchain HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let forms: [(&str, fn(usize) -> String); 4] = [
+    let forms: [(&str, Form); 4] = [
         ("extension", |n| {
             format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(n - 1))
         }),
@@ -281,27 +284,28 @@ fn batches_and_write_buffers_of_any_size_answer_everything() {
 /// Incomplete requests of all connections share one budget.
 #[test]
 fn buffered_bytes_max() {
-    let server = Server::with(&["http.buffered_bytes_max=100000"]);
+    let server = Server::with(&["http.buffered_bytes_max=1048576"]);
     let begun = |bytes: usize| {
         let mut client = server.connect();
-        client.send(b"POST /blockchain HTTP/1.1\r\nHost: t\r\nContent-Length: 90000\r\n\r\n");
+        client.send(b"POST /blockchain HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n");
         client.send(&vec![b'x'; bytes]);
         client
     };
-    let mut first = begun(60_000);
+    let mut first = begun(600_000);
     assert!(first.stays_silent(std::time::Duration::from_millis(200)));
-    let mut second = begun(60_000);
+    let mut second = begun(600_000);
     let refused = second.response().expect("an answer");
     assert_eq!(
         (refused.status, refused.closes()),
         (503, true),
         "{refused:?}"
     );
-    assert_eq!(second.rest(), b"", "nothing after the refusal");
-    first.send(&vec![b'x'; 30_000]);
+    // By the server: the client has neither closed nor sent more.
+    assert_eq!(second.rest(), b"", "nothing after the refusal, and the end");
+    first.send(&vec![b'x'; 400_000]);
     assert_eq!(first.response().expect("an answer").status, 200);
-    let mut third = begun(60_000);
-    third.send(&vec![b'x'; 30_000]);
+    let mut third = begun(600_000);
+    third.send(&vec![b'x'; 400_000]);
     assert_eq!(
         third.response().expect("the budget is free again").status,
         200

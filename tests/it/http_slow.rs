@@ -157,6 +157,42 @@ fn idle_connections_are_closed_without_a_word() {
     assert_eq!(unused.rest(), b"");
 }
 
+/// A request that crosses with the end of its idle connection is answered, not dropped.
+#[test]
+fn a_request_that_meets_the_end_of_its_connection_is_answered() {
+    let service = InProcess::start(Echo, Limits::default());
+    for round in 0..500 {
+        let mut client = service.connect();
+        assert!(!client.ask(GET).closes());
+        client.send(GET);
+        service.server.end_idle();
+        let answer = client
+            .response()
+            .unwrap_or_else(|| panic!("dropped in round {round}"));
+        assert_eq!(answer.status, 200);
+        if answer.closes() {
+            assert_eq!(client.rest(), b"");
+        }
+    }
+    assert!(eventually(|| service.server.connections_open() == 0));
+}
+
+/// The same with only a part of the request: there is nothing to answer and nothing to wait for.
+#[test]
+fn part_of_a_request_does_not_keep_an_idle_connection() {
+    let service = InProcess::start(Echo, Limits::default());
+    for _ in 0..200 {
+        let mut client = service.connect();
+        client.ask(GET);
+        client.send(&GET[..10]);
+        service.server.end_idle();
+        client.finish();
+        client.rest();
+    }
+    assert!(eventually(|| service.server.connections_open() == 0));
+    assert_eq!(service.server.buffered_bytes(), 0);
+}
+
 #[test]
 fn a_connection_in_use_outlives_the_idle_deadline() {
     let server = impatient("idle");
@@ -239,19 +275,22 @@ fn clients_that_do_not_read_are_held_back_and_dropped() {
     assert_eq!(server.ask(GET).status, 200);
 }
 
-/// Reading slowly is not the same as not reading: requests that came while answers waited for room
-/// are answered too.
+/// Reading slowly is not the same as not reading.
 #[test]
 fn slow_readers_get_everything() {
     let server = impatient("write");
     thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..4 {
             scope.spawn(|| read_slowly(server.connect()));
         }
     });
 }
 
 fn read_slowly(mut client: Client) {
+    // With a large buffer the kernel lets the server write only once in a long while.
+    socket2::SockRef::from(&client.stream)
+        .set_recv_buffer_size(64 << 10)
+        .unwrap();
     let taken = fill(&mut client);
     let mut answers = 0;
     let mut read = |client: &mut Client| {
@@ -270,7 +309,7 @@ fn read_slowly(mut client: Client) {
     assert_eq!(answers, taken / GET.len());
 }
 
-/// Answers with a large body.
+/// Answers `/large` with a large body, everything else with a small one.
 struct Large;
 
 const LARGE_BYTES: usize = 32 << 20;
@@ -280,9 +319,35 @@ impl Service for Large {
 
     fn worker(&self) {}
 
-    fn call(&self, _: &mut (), _: &Request<'_>, reply: Reply<'_>) -> Outcome {
-        reply.text(|out| out.resize(out.len() + LARGE_BYTES, b'x'));
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+        let large = request.head.path == b"/large";
+        let body_bytes = if large { LARGE_BYTES } else { 1 };
+        reply.text(|out| out.resize(out.len() + body_bytes, b'x'));
         Outcome::Done
+    }
+}
+
+const GET_LARGE: &[u8] = b"GET /large HTTP/1.1\r\nHost: t\r\n\r\n";
+
+/// The event that announces a request may come while the connection waits for room to write, and
+/// further requests may be waiting in its buffer then.
+#[test]
+fn a_request_that_comes_while_answers_wait_for_room_is_not_forgotten() {
+    let limits = Limits {
+        pipelined_batch_max: 1,
+        ..Limits::default()
+    };
+    let service = InProcess::start(Large, limits);
+    let mut client = service.connect();
+    for round in 0..5 {
+        client.send(&[GET_LARGE, GET].concat());
+        assert!(
+            eventually(|| service.server.buffered_bytes() > 0),
+            "no answer is waiting"
+        );
+        client.send(GET);
+        let lengths = [(); 3].map(|()| client.response().expect("an answer").body.len());
+        assert_eq!(lengths, [LARGE_BYTES, 1, 1], "round {round}");
     }
 }
 
@@ -296,8 +361,11 @@ fn the_write_deadline_ends_with_the_last_byte() {
     let service = InProcess::start(Large, limits);
     let mut client = service.connect();
     for _ in 0..2 {
-        client.send(GET);
-        thread::sleep(Duration::from_millis(100)); // the socket's buffers are full
+        client.send(GET_LARGE);
+        assert!(
+            eventually(|| service.server.buffered_bytes() > 0),
+            "no answer is waiting"
+        );
         let answer = client.response().expect("an answer");
         assert_eq!(answer.body.len(), LARGE_BYTES);
         thread::sleep(Duration::from_millis(1500));
@@ -328,7 +396,7 @@ fn lingering_is_bounded() {
             thread::sleep(Duration::from_millis(5));
         }
     };
-    closed(&mut by_bytes, &[0; 50_000]);
+    closed(&mut by_bytes, &vec![0; 50_000]);
     closed(&mut by_time, b"x");
     assert!(eventually(|| service.server.connections_open() == 0));
 }
@@ -340,7 +408,7 @@ fn a_refusal_survives_what_the_client_is_still_sending() {
     for _ in 0..20 {
         let mut client = service.connect();
         let request = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1500000\r\n\r\n";
-        client.send(&[request.as_slice(), &[b'x'; 1_500_000]].concat());
+        client.send(&[request.as_slice(), &vec![b'x'; 1_500_000]].concat());
         assert_eq!(last_status(&mut client), Some(413));
     }
 }
@@ -376,10 +444,7 @@ fn half_closed_clients_get_their_answers() {
             );
         }
     }
-    assert!(eventually(|| {
-        let closed = server.metric("trident_connections_closed_total");
-        server.metric("trident_connections_accepted_total") - closed <= 2
-    }));
+    assert!(eventually(|| server.connections_open() == 1));
 }
 
 /// `100 Continue` comes when the body is waited for, and only then.

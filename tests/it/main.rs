@@ -3,6 +3,7 @@
 mod cli;
 mod harness;
 mod http_limits;
+mod http_load;
 mod http_slow;
 mod http_split;
 mod http_table;

@@ -22,7 +22,7 @@ use std::{
 use may::{io::WaitIo, net::TcpStream};
 
 use super::{
-    Mode, Pending, Reply, Service,
+    Mode, Pending, Service,
     body::Chunked,
     server::Server,
     watch::{Phase, Watch},
@@ -32,6 +32,9 @@ use crate::metrics::{self, Counter};
 
 /// Epoll flags after which no further event announces the end of the stream: ERR, HUP, RDHUP.
 const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
+
+/// Unused room a connection may keep behind the bytes it holds.
+const SLACK_BYTES: usize = 4 << 10;
 
 /// What the coroutine does after a turn.
 pub(super) enum Next {
@@ -95,6 +98,8 @@ pub(super) struct Conn<S: Service> {
     /// This connection's share of the server's buffer budget.
     counted_bytes: usize,
     requests: u64,
+    /// Its time is over: the next answer is the last.
+    ending: bool,
     /// `tail` may hold a complete request.
     resume: bool,
     /// The last read filled its buffer: there may be more.
@@ -136,6 +141,7 @@ impl<S: Service> Conn<S> {
             unsent_start: 0,
             counted_bytes: 0,
             requests: 0,
+            ending: false,
             resume: false,
             filled: false,
             hung_up: false,
@@ -170,13 +176,15 @@ impl<S: Service> Conn<S> {
     pub(super) fn turn(&mut self, input: &mut [u8], tools: &mut Tools<S>) -> Next {
         tools.output.clear();
         tools.heads.refresh();
-        if let Some(phase) = self.watch.expired() {
-            return self.expire(phase, tools);
+        match self.watch.expired() {
+            None => {}
+            Some(Phase::Idle) => self.expire_idle(),
+            Some(phase) => return self.expire(phase, tools),
         }
         let next = match std::mem::replace(&mut self.stage, Stage::Open) {
             Stage::Open => self.exchange(input, tools),
             Stage::Pending(pending, mode) if pending.ready() => {
-                pending.finish(Reply::new(&mut tools.output, &mut tools.heads, mode));
+                self.finish_pending(pending, mode, tools);
                 self.resume = true;
                 self.write_out(tools).unwrap_or(Next::Again)
             }
@@ -195,8 +203,10 @@ impl<S: Service> Conn<S> {
             }
             Stage::Lingering(dropped) => self.linger(dropped, input),
         };
-        self.count_buffers();
-        next
+        match next {
+            Next::Wait | Next::Park | Next::Again if self.exceeds_budget() => self.give_up(tools),
+            next => next,
+        }
     }
 
     /// Reads once, answers, writes once.
@@ -288,6 +298,10 @@ impl<S: Service> Conn<S> {
         } else {
             let used = tail.len() - rest;
             tail.drain(..used);
+            // What was needed for a read, or for the body before, would not be counted.
+            if tail.capacity() > 2 * rest + SLACK_BYTES {
+                tail.shrink_to_fit();
+            }
             self.tail = tail;
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Conn, End, Next, Stage};
 use crate::{
-    http::{Fault, Heads, Mode, Reply, Service, watch::Phase, worker::Tools},
+    http::{Fault, Service, parse, watch::Phase, worker::Tools},
     metrics::{self, Counter},
 };
 
@@ -112,6 +112,16 @@ impl<S: Service> Conn<S> {
         next
     }
 
+    /// An idle connection is to end. A request may have crossed with that: what has come until now is
+    /// still in the socket, and gets its answer before the end.
+    #[cold]
+    pub(super) fn expire_idle(&mut self) {
+        metrics::add(Counter::ExpiredIdle, 1);
+        self.ending = true;
+        let limits = &self.server.limits;
+        self.watch.renew(Phase::Head, limits.head_timeout);
+    }
+
     /// Ends a connection whose deadline passed; the watcher has shut down its socket.
     #[cold]
     pub(super) fn expire(&mut self, phase: Phase, tools: &mut Tools<S>) -> Next {
@@ -124,7 +134,12 @@ impl<S: Service> Conn<S> {
         };
         metrics::add(counter, 1);
         if let Some(fault) = fault {
-            self.refuse(fault, tools);
+            let head = self
+                .partial_body
+                .as_ref()
+                .map_or(&self.tail, |partial| &partial.head);
+            let head_only = parse::is_head(head);
+            self.refuse(fault, head_only, tools);
             let _ = self.write(&tools.output); // best effort: the connection ends either way
         }
         if phase == Phase::Write {
@@ -135,42 +150,40 @@ impl<S: Service> Conn<S> {
         Next::Close
     }
 
-    /// Keeps the server's buffer budget; a connection that would exceed it is told to end.
-    pub(super) fn count_buffers(&mut self) {
+    /// Keeps the server's buffer budget; true if this connection's growth exceeds it.
+    pub(super) fn exceeds_budget(&mut self) -> bool {
         let partial = self
             .partial_body
             .as_ref()
             .map_or(0, |partial| partial.head.len() + partial.body.len());
         let bytes = self.tail.len() + partial + self.unsent.len();
         if bytes == self.counted_bytes {
-            return;
+            return false;
         }
         let budget = &self.server.buffered_bytes;
-        let before = budget.fetch_add(bytes, Relaxed);
+        let others = budget
+            .fetch_add(bytes, Relaxed)
+            .saturating_sub(self.counted_bytes);
         budget.fetch_sub(self.counted_bytes, Relaxed);
         let grew = bytes > self.counted_bytes;
         self.counted_bytes = bytes;
-        if grew && before > self.server.limits.buffered_bytes_max {
-            self.over_budget();
-        }
+        grew && others.saturating_add(bytes) > self.server.limits.buffered_bytes_max
     }
 
+    /// Gives up what was received and ends the connection behind the answers it still owes.
     #[cold]
-    fn over_budget(&mut self) {
-        metrics::add(Counter::RequestFaults, 1);
+    pub(super) fn give_up(&mut self, tools: &mut Tools<S>) -> Next {
+        let owes = !self.unsent.is_empty();
         self.tail = Vec::new();
         self.partial_body = None;
-        self.tail_needed_bytes = 0;
-        if self.unsent.is_empty() {
-            let mode = Mode {
-                head_only: false,
-                keep_alive: false,
-                minor: 1,
-            };
-            Reply::new(&mut self.unsent, &mut Heads::default(), mode).fault(Fault::Overloaded);
-        }
+        self.stage = Stage::Open;
         self.end = End::Linger;
-        self.stage = Stage::Flushing;
-        let _ = self.flush();
+        tools.output.clear();
+        if !owes {
+            self.refuse(Fault::Overloaded, false, tools);
+        }
+        let next = self.write_out(tools).unwrap_or(Next::Close);
+        self.exceeds_budget();
+        next
     }
 }

@@ -1,12 +1,16 @@
 //! From the bytes of a request to its answer in the turn's output: framing, 100-continue, the call of
 //! the service, refusals.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering::Relaxed,
+};
 
 use super::{Conn, End, PartialBody, Stage, Step};
 use crate::{
     http::{
-        Fault, Framing, Head, Method, Mode, Outcome, Reply, Request, Service, Status, TEXT,
+        Fault, Framing, Head, Method, Mode, Outcome, Pending, Reply, Request, Service, Status,
+        TEXT,
         body::Chunked,
         parse::{self, Parsed},
         worker::Tools,
@@ -25,7 +29,7 @@ impl<S: Service> Conn<S> {
         let head = match parse::head_with(bytes, &self.server.limits, &mut tools.memo) {
             Ok(Parsed::Complete(head)) => head,
             Ok(Parsed::Partial) => return Step::Incomplete(0),
-            Err(fault) => return self.refuse(fault, tools),
+            Err(fault) => return self.refuse(fault, parse::is_head(bytes), tools),
         };
         match head.framing {
             Framing::Length(0) => self.respond(&head, &[], head.bytes, tools),
@@ -52,7 +56,7 @@ impl<S: Service> Conn<S> {
             .ok()
             .filter(|n| *n <= self.server.limits.body_bytes_max)
         else {
-            return self.refuse(Fault::BodyTooLarge, tools);
+            return self.refuse(Fault::BodyTooLarge, head.method == Method::Head, tools);
         };
         let end = head.bytes + length;
         match bytes.get(head.bytes..end) {
@@ -86,7 +90,7 @@ impl<S: Service> Conn<S> {
             .decoder
             .feed(coded, &mut partial.body, &self.server.limits)
         {
-            Err(fault) => self.refuse(fault, tools),
+            Err(fault) => self.refuse(fault, head.method == Method::Head, tools),
             Ok((n, true)) => {
                 let step = self.respond(head, &partial.body, head.bytes + n, tools);
                 tools.body = partial.body;
@@ -95,6 +99,9 @@ impl<S: Service> Conn<S> {
             Ok((_, false)) => {
                 self.invite_body(head, !coded.is_empty(), tools);
                 partial.head = bytes[..head.bytes].to_vec();
+                // The worker's buffer may be much larger than what has come of the body.
+                let begun = partial.body.to_vec();
+                tools.body = std::mem::replace(&mut partial.body, begun);
                 self.partial_body = Some(Box::new(partial));
                 Step::Incomplete(bytes.len())
             }
@@ -111,15 +118,15 @@ impl<S: Service> Conn<S> {
             .decoder
             .feed(bytes, &mut partial.body, &self.server.limits)
         {
-            Err(fault) => self.refuse(fault, tools),
+            Err(fault) => self.refuse(fault, parse::is_head(&partial.head), tools),
             Ok((_, false)) => {
                 self.partial_body = Some(Box::new(partial));
                 Step::Incomplete(bytes.len())
             }
             Ok((n, true)) => match parse::head(&partial.head, &self.server.limits) {
                 Ok(Parsed::Complete(head)) => self.respond(&head, &partial.body, n, tools),
-                Ok(Parsed::Partial) => self.refuse(Fault::HandlerFault, tools), // parsed before
-                Err(fault) => self.refuse(fault, tools),
+                // It was complete when it was put aside.
+                Ok(Parsed::Partial) | Err(_) => self.refuse(Fault::HandlerFault, false, tools),
             },
         }
     }
@@ -138,7 +145,7 @@ impl<S: Service> Conn<S> {
         let limits = &self.server.limits;
         let more_allowed = limits.requests_per_connection_max == 0
             || self.requests < limits.requests_per_connection_max;
-        let kept = more_allowed && !self.server.closing.load(Relaxed);
+        let kept = more_allowed && !self.ending && !self.server.closing.load(Relaxed);
         let mode = Mode::of(head, kept && head.keep_alive);
         let request = Request {
             head: *head,
@@ -164,12 +171,35 @@ impl<S: Service> Conn<S> {
                 self.set_end(mode, head.keep_alive);
                 Step::Suspended(bytes)
             }
-            Outcome::Done if tools.output.len() == start => self.refuse(Fault::HandlerFault, tools),
+            Outcome::Done if tools.output.len() == start => {
+                self.refuse(Fault::HandlerFault, mode.head_only, tools)
+            }
             Outcome::Done if mode.keep_alive => Step::Answered(bytes),
             Outcome::Done => {
                 self.set_end(mode, head.keep_alive);
                 Step::Last(bytes)
             }
+        }
+    }
+
+    /// Lets a deferred answer be given, or gives one for it.
+    pub(super) fn finish_pending(
+        &mut self,
+        pending: Box<dyn Pending>,
+        mut mode: Mode,
+        tools: &mut Tools<S>,
+    ) {
+        if mode.keep_alive && self.server.closing.load(Relaxed) {
+            mode.keep_alive = false; // announced while the answer was on its way
+            self.set_end(mode, true);
+        }
+        let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
+        if catch_unwind(AssertUnwindSafe(|| pending.finish(reply))).is_err() {
+            metrics::add(Counter::HandlerPanics, 1);
+            tools.output.clear();
+        }
+        if tools.output.is_empty() {
+            self.refuse(Fault::HandlerFault, mode.head_only, tools);
         }
     }
 
@@ -182,7 +212,6 @@ impl<S: Service> Conn<S> {
 
     /// Calls the service; a panic becomes an answer of 500 and new scratch.
     fn call(&mut self, request: &Request<'_>, mode: Mode, tools: &mut Tools<S>) -> Outcome {
-        use std::panic::{AssertUnwindSafe, catch_unwind};
         let start = tools.output.len();
         let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
         let service = &self.server.service;
@@ -200,10 +229,10 @@ impl<S: Service> Conn<S> {
 
     /// Answers a fault; the connection ends after it.
     #[cold]
-    pub(super) fn refuse(&mut self, fault: Fault, tools: &mut Tools<S>) -> Step {
+    pub(super) fn refuse(&mut self, fault: Fault, head_only: bool, tools: &mut Tools<S>) -> Step {
         metrics::add(Counter::RequestFaults, 1);
         let mode = Mode {
-            head_only: false,
+            head_only,
             keep_alive: false,
             minor: 1,
         };

@@ -98,6 +98,14 @@ fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Fault> {
     }
 }
 
+/// Whether the request at the start of `bytes`, which may be refused for its head, is HEAD: the answer
+/// must have no body then (RFC 9110 §9.3.2).
+#[cold]
+pub fn is_head(bytes: &[u8]) -> bool {
+    let line_start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'));
+    line_start.is_some_and(|start| bytes[start..].starts_with(b"HEAD "))
+}
+
 struct RequestLine<'b> {
     method: Method,
     path: &'b [u8],

@@ -1,7 +1,7 @@
 //! Blocks of a deflate stream (RFC 1951 §3.2.3): bits in, text out.
 
 use super::{
-    InflateError, TEXT_BYTES_INITIAL, BYTES_RETAINED,
+    BYTES_RETAINED, InflateError, TEXT_BYTES_INITIAL,
     header::BlockCodes,
     prefix::{END, LITERAL, LONG, RARE},
 };
@@ -25,13 +25,21 @@ impl<'a> Bits<'a> {
     pub const PADDING_BYTES: usize = 16;
 
     fn new(stream: &'a [u8]) -> Self {
-        Self { stream, at: 0, bits: 0, count: 0 }
+        Self {
+            stream,
+            at: 0,
+            bits: 0,
+            count: 0,
+        }
     }
 
     /// Makes at least 56 bits available.
     #[inline(always)]
     pub fn refill(&mut self) -> Result<(), InflateError> {
-        let eight = self.stream.get(self.at..).and_then(|rest| rest.first_chunk());
+        let eight = self
+            .stream
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk());
         self.bits |= u64::from_le_bytes(*eight.ok_or(InflateError::Malformed)?) << self.count;
         self.at += (63 - self.count as usize) >> 3;
         self.count |= 56;
@@ -88,7 +96,11 @@ pub struct Output {
 impl Output {
     pub fn new(bytes_max: usize) -> Self {
         let initial = bytes_max.min(TEXT_BYTES_INITIAL) + TURN_BYTES_MAX;
-        Self { text: vec![0; initial], len: 0, bytes_max }
+        Self {
+            text: vec![0; initial],
+            len: 0,
+            bytes_max,
+        }
     }
 
     pub fn restart(&mut self) {
@@ -152,8 +164,13 @@ pub fn inflate_blocks(
 /// A block of plain bytes (RFC 1951 §3.2.4).
 fn put_stored(bits: &mut Bits, output: &mut Output) -> Result<(), InflateError> {
     let at = bits.align();
-    let rest = bits.stream.get(at..bits.stream.len() - Bits::PADDING_BYTES).unwrap_or(&[]);
-    let [a, b, c, d, rest @ ..] = rest else { return Err(InflateError::Malformed) };
+    let rest = bits
+        .stream
+        .get(at..bits.stream.len() - Bits::PADDING_BYTES)
+        .unwrap_or(&[]);
+    let [a, b, c, d, rest @ ..] = rest else {
+        return Err(InflateError::Malformed);
+    };
     let len = u16::from_le_bytes([*a, *b]);
     if len != !u16::from_le_bytes([*c, *d]) {
         return Err(InflateError::Malformed);
@@ -170,11 +187,7 @@ fn put_stored(bits: &mut Bits, output: &mut Output) -> Result<(), InflateError> 
 }
 
 /// A block of literals and matches.
-fn put_coded(
-    bits: &mut Bits,
-    codes: &BlockCodes,
-    output: &mut Output,
-) -> Result<(), InflateError> {
+fn put_coded(bits: &mut Bits, codes: &BlockCodes, output: &mut Output) -> Result<(), InflateError> {
     loop {
         output.make_room(TURN_BYTES_MAX)?;
         if fill(bits, codes, &mut output.text, &mut output.len)? {
@@ -194,7 +207,12 @@ fn fill(
 ) -> Result<bool, InflateError> {
     let mut at = *len;
     let last = room.len() - TURN_BYTES_MAX;
-    let mut reader = Bits { stream: bits.stream, at: bits.at, bits: bits.bits, count: bits.count };
+    let mut reader = Bits {
+        stream: bits.stream,
+        at: bits.at,
+        bits: bits.bits,
+        count: bits.count,
+    };
     let ended = loop {
         if at > last {
             break false;
@@ -261,7 +279,10 @@ fn fill(
 
 #[inline(always)]
 fn put(room: &mut [u8], at: usize, entry: u32) -> usize {
-    if let Some(bytes) = room.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<2>()) {
+    if let Some(bytes) = room
+        .get_mut(at..)
+        .and_then(|rest| rest.first_chunk_mut::<2>())
+    {
         *bytes = ((entry >> 16) as u16).to_le_bytes();
     }
     (entry >> 8 & 3) as usize
@@ -275,9 +296,16 @@ fn copy(room: &mut [u8], at: usize, distance: usize, length: usize) {
     let end = at + length;
     if distance >= 16 {
         loop {
-            let Some(bytes) = room.get(from..).and_then(|rest| rest.first_chunk::<16>()) else { return };
+            let Some(bytes) = room.get(from..).and_then(|rest| rest.first_chunk::<16>()) else {
+                return;
+            };
             let bytes = *bytes;
-            let Some(room) = room.get_mut(to..).and_then(|rest| rest.first_chunk_mut::<16>()) else { return };
+            let Some(room) = room
+                .get_mut(to..)
+                .and_then(|rest| rest.first_chunk_mut::<16>())
+            else {
+                return;
+            };
             *room = bytes;
             from += 16;
             to += 16;

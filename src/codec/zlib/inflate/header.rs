@@ -27,7 +27,9 @@ pub struct BlockCodes {
 type Counts = [u16; CODE_BITS_MAX + 1];
 
 /// Order in which the lengths of the length codes are sent (RFC 1951 §3.2.7).
-const LENGTH_ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+const LENGTH_ORDER: [u8; 19] = [
+    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+];
 
 impl BlockCodes {
     pub fn new() -> Self {
@@ -50,7 +52,10 @@ impl BlockCodes {
                 0..144 | 280..288 => Symbol { index, bits: 8 },
                 144..256 => Symbol { index, bits: 9 },
                 256..280 => Symbol { index, bits: 7 },
-                _ => Symbol { index: index - 288, bits: 5 },
+                _ => Symbol {
+                    index: index - 288,
+                    bits: 5,
+                },
             };
         }
         let (mut literals, mut distances) = ([0; 16], [0; 16]);
@@ -84,7 +89,10 @@ impl BlockCodes {
                 let distance = index >= literals;
                 let first = if distance { literals } else { 0 };
                 if symbol < 16 {
-                    self.symbols[used & 511] = Symbol { index: index - first, bits: symbol as u8 };
+                    self.symbols[used & 511] = Symbol {
+                        index: index - first,
+                        bits: symbol as u8,
+                    };
                     used += usize::from(symbol != 0);
                     counts[usize::from(distance)][symbol as usize] += 1;
                     previous = Some(symbol);
@@ -102,7 +110,10 @@ impl BlockCodes {
                         for _ in 0..times {
                             let distance = index >= literals;
                             let first = if distance { literals } else { 0 };
-                            self.symbols[used & 511] = Symbol { index: index - first, bits: len as u8 };
+                            self.symbols[used & 511] = Symbol {
+                                index: index - first,
+                                bits: len as u8,
+                            };
                             counts[usize::from(distance)][len as usize & 15] += 1;
                             used += 1;
                             index += 1;
@@ -142,7 +153,11 @@ impl BlockCodes {
         counts[0] = 0;
         let symbols = self.symbols.get(..used).unwrap_or(&[]);
         self.length.build(symbols, &counts, &LENGTH_TEMPLATES)?;
-        if self.length.is_complete() { Ok(()) } else { Err(InflateError::Malformed) }
+        if self.length.is_complete() {
+            Ok(())
+        } else {
+            Err(InflateError::Malformed)
+        }
     }
 
     fn build(
@@ -153,9 +168,11 @@ impl BlockCodes {
     ) -> Result<(), InflateError> {
         let symbols = self.symbols.get(..all).unwrap_or(&[]);
         let (literals, distances) = symbols.split_at(literals.min(symbols.len()));
-        self.literal.build(literals, counts[0], &LITERAL_TEMPLATES)?;
+        self.literal
+            .build(literals, counts[0], &LITERAL_TEMPLATES)?;
         self.literal.pair();
-        self.distance.build(distances, counts[1], &DISTANCE_TEMPLATES)?;
+        self.distance
+            .build(distances, counts[1], &DISTANCE_TEMPLATES)?;
         Ok(())
     }
 }

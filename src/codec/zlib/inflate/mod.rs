@@ -40,12 +40,18 @@ pub struct Inflater {
 impl Inflater {
     /// An inflater that refuses texts of more than `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { codes: BlockCodes::new(), stream: Vec::new(), output: Output::new(bytes_max) }
+        Self {
+            codes: BlockCodes::new(),
+            stream: Vec::new(),
+            output: Output::new(bytes_max),
+        }
     }
 
     /// The text of the stream at the start of `stream`; bytes after its end are ignored.
     pub fn inflate(&mut self, stream: &[u8]) -> Result<&[u8], InflateError> {
-        let [method, flags, deflated @ ..] = stream else { return Err(InflateError::Malformed) };
+        let [method, flags, deflated @ ..] = stream else {
+            return Err(InflateError::Malformed);
+        };
         let (method, flags) = (u16::from(*method), u16::from(*flags));
         let deflate = method & 15 == 8 && method >> 4 <= 7;
         let dictionary = flags & 0x20 != 0;
@@ -56,13 +62,16 @@ impl Inflater {
             self.stream = Vec::new();
         }
         self.stream.clear();
-        self.stream.reserve_exact(deflated.len() + Bits::PADDING_BYTES);
+        self.stream
+            .reserve_exact(deflated.len() + Bits::PADDING_BYTES);
         self.stream.extend_from_slice(deflated);
         self.stream.extend_from_slice(&[0; Bits::PADDING_BYTES]);
         self.output.restart();
         let used = block::inflate_blocks(&self.stream, &mut self.codes, &mut self.output)?;
         let text = self.output.text();
-        let sum = deflated.get(used..).and_then(|rest| rest.first_chunk::<4>());
+        let sum = deflated
+            .get(used..)
+            .and_then(|rest| rest.first_chunk::<4>());
         if sum.map(|sum| u32::from_be_bytes(*sum)) != Some(libdeflater::adler32(text)) {
             return Err(InflateError::Malformed);
         }

@@ -120,7 +120,10 @@ impl<const SIZE: usize, const SYMBOLS: usize> Codes<SIZE, SYMBOLS> {
         let mut next = self.shorter;
         for symbol in symbols {
             let slot = &mut next[usize::from(symbol.bits) & CODE_BITS_MAX];
-            let template = templates.get(usize::from(symbol.index)).copied().unwrap_or(INVALID);
+            let template = templates
+                .get(usize::from(symbol.index))
+                .copied()
+                .unwrap_or(INVALID);
             if let Some(entry) = self.sorted.get_mut(usize::from(*slot)) {
                 *entry = template
                     + u32::from(symbol.bits) * if template & LITERAL != 0 { 1 } else { 0x101 };
@@ -150,7 +153,8 @@ impl<const SIZE: usize, const SYMBOLS: usize> Codes<SIZE, SYMBOLS> {
         level!(1 2 3 4 5 6 7 8 9);
         let _ = at;
         if longest > index_bits {
-            let first = u32::from(self.first_codes[index_bits]) + u32::from(self.counts[index_bits]);
+            let first =
+                u32::from(self.first_codes[index_bits]) + u32::from(self.counts[index_bits]);
             for code in first..SIZE as u32 {
                 let index = code.reverse_bits() >> (32 - index_bits);
                 self.table[index as usize & (SIZE - 1)] = LONG;
@@ -179,7 +183,10 @@ impl<const SIZE: usize, const SYMBOLS: usize> Codes<SIZE, SYMBOLS> {
         for len in 1..=bits - 2 {
             if len < 8 {
                 let at = usize::from(self.shorter[len]);
-                let entries = self.sorted.get(at..at + usize::from(self.counts[len])).unwrap_or(&[]);
+                let entries = self
+                    .sorted
+                    .get(at..at + usize::from(self.counts[len]))
+                    .unwrap_or(&[]);
                 for (code, entry) in (u32::from(self.first_codes[len])..).zip(entries) {
                     if entry & LITERAL != 0 && n < 32 && len <= 5 {
                         shorts[n] = (code.reverse_bits() >> (32 - len), *entry);
