@@ -1,6 +1,8 @@
 //! Black-box tests: the real binary, raw bytes, free ports. One module per subject.
 
 mod cli;
+mod drain;
+mod h1check;
 mod harness;
 mod http_limits;
 mod http_load;
