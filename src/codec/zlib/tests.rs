@@ -1,8 +1,8 @@
 //! Streams of every level against independent inflaters, and streams of others, whole and damaged,
 //! against what an independent inflater makes of them.
 
-use super::{Deflater, InflateError, Inflater};
-use std::io::{Read, Write};
+use super::{Deflater, Inflater};
+use std::io::Read;
 
 /// A small generator of numbers for texts; not for anything else.
 pub struct Numbers(pub u64);

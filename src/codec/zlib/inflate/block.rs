@@ -6,17 +6,19 @@ use super::{
     prefix::{END, LITERAL, LONG, RARE},
 };
 
-/// Bytes that one turn of the loop can write past the text's end: two literals, the longest match,
-/// and what a copy in steps of sixteen bytes overshoots.
-const TURN_BYTES_MAX: usize = 4 + 258 + 32;
+/// Bytes that one turn of the loop may write past the text's end: three literals, the longest match,
+/// and what copying in steps of sixteen bytes overshoots.
+const TURN_BYTES_MAX: usize = 3 + 258 + 16;
 
 /// Reads bits, lowest first.
+#[derive(Clone, Copy)]
 pub struct Bits<'a> {
     stream: &'a [u8],
     /// Bytes of `stream` taken into `bits`.
     at: usize,
+    /// The next bits. Above the lowest `count` may be more of the stream.
     bits: u64,
-    /// Bits of `bits` not consumed. Above them may be more of the stream.
+    /// In the low six bits, how many bits are at hand; the others are left to overflow.
     count: u32,
 }
 
@@ -40,12 +42,14 @@ impl<'a> Bits<'a> {
             .stream
             .get(self.at..)
             .and_then(|rest| rest.first_chunk());
-        self.bits |= u64::from_le_bytes(*eight.ok_or(InflateError::Malformed)?) << self.count;
-        self.at += (63 - self.count as usize) >> 3;
+        let eight = u64::from_le_bytes(*eight.ok_or(InflateError::Malformed)?);
+        self.bits |= eight << (self.count & 63);
+        self.at += ((!self.count & 63) >> 3) as usize;
         self.count |= 56;
         Ok(())
     }
 
+    /// The next bits.
     #[inline(always)]
     pub fn peek(&self) -> u64 {
         self.bits
@@ -55,7 +59,7 @@ impl<'a> Bits<'a> {
     #[inline(always)]
     fn consume(&mut self, entry: u32) {
         self.bits >>= entry & 63;
-        self.count -= entry & 63;
+        self.count = self.count.wrapping_sub(entry);
     }
 
     /// The value of an entry and its extra bits, which are consumed.
@@ -66,7 +70,7 @@ impl<'a> Bits<'a> {
         (entry >> 16, (both >> (entry >> 8 & 15)) as u32)
     }
 
-    /// The next `count` bits.
+    /// The next `count` bits, which are consumed.
     #[inline(always)]
     pub fn take(&mut self, count: u32) -> u32 {
         let value = self.bits as u32 & ((1 << count) - 1);
@@ -74,14 +78,9 @@ impl<'a> Bits<'a> {
         value
     }
 
-    /// Skips to the next whole byte of the stream and returns where it is.
-    fn align(&mut self) -> usize {
-        self.at - (self.count / 8) as usize
-    }
-
-    /// Goes on from a byte of the stream.
-    fn seek(&mut self, at: usize) {
-        (self.at, self.bits, self.count) = (at, 0, 0);
+    /// Where the next whole byte of the stream is.
+    fn next_byte(&self) -> usize {
+        self.at - ((self.count & 63) / 8) as usize
     }
 }
 
@@ -103,6 +102,7 @@ impl Output {
         }
     }
 
+    /// Begins a new text. Memory kept from a long one is given back.
     pub fn restart(&mut self) {
         if self.text.len() > BYTES_RETAINED {
             *self = Self::new(self.bytes_max);
@@ -114,7 +114,7 @@ impl Output {
         self.text.get(..self.len).unwrap_or(&[])
     }
 
-    /// Sees to it that `more` bytes fit, within the bound.
+    /// Sees to it that `more` bytes fit, within the bound and a turn.
     fn make_room(&mut self, more: usize) -> Result<(), InflateError> {
         if self.len + more <= self.text.len() {
             return Ok(());
@@ -124,12 +124,25 @@ impl Output {
             return Err(InflateError::TooLarge);
         }
         let larger = (self.text.len() * 4).max(self.len + more).min(most);
+        self.text.reserve_exact(larger - self.text.len());
         self.text.resize(larger, 0);
         Ok(())
     }
 }
 
+/// [`inflate_blocks`] in instructions that save the decoding loop a copy for every shift.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "bmi1,bmi2,lzcnt")]
+pub fn inflate_blocks_bmi2(
+    stream: &[u8],
+    codes: &mut BlockCodes,
+    output: &mut Output,
+) -> Result<usize, InflateError> {
+    inflate_blocks(stream, codes, output)
+}
+
 /// Inflates the blocks of `stream`, which ends with padding, and returns the bytes they take.
+#[inline(always)]
 pub fn inflate_blocks(
     stream: &[u8],
     codes: &mut BlockCodes,
@@ -140,34 +153,31 @@ pub fn inflate_blocks(
         bits.refill()?;
         let last = bits.take(1) == 1;
         match bits.take(2) {
-            0 => put_stored(&mut bits, output)?,
+            0 => bits = put_stored(bits, output)?,
             1 => {
                 codes.fix()?;
-                put_coded(&mut bits, codes, output)?;
+                bits = put_coded(bits, codes, output)?;
             }
             2 => {
                 codes.read(&mut bits)?;
-                put_coded(&mut bits, codes, output)?;
+                bits = put_coded(bits, codes, output)?;
             }
             _ => return Err(InflateError::Malformed),
         }
+        if output.len > output.bytes_max {
+            return Err(InflateError::TooLarge);
+        }
         if last {
-            break;
+            return Ok(bits.next_byte());
         }
     }
-    if output.len > output.bytes_max {
-        return Err(InflateError::TooLarge);
-    }
-    Ok(bits.align())
 }
 
 /// A block of plain bytes (RFC 1951 §3.2.4).
-fn put_stored(bits: &mut Bits, output: &mut Output) -> Result<(), InflateError> {
-    let at = bits.align();
-    let rest = bits
-        .stream
-        .get(at..bits.stream.len() - Bits::PADDING_BYTES)
-        .unwrap_or(&[]);
+fn put_stored<'a>(bits: Bits<'a>, output: &mut Output) -> Result<Bits<'a>, InflateError> {
+    let at = bits.next_byte();
+    let end = bits.stream.len() - Bits::PADDING_BYTES;
+    let rest = bits.stream.get(at..end).unwrap_or(&[]);
     let [a, b, c, d, rest @ ..] = rest else {
         return Err(InflateError::Malformed);
     };
@@ -182,141 +192,143 @@ fn put_stored(bits: &mut Bits, output: &mut Output) -> Result<(), InflateError> 
         to.copy_from_slice(text);
     }
     output.len += len;
-    bits.seek(at + 4 + len);
-    Ok(())
+    Ok(Bits {
+        at: at + 4 + len,
+        bits: 0,
+        count: 0,
+        ..bits
+    })
 }
 
 /// A block of literals and matches.
-fn put_coded(bits: &mut Bits, codes: &BlockCodes, output: &mut Output) -> Result<(), InflateError> {
+#[inline(always)]
+fn put_coded<'a>(
+    mut bits: Bits<'a>,
+    codes: &BlockCodes,
+    output: &mut Output,
+) -> Result<Bits<'a>, InflateError> {
     loop {
         output.make_room(TURN_BYTES_MAX)?;
-        if fill(bits, codes, &mut output.text, &mut output.len)? {
-            return Ok(());
+        let (after, ended) = fill(bits, codes, &mut output.text, &mut output.len)?;
+        if ended {
+            return Ok(after);
         }
+        bits = after;
     }
 }
 
 /// Writes to `room` from `len` on until the block ends (`true`) or the room may not be enough for
 /// another turn.
-#[inline(never)]
-fn fill(
-    bits: &mut Bits,
+#[inline(always)]
+fn fill<'a>(
+    mut bits: Bits<'a>,
     codes: &BlockCodes,
     room: &mut [u8],
     len: &mut usize,
-) -> Result<bool, InflateError> {
+) -> Result<(Bits<'a>, bool), InflateError> {
     let mut at = *len;
-    let last = room.len() - TURN_BYTES_MAX;
-    let mut reader = Bits {
-        stream: bits.stream,
-        at: bits.at,
-        bits: bits.bits,
-        count: bits.count,
-    };
-    let ended = loop {
-        if at > last {
-            break false;
-        }
-        reader.refill()?;
-        let mut entry = codes.literal.find(reader.bits);
-        // Up to two literals leave enough bits for a length.
+    while at + TURN_BYTES_MAX <= room.len() {
+        bits.refill()?;
+        let mut entry = codes.literal.find(bits.peek());
+        // A literal found in the table takes at most 9 bits, a length at most 20: after three
+        // literals there are enough for a length, after four there may not be.
         if entry & LITERAL != 0 {
-            reader.consume(entry);
-            at += put(room, at, entry);
-            entry = codes.literal.find(reader.bits);
+            put_literal(&mut bits, room, &mut at, entry);
+            entry = codes.literal.find(bits.peek());
             if entry & LITERAL != 0 {
-                reader.consume(entry);
-                at += put(room, at, entry);
-                entry = codes.literal.find(reader.bits);
+                put_literal(&mut bits, room, &mut at, entry);
+                entry = codes.literal.find(bits.peek());
                 if entry & LITERAL != 0 {
-                    reader.consume(entry);
-                    at += put(room, at, entry);
-                    continue;
+                    put_literal(&mut bits, room, &mut at, entry);
+                    entry = codes.literal.find(bits.peek());
+                    if entry & LITERAL != 0 {
+                        put_literal(&mut bits, room, &mut at, entry);
+                        continue;
+                    }
+                    bits.refill()?;
                 }
             }
         }
         if entry & RARE != 0 {
-            if entry & LONG == LONG {
-                entry = codes.literal.find_long(reader.bits);
+            if entry == LONG {
+                entry = codes.literal.find_long(bits.peek());
             }
             if entry & LITERAL != 0 {
-                reader.consume(entry);
-                at += put(room, at, entry);
+                put_literal(&mut bits, room, &mut at, entry);
                 continue;
             }
             if entry & END == END {
-                reader.consume(entry);
-                break true;
+                bits.consume(entry);
+                *len = at;
+                return Ok((bits, true));
             }
             if entry & RARE != 0 {
                 return Err(InflateError::Malformed);
             }
         }
-        let (base, extra) = reader.symbol(entry);
+        let (base, extra) = bits.symbol(entry);
         let length = (base + extra) as usize;
-        reader.refill()?;
-        let mut entry = codes.distance.find(reader.bits);
+        bits.refill()?;
+        let mut entry = codes.distance.find(bits.peek());
         if entry & RARE != 0 {
-            if entry & LONG == LONG {
-                entry = codes.distance.find_long(reader.bits);
+            if entry == LONG {
+                entry = codes.distance.find_long(bits.peek());
             }
             if entry & RARE != 0 {
                 return Err(InflateError::Malformed);
             }
         }
-        let (base, extra) = reader.symbol(entry);
+        let (base, extra) = bits.symbol(entry);
         let distance = (base + extra) as usize;
         if distance > at {
             return Err(InflateError::Malformed);
         }
-        copy(room, at, distance, length);
+        repeat(room, at, distance, length);
         at += length;
-    };
-    *len = at;
-    *bits = reader;
-    Ok(ended)
-}
-
-#[inline(always)]
-fn put(room: &mut [u8], at: usize, entry: u32) -> usize {
-    if let Some(bytes) = room
-        .get_mut(at..)
-        .and_then(|rest| rest.first_chunk_mut::<2>())
-    {
-        *bytes = ((entry >> 16) as u16).to_le_bytes();
     }
-    (entry >> 8 & 3) as usize
+    *len = at;
+    Ok((bits, false))
 }
 
-/// Repeats `length` bytes from `distance` before `at`.
+/// Writes an entry's literal.
 #[inline(always)]
-fn copy(room: &mut [u8], at: usize, distance: usize, length: usize) {
-    let mut from = at - distance;
-    let mut to = at;
+fn put_literal(bits: &mut Bits, room: &mut [u8], at: &mut usize, entry: u32) {
+    bits.consume(entry);
+    if let Some(to) = room.get_mut(*at) {
+        *to = (entry >> 16) as u8;
+    }
+    *at += 1;
+}
+
+/// Writes at `at` what is `distance` bytes before, `length` bytes of it and some more.
+#[inline(always)]
+fn repeat(room: &mut [u8], at: usize, distance: usize, length: usize) {
     let end = at + length;
+    let mut at = at;
     if distance >= 16 {
-        loop {
-            let Some(bytes) = room.get(from..).and_then(|rest| rest.first_chunk::<16>()) else {
+        while at < end {
+            let Some(from) = room.get(at - distance..) else {
                 return;
             };
-            let bytes = *bytes;
-            let Some(room) = room
-                .get_mut(to..)
-                .and_then(|rest| rest.first_chunk_mut::<16>())
-            else {
+            let Some(sixteen) = from.first_chunk::<16>().copied() else {
                 return;
             };
-            *room = bytes;
-            from += 16;
-            to += 16;
-            if to >= end {
+            let Some(to) = room.get_mut(at..).and_then(|to| to.first_chunk_mut()) else {
                 return;
-            }
+            };
+            *to = sixteen;
+            at += 16;
+        }
+    } else {
+        for at in at..end {
+            room[at] = room[at - distance];
         }
     }
-    while to < end {
-        room[to] = room[from];
-        to += 1;
-        from += 1;
+}
+
+#[cfg(test)]
+impl Output {
+    pub fn capacity(&self) -> usize {
+        self.text.capacity()
     }
 }

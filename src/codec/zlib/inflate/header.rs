@@ -3,28 +3,22 @@
 use super::{
     InflateError,
     block::Bits,
-    prefix::{CODE_BITS_MAX, Codes, END, INVALID, LITERAL, Symbol},
+    prefix::{CODE_BITS_MAX, Codes, Counts, END, INVALID, LITERAL, Symbol},
 };
-
-/// Literals, end of block and lengths; indexed by 9 bits.
-pub type LiteralCodes = Codes<512, 288>;
-/// Distances; indexed by 8 bits.
-pub type DistanceCodes = Codes<256, 32>;
-/// The codes in which code lengths are sent, which have at most 7 bits.
-type LengthCodes = Codes<128, 19>;
 
 /// The codes of the block under way.
 pub struct BlockCodes {
-    pub literal: LiteralCodes,
-    pub distance: DistanceCodes,
-    length: LengthCodes,
+    /// Literals, end of block and lengths.
+    pub literal: Codes<288, 512>,
+    /// Distances.
+    pub distance: Codes<32, 256>,
+    /// The codes in which code lengths are sent, which have at most 7 bits.
+    length: Codes<19, 128>,
     /// The symbols in use, literals before distances.
     symbols: Box<[Symbol; 512]>,
     /// The codes in place are the fixed ones.
     fixed: bool,
 }
-
-type Counts = [u16; CODE_BITS_MAX + 1];
 
 /// Order in which the lengths of the length codes are sent (RFC 1951 §3.2.7).
 const LENGTH_ORDER: [u8; 19] = [
@@ -34,9 +28,9 @@ const LENGTH_ORDER: [u8; 19] = [
 impl BlockCodes {
     pub fn new() -> Self {
         Self {
-            literal: LiteralCodes::new(),
-            distance: DistanceCodes::new(),
-            length: LengthCodes::new(),
+            literal: Codes::new(),
+            distance: Codes::new(),
+            length: Codes::new(),
             symbols: Box::new([Symbol { index: 0, bits: 0 }; 512]),
             fixed: false,
         }
@@ -66,16 +60,18 @@ impl BlockCodes {
     }
 
     /// Reads the codes that a block brings along (RFC 1951 §3.2.7).
+    #[inline(always)]
     pub fn read(&mut self, bits: &mut Bits) -> Result<(), InflateError> {
         self.fixed = false;
         bits.refill()?;
-        let literals = bits.take(5) as u16 + 257;
-        let distances = bits.take(5) as u16 + 1;
+        let literals = bits.take(5) as usize + 257;
+        let distances = bits.take(5) as usize + 1;
         let lengths = bits.take(4) as usize + 4;
         if literals > 286 || distances > 30 {
             return Err(InflateError::Malformed);
         }
         self.read_length_codes(bits, lengths)?;
+        // Both alphabets' lengths come as one sequence, in which a repetition may cross over.
         let all = literals + distances;
         let mut counts = [[0; CODE_BITS_MAX + 1]; 2];
         let mut used = 0;
@@ -86,40 +82,32 @@ impl BlockCodes {
             // A symbol takes at most 14 of the 56 bits.
             for _ in 0..4 {
                 let (symbol, extra) = bits.symbol(self.length.find(bits.peek()));
-                let distance = index >= literals;
-                let first = if distance { literals } else { 0 };
-                if symbol < 16 {
+                let (len, times) = match symbol {
+                    0..16 => (symbol, 1),
+                    16 => (previous.ok_or(InflateError::Malformed)?, 3 + extra),
+                    17 => (0, 3 + extra),
+                    _ => (0, 11 + extra),
+                };
+                previous = Some(len);
+                let end = index + times as usize;
+                // Once for nearly all symbols. A length of zero leaves nothing but its count.
+                let mut left = if len == 0 { 1 } else { times };
+                loop {
+                    let distance = usize::from(index >= literals);
+                    let index_in = (index - literals * distance) as u16;
                     self.symbols[used & 511] = Symbol {
-                        index: index - first,
-                        bits: symbol as u8,
+                        index: index_in,
+                        bits: len as u8,
                     };
-                    used += usize::from(symbol != 0);
-                    counts[usize::from(distance)][symbol as usize] += 1;
-                    previous = Some(symbol);
+                    counts[distance][len as usize & CODE_BITS_MAX] += 1;
+                    used += usize::from(len != 0);
                     index += 1;
-                } else {
-                    let (len, times) = match symbol {
-                        16 => (previous.ok_or(InflateError::Malformed)?, 3 + extra),
-                        17 => (0, 3 + extra),
-                        _ => (0, 11 + extra),
-                    };
-                    previous = Some(len);
-                    if len == 0 {
-                        index += times as u16;
-                    } else {
-                        for _ in 0..times {
-                            let distance = index >= literals;
-                            let first = if distance { literals } else { 0 };
-                            self.symbols[used & 511] = Symbol {
-                                index: index - first,
-                                bits: len as u8,
-                            };
-                            counts[usize::from(distance)][len as usize & 15] += 1;
-                            used += 1;
-                            index += 1;
-                        }
+                    left -= 1;
+                    if left == 0 {
+                        break;
                     }
                 }
+                index = end;
                 if index >= all {
                     break;
                 }
@@ -128,12 +116,17 @@ impl BlockCodes {
         if index > all {
             return Err(InflateError::Malformed);
         }
-        counts[0][0] = 0;
-        counts[1][0] = 0;
-        let literals: u16 = counts[0].iter().sum();
-        self.build(usize::from(literals), used, [&counts[0], &counts[1]])
+        let [literal_counts, distance_counts] = &mut counts;
+        (literal_counts[0], distance_counts[0]) = (0, 0);
+        let literals: u16 = literal_counts.iter().sum();
+        self.build(
+            usize::from(literals),
+            used,
+            [literal_counts, distance_counts],
+        )
     }
 
+    #[inline(always)]
     fn read_length_codes(&mut self, bits: &mut Bits, count: usize) -> Result<(), InflateError> {
         bits.refill()?;
         let mut lens = [0u8; 19];
@@ -160,6 +153,7 @@ impl BlockCodes {
         }
     }
 
+    #[inline(always)]
     fn build(
         &mut self,
         literals: usize,
@@ -170,7 +164,6 @@ impl BlockCodes {
         let (literals, distances) = symbols.split_at(literals.min(symbols.len()));
         self.literal
             .build(literals, counts[0], &LITERAL_TEMPLATES)?;
-        self.literal.pair();
         self.distance
             .build(distances, counts[1], &DISTANCE_TEMPLATES)?;
         Ok(())
@@ -182,7 +175,7 @@ static LITERAL_TEMPLATES: [u32; 288] = {
     let mut entries = [INVALID; 288];
     let mut at = 0;
     while at < 256 {
-        entries[at] = LITERAL | 1 << 8 | (at as u32) << 16;
+        entries[at] = LITERAL | (at as u32) << 16;
         at += 1;
     }
     entries[256] = END;

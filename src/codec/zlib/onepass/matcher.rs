@@ -45,6 +45,10 @@ const BACK_BYTES: u32 = 8;
 /// Bytes from a probe on that are compared in the same go.
 const FORWARD_BYTES: u32 = 24;
 
+/// Most bytes from a probe on that [`extend`] compares, so that with those before it a match is not
+/// too long.
+const EXTENDED_BYTES_MAX: u32 = (MATCH_BYTES_MAX as u32 - BACK_BYTES) / 8 * 8;
+
 /// A back-reference: `len` bytes at `start` repeat those `distance` bytes earlier.
 #[derive(Clone, Copy, Default)]
 pub struct Match {
@@ -252,6 +256,10 @@ impl Matcher {
                 forward += differing.trailing_zeros();
                 if differing == 0 {
                     forward = extend(&self.text, at as usize, distance as usize);
+                    // Within a match already, a later probe can begin a whole one where that ends.
+                    if forward == EXTENDED_BYTES_MAX && (at as i32) < coded {
+                        forward = 0;
+                    }
                 }
             }
             let end = (at + forward).min(self.len as u32) as i32;
@@ -283,19 +291,14 @@ unsafe fn load<const N: usize>(text: &[u8], at: usize) -> &[u8; N] {
     unsafe { &*text.as_ptr().add(at).cast() }
 }
 
-/// Equal bytes from `at` on, at most so many that a match with [`BACK_BYTES`] before them is not
-/// too long.
+/// Equal bytes from `at` on, at most [`EXTENDED_BYTES_MAX`].
 #[cold]
 #[inline(never)]
 fn extend(text: &[u8], at: usize, distance: usize) -> u32 {
     let here = text.get(at..).unwrap_or(&[]).as_chunks::<8>().0;
     let there = text.get(at - distance..).unwrap_or(&[]).as_chunks::<8>().0;
     let mut len = 0;
-    for (here, there) in here
-        .iter()
-        .zip(there)
-        .take((MATCH_BYTES_MAX - BACK_BYTES as usize) / 8)
-    {
+    for (here, there) in here.iter().zip(there).take(EXTENDED_BYTES_MAX as usize / 8) {
         let differing = u64::from_le_bytes(*here) ^ u64::from_le_bytes(*there);
         len += differing.trailing_zeros() / 8;
         if differing != 0 {

@@ -2,12 +2,12 @@
 
 use super::{
     Encoder, JSON_TEXT_BYTES_MIN,
-    code::{Code, FIXED, JSON, LENGTH_BASE},
+    code::{Code, FIXED, JSON},
     emit::block_bytes_max,
     matcher::{Matcher, PADDING_BYTES, SEGMENT_BYTES},
     portable,
 };
-use crate::codec::zlib::tests::{json_text, texts};
+use crate::codec::zlib::tests::{Numbers, json_text, texts};
 use proptest::prelude::*;
 
 fn inflate_raw(block: &[u8], len: usize) -> Vec<u8> {
@@ -73,23 +73,46 @@ fn every_length_around_a_segment_and_a_block() {
 }
 
 #[test]
-fn the_longest_match_at_the_longest_distance_is_found() {
+fn the_longest_distance_is_used_and_no_longer_one() {
     let mut encoder = Encoder::new();
-    let noise: Vec<u8> = (0..32768u32)
-        .map(|i| b"ghlmnops"[(i.wrapping_mul(0x9e37_79b1) >> 29) as usize])
+    let mut numbers = Numbers(11);
+    let noise: Vec<u8> = (0..33_000)
+        .map(|_| b"~!@$%^&*()"[(numbers.next() % 10) as usize])
         .collect();
-    for (gap, found) in [(0, true), (1, false)] {
-        let mut text = vec![b' '];
-        text.extend_from_slice(&noise);
-        text[1..260].fill(b'7');
-        text.truncate(32768 + gap);
-        let mut needle = text[..258].to_vec();
-        text.append(&mut needle);
+    let word = b"\n\"recv\":1097844002039,\"amt\"";
+    let mut sizes = Vec::new();
+    for distance in [32_767, 32_768, 32_769] {
+        // Nothing in between starts like a word, so the match is with the first one or none.
+        let mut text = [&noise[..20], word].concat();
+        text.extend_from_slice(&noise[20..20 + distance - word.len()]);
+        text.extend_from_slice(word);
         let mut out = Vec::new();
         encoder.encode(&text, &mut out);
         assert_eq!(inflate_raw(&out, text.len()), text);
-        let _ = found;
+        sizes.push(out.len());
     }
+    assert!(sizes[2] > sizes[1] + 15, "{sizes:?}");
+    assert!(sizes[1].abs_diff(sizes[0]) < 5, "{sizes:?}");
+}
+
+#[test]
+fn repetitions_of_every_period_and_length() {
+    let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
+    for period in 1..80 {
+        let piece = &json_text(200, 12)[60..60 + period];
+        for len in [
+            0, 5, 20, 31, 32, 33, 255, 256, 257, 258, 259, 260, 300, 520, 2000,
+        ] {
+            check(
+                &mut encoder,
+                &mut plain,
+                &piece.iter().copied().cycle().take(len).collect::<Vec<_>>(),
+            );
+        }
+    }
+    let mut out = Vec::new();
+    encoder.encode(&vec![b'0'; 100_000], &mut out);
+    assert!(out.len() < 1500, "long matches are not used: {}", out.len());
 }
 
 #[test]

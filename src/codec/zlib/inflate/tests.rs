@@ -1,0 +1,541 @@
+//! The inflater against two others, and against streams written bit by bit.
+
+use super::{InflateError, Inflater};
+use crate::codec::zlib::{
+    Deflater,
+    tests::{Numbers, json_text, texts},
+};
+use proptest::prelude::*;
+use std::io::Read;
+
+const BYTES_MAX: usize = 1 << 20;
+
+fn with_flate2(stream: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    flate2::read::ZlibDecoder::new(stream)
+        .read_to_end(&mut text)
+        .ok()?;
+    Some(text)
+}
+
+fn with_libdeflate(stream: &[u8]) -> Option<Vec<u8>> {
+    let mut text = vec![0; BYTES_MAX];
+    let len = libdeflater::Decompressor::new()
+        .zlib_decompress(stream, &mut text)
+        .ok()?;
+    text.truncate(len);
+    Some(text)
+}
+
+/// Where the two others agree, ours agrees with them; where not, with one of them. They differ on
+/// headers that name more symbols than there are.
+fn check(inflater: &mut Inflater, stream: &[u8]) {
+    let ours = inflater.inflate(stream).ok().map(<[u8]>::to_vec);
+    let others = [with_flate2(stream), with_libdeflate(stream)];
+    assert!(others.contains(&ours), "{:?} but {:?}", ours, others);
+}
+
+/// The same for a stream whose blocks were changed: the checksum is made to fit, so that what the
+/// blocks inflate to is compared and not only that the checksum is wrong.
+fn check_blocks(inflater: &mut Inflater, stream: &[u8]) {
+    let blocks = stream.get(2..).unwrap_or(&[]);
+    let mut text = vec![0; BYTES_MAX];
+    let mut flate = flate2::Decompress::new(false);
+    let end = flate.decompress(blocks, &mut text, flate2::FlushDecompress::Finish);
+    text.truncate(flate.total_out() as usize);
+    let used = flate.total_in() as usize;
+    let mut stream = [&[0x78, 0x9c], &blocks[..used]].concat();
+    stream.extend_from_slice(&libdeflater::adler32(&text).to_be_bytes());
+    match end {
+        Ok(flate2::Status::StreamEnd) => {
+            let others = [Some(text), with_libdeflate(&stream)];
+            let ours = inflater.inflate(&stream).ok().map(<[u8]>::to_vec);
+            assert!(others.contains(&ours), "{ours:?} but {others:?}");
+        }
+        _ => check(inflater, &stream),
+    }
+}
+
+/// Writes streams bit by bit.
+struct Stream {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Stream {
+    fn new() -> Self {
+        Self {
+            bytes: vec![0x78, 0x9c],
+            count: 0,
+        }
+    }
+
+    /// Appends `count` bits, lowest first, as numbers are sent.
+    fn bits(mut self, bits: u32, count: usize) -> Self {
+        for nth in 0..count {
+            if self.count % 8 == 0 {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().unwrap() |= ((bits >> nth & 1) as u8) << (self.count % 8);
+            self.count += 1;
+        }
+        self
+    }
+
+    /// Appends `count` bits, highest first, as codes are sent.
+    fn code(self, bits: u32, count: usize) -> Self {
+        self.bits(bits.reverse_bits() >> (32 - count), count)
+    }
+
+    /// Appends bytes at the next byte.
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.bytes.extend_from_slice(bytes);
+        self.count = 0;
+        self
+    }
+
+    /// The header of a dynamic block that is the last, whose lengths are sent in codes of 4 bits
+    /// for lengths 0..=14 and 5 bits for 15 and the repetition `16`.
+    fn dynamic(self, literals: u32, distances: u32) -> Self {
+        let order = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
+        let stream = self
+            .bits(1, 1)
+            .bits(2, 2)
+            .bits(literals - 257, 5)
+            .bits(distances - 1, 5);
+        order.iter().fold(stream.bits(15, 4), |stream, symbol| {
+            stream.bits(
+                [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 0, 0][*symbol],
+                3,
+            )
+        })
+    }
+
+    /// Appends code lengths under [`Self::dynamic`].
+    fn lengths(self, lengths: &[u32]) -> Self {
+        lengths.iter().fold(self, |stream, &len| match len {
+            15 | 16 => stream.code(15 + len, 5),
+            _ => stream.code(len, 4),
+        })
+    }
+
+    /// The stream with the checksum of `text`.
+    fn of(mut self, text: &[u8]) -> Vec<u8> {
+        self.bytes.extend(libdeflater::adler32(text).to_be_bytes());
+        self.bytes
+    }
+}
+
+fn lengths(alphabet: usize, some: &[(usize, u32)]) -> Vec<u32> {
+    let mut lengths = vec![0; alphabet];
+    for (symbol, len) in some {
+        lengths[*symbol] = *len;
+    }
+    lengths
+}
+
+fn accepted(stream: Vec<u8>, text: &[u8]) {
+    assert_eq!(Inflater::new(BYTES_MAX).inflate(&stream), Ok(text));
+    assert_eq!(with_flate2(&stream).as_deref(), Some(text));
+}
+
+fn refused(stream: Vec<u8>) {
+    assert_eq!(
+        Inflater::new(BYTES_MAX).inflate(&stream),
+        Err(InflateError::Malformed)
+    );
+    assert_eq!(with_flate2(&stream), None);
+}
+
+#[test]
+fn headers() {
+    let text = json_text(300, 1);
+    let mut stream = Vec::new();
+    Deflater::new(6).deflate(&text, &mut stream);
+    for method in 0..=255u8 {
+        for flags in 0..=255u8 {
+            (stream[0], stream[1]) = (method, flags);
+            let expected = method & 15 == 8
+                && method >> 4 < 8
+                && flags & 32 == 0
+                && (u32::from(method) * 256 + u32::from(flags)) % 31 == 0;
+            assert_eq!(Inflater::new(BYTES_MAX).inflate(&stream).is_ok(), expected);
+        }
+    }
+}
+
+#[test]
+fn streams_cut_off_anywhere_are_malformed() {
+    let mut inflater = Inflater::new(BYTES_MAX);
+    for level in [0, 1, 6] {
+        let text = json_text(1000, 2);
+        let mut stream = Vec::new();
+        Deflater::new(level).deflate(&text, &mut stream);
+        for end in 0..stream.len() {
+            assert_eq!(
+                inflater.inflate(&stream[..end]),
+                Err(InflateError::Malformed),
+                "{end}"
+            );
+        }
+        stream.extend_from_slice(b"and more");
+        assert_eq!(inflater.inflate(&stream), Ok(&text[..]));
+    }
+}
+
+#[test]
+fn any_wrong_bit_of_the_checksum_is_noticed() {
+    let mut stream = Vec::new();
+    Deflater::new(6).deflate(b"{\"chain\":[]}", &mut stream);
+    for bit in 0..32 {
+        let mut stream = stream.clone();
+        let at = stream.len() - 1 - bit / 8;
+        stream[at] ^= 1 << (bit % 8);
+        assert_eq!(
+            Inflater::new(BYTES_MAX).inflate(&stream),
+            Err(InflateError::Malformed)
+        );
+    }
+}
+
+#[test]
+fn empty_blocks_of_every_kind() {
+    let fixed_end = |stream: Stream| stream.code(0, 7);
+    accepted(fixed_end(Stream::new().bits(0b011, 3)).of(b""), b"");
+    accepted(
+        Stream::new().bits(1, 3).bytes(&[0, 0, 0xff, 0xff]).of(b""),
+        b"",
+    );
+    let stored = Stream::new().bits(0, 3).bytes(&[0, 0, 0xff, 0xff]);
+    accepted(fixed_end(stored.bits(0b011, 3)).of(b""), b"");
+    let dynamic = Stream::new()
+        .dynamic(257, 1)
+        .lengths(&lengths(258, &[(256, 1)]));
+    accepted(dynamic.code(0, 1).of(b""), b"");
+    refused(Stream::new().bits(0b111, 3).code(0, 7).of(b""));
+}
+
+#[test]
+fn stored_blocks() {
+    accepted(
+        Stream::new()
+            .bits(1, 3)
+            .bytes(&[3, 0, 0xfc, 0xff])
+            .bytes(b"abc")
+            .of(b"abc"),
+        b"abc",
+    );
+    refused(
+        Stream::new()
+            .bits(1, 3)
+            .bytes(&[3, 0, 0xfc, 0xfe])
+            .bytes(b"abc")
+            .of(b"abc"),
+    );
+    refused(
+        Stream::new()
+            .bits(1, 3)
+            .bytes(&[9, 0, 0xf6, 0xff])
+            .bytes(b"abc")
+            .of(b"abc"),
+    );
+    // The checksum's bytes must not be taken for the block's.
+    refused(
+        Stream::new()
+            .bits(1, 3)
+            .bytes(&[7, 0, 0xf8, 0xff])
+            .bytes(b"abc")
+            .of(b"abc"),
+    );
+}
+
+#[test]
+fn fixed_codes_of_symbols_that_do_not_exist() {
+    let a = |stream: Stream| stream.bits(0b011, 3).code(0x30 + u32::from(b'a'), 8);
+    // Length 3 at distance 1, then the two lengths and two distances without meaning.
+    accepted(
+        a(Stream::new())
+            .code(1, 7)
+            .code(0, 5)
+            .code(0, 7)
+            .of(b"aaaa"),
+        b"aaaa",
+    );
+    refused(
+        a(Stream::new())
+            .code(0b1100_0110, 8)
+            .code(0, 5)
+            .code(0, 7)
+            .of(b"aaaa"),
+    );
+    refused(
+        a(Stream::new())
+            .code(0b1100_0111, 8)
+            .code(0, 5)
+            .code(0, 7)
+            .of(b"aaaa"),
+    );
+    refused(
+        a(Stream::new())
+            .code(1, 7)
+            .code(30, 5)
+            .code(0, 7)
+            .of(b"aaaa"),
+    );
+    refused(
+        a(Stream::new())
+            .code(1, 7)
+            .code(31, 5)
+            .code(0, 7)
+            .of(b"aaaa"),
+    );
+    refused(
+        a(Stream::new())
+            .code(1, 7)
+            .code(1, 5)
+            .code(0, 7)
+            .of(b"aaaa"),
+    );
+}
+
+#[test]
+fn incomplete_and_overfull_codes() {
+    let block = |literals: &[(usize, u32)], distances: &[(usize, u32)]| {
+        let all = [lengths(286, literals), lengths(30, distances)].concat();
+        Stream::new().dynamic(286, 30).lengths(&all)
+    };
+    let complete = [(97, 2), (256, 2), (257, 1)];
+    // 97 is 10, 256 is 11, 257 is 0: "a", length 3 at distance 1.
+    let aaaa = |stream: Stream| {
+        stream
+            .code(2, 2)
+            .code(0, 1)
+            .code(0, 1)
+            .code(3, 2)
+            .of(b"aaaa")
+    };
+    accepted(aaaa(block(&complete, &[(0, 1), (1, 1)])), b"aaaa");
+    accepted(aaaa(block(&complete, &[(0, 1)])), b"aaaa");
+    refused(aaaa(block(&complete, &[(0, 2)])));
+    refused(aaaa(block(&complete, &[(0, 2), (1, 2), (2, 2)])));
+    refused(aaaa(block(&complete, &[(0, 1), (1, 1), (2, 1)])));
+    refused(aaaa(block(&complete, &[])));
+    refused(aaaa(block(&[(97, 2), (256, 2), (257, 2)], &[(0, 1)])));
+    refused(aaaa(block(
+        &[(97, 2), (256, 2), (257, 1), (258, 3)],
+        &[(0, 1)],
+    )));
+    // The missing half of a distance code of one symbol.
+    let other = block(&complete, &[(0, 1)])
+        .code(2, 2)
+        .code(0, 1)
+        .code(1, 1)
+        .code(3, 2);
+    refused(other.of(b"aaaa"));
+    // No distances, and none used.
+    accepted(block(&complete, &[]).code(2, 2).code(3, 2).of(b"a"), b"a");
+    // No end of block.
+    refused(
+        block(&[(97, 1), (98, 1)], &[])
+            .code(0, 1)
+            .code(1, 1)
+            .of(b"ab"),
+    );
+}
+
+#[test]
+fn repetitions_of_lengths() {
+    let repeated = |stream: Stream, times: u32| stream.code(31, 5).bits(times - 3, 2);
+    // Nothing to repeat.
+    refused(
+        repeated(Stream::new().dynamic(257, 1), 3)
+            .lengths(&[1; 255])
+            .of(b""),
+    );
+    // 256 literals of 8 bits would be a complete code; one more symbol is one too many.
+    let literals = |count: u32| {
+        let mut stream = Stream::new().dynamic(257, 2).lengths(&[9, 9, 8]);
+        for _ in 0..count / 6 {
+            stream = repeated(stream, 6);
+        }
+        stream
+    };
+    // 3 + 252 + 1 lengths so far, end of block next; then a repetition into the distances.
+    let stream = literals(252).lengths(&[8, 8]);
+    accepted(stream.lengths(&[1, 1]).code(0b1111_1110, 8).of(b""), b"");
+    refused(
+        repeated(literals(252).lengths(&[8, 8]), 3)
+            .code(0b1111_1110, 8)
+            .of(b""),
+    );
+}
+
+#[test]
+fn counts_of_symbols() {
+    let stream = |literals: u32, distances: u32| {
+        let all = [
+            lengths(literals as usize, &[(256, 1)]),
+            lengths(distances as usize, &[]),
+        ];
+        Stream::new()
+            .dynamic(literals, distances)
+            .lengths(&all.concat())
+            .code(0, 1)
+            .of(b"")
+    };
+    let inflate = |stream: Vec<u8>| Inflater::new(BYTES_MAX).inflate(&stream).is_ok();
+    assert!(inflate(stream(257, 1)) && inflate(stream(286, 30)));
+    for (literals, distances) in [(287, 1), (288, 1), (257, 31), (257, 32)] {
+        assert!(!inflate(stream(literals, distances)), "zlib refuses these");
+    }
+}
+
+#[test]
+fn codes_longer_than_the_tables_index() {
+    // Counts that grow like Fibonacci's make codes of every length up to 15 bits.
+    let mut text = Vec::new();
+    let (mut a, mut b) = (1usize, 1usize);
+    for byte in 0..20u8 {
+        text.extend(std::iter::repeat_n(byte * 7, a));
+        (a, b) = (b, a + b);
+    }
+    let mut numbers = Numbers(3);
+    for at in (1..text.len()).rev() {
+        text.swap(at, numbers.next() as usize % (at + 1));
+    }
+    for level in [6, 9] {
+        let mut stream = Vec::new();
+        Deflater::new(level).deflate(&text, &mut stream);
+        assert_eq!(Inflater::new(BYTES_MAX).inflate(&stream), Ok(&text[..]));
+    }
+}
+
+#[test]
+fn the_bound_is_exact_and_bombs_stop_at_it() {
+    for len in [0usize, 1, 300, 8191, 8192, 8193, 60_000, 100_000] {
+        for text in [vec![b'0'; len], json_text(len, 4)] {
+            for level in [0, 1, 9] {
+                let mut stream = Vec::new();
+                Deflater::new(level).deflate(&text, &mut stream);
+                assert_eq!(Inflater::new(len).inflate(&stream), Ok(&text[..]));
+                assert_eq!(Inflater::new(len + 1).inflate(&stream), Ok(&text[..]));
+                if let Some(less) = len.checked_sub(1) {
+                    let result = Inflater::new(less).inflate(&stream).map(<[u8]>::len);
+                    assert_eq!(result, Err(InflateError::TooLarge), "{len} level {level}");
+                }
+            }
+        }
+    }
+    let mut bomb = Vec::new();
+    Deflater::new(9).deflate(&vec![0; 64 << 20], &mut bomb);
+    let mut inflater = Inflater::new(1 << 20);
+    assert_eq!(inflater.inflate(&bomb), Err(InflateError::TooLarge));
+    assert!(inflater.output.capacity() <= (1 << 20) + 4096);
+}
+
+#[test]
+fn memory_of_long_streams_and_texts_is_given_back() {
+    let mut inflater = Inflater::new(8 << 20);
+    let mut numbers = Numbers(9);
+    let noise: Vec<u8> = (0..2 << 20).map(|_| numbers.next() as u8).collect();
+    let mut stream = Vec::new();
+    Deflater::new(0).deflate(&noise, &mut stream);
+    assert_eq!(inflater.inflate(&stream), Ok(&noise[..]));
+    let mut short = Vec::new();
+    Deflater::new(1).deflate(b"short", &mut short);
+    assert_eq!(inflater.inflate(&short), Ok(&b"short"[..]));
+    assert!(inflater.output.capacity() < 16 << 10 && inflater.stream.capacity() < 16 << 10);
+}
+
+#[test]
+fn warm_buffers_are_not_reallocated() {
+    let mut inflater = Inflater::new(BYTES_MAX);
+    let mut buffers = None;
+    for seed in 0..20 {
+        let text = json_text(500 + seed as usize * 100, seed);
+        let mut stream = Vec::new();
+        Deflater::new(6).deflate(&text, &mut stream);
+        let at = inflater.inflate(&stream).unwrap().as_ptr();
+        assert_eq!(
+            *buffers.get_or_insert((at, inflater.stream.as_ptr())),
+            (at, inflater.stream.as_ptr())
+        );
+    }
+}
+
+#[test]
+fn without_the_instructions_found_at_run_time() {
+    let mut plain = Inflater::new(BYTES_MAX);
+    #[cfg(target_arch = "x86_64")]
+    {
+        plain.bmi2 = false;
+    }
+    for text in texts().iter().step_by(5) {
+        let mut stream = Vec::new();
+        Deflater::new(6).deflate(text, &mut stream);
+        assert_eq!(plain.inflate(&stream), Ok(&text[..]));
+        check(&mut plain, &stream);
+    }
+}
+
+/// Streams of all kinds, small.
+fn some_stream() -> impl Strategy<Value = Vec<u8>> {
+    (0..10u8, 0..1500usize, any::<u64>(), any::<bool>()).prop_map(|(level, len, seed, json)| {
+        let mut numbers = Numbers(seed);
+        let text = match json {
+            true => json_text(len, seed),
+            false => (0..len)
+                .map(|_| (numbers.next() % 13 * (seed % 19)) as u8)
+                .collect(),
+        };
+        let mut stream = Vec::new();
+        if level < 10 {
+            Deflater::new(level).deflate(&text, &mut stream);
+        }
+        stream
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whole_streams(stream in some_stream()) {
+        check(&mut Inflater::new(BYTES_MAX), &stream);
+    }
+
+    #[test]
+    fn changed_streams(
+        mut stream in some_stream(),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+        end in any::<proptest::sample::Index>(),
+    ) {
+        for (at, byte) in &changes {
+            let at = at.index(stream.len());
+            stream[at] ^= *byte;
+        }
+        check(&mut Inflater::new(BYTES_MAX), &stream);
+        check_blocks(&mut Inflater::new(BYTES_MAX), &stream);
+        stream.truncate(end.index(stream.len()));
+        check(&mut Inflater::new(BYTES_MAX), &stream);
+    }
+
+    #[test]
+    fn changed_block_headers(mut stream in some_stream(), at in 2..80usize, byte in any::<u8>()) {
+        if let Some(changed) = stream.get_mut(at) {
+            *changed ^= byte;
+        }
+        check(&mut Inflater::new(BYTES_MAX), &stream);
+        check_blocks(&mut Inflater::new(BYTES_MAX), &stream);
+    }
+
+    #[test]
+    fn bytes_that_are_no_stream(mut stream in proptest::collection::vec(any::<u8>(), 0..300)) {
+        check(&mut Inflater::new(BYTES_MAX), &stream);
+        stream.splice(0..0, [0x78, 0x9c]);
+        check_blocks(&mut Inflater::new(BYTES_MAX), &stream);
+        check(&mut Inflater::new(BYTES_MAX), &stream);
+    }
+}
