@@ -58,10 +58,10 @@ fn digits_8(value: u32) -> u64 {
     // Each step splits every number in two: 4 digits per 32 bits, 2 per 16, 1 per 8. Quotients come
     // from multiplication by rounded-up reciprocals, exact in these ranges.
     let value = u64::from(value);
-    let fours = value / 10_000 | (value % 10_000) << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     (tens | (twos - tens * 10) << 8) + 0x3030_3030_3030_3030
 }
 
@@ -134,7 +134,7 @@ mod tests {
                 power - 1,
                 power,
                 power + 1,
-                power * 9 / 10,
+                power / 10 * 9,
                 u64::MAX - power,
             ] {
                 let text = value.to_string();

@@ -111,7 +111,7 @@ impl Inflater {
 fn is_header(method: u8, flags: u8) -> bool {
     let deflate = method & 15 == 8 && method >> 4 <= 7;
     let dictionary = flags & 0x20 != 0;
-    deflate && !dictionary && u16::from_be_bytes([method, flags]) % 31 == 0
+    deflate && !dictionary && u16::from_be_bytes([method, flags]).is_multiple_of(31)
 }
 
 #[cfg(test)]

@@ -99,22 +99,8 @@ impl<const SYMBOLS: usize, const SIZE: usize> Codes<SYMBOLS, SIZE> {
         counts: &Counts,
         templates: &[u32; SYMBOLS],
     ) -> Result<(), NotACode> {
-        self.counts = *counts;
-        let (mut code, mut before, mut longest) = (0u32, 0, 0);
-        for bits in 1..=CODE_BITS_MAX {
-            code <<= 1;
-            self.first_codes[bits] = code as u16;
-            self.shorter[bits] = before;
-            code += u32::from(counts[bits]);
-            before += counts[bits];
-            if counts[bits] != 0 {
-                longest = bits;
-            }
-            if code > 1 << bits {
-                return Err(NotACode);
-            }
-        }
-        if code != 1 << CODE_BITS_MAX {
+        let longest = self.count(counts)?;
+        if !self.is_complete() {
             if longest > 1 {
                 return Err(NotACode);
             }
@@ -134,6 +120,29 @@ impl<const SYMBOLS: usize, const SIZE: usize> Codes<SYMBOLS, SIZE> {
         }
         self.fill(longest);
         Ok(())
+    }
+
+    /// Works out the first codes; returns the longest code's bits.
+    #[inline(always)]
+    fn count(&mut self, counts: &Counts) -> Result<usize, NotACode> {
+        self.counts = *counts;
+        let (mut code, mut before, mut longest) = (0u32, 0, 0);
+        let places = self.first_codes.iter_mut().zip(&mut self.shorter);
+        for (bits, (&count, (first_code, shorter))) in counts.iter().zip(places).enumerate().skip(1)
+        {
+            code <<= 1;
+            *first_code = code as u16;
+            *shorter = before;
+            code += u32::from(count);
+            before += count;
+            if count != 0 {
+                longest = bits;
+            }
+            if code > 1 << bits {
+                return Err(NotACode);
+            }
+        }
+        Ok(longest)
     }
 
     /// Whether every sequence of bits starts with a code.

@@ -73,7 +73,7 @@ impl Stream {
     /// Appends `count` bits, lowest first, as numbers are sent.
     fn bits(mut self, bits: u32, count: usize) -> Self {
         for nth in 0..count {
-            if self.count % 8 == 0 {
+            if self.count.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             *self.bytes.last_mut().unwrap() |= ((bits >> nth & 1) as u8) << (self.count % 8);
