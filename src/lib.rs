@@ -13,3 +13,4 @@ pub mod log;
 pub mod metrics;
 pub mod qrcode;
 pub mod serve;
+pub mod twitter;
