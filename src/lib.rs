@@ -7,6 +7,7 @@ pub mod cache;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod etl;
 pub mod exit;
 pub mod http;
 pub mod log;

@@ -1,0 +1,92 @@
+//! The one error of the ETL: every variant names the file, and where in it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Why a run ends early.
+#[derive(Debug, Error)]
+pub enum EtlError {
+    /// A file operation failed.
+    #[error("cannot {action} {} at byte {offset}: {source}{}", path.display(), hint(source))]
+    Io {
+        /// What was being done: `read`, `write`, `create`, `rename` …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Position in the file, of compressed bytes for gzip.
+        offset: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A gzip input is damaged or ends early.
+    #[error("cannot read {}: gzip stream {what} at compressed byte {offset} (line bytes so far: {text_offset}); with --skip-bad-files its readable part is used", path.display())]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// `is truncated` or `is damaged: …`.
+        what: String,
+        /// Compressed bytes consumed.
+        offset: u64,
+        /// Uncompressed bytes produced.
+        text_offset: u64,
+    },
+    /// A line that should be a record is not one.
+    #[error("not a record of this version: {0:?}")]
+    Record(String),
+    /// Records between stages must be sorted by bytes.
+    #[error("record {line} is not in order: sort by bytes between the stages (LC_ALL=C sort)")]
+    Unsorted {
+        /// Number of the line, from 1.
+        line: u64,
+    },
+    /// Records do not fit together: a contact without the other's `m` record, for instance.
+    #[error("records of user {user} do not fit together: {what}")]
+    Incomplete {
+        /// The user whose records they are.
+        user: u64,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The options make no sense together or with what is on disk.
+    #[error("{0}")]
+    Usage(String),
+    /// A user's contacts exceed the format.
+    #[error("user {user}: {source}")]
+    User {
+        /// The user.
+        user: u64,
+        /// The limit.
+        source: crate::twitter::model::TooLarge,
+    },
+    /// The sink refused a value.
+    #[error("cannot store user {user}: {source}")]
+    Sink {
+        /// The user.
+        user: u64,
+        /// The sink's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl EtlError {
+    /// A failed file operation.
+    pub fn io(action: &'static str, path: &Path, offset: u64, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), offset, source }
+    }
+
+    /// A line that is no record, cut to a length that fits a terminal.
+    pub fn record(line: &[u8]) -> Self {
+        const SHOWN_BYTES: usize = 120;
+        Self::Record(String::from_utf8_lossy(&line[..line.len().min(SHOWN_BYTES)]).into_owned())
+    }
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull => "; free some space, then run the same command again to resume",
+        _ => "",
+    }
+}
