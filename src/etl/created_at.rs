@@ -12,10 +12,16 @@ pub fn parse(text: &[u8]) -> Option<i64> {
     let mut words = text.split(|&byte| byte == b' ');
     words.next()?;
     let month_name = words.next()?;
-    let day = words.next().filter(|word| word.len() <= 2).and_then(digits)?;
+    let day = words
+        .next()
+        .filter(|word| word.len() <= 2)
+        .and_then(digits)?;
     let time = words.next()?;
     let offset = words.next()?;
-    let year = words.next().filter(|word| word.len() == 4).and_then(digits)?;
+    let year = words
+        .next()
+        .filter(|word| word.len() == 4)
+        .and_then(digits)?;
     if words.next().is_some() {
         return None;
     }
@@ -27,14 +33,18 @@ pub fn parse(text: &[u8]) -> Option<i64> {
 }
 
 fn seconds_of_day(time: &[u8]) -> Option<i64> {
-    let &[h1, h2, b':', m1, m2, b':', s1, s2] = time else { return None };
+    let &[h1, h2, b':', m1, m2, b':', s1, s2] = time else {
+        return None;
+    };
     let (hour, minute, second) = (digits(&[h1, h2])?, digits(&[m1, m2])?, digits(&[s1, s2])?);
     (hour <= 23 && minute <= 59 && second <= 59).then_some(hour * 3600 + minute * 60 + second)
 }
 
 /// Seconds east of Greenwich.
 fn shift(offset: &[u8]) -> Option<i64> {
-    let &[sign, h1, h2, m1, m2] = offset else { return None };
+    let &[sign, h1, h2, m1, m2] = offset else {
+        return None;
+    };
     let (hours, minutes) = (digits(&[h1, h2])?, digits(&[m1, m2])?);
     let seconds = hours * 3600 + minutes * 60;
     match sign {
@@ -50,7 +60,10 @@ fn digits(word: &[u8]) -> Option<i64> {
     if word.is_empty() || word.len() > 4 || !word.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(word.iter().fold(0, |n, digit| n * 10 + i64::from(digit - b'0')))
+    Some(
+        word.iter()
+            .fold(0, |n, digit| n * 10 + i64::from(digit - b'0')),
+    )
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -84,7 +97,10 @@ mod tests {
             ("x Apr 4 05:30:11 +0000 2014", 1_396_589_411),
             (" Apr 04 05:30:11 +0900 2014", 1_396_589_411 - 32_400),
             ("Fri Apr 04 05:30:11 -0330 2014", 1_396_589_411 + 12_600),
-            ("Fri Apr 04 05:30:11 +9959 2014", 1_396_589_411 - 99 * 3600 - 59 * 60),
+            (
+                "Fri Apr 04 05:30:11 +9959 2014",
+                1_396_589_411 - 99 * 3600 - 59 * 60,
+            ),
             ("Sat Feb 29 23:59:59 +0000 2000", 951_868_799),
             ("Mon Jan 01 00:00:00 +0000 0001", -62_135_596_800),
             ("Fri Dec 31 23:59:59 +0000 9999", 253_402_300_799),

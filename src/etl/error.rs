@@ -74,7 +74,12 @@ pub enum EtlError {
 impl EtlError {
     /// A failed file operation.
     pub fn io(action: &'static str, path: &Path, offset: u64, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), offset, source }
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            offset,
+            source,
+        }
     }
 
     /// A line that is no record, cut to a length that fits a terminal.
@@ -86,7 +91,9 @@ impl EtlError {
 
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
-        io::ErrorKind::StorageFull => "; free some space, then run the same command again to resume",
+        io::ErrorKind::StorageFull => {
+            "; free some space, then run the same command again to resume"
+        }
         _ => "",
     }
 }

@@ -111,8 +111,13 @@ impl Extractor {
         let id = tweet.id.value().ok_or(Dropped::NoTweetId)?;
         let user = tweet.user.ok_or(Dropped::NoUserId)?;
         let user_id = user.id.value().ok_or(Dropped::NoUserId)?;
-        let created_at = self.created_at(tweet.created_at, line).ok_or(Dropped::NoCreatedAt)?;
-        let text = tweet.text.filter(|span| !span.is_empty()).ok_or(Dropped::NoText)?;
+        let created_at = self
+            .created_at(tweet.created_at, line)
+            .ok_or(Dropped::NoCreatedAt)?;
+        let text = tweet
+            .text
+            .filter(|span| !span.is_empty())
+            .ok_or(Dropped::NoText)?;
         if tweet.hashtag_count == 0 {
             return Err(Dropped::NoHashtags);
         }
@@ -227,7 +232,11 @@ fn members<'a>(
         return scanner.skip();
     }
     scanner.object(|scanner, key| {
-        if key.escaped { member(scanner, &decode(key, line)) } else { member(scanner, key.raw(line)) }
+        if key.escaped {
+            member(scanner, &decode(key, line))
+        } else {
+            member(scanner, key.raw(line))
+        }
     })
 }
 
@@ -273,7 +282,11 @@ fn id(scanner: &mut Scanner<'_>, line: &[u8]) -> Option<Option<u64>> {
             } else {
                 span.raw(line)
             };
-            Some(if digits.len() <= record::KEY_DIGITS { bounded(digits) } else { None })
+            Some(if digits.len() <= record::KEY_DIGITS {
+                bounded(digits)
+            } else {
+                None
+            })
         }
         b'-' | b'0'..=b'9' => Some(scanner.number()?.and_then(|digits| match digits {
             b"-0" => Some(0),
@@ -344,7 +357,10 @@ mod tests {
     #[test]
     fn strings_become_fields() {
         let line = tweet("\"a\\tb\\u000a\\\\ \\/ \\ud83d\\ude00 \\ud83d\"");
-        assert_eq!(record(&line).unwrap(), format!("{KEPT}a\\tb\\n\\\\ / 😀 \u{FFFD}\tT"));
+        assert_eq!(
+            record(&line).unwrap(),
+            format!("{KEPT}a\\tb\\n\\\\ / 😀 \u{FFFD}\tT")
+        );
     }
 
     #[test]
@@ -352,11 +368,17 @@ mod tests {
         let same = |more: &str| record(&tweet(&format!("\"a\",{more}"))).unwrap();
         assert_eq!(same("\"text\":\"b\""), format!("{KEPT}b\tT"));
         assert_eq!(same("\"t\\u0065xt\":\"b\""), format!("{KEPT}b\tT"));
-        assert_eq!(same("\"entities\":{\"hashtags\":[0,{\"text\":\"U\"}]}"), format!("{KEPT}a\tU"));
+        assert_eq!(
+            same("\"entities\":{\"hashtags\":[0,{\"text\":\"U\"}]}"),
+            format!("{KEPT}a\tU")
+        );
         let lost = |more: &str| record(&tweet(&format!("\"a\",{more}"))).unwrap_err();
         assert_eq!(lost("\"user\":{}"), Dropped::NoUserId);
         assert_eq!(lost("\"entities\":{}"), Dropped::NoHashtags);
-        assert_eq!(lost("\"entities\":{\"hashtags\":[1],\"hashtags\":[]}"), Dropped::NoHashtags);
+        assert_eq!(
+            lost("\"entities\":{\"hashtags\":[1],\"hashtags\":[]}"),
+            Dropped::NoHashtags
+        );
         assert_eq!(lost("\"text\":null"), Dropped::NoText);
         assert_eq!(lost("\"lang\":\"de\""), Dropped::Language);
         assert_eq!(lost("\"id\":null"), Dropped::NoTweetId);
@@ -367,7 +389,12 @@ mod tests {
     fn identifiers() {
         let reply = |value: &str| {
             let line = tweet(&format!("\"a\",\"in_reply_to_user_id\":{value}"));
-            record(&line).unwrap().split('\t').nth(4).unwrap().to_owned()
+            record(&line)
+                .unwrap()
+                .split('\t')
+                .nth(4)
+                .unwrap()
+                .to_owned()
         };
         for (value, read) in [
             ("0", "0"),
@@ -400,7 +427,10 @@ mod tests {
             (fields[5].clone(), fields[8].clone())
         };
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(fields("{\"user\":{\"id\":3,\"screen_name\":\"x\"}}"), pair("3", "x"));
+        assert_eq!(
+            fields("{\"user\":{\"id\":3,\"screen_name\":\"x\"}}"),
+            pair("3", "x")
+        );
         assert_eq!(fields("{\"user\":{\"screen_name\":\"x\"}}"), pair("-", ""));
         assert_eq!(fields("{\"user\":[]}"), pair("-", ""));
         assert_eq!(fields("7"), pair("-", ""));
@@ -409,15 +439,49 @@ mod tests {
     #[test]
     fn lines_that_are_not_one_object() {
         for line in [
-            "", " ", "[]", "null", "1", "\"x\"", "{", "{}}", "{\"a\":NaN}", "{\"a\":01}", "{\"a\":1.}",
-            "{\"a\":.5}", "{\"a\":1e}", "{\"a\":+1}", "{\"a\":\"\u{1}\"}", "{\"a\":\"\\q\"}",
-            "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\u12\"}", "{\"a\"}", "{\"a\":1,}", "{,}", "{\"a\":[1,]}",
-            "{\"a\":[1}", "{\"a\":{]}", "{\"a\" 1}", "{a:1}", "{'a':1}", "{\"a\":tru}", "\u{feff}{}",
-            "{\"a\":1} x", "{\"a\":\"b", "{\"a\":1 \"b\":2}", "{\"a\":[1 2]}", "{\"a\":-}", "{\"a\":\u{a0}1}",
+            "",
+            " ",
+            "[]",
+            "null",
+            "1",
+            "\"x\"",
+            "{",
+            "{}}",
+            "{\"a\":NaN}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":1e}",
+            "{\"a\":+1}",
+            "{\"a\":\"\u{1}\"}",
+            "{\"a\":\"\\q\"}",
+            "{\"a\":\"\\u12g4\"}",
+            "{\"a\":\"\\u12\"}",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\":[1,]}",
+            "{\"a\":[1}",
+            "{\"a\":{]}",
+            "{\"a\" 1}",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\":tru}",
+            "\u{feff}{}",
+            "{\"a\":1} x",
+            "{\"a\":\"b",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":[1 2]}",
+            "{\"a\":-}",
+            "{\"a\":\u{a0}1}",
         ] {
             assert_eq!(record(line).unwrap_err(), Dropped::NotJson, "{line:?}");
         }
-        for line in ["{}", " {\t}\r", "{\"a\":[{},[],[[{\"b\":[0,-1.5E+7,null]}]],\"\\u00e9\"]}"] {
+        for line in [
+            "{}",
+            " {\t}\r",
+            "{\"a\":[{},[],[[{\"b\":[0,-1.5E+7,null]}]],\"\\u00e9\"]}",
+        ] {
             assert_eq!(record(line).unwrap_err(), Dropped::NoTweetId, "{line:?}");
         }
     }

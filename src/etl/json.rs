@@ -22,7 +22,8 @@ pub struct Span {
 impl Span {
     /// The bytes as they stand in `line`, escapes included.
     pub fn raw<'a>(&self, line: &'a [u8]) -> &'a [u8] {
-        line.get(self.start as usize..self.end as usize).unwrap_or_default()
+        line.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
     }
 
     /// Whether the string is `""`.
@@ -44,7 +45,10 @@ impl<'a> Scanner<'a> {
     /// Starts at the first byte of `line`, which must be shorter than [`LINE_BYTES_MAX`].
     pub fn new(line: &'a [u8]) -> Self {
         debug_assert!(line.len() < LINE_BYTES_MAX);
-        Self { bytes: line, position: 0 }
+        Self {
+            bytes: line,
+            position: 0,
+        }
     }
 
     /// The next byte after white space, or NUL (which starts nothing in JSON) at the end.
@@ -66,10 +70,7 @@ impl<'a> Scanner<'a> {
 
     /// Walks an object: `member` is called after each key and must consume the value.
     #[inline]
-    pub fn object(
-        &mut self,
-        mut member: impl FnMut(&mut Self, Span) -> Option<()>,
-    ) -> Option<()> {
+    pub fn object(&mut self, mut member: impl FnMut(&mut Self, Span) -> Option<()>) -> Option<()> {
         self.byte(b'{')?;
         if self.peek() == b'}' {
             return self.byte(b'}');
@@ -127,7 +128,13 @@ impl<'a> Scanner<'a> {
             let (at, byte) = special(self.bytes, self.position)?;
             self.position = at + 1;
             match byte {
-                b'"' => return Some(Span { start: start as u32, end: at as u32, escaped }),
+                b'"' => {
+                    return Some(Span {
+                        start: start as u32,
+                        end: at as u32,
+                        escaped,
+                    });
+                }
                 b'\\' => {
                     escaped = true;
                     self.escape()?;
@@ -163,7 +170,11 @@ impl<'a> Scanner<'a> {
             self.digits()?;
             integer = false;
         }
-        Some(if integer { self.bytes.get(start..self.position) } else { None })
+        Some(if integer {
+            self.bytes.get(start..self.position)
+        } else {
+            None
+        })
     }
 
     /// Steps over one value of any kind, checking its syntax.
@@ -314,7 +325,9 @@ fn special(bytes: &[u8], mut from: usize) -> Option<(usize, u8)> {
         from += 8;
         rest = tail;
     }
-    let lane = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20)?;
+    let lane = rest
+        .iter()
+        .position(|&b| b == b'"' || b == b'\\' || b < 0x20)?;
     rest.get(lane).map(|&byte| (from + lane, byte))
 }
 

@@ -135,7 +135,11 @@ impl<'a> UserRecord<'a> {
         }
         let record = match kind {
             b"a1" => Self::Profile {
-                stamp: (signed(fields.next()?)?, number(fields.next()?)?, flag(fields.next()?)?),
+                stamp: (
+                    signed(fields.next()?)?,
+                    number(fields.next()?)?,
+                    flag(fields.next()?)?,
+                ),
                 screen_name: fields.next()?,
                 description: fields.next()?,
             },
@@ -206,8 +210,12 @@ impl<'a> Iterator for Fields<'a> {
 
 /// The key of any record.
 pub fn key(line: &[u8]) -> Result<u64, EtlError> {
-    let digits = line.first_chunk::<KEY_DIGITS>().filter(|_| line.get(KEY_DIGITS) == Some(&b'\t'));
-    digits.and_then(|digits| key_number(digits)).ok_or_else(|| EtlError::record(line))
+    let digits = line
+        .first_chunk::<KEY_DIGITS>()
+        .filter(|_| line.get(KEY_DIGITS) == Some(&b'\t'));
+    digits
+        .and_then(|digits| key_number(digits))
+        .ok_or_else(|| EtlError::record(line))
 }
 
 /// Appends a key or another 19-digit id.
@@ -279,7 +287,11 @@ fn signed(field: &[u8]) -> Option<i64> {
 }
 
 fn optional(field: &[u8]) -> Option<Option<u64>> {
-    if field == b"-" { Some(None) } else { number(field).map(Some) }
+    if field == b"-" {
+        Some(None)
+    } else {
+        number(field).map(Some)
+    }
 }
 
 fn flag(field: &[u8]) -> Option<bool> {

@@ -53,7 +53,12 @@ impl Sorter {
     /// with `name`; their files are unlinked as soon as they are open.
     pub fn new(keys: Keys, memory_bytes: usize, directory: &Path, name: &str) -> Self {
         let directory = directory.join(name);
-        Self { keys, directory, arena: Arena::new(memory_bytes), runs_made: 0 }
+        Self {
+            keys,
+            directory,
+            arena: Arena::new(memory_bytes),
+            runs_made: 0,
+        }
     }
 
     /// The lines of `input` in ascending order.
@@ -63,7 +68,10 @@ impl Sorter {
             let more = self.arena.fill(&mut input, self.keys)?;
             self.arena.sort();
             if !more && runs.is_empty() {
-                return Ok(Sorted(Order::Arena { arena: &self.arena, next: 0 }));
+                return Ok(Sorted(Order::Arena {
+                    arena: &self.arena,
+                    next: 0,
+                }));
             }
             if runs.len() == FAN_IN {
                 let mut merged = Sorted(merge(std::mem::take(&mut runs))?);
@@ -86,7 +94,8 @@ impl Sorter {
 
     fn run_path(&mut self) -> PathBuf {
         self.runs_made += 1;
-        self.directory.with_added_extension(format!("run{}", self.runs_made))
+        self.directory
+            .with_added_extension(format!("run{}", self.runs_made))
     }
 }
 
@@ -97,7 +106,10 @@ enum Order<'a> {
     /// Everything is in memory.
     Arena { arena: &'a Arena, next: usize },
     /// Runs on disk, by their next line; the line handed out last is `current`.
-    Merge { heads: BinaryHeap<Reverse<Head>>, current: Vec<u8> },
+    Merge {
+        heads: BinaryHeap<Reverse<Head>>,
+        current: Vec<u8>,
+    },
 }
 
 /// The next line of a run; runs with equal lines come in any order.
@@ -137,7 +149,9 @@ impl Sorted<'_> {
                 Ok(entry.map(|entry| slice(&arena.bytes, entry)))
             }
             Order::Merge { heads, current } => {
-                let Some(mut least) = heads.peek_mut() else { return Ok(None) };
+                let Some(mut least) = heads.peek_mut() else {
+                    return Ok(None);
+                };
                 let Reverse(Head { line, run }) = &mut *least;
                 std::mem::swap(current, line);
                 line.clear();
@@ -155,10 +169,16 @@ fn merge<'a>(runs: Vec<LineReader>) -> Result<Order<'a>, EtlError> {
     for mut run in runs {
         let mut line = Vec::new();
         if run.append_line(&mut line)? {
-            heads.push(Reverse(Head { line, run: Run(run) }));
+            heads.push(Reverse(Head {
+                line,
+                run: Run(run),
+            }));
         }
     }
-    Ok(Order::Merge { heads, current: Vec::new() })
+    Ok(Order::Merge {
+        heads,
+        current: Vec::new(),
+    })
 }
 
 /// Writes a run in blocks.
@@ -174,7 +194,10 @@ impl RunWriter {
         let file = LineFile::create(path.to_owned())?;
         // The open file is all that is needed: nothing is left behind however the run ends.
         std::fs::remove_file(path).map_err(|e| EtlError::io("remove", path, 0, e))?;
-        Ok(Self { file, buffer: Vec::with_capacity(Self::BLOCK_BYTES) })
+        Ok(Self {
+            file,
+            buffer: Vec::with_capacity(Self::BLOCK_BYTES),
+        })
     }
 
     fn push(&mut self, line: &[u8]) -> Result<(), EtlError> {
@@ -254,7 +277,9 @@ impl Arena {
     fn sort(&mut self) {
         let bytes = &self.bytes;
         self.entries.sort_unstable_by(|a, b| {
-            a.key.cmp(&b.key).then_with(|| slice(bytes, a).cmp(slice(bytes, b)))
+            a.key
+                .cmp(&b.key)
+                .then_with(|| slice(bytes, a).cmp(slice(bytes, b)))
         });
     }
 }
@@ -283,16 +308,25 @@ mod tests {
 
     impl Lines for std::vec::IntoIter<Vec<u8>> {
         fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError> {
-            Ok(self.next().map(|line| out.extend_from_slice(&line)).is_some())
+            Ok(self
+                .next()
+                .map(|line| out.extend_from_slice(&line))
+                .is_some())
         }
     }
 
     fn sorted(keys: Keys, memory_bytes: usize, lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let directory = std::env::temp_dir();
-        let name = format!("trident-sort-{}-{:?}", std::process::id(), std::thread::current().id());
+        let name = format!(
+            "trident-sort-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        );
         let mut sorter = Sorter::new(keys, memory_bytes, &directory, &name);
         // Twice, because the second file must find nothing of the first.
-        sorter.sort(lines[..lines.len() / 2].to_vec().into_iter()).unwrap();
+        sorter
+            .sort(lines[..lines.len() / 2].to_vec().into_iter())
+            .unwrap();
         let mut order = sorter.sort(lines.to_vec().into_iter()).unwrap();
         let mut out = Vec::new();
         while let Some(line) = order.next_line().unwrap() {

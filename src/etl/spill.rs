@@ -32,26 +32,36 @@ impl LineFile {
             .truncate(true)
             .open(&path)
             .map_err(|e| EtlError::io("create", &path, 0, e))?;
-        Ok(Self { path, file, bytes: 0 })
+        Ok(Self {
+            path,
+            file,
+            bytes: 0,
+        })
     }
 
     /// Appends whole lines; returns where they begin.
     pub fn append(&mut self, lines: &[u8]) -> Result<u64, EtlError> {
         let start = self.bytes;
-        self.file.write_all(lines).map_err(|e| EtlError::io("write", &self.path, start, e))?;
+        self.file
+            .write_all(lines)
+            .map_err(|e| EtlError::io("write", &self.path, start, e))?;
         self.bytes += lines.len() as u64;
         Ok(start)
     }
 
     /// Makes the file durable; returns its length in bytes.
     pub fn finish(self) -> Result<u64, EtlError> {
-        self.file.sync_all().map_err(|e| EtlError::io("sync", &self.path, self.bytes, e))?;
+        self.file
+            .sync_all()
+            .map_err(|e| EtlError::io("sync", &self.path, self.bytes, e))?;
         Ok(self.bytes)
     }
 
     /// Reads the file from its beginning, without making it durable.
     pub fn into_reader(mut self) -> Result<LineReader, EtlError> {
-        self.file.seek(SeekFrom::Start(0)).map_err(|e| EtlError::io("seek", &self.path, 0, e))?;
+        self.file
+            .seek(SeekFrom::Start(0))
+            .map_err(|e| EtlError::io("seek", &self.path, 0, e))?;
         Ok(LineReader::new(self.file, self.path))
     }
 }
@@ -71,7 +81,11 @@ impl LineReader {
     }
 
     fn new(file: File, path: PathBuf) -> Self {
-        Self { path, input: BufReader::with_capacity(READ_BYTES, file), offset: 0 }
+        Self {
+            path,
+            input: BufReader::with_capacity(READ_BYTES, file),
+            offset: 0,
+        }
     }
 
     /// Appends the next line to `out`, newline excluded; `false` at the end.
@@ -88,7 +102,12 @@ impl LineReader {
     }
 
     /// Replaces `out` by `bytes` bytes from `offset` on; used for references into a file of tags.
-    pub fn read_at(&mut self, offset: u64, bytes: usize, out: &mut Vec<u8>) -> Result<(), EtlError> {
+    pub fn read_at(
+        &mut self,
+        offset: u64,
+        bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EtlError> {
         out.clear();
         out.resize(bytes, 0);
         self.input
@@ -121,17 +140,26 @@ impl Shuffle {
     ) -> Result<Self, EtlError> {
         let file = |i| LineFile::create(partition_path(directory, i)).map(Mutex::new);
         let files = (0..partitions).map(file).collect::<Result<_, _>>()?;
-        Ok(Self { files, buffer_bytes })
+        Ok(Self {
+            files,
+            buffer_bytes,
+        })
     }
 
     /// The buffers of one worker.
     pub fn writer(&self) -> ShuffleWriter<'_> {
-        ShuffleWriter { shuffle: self, buffers: vec![Vec::new(); self.files.len()] }
+        ShuffleWriter {
+            shuffle: self,
+            buffers: vec![Vec::new(); self.files.len()],
+        }
     }
 
     /// Makes the files durable; returns their lengths in bytes. Every writer must be flushed.
     pub fn finish(self) -> Result<Vec<u64>, EtlError> {
-        self.files.into_iter().map(|file| file.into_inner().finish()).collect()
+        self.files
+            .into_iter()
+            .map(|file| file.into_inner().finish())
+            .collect()
     }
 }
 

@@ -55,7 +55,12 @@ pub fn push_lower(out: &mut Vec<u8>, field: &[u8]) {
         out[start..].make_ascii_lowercase();
         return;
     }
-    push_escaped(out, String::from_utf8_lossy(&unescape(field)).to_lowercase().as_bytes());
+    push_escaped(
+        out,
+        String::from_utf8_lossy(&unescape(field))
+            .to_lowercase()
+            .as_bytes(),
+    );
 }
 
 fn unescaped_bytes(field: &[u8]) -> impl Iterator<Item = u8> + '_ {
@@ -87,7 +92,9 @@ fn push_mended(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Translates the JSON escape whose backslash stood before `rest`; returns what follows it.
 fn push_json_escape<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
-    let Some((&kind, mut after)) = rest.split_first() else { return rest };
+    let Some((&kind, mut after)) = rest.split_first() else {
+        return rest;
+    };
     let c = match kind {
         b'u' => {
             let unit = hex_unit(rest);
@@ -207,7 +214,10 @@ mod tests {
     #[test]
     fn lone_halves_and_broken_bytes_are_replaced() {
         assert_eq!(field("a\\ud83dz\\udc00"), "a\u{FFFD}z\u{FFFD}".as_bytes());
-        assert_eq!(field("\\ud83d\\ud83d\\ude00"), "\u{FFFD}\u{1F600}".as_bytes());
+        assert_eq!(
+            field("\\ud83d\\ud83d\\ude00"),
+            "\u{FFFD}\u{1F600}".as_bytes()
+        );
         assert_eq!(field("\\ud83d\\n"), "\u{FFFD}\\n".as_bytes());
         let mut out = Vec::new();
         push_json(&mut out, b"x\xE2\x82y\xED\xA0\xBD\xC3", false);
@@ -216,7 +226,11 @@ mod tests {
 
     #[test]
     fn special_casing_is_kept() {
-        for (tag, lower) in [("İSTANBUL", "i\u{307}stanbul"), ("ΟΔΟΣ", "οδος"), ("\u{212a}", "k")] {
+        for (tag, lower) in [
+            ("İSTANBUL", "i\u{307}stanbul"),
+            ("ΟΔΟΣ", "οδος"),
+            ("\u{212a}", "k"),
+        ] {
             let mut out = Vec::new();
             push_lower(&mut out, tag.as_bytes());
             assert_eq!(out, lower.as_bytes());

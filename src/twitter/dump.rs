@@ -1,5 +1,5 @@
 //! A stored value as one line of JSON: what `trident store dump` prints and what the oracle's
-//! `users` command prints from its own tables.
+//! `dump` command prints from its own tables.
 //!
 //! ```text
 //! {"user_id":1,"contacts":[{"user_id":2,"screen_name":"b","description":"","replies":1,

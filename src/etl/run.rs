@@ -1,0 +1,219 @@
+//! A whole run: options, stages in order, resume, report.
+
+use super::{
+    error::EtlError,
+    exclude::Excluded,
+    input::{self, Source},
+    progress::Progress,
+    report::{Report, StageReport},
+    sink::UserSink,
+    stages::{self, Context},
+    workdir::{Outcome, Plan, WorkDir},
+};
+use std::{path::PathBuf, time::Instant};
+
+/// Memory for buffers and sorting by default. Together with the program, the blocks being parsed
+/// and allocator slack it stays below 1 GiB (measured in `benches/etl.rs`).
+pub const MEMORY_BYTES_DEFAULT: usize = 640 << 20;
+/// Least memory that makes sense.
+pub const MEMORY_BYTES_MIN: usize = 16 << 20;
+/// The original list of popular hashtags has 700 entries.
+pub const TOP_DEFAULT: usize = 700;
+
+/// Bounds of the number of partitions. The upper one keeps the open files of a stage, which are
+/// twice as many, below the common limit of 1,024.
+const PARTITIONS_MIN: usize = 16;
+const PARTITIONS_MAX: usize = 256;
+/// Raw input per partition that leaves each of them small enough to be sorted in memory.
+const INPUT_BYTES_PER_PARTITION: u64 = 128 << 20;
+/// How much larger a gzip file of tweets is when inflated.
+const GZIP_RATIO: u64 = 10;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Files, directories, or `-` for standard input.
+    pub inputs: Vec<PathBuf>,
+    /// File of hashtags to leave out of the counts.
+    pub exclude: Option<PathBuf>,
+    /// Directory for intermediate files, on a disk with space for about half of the raw input.
+    /// A run that was interrupted goes on from what it left there.
+    pub work_dir: PathBuf,
+    /// Threads; 0 for one per core.
+    pub workers: usize,
+    /// Memory for buffers and sorting, at least [`MEMORY_BYTES_MIN`].
+    pub memory_bytes: usize,
+    /// Partitions of the shuffles, a power of two up to 4,096; chosen by input size when `None`.
+    pub partitions: Option<usize>,
+    /// Use damaged input files as far as they can be read, instead of ending the run.
+    pub skip_bad_files: bool,
+    /// Keep the work directory when the run is complete.
+    pub keep_work_dir: bool,
+    /// How many of the most frequent hashtags the report has.
+    pub top: usize,
+}
+
+impl Options {
+    /// Defaults for everything but input and work directory.
+    pub fn new(inputs: Vec<PathBuf>, work_dir: PathBuf) -> Self {
+        Self {
+            inputs,
+            exclude: None,
+            work_dir,
+            workers: 0,
+            memory_bytes: MEMORY_BYTES_DEFAULT,
+            partitions: None,
+            skip_bad_files: false,
+            keep_work_dir: false,
+            top: TOP_DEFAULT,
+        }
+    }
+}
+
+/// Runs all stages that have not been finished by an earlier run in the same work directory, and
+/// gives every user's value to `sink`.
+pub fn run(
+    options: &Options,
+    sink: &mut dyn UserSink,
+    progress: &dyn Progress,
+) -> Result<Report, EtlError> {
+    let excluded = match &options.exclude {
+        Some(path) => Excluded::load(path)?,
+        None => Excluded::default(),
+    };
+    let plan = plan(options, &excluded)?;
+    let mut work = WorkDir::open(&options.work_dir, plan.clone())?;
+    let workers = match options.workers {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        workers => workers,
+    };
+    let context = Context {
+        plan: &plan,
+        excluded: &excluded,
+        workers,
+        memory_bytes: options.memory_bytes,
+        progress,
+    };
+
+    for stage in &STAGES {
+        if work.is_finished(stage.name) {
+            continue;
+        }
+        progress.begin(stage.name, total_bytes(&work, &plan, stage)?);
+        let began = Instant::now();
+        let outcome = (stage.run)(&context, &work)?;
+        let read_bytes = outcome.read_bytes;
+        let report = stage_report(stage.name, began, read_bytes, workers);
+        work.finish(report, outcome, stage.consumes)?;
+        progress.end();
+    }
+
+    let began = Instant::now();
+    progress.begin("build", work.outputs("values")?.iter().sum());
+    let read_bytes = stages::build(&context, &work, sink)?;
+    let mut report = work.report();
+    report
+        .stages
+        .push(stage_report("build", began, read_bytes, 1));
+    progress.end();
+    if !options.keep_work_dir {
+        work.remove()?;
+    }
+    Ok(report)
+}
+
+struct Stage {
+    name: &'static str,
+    run: fn(&Context<'_>, &WorkDir) -> Result<Outcome, EtlError>,
+    /// Directories that nobody needs after it.
+    consumes: &'static [&'static str],
+}
+
+/// The stages before `build`, in order.
+const STAGES: [Stage; 5] = [
+    Stage {
+        name: "map",
+        run: stages::map,
+        consumes: &[],
+    },
+    Stage {
+        name: "tweets",
+        run: stages::tweets,
+        consumes: &["tweets"],
+    },
+    Stage {
+        name: "tags",
+        run: stages::tags,
+        consumes: &["tags"],
+    },
+    Stage {
+        name: "users",
+        run: stages::users,
+        consumes: &["events"],
+    },
+    Stage {
+        name: "values",
+        run: stages::values,
+        consumes: &["base", "peers", "counts"],
+    },
+];
+
+fn total_bytes(work: &WorkDir, plan: &Plan, stage: &Stage) -> Result<u64, EtlError> {
+    let directory = match stage.name {
+        "map" => return Ok(plan.sources.iter().map(|source| source.bytes).sum()),
+        "users" => "events",
+        "values" => "peers",
+        own_name => own_name,
+    };
+    Ok(work.outputs(directory)?.iter().sum())
+}
+
+fn stage_report(name: &str, began: Instant, read_bytes: u64, workers: usize) -> StageReport {
+    StageReport {
+        stage: name.to_owned(),
+        seconds: began.elapsed().as_secs_f64(),
+        read_bytes,
+        workers,
+    }
+}
+
+fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
+    if options.memory_bytes < MEMORY_BYTES_MIN {
+        let least = MEMORY_BYTES_MIN >> 20;
+        return Err(EtlError::Usage(format!(
+            "memory must be at least {least} MiB"
+        )));
+    }
+    let sources = input::list(&options.inputs)?;
+    let partitions = match options.partitions {
+        Some(n) if n.is_power_of_two() && n <= 4096 => n,
+        Some(n) => {
+            let rule = "must be a power of two up to 4096";
+            return Err(EtlError::Usage(format!("partitions={n} {rule}")));
+        }
+        None => partitions_for(&sources),
+    };
+    Ok(Plan {
+        sources,
+        exclude_sha256: excluded.sha256(),
+        partitions,
+        skip_bad_files: options.skip_bad_files,
+        top: options.top,
+    })
+}
+
+fn partitions_for(sources: &[Source]) -> usize {
+    if sources.iter().any(Source::is_stdin) {
+        return PARTITIONS_MAX;
+    }
+    let raw_bytes = |source: &Source| match source.path.extension() {
+        Some(extension) if extension == "gz" => source.bytes.saturating_mul(GZIP_RATIO),
+        _ => source.bytes,
+    };
+    let total = sources
+        .iter()
+        .map(raw_bytes)
+        .fold(0u64, u64::saturating_add);
+    let wanted = (total / INPUT_BYTES_PER_PARTITION).min(PARTITIONS_MAX as u64) as usize;
+    wanted.next_power_of_two().max(PARTITIONS_MIN)
+}

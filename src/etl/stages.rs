@@ -1,0 +1,466 @@
+//! The stages on one machine: work files in, work files out, partition by partition.
+//!
+//! Each function reads what the stage before left in the work directory, writes directories of its
+//! own, and returns their lengths once they are durable. What happens to a record is decided in
+//! [`super::map`], [`super::tweets`], [`super::users`] and [`super::values`].
+
+use super::{
+    error::EtlError,
+    exclude::Excluded,
+    map,
+    progress::Progress,
+    record,
+    report::Counts,
+    sink::{Frames, UserSink, write_frame},
+    sort::{Keys, Lines, Sorted, Sorter},
+    spill::{LineFile, LineReader, Shuffle, ShuffleWriter, partition_path},
+    tags::{TagCounter, TagTotals},
+    tweets::TweetReducer,
+    users::{UserOutput, UserReducer},
+    values::{TagSource, ValueBuilder},
+    workdir::{Outcome, Plan, WorkDir},
+    workers,
+};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    path::{Path, PathBuf},
+};
+
+/// Bytes collected before a file that only one worker writes is written to.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// What every stage needs.
+pub struct Context<'a> {
+    /// What the run is to do.
+    pub plan: &'a Plan,
+    /// Tags left out of the counts.
+    pub excluded: &'a Excluded,
+    /// Threads.
+    pub workers: usize,
+    /// Memory that buffers may take in total.
+    pub memory_bytes: usize,
+    /// Told about bytes read.
+    pub progress: &'a dyn Progress,
+}
+
+impl Context<'_> {
+    /// A shuffle into a new directory. All buffers of all workers together take an eighth of the
+    /// memory, unless that would make writes silly.
+    fn shuffle(&self, work: &WorkDir, name: &str) -> Result<Shuffle, EtlError> {
+        let buffers = self.workers * self.plan.partitions;
+        let buffer_bytes = (self.memory_bytes / 8 / buffers).clamp(1 << 10, 64 << 10);
+        Shuffle::create(&work.create(name)?, self.plan.partitions, buffer_bytes)
+    }
+
+    /// The sorter of one worker: all of them together take half of the memory.
+    fn sorter(&self, work: &WorkDir, keys: Keys, worker: usize) -> Result<Sorter, EtlError> {
+        let directory = work.directory("runs");
+        std::fs::create_dir_all(&directory)
+            .map_err(|e| EtlError::io("create", &directory, 0, e))?;
+        Ok(Sorter::new(
+            keys,
+            self.memory_bytes / 2 / self.workers,
+            &directory,
+            &format!("{worker}"),
+        ))
+    }
+
+    fn small_share_bytes(&self) -> usize {
+        self.memory_bytes / 16 / self.workers
+    }
+
+    /// Runs `task` for each partition file of `name`; returns the workers' states and the bytes read.
+    fn each_partition<S: Send>(
+        &self,
+        work: &WorkDir,
+        name: &str,
+        start: impl Fn(usize) -> Result<S, EtlError> + Sync,
+        task: impl Fn(&mut S, usize, &Path) -> Result<(), EtlError> + Sync,
+    ) -> Result<(Vec<S>, u64), EtlError> {
+        let directory = work.directory(name);
+        let lengths = work.outputs(name)?;
+        let states = workers::each(self.workers, lengths.len(), start, |state, index| {
+            task(state, index, &partition_path(&directory, index))?;
+            self.progress.advance(lengths[index]);
+            Ok(())
+        })?;
+        Ok((states, lengths.iter().sum()))
+    }
+}
+
+/// Input to `tweets/`.
+pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+    let tweets = context.shuffle(work, "tweets")?;
+    let plan = context.plan;
+    let (counts, skipped_files) = map::run(
+        &plan.sources,
+        context.workers,
+        plan.skip_bad_files,
+        &tweets,
+        context.progress,
+    )?;
+    Ok(Outcome {
+        counts,
+        skipped_files,
+        outputs: vec![("tweets", tweets.finish()?)],
+        read_bytes: counts.bytes,
+        ..Outcome::default()
+    })
+}
+
+/// `tweets/` to `events/` (by user) and `tags/` (by tag).
+pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+    struct Worker<'a> {
+        sorter: Sorter,
+        events: ShuffleWriter<'a>,
+        tags: ShuffleWriter<'a>,
+        counter: TagCounter,
+        counts: Counts,
+    }
+    let events = context.shuffle(work, "events")?;
+    let tags = context.shuffle(work, "tags")?;
+    let start = |worker| {
+        Ok(Worker {
+            sorter: context.sorter(work, Keys::Ids, worker)?,
+            events: events.writer(),
+            tags: tags.writer(),
+            counter: TagCounter::new(context.small_share_bytes()),
+            counts: Counts::default(),
+        })
+    };
+    let (mut workers, read_bytes) =
+        context.each_partition(work, "tweets", start, |w, _, path| {
+            let mut reducer = TweetReducer::new(context.excluded);
+            let mut sorted = w.sorter.sort(LineReader::open(path)?)?;
+            while let Some(line) = sorted.next_line()? {
+                reducer.line(line, &mut w.events, |tag| w.counter.add(tag, &mut w.tags))?;
+            }
+            reducer.finish(&mut w.events, |tag| w.counter.add(tag, &mut w.tags))?;
+            w.counts.add(&reducer.counts());
+            Ok(())
+        })?;
+    let mut counts = Counts::default();
+    for w in &mut workers {
+        w.counter.flush(&mut w.tags)?;
+        w.tags.flush()?;
+        w.events.flush()?;
+        counts.add(&w.counts);
+    }
+    drop(workers);
+    let outputs = vec![("events", events.finish()?), ("tags", tags.finish()?)];
+    Ok(Outcome {
+        counts,
+        outputs,
+        read_bytes,
+        ..Outcome::default()
+    })
+}
+
+/// `tags/` to the report's frequencies.
+pub fn tags(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+    let top = context.plan.top;
+    let start = |worker| {
+        Ok((
+            context.sorter(work, Keys::Text, worker)?,
+            TagTotals::new(top),
+        ))
+    };
+    let (workers, read_bytes) =
+        context.each_partition(work, "tags", start, |(sorter, totals), _, path| {
+            totals.add_partition(sorter.sort(LineReader::open(path)?)?)
+        })?;
+    let totals = workers.into_iter().map(|(_, totals)| totals).collect();
+    Ok(Outcome {
+        tags: Some(TagTotals::report(totals, top)),
+        read_bytes,
+        ..Outcome::default()
+    })
+}
+
+/// `events/` to `base/` (sorted), `peers/` (by the other user) and `counts/` (long runs of counts).
+pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+    struct Worker<'a> {
+        sorter: Sorter,
+        peers: ShuffleWriter<'a>,
+        reducer: UserReducer,
+        written: Vec<(usize, u64, u64)>,
+    }
+    let peers = context.shuffle(work, "peers")?;
+    let (base, counts) = (work.create("base")?, work.create("counts")?);
+    let start = |worker| {
+        Ok(Worker {
+            sorter: context.sorter(work, Keys::Ids, worker)?,
+            peers: peers.writer(),
+            reducer: UserReducer::default(),
+            written: Vec::new(),
+        })
+    };
+    let (mut workers, read_bytes) =
+        context.each_partition(work, "events", start, |w, index, path| {
+            let mut sorted = w.sorter.sort(LineReader::open(path)?)?;
+            let mut out = UserFiles {
+                base: BlockFile::create(&base, index)?,
+                counts: BlockFile::create(&counts, index)?,
+                index,
+                peers: &mut w.peers,
+            };
+            while let Some(line) = sorted.next_line()? {
+                w.reducer.line(line, &mut out)?;
+            }
+            w.reducer.finish();
+            w.written
+                .push((index, out.base.finish()?, out.counts.finish()?));
+            Ok(())
+        })?;
+    let mut total = Counts::default();
+    let mut lengths = vec![(0, 0); context.plan.partitions];
+    for w in &mut workers {
+        w.peers.flush()?;
+        total.add(&w.reducer.counts());
+        for &(index, base, counts) in &w.written {
+            lengths[index] = (base, counts);
+        }
+    }
+    drop(workers);
+    let (base, counts) = lengths.into_iter().unzip();
+    let outputs = vec![
+        ("base", base),
+        ("counts", counts),
+        ("peers", peers.finish()?),
+    ];
+    Ok(Outcome {
+        counts: total,
+        outputs,
+        read_bytes,
+        ..Outcome::default()
+    })
+}
+
+/// The outputs of [`users`] for one partition.
+struct UserFiles<'a, 's> {
+    base: BlockFile,
+    counts: BlockFile,
+    index: usize,
+    peers: &'a mut ShuffleWriter<'s>,
+}
+
+impl UserOutput for UserFiles<'_, '_> {
+    fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.base.record(write)
+    }
+
+    fn peer(&mut self, other: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.peers.record(other, write)
+    }
+
+    fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
+        let offset = self.counts.offset();
+        self.counts.record(|out| out.extend_from_slice(tags))?;
+        Ok(Some(
+            format!("@{}:{offset}:{}", self.index, tags.len()).into_bytes(),
+        ))
+    }
+}
+
+/// `base/`, `peers/` and `counts/` to `values/`: user values by ascending user within a partition.
+pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+    struct Worker {
+        sorter: Sorter,
+        builder: ValueBuilder<TagFiles>,
+        written: Vec<(usize, u64)>,
+    }
+    let values = work.create("values")?;
+    let base = work.directory("base");
+    let base_bytes: u64 = work.outputs("base")?.iter().sum();
+    work.outputs("counts")?;
+    let start = |worker| {
+        let tags = TagFiles {
+            directory: work.directory("counts"),
+            open: None,
+        };
+        let builder = ValueBuilder::new(tags, context.small_share_bytes());
+        Ok(Worker {
+            sorter: context.sorter(work, Keys::Ids, worker)?,
+            builder,
+            written: Vec::new(),
+        })
+    };
+    let (workers, read_bytes) =
+        context.each_partition(work, "peers", start, |w, index, path| {
+            let mut out = BlockFile::create(&values, index)?;
+            let mut put = |user, value: &[u8]| out.frame(user, value);
+            let mut lines = TwoSorted {
+                sorted: w.sorter.sort(LineReader::open(path)?)?,
+                file: LineReader::open(&partition_path(&base, index))?,
+            };
+            lines.merge(|line| w.builder.line(line, &mut put))?;
+            w.builder.finish(&mut put)?;
+            w.written.push((index, out.finish()?));
+            Ok(())
+        })?;
+    let mut counts = Counts::default();
+    let mut lengths = vec![0; context.plan.partitions];
+    for w in &workers {
+        counts.add(&w.builder.counts());
+        for &(index, bytes) in &w.written {
+            lengths[index] = bytes;
+        }
+    }
+    let outputs = vec![("values", lengths)];
+    Ok(Outcome {
+        counts,
+        outputs,
+        read_bytes: read_bytes + base_bytes,
+        ..Outcome::default()
+    })
+}
+
+/// `values/` to `sink`, merged into one ascending run. Returns the bytes read.
+pub fn build(
+    context: &Context<'_>,
+    work: &WorkDir,
+    sink: &mut dyn UserSink,
+) -> Result<u64, EtlError> {
+    let directory = work.directory("values");
+    let lengths = work.outputs("values")?;
+    let mut heads = BinaryHeap::new();
+    let mut files = Vec::new();
+    for index in 0..lengths.len() {
+        let mut file = Frames::open(&partition_path(&directory, index))?;
+        let mut value = Vec::new();
+        if let Some(user) = file.next_frame(&mut value)? {
+            heads.push(Reverse((user, index)));
+        }
+        files.push((file, value));
+    }
+    while let Some(mut head) = heads.peek_mut() {
+        let Reverse((user, index)) = *head;
+        let (file, value) = &mut files[index];
+        sink.put(user, value)
+            .map_err(|source| EtlError::Sink { user, source })?;
+        context.progress.advance(value.len() as u64);
+        match file.next_frame(value)? {
+            Some(next) => *head = Reverse((next, index)),
+            None => drop(std::collections::binary_heap::PeekMut::pop(head)),
+        }
+    }
+    sink.finish().map_err(|source| EtlError::Sink {
+        user: record::ID_MAX,
+        source,
+    })?;
+    Ok(lengths.iter().sum())
+}
+
+/// A partition file that one worker writes.
+struct BlockFile {
+    file: LineFile,
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+impl BlockFile {
+    fn create(directory: &Path, index: usize) -> Result<Self, EtlError> {
+        let file = LineFile::create(partition_path(directory, index))?;
+        Ok(Self {
+            file,
+            buffer: Vec::new(),
+            written: 0,
+        })
+    }
+
+    fn offset(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        write(&mut self.buffer);
+        self.buffer.push(b'\n');
+        self.flush_if_full()
+    }
+
+    fn frame(&mut self, user: u64, value: &[u8]) -> Result<(), EtlError> {
+        write_frame(&mut self.buffer, user, value).map_err(|e| EtlError::Sink {
+            user,
+            source: e.into(),
+        })?;
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), EtlError> {
+        if self.buffer.len() >= WRITE_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), EtlError> {
+        self.file.append(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<u64, EtlError> {
+        self.flush()?;
+        self.file.finish()
+    }
+}
+
+/// Long runs of counts in `counts/`, by references `@partition:offset:bytes`.
+struct TagFiles {
+    directory: PathBuf,
+    open: Option<(usize, LineReader)>,
+}
+
+impl TagSource for TagFiles {
+    fn read(&mut self, reference: &[u8], out: &mut Vec<u8>) -> Result<(), EtlError> {
+        let mut parts = reference.get(1..).unwrap_or_default().split(|&b| b == b':');
+        let mut next = || parts.next().and_then(record::number);
+        let (Some(index), Some(offset), Some(bytes)) = (next(), next(), next()) else {
+            return Err(EtlError::record(reference));
+        };
+        let index = index as usize;
+        if self.open.as_ref().is_none_or(|(open, _)| *open != index) {
+            self.open = Some((
+                index,
+                LineReader::open(&partition_path(&self.directory, index))?,
+            ));
+        }
+        match &mut self.open {
+            Some((_, reader)) => reader.read_at(offset, bytes as usize, out),
+            None => Err(EtlError::record(reference)),
+        }
+    }
+}
+
+/// A sorted file and a sorter's output, read as one sorted run.
+struct TwoSorted<'a> {
+    sorted: Sorted<'a>,
+    file: LineReader,
+}
+
+impl TwoSorted<'_> {
+    fn merge(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> Result<(), EtlError>,
+    ) -> Result<(), EtlError> {
+        let mut line = Vec::new();
+        let mut more = Lines::append_line(&mut self.file, &mut line)?;
+        while let Some(other) = self.sorted.next_line()? {
+            while more && line.as_slice() < other {
+                each(&line)?;
+                line.clear();
+                more = Lines::append_line(&mut self.file, &mut line)?;
+            }
+            each(other)?;
+        }
+        while more {
+            each(&line)?;
+            line.clear();
+            more = Lines::append_line(&mut self.file, &mut line)?;
+        }
+        Ok(())
+    }
+}

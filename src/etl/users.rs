@@ -1,0 +1,269 @@
+//! Third stage: what every user is, told to every contact.
+//!
+//! Fed with the sorted records of users. For each user with contacts it settles the profile (the
+//! latest sighting) and the hashtag counts, writes the counts and the contact tweets back under the
+//! user's own key, and sends each contact a `c1 … m` record with profile and counts. The next stage
+//! then has both sides of every pair in one place.
+
+use super::{
+    error::EtlError,
+    record::{UserRecord, push_field, push_key, push_number},
+    report::Counts,
+};
+use std::collections::BTreeMap;
+
+/// Counts of up to so many bytes go into every `m` record. Longer ones are written once and
+/// referred to, or a user with many tags and many contacts would be multiplied by itself.
+const INLINE_TAGS_BYTES: usize = 1024;
+
+/// Where the stage sends its records.
+pub trait UserOutput {
+    /// A record of the user under way: they come in ascending order.
+    fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
+    /// A record of another user.
+    fn peer(&mut self, other: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
+    /// Stores a long run of counts and returns a reference to it, or `None` if every record is to
+    /// carry it.
+    fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError>;
+}
+
+/// Settles one user after another.
+#[derive(Default)]
+pub struct UserReducer {
+    user: Option<u64>,
+    profile: Option<Profile>,
+    tags: BTreeMap<Vec<u8>, u64>,
+    /// What a contact is told: profile and counts as they stand in an `m` record, tab first. Made
+    /// when the first contact comes.
+    message: Option<Vec<u8>>,
+    last_other: Option<u64>,
+    counts: Counts,
+}
+
+struct Profile {
+    stamp: (i64, u64, bool),
+    screen_name: Vec<u8>,
+    description: Vec<u8>,
+}
+
+impl UserReducer {
+    /// Takes the next record.
+    pub fn line(&mut self, line: &[u8], out: &mut impl UserOutput) -> Result<(), EtlError> {
+        let (user, other, record) = UserRecord::parse(line)?;
+        if self.user != Some(user) {
+            self.finish();
+            self.user = Some(user);
+        }
+        match record {
+            UserRecord::Profile {
+                stamp,
+                screen_name,
+                description,
+            } => {
+                if self
+                    .profile
+                    .as_ref()
+                    .is_none_or(|profile| profile.stamp < stamp)
+                {
+                    let (screen_name, description) = (screen_name.to_vec(), description.to_vec());
+                    self.profile = Some(Profile {
+                        stamp,
+                        screen_name,
+                        description,
+                    });
+                }
+                Ok(())
+            }
+            UserRecord::Tags(mut counts) => {
+                while let Some(entry) = counts.next_count() {
+                    let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
+                    match self.tags.get_mut(tag) {
+                        Some(total) => *total = total.saturating_add(count),
+                        None => drop(self.tags.insert(tag.to_vec(), count)),
+                    }
+                }
+                Ok(())
+            }
+            UserRecord::Tweet { .. } => self.contact_tweet(user, other, line, out),
+            UserRecord::Peer { .. } => Err(EtlError::Incomplete {
+                user,
+                what: "they have been through this stage",
+            }),
+        }
+    }
+
+    /// Ends the last user.
+    pub fn finish(&mut self) {
+        self.counts.profiles += u64::from(self.profile.is_some());
+        self.profile = None;
+        self.tags.clear();
+        self.message = None;
+        self.last_other = None;
+    }
+
+    /// What has been counted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn contact_tweet(
+        &mut self,
+        user: u64,
+        other: u64,
+        line: &[u8],
+        out: &mut impl UserOutput,
+    ) -> Result<(), EtlError> {
+        if self.message.is_none() {
+            self.message = Some(self.settle(user, out)?);
+        }
+        if self.last_other != Some(other)
+            && let Some(message) = &self.message
+        {
+            self.last_other = Some(other);
+            out.peer(other, |record| {
+                push_key(record, other);
+                push_field(record, b"c1\t");
+                push_key(record, user);
+                push_field(record, b"m");
+                record.extend_from_slice(message);
+            })?;
+        }
+        out.own(|record| record.extend_from_slice(line))
+    }
+
+    /// Before the first contact: the user's own counts, and the message to all contacts.
+    fn settle(&mut self, user: u64, out: &mut impl UserOutput) -> Result<Vec<u8>, EtlError> {
+        let mut tags = Vec::new();
+        for (tag, count) in &self.tags {
+            push_number(&mut tags, *count);
+            push_field(&mut tags, tag);
+        }
+        if !tags.is_empty() {
+            out.own(|record| {
+                push_key(record, user);
+                push_field(record, b"b1");
+                record.extend_from_slice(&tags);
+            })?;
+        }
+        let mut message = Vec::new();
+        let profile = self.profile.as_ref();
+        push_field(
+            &mut message,
+            profile.map_or(&[], |profile| &profile.screen_name),
+        );
+        push_field(
+            &mut message,
+            profile.map_or(&[], |profile| &profile.description),
+        );
+        let reference = match tags.get(1..) {
+            Some(fields) if fields.len() > INLINE_TAGS_BYTES => out.store_tags(fields)?,
+            _ => None,
+        };
+        match reference {
+            Some(reference) => push_field(&mut message, &reference),
+            None => message.extend_from_slice(&tags),
+        }
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Collected {
+        own: Vec<String>,
+        peers: Vec<String>,
+        refer: bool,
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut line = Vec::new();
+        write(&mut line);
+        String::from_utf8(line)
+            .unwrap()
+            .replace("00000000000000000", "")
+    }
+
+    impl UserOutput for Collected {
+        fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+            self.own.push(written(write));
+            Ok(())
+        }
+        fn peer(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+            self.peers.push(written(write));
+            Ok(())
+        }
+        fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
+            assert!(tags.len() > INLINE_TAGS_BYTES);
+            Ok(self.refer.then(|| b"@0:1:2".to_vec()))
+        }
+    }
+
+    fn reduce(out: &mut Collected, lines: &[&str]) -> Counts {
+        let mut reducer = UserReducer::default();
+        for line in lines {
+            let line = format!("00000000000000000{line}");
+            let line = line.replace("c1\t", "c1\t00000000000000000");
+            reducer.line(line.as_bytes(), out).unwrap();
+        }
+        reducer.finish();
+        reducer.counts()
+    }
+
+    #[test]
+    fn the_latest_profile_and_the_sum_of_counts_go_to_each_contact_once() {
+        let mut out = Collected::default();
+        let counts = reduce(
+            &mut out,
+            &[
+                "10\ta1\t5\t7\t0\told\t",
+                "10\ta1\t5\t7\t1\tnew\tme",
+                "10\ta1\t5\t6\t1\tolder\t",
+                "10\tb1\t1\tz\t2\ta",
+                "10\tb1\t1\tz",
+                "10\tc1\t11\tt\t5\t7\t1\tx",
+                "10\tc1\t11\tt\t6\t8\t1\ty",
+                "10\tc1\t12\tt\t6\t8\t2\ty",
+                "13\ta1\t5\t6\t1\tno contact\t",
+                "14\tc1\t10\tt\t6\t8\t2\ty",
+            ],
+        );
+        assert_eq!(
+            out.own,
+            [
+                "10\tb1\t2\ta\t2\tz",
+                "10\tc1\t11\tt\t5\t7\t1\tx",
+                "10\tc1\t11\tt\t6\t8\t1\ty",
+                "10\tc1\t12\tt\t6\t8\t2\ty",
+                "14\tc1\t10\tt\t6\t8\t2\ty",
+            ]
+        );
+        assert_eq!(
+            out.peers,
+            [
+                "11\tc1\t10\tm\tnew\tme\t2\ta\t2\tz",
+                "12\tc1\t10\tm\tnew\tme\t2\ta\t2\tz",
+                "10\tc1\t14\tm\t\t",
+            ]
+        );
+        assert_eq!(counts.profiles, 2);
+    }
+
+    #[test]
+    fn long_counts_are_stored_once_where_that_is_possible() {
+        let tags: String = (0..200).map(|i| format!("\t1\ttag{i:03}")).collect();
+        let b1 = format!("10\tb1{tags}");
+        for refer in [true, false] {
+            let mut out = Collected {
+                refer,
+                ..Collected::default()
+            };
+            reduce(&mut out, &[&b1, "10\tc1\t11\tt\t5\t7\t1\tx"]);
+            let expected = if refer { "\t@0:1:2" } else { &tags };
+            assert_eq!(out.peers, [format!("11\tc1\t10\tm\t\t{expected}")]);
+            assert_eq!(out.own[0], b1);
+        }
+    }
+}
