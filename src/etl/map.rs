@@ -1,4 +1,4 @@
-//! First stage: input lines to `t1` records, partitioned by tweet id.
+//! First stage: input lines to `t1` records, keyed by tweet id.
 //!
 //! All workers share the open readers: a worker takes one, fills a block of lines, puts the reader
 //! back and parses the block. No thread only reads, so nothing has to be balanced: one plain file
@@ -10,7 +10,7 @@ use super::{
     input::{LINE_BYTES_MAX, Reader, Source},
     progress::Progress,
     report::{Counts, SkippedFile},
-    spill::Shuffle,
+    spill::Emit,
     workers,
 };
 use parking_lot::{Condvar, Mutex};
@@ -57,19 +57,20 @@ impl Mapper {
     }
 }
 
-/// Reads all of `sources` into `tweets`. With `skip_bad_files`, files that cannot be read to their
-/// end are used as far as they can and listed; without it, the first one ends the stage.
-pub fn run(
+/// Reads all of `sources`; each worker sends its records to an `output()` of its own. With
+/// `skip_bad_files`, files that cannot be read to their end are used as far as they can and listed;
+/// without it, the first one ends the stage.
+pub fn run<E: Emit>(
     sources: &[Source],
     workers: usize,
     skip_bad_files: bool,
-    tweets: &Shuffle,
+    output: impl Fn() -> E + Sync,
     progress: &dyn Progress,
 ) -> Result<(Counts, Vec<SkippedFile>), EtlError> {
     let feed = Feed::new(sources, skip_bad_files);
     let results = workers::run(workers, |_| {
         let _stop = StopOnUnwind(&feed);
-        let result = work(&feed, tweets, progress);
+        let result = work(&feed, output(), progress);
         if result.is_err() {
             feed.stop();
         }
@@ -82,9 +83,12 @@ pub fn run(
     Ok((counts, skipped))
 }
 
-fn work(feed: &Feed<'_>, tweets: &Shuffle, progress: &dyn Progress) -> Result<Counts, EtlError> {
+fn work(
+    feed: &Feed<'_>,
+    mut output: impl Emit,
+    progress: &dyn Progress,
+) -> Result<Counts, EtlError> {
     let mut mapper = Mapper::default();
-    let mut writer = tweets.writer();
     let (mut block, mut record) = (Vec::new(), Vec::new());
     while let Some(read) = feed.next_block(&mut block)? {
         mapper.count_block(read.bytes, read.long_lines);
@@ -92,13 +96,13 @@ fn work(feed: &Feed<'_>, tweets: &Shuffle, progress: &dyn Progress) -> Result<Co
         while !rest.is_empty() {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             if let Some(id) = mapper.line(&rest[..end], &mut record) {
-                writer.record(id, |out| out.append(&mut record))?;
+                output.record(id, |out| out.append(&mut record))?;
             }
             rest = rest.get(end + 1..).unwrap_or_default();
         }
         progress.advance(read.advanced);
     }
-    writer.flush()?;
+    output.flush()?;
     Ok(mapper.counts())
 }
 

@@ -25,6 +25,7 @@ pub mod extract;
 pub mod input;
 pub mod json;
 pub mod map;
+pub mod pipe;
 pub mod plot;
 pub mod progress;
 pub mod record;

@@ -124,6 +124,14 @@ pub fn partition(key: u64, partitions: usize) -> usize {
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & (partitions - 1)
 }
 
+/// Where a stage sends records that the next shuffle brings together by key.
+pub trait Emit {
+    /// Lets `write` append one record of `key`, newline excluded.
+    fn record(&mut self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
+    /// Writes out everything that is held back.
+    fn flush(&mut self) -> Result<(), EtlError>;
+}
+
 /// One file per partition, shared by all workers of a stage.
 pub struct Shuffle {
     files: Vec<Mutex<LineFile>>,
@@ -169,28 +177,25 @@ pub struct ShuffleWriter<'s> {
     buffers: Vec<Vec<u8>>,
 }
 
-impl ShuffleWriter<'_> {
-    /// Lets `write` append one record, newline excluded, to the partition of `key`.
-    pub fn record<R>(
-        &mut self,
-        key: u64,
-        write: impl FnOnce(&mut Vec<u8>) -> R,
-    ) -> Result<R, EtlError> {
+impl Emit for ShuffleWriter<'_> {
+    fn record(&mut self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
         let index = partition(key, self.buffers.len());
         let buffer = &mut self.buffers[index];
-        let result = write(buffer);
+        write(buffer);
         buffer.push(b'\n');
         if buffer.len() >= self.shuffle.buffer_bytes {
-            self.flush_partition(index)?;
+            self.flush_partition(index)
+        } else {
+            Ok(())
         }
-        Ok(result)
     }
 
-    /// Writes out everything that is held back.
-    pub fn flush(&mut self) -> Result<(), EtlError> {
+    fn flush(&mut self) -> Result<(), EtlError> {
         (0..self.buffers.len()).try_for_each(|index| self.flush_partition(index))
     }
+}
 
+impl ShuffleWriter<'_> {
     fn flush_partition(&mut self, index: usize) -> Result<(), EtlError> {
         let buffer = &mut self.buffers[index];
         if !buffer.is_empty() {

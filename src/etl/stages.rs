@@ -13,7 +13,7 @@ use super::{
     report::Counts,
     sink::{Frames, UserSink, write_frame},
     sort::{Keys, Lines, Sorted, Sorter},
-    spill::{LineFile, LineReader, Shuffle, ShuffleWriter, partition_path},
+    spill::{Emit, LineFile, LineReader, Shuffle, ShuffleWriter, partition_path},
     tags::{TagCounter, TagTotals},
     tweets::TweetReducer,
     users::{UserOutput, UserReducer},
@@ -97,7 +97,7 @@ pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
         &plan.sources,
         context.workers,
         plan.skip_bad_files,
-        &tweets,
+        || tweets.writer(),
         context.progress,
     )?;
     Ok(Outcome {

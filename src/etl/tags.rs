@@ -9,7 +9,7 @@ use super::{
     error::EtlError,
     record::{self, Fields},
     sort::Sorted,
-    spill::ShuffleWriter,
+    spill::Emit,
     text,
 };
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ impl TagCounter {
     }
 
     /// Counts one occurrence of a lower-cased tag, given as a record field.
-    pub fn add(&mut self, tag: &[u8], spill: &mut ShuffleWriter<'_>) -> Result<(), EtlError> {
+    pub fn add(&mut self, tag: &[u8], spill: &mut impl Emit) -> Result<(), EtlError> {
         if let Some(count) = self.counts.get_mut(tag) {
             *count += 1;
             return Ok(());
@@ -79,7 +79,7 @@ impl TagCounter {
     }
 
     /// Writes out what has been counted, as lines of tag and count.
-    pub fn flush(&mut self, spill: &mut ShuffleWriter<'_>) -> Result<(), EtlError> {
+    pub fn flush(&mut self, spill: &mut impl Emit) -> Result<(), EtlError> {
         for (tag, count) in self.counts.drain() {
             spill.record(crc32fast::hash(&tag).into(), |line| {
                 line.extend_from_slice(&tag);

@@ -9,23 +9,11 @@ use super::{
     exclude::Excluded,
     record::{Fields, TweetRecord, push_field, push_key, push_number, push_signed},
     report::Counts,
-    spill::ShuffleWriter,
+    spill::Emit,
     text::{compare_unescaped, push_lower},
 };
 use crate::twitter::model::{REPLY, RETWEET};
 use std::cmp::Ordering;
-
-/// Where a stage sends its records.
-pub trait Emit {
-    /// Lets `write` append one record of `key`, newline excluded.
-    fn record(&mut self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
-}
-
-impl Emit for ShuffleWriter<'_> {
-    fn record(&mut self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        ShuffleWriter::record(self, key, write)
-    }
-}
 
 /// Keeps one tweet per id.
 pub struct TweetReducer<'e> {

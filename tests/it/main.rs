@@ -12,3 +12,5 @@ mod http_table;
 mod in_process;
 mod panic;
 mod pending;
+//! Black-box tests.
+mod etl;
