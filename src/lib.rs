@@ -9,6 +9,7 @@ pub mod codec;
 pub mod config;
 pub mod etl;
 pub mod exit;
+pub mod generate;
 pub mod http;
 pub mod log;
 pub mod metrics;

@@ -69,6 +69,9 @@ pub enum EtlError {
         /// The sink's reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The sink has all values but could not complete what it makes of them.
+    #[error("cannot complete the store: {0}")]
+    SinkFinish(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl EtlError {

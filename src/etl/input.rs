@@ -117,7 +117,7 @@ type Raw = Counted<BufReader<Box<dyn Read + Send>>>;
 enum Input {
     Plain(Raw),
     /// `None` after the last member.
-    Gzip(Option<GzDecoder<Raw>>, u64),
+    Gzip(Option<Box<GzDecoder<Raw>>>, u64),
 }
 
 /// What [`Reader::fill`] found.
@@ -157,7 +157,7 @@ impl Reader {
             });
         }
         let input = if is_gzip {
-            Input::Gzip(Some(GzDecoder::new(raw)), 0)
+            Input::Gzip(Some(Box::new(GzDecoder::new(raw))), 0)
         } else {
             Input::Plain(raw)
         };
@@ -290,7 +290,7 @@ impl Input {
             skip_zeros(&mut raw)?;
             *total = raw.consumed;
             if !raw.fill_buf()?.is_empty() {
-                *decoder = Some(GzDecoder::new(raw));
+                *decoder = Some(Box::new(GzDecoder::new(raw)));
             }
         }
         Ok(0)

@@ -115,7 +115,11 @@ struct Feed<'a> {
 
 struct FeedState<'a> {
     unopened: VecDeque<&'a Source>,
-    idle: Vec<Reader>,
+    #[allow(
+        clippy::vec_box,
+        reason = "a reader is moved in and out for every block"
+    )]
+    idle: Vec<Box<Reader>>,
     /// Readers that a worker is filling a block from.
     busy: usize,
     stopped: bool,
@@ -153,7 +157,10 @@ impl<'a> Feed<'a> {
             };
             let (path, opened) = match taken {
                 Taken::Open(reader) => (None, Ok(reader)),
-                Taken::Unopened(source) => (Some(source.path.as_path()), Reader::open(source)),
+                Taken::Unopened(source) => (
+                    Some(source.path.as_path()),
+                    Reader::open(source).map(Box::new),
+                ),
             };
             let mut reader = match opened {
                 Ok(reader) => reader,
@@ -210,7 +217,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    fn put_back(&self, reader: Option<Reader>) {
+    fn put_back(&self, reader: Option<Box<Reader>>) {
         let mut state = self.state.lock();
         state.busy -= 1;
         state.idle.extend(reader);
@@ -236,7 +243,7 @@ impl<'a> Feed<'a> {
 }
 
 enum Taken<'a> {
-    Open(Reader),
+    Open(Box<Reader>),
     Unopened(&'a Source),
 }
 

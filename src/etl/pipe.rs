@@ -101,16 +101,13 @@ pub fn build(
     sink: &mut dyn UserSink,
 ) -> Result<Counts, EtlError> {
     let mut builder = ValueBuilder::new(NoReferences, 0);
-    let mut last = 0;
     let mut put = |user, value: &[u8]| {
-        last = user;
         sink.put(user, value)
             .map_err(|source| EtlError::Sink { user, source })
     };
     each_sorted(input, order, |line| builder.line(line, &mut put))?;
     builder.finish(&mut put)?;
-    sink.finish()
-        .map_err(|source| EtlError::Sink { user: last, source })?;
+    sink.finish().map_err(EtlError::SinkFinish)?;
     Ok(builder.counts())
 }
 

@@ -306,11 +306,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    impl Lines for std::vec::IntoIter<Vec<u8>> {
+    impl Lines for std::slice::Iter<'_, Vec<u8>> {
         fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError> {
             Ok(self
                 .next()
-                .map(|line| out.extend_from_slice(&line))
+                .map(|line| out.extend_from_slice(line))
                 .is_some())
         }
     }
@@ -324,10 +324,8 @@ mod tests {
         );
         let mut sorter = Sorter::new(keys, memory_bytes, &directory, &name);
         // Twice, because the second file must find nothing of the first.
-        sorter
-            .sort(lines[..lines.len() / 2].to_vec().into_iter())
-            .unwrap();
-        let mut order = sorter.sort(lines.to_vec().into_iter()).unwrap();
+        sorter.sort(lines[..lines.len() / 2].iter()).unwrap();
+        let mut order = sorter.sort(lines.iter()).unwrap();
         let mut out = Vec::new();
         while let Some(line) = order.next_line().unwrap() {
             out.push(line.to_vec());

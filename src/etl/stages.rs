@@ -4,31 +4,26 @@
 //! own, and returns their lengths once they are durable. What happens to a record is decided in
 //! [`super::map`], [`super::tweets`], [`super::users`] and [`super::values`].
 
+mod files;
+
 use super::{
     error::EtlError,
     exclude::Excluded,
     map,
     progress::Progress,
-    record,
     report::Counts,
-    sink::{Frames, UserSink, write_frame},
-    sort::{Keys, Lines, Sorted, Sorter},
-    spill::{Emit, LineFile, LineReader, Shuffle, ShuffleWriter, partition_path},
+    sink::{Frames, UserSink},
+    sort::{Keys, Sorter},
+    spill::{Emit, LineReader, Shuffle, ShuffleWriter, partition_path},
     tags::{TagCounter, TagTotals},
     tweets::TweetReducer,
-    users::{UserOutput, UserReducer},
-    values::{TagSource, ValueBuilder},
+    users::UserReducer,
+    values::ValueBuilder,
     workdir::{Outcome, Plan, WorkDir},
     workers,
 };
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    path::{Path, PathBuf},
-};
-
-/// Bytes collected before a file that only one worker writes is written to.
-const WRITE_BYTES: usize = 256 * 1024;
+use files::{BlockFile, TagFiles, TwoSorted, UserFiles};
+use std::{cmp::Reverse, collections::BinaryHeap, path::Path};
 
 /// What every stage needs.
 pub struct Context<'a> {
@@ -237,32 +232,6 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError>
     })
 }
 
-/// The outputs of [`users`] for one partition.
-struct UserFiles<'a, 's> {
-    base: BlockFile,
-    counts: BlockFile,
-    index: usize,
-    peers: &'a mut ShuffleWriter<'s>,
-}
-
-impl UserOutput for UserFiles<'_, '_> {
-    fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        self.base.record(write)
-    }
-
-    fn peer(&mut self, other: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        self.peers.record(other, write)
-    }
-
-    fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
-        let offset = self.counts.offset();
-        self.counts.record(|out| out.extend_from_slice(tags))?;
-        Ok(Some(
-            format!("@{}:{offset}:{}", self.index, tags.len()).into_bytes(),
-        ))
-    }
-}
-
 /// `base/`, `peers/` and `counts/` to `values/`: user values by ascending user within a partition.
 pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
     struct Worker {
@@ -345,122 +314,6 @@ pub fn build(
             None => drop(std::collections::binary_heap::PeekMut::pop(head)),
         }
     }
-    sink.finish().map_err(|source| EtlError::Sink {
-        user: record::ID_MAX,
-        source,
-    })?;
+    sink.finish().map_err(EtlError::SinkFinish)?;
     Ok(lengths.iter().sum())
-}
-
-/// A partition file that one worker writes.
-struct BlockFile {
-    file: LineFile,
-    buffer: Vec<u8>,
-    written: u64,
-}
-
-impl BlockFile {
-    fn create(directory: &Path, index: usize) -> Result<Self, EtlError> {
-        let file = LineFile::create(partition_path(directory, index))?;
-        Ok(Self {
-            file,
-            buffer: Vec::new(),
-            written: 0,
-        })
-    }
-
-    fn offset(&self) -> u64 {
-        self.written + self.buffer.len() as u64
-    }
-
-    fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        write(&mut self.buffer);
-        self.buffer.push(b'\n');
-        self.flush_if_full()
-    }
-
-    fn frame(&mut self, user: u64, value: &[u8]) -> Result<(), EtlError> {
-        write_frame(&mut self.buffer, user, value).map_err(|e| EtlError::Sink {
-            user,
-            source: e.into(),
-        })?;
-        self.flush_if_full()
-    }
-
-    fn flush_if_full(&mut self) -> Result<(), EtlError> {
-        if self.buffer.len() >= WRITE_BYTES {
-            self.flush()
-        } else {
-            Ok(())
-        }
-    }
-
-    fn flush(&mut self) -> Result<(), EtlError> {
-        self.file.append(&self.buffer)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<u64, EtlError> {
-        self.flush()?;
-        self.file.finish()
-    }
-}
-
-/// Long runs of counts in `counts/`, by references `@partition:offset:bytes`.
-struct TagFiles {
-    directory: PathBuf,
-    open: Option<(usize, LineReader)>,
-}
-
-impl TagSource for TagFiles {
-    fn read(&mut self, reference: &[u8], out: &mut Vec<u8>) -> Result<(), EtlError> {
-        let mut parts = reference.get(1..).unwrap_or_default().split(|&b| b == b':');
-        let mut next = || parts.next().and_then(record::number);
-        let (Some(index), Some(offset), Some(bytes)) = (next(), next(), next()) else {
-            return Err(EtlError::record(reference));
-        };
-        let index = index as usize;
-        if self.open.as_ref().is_none_or(|(open, _)| *open != index) {
-            self.open = Some((
-                index,
-                LineReader::open(&partition_path(&self.directory, index))?,
-            ));
-        }
-        match &mut self.open {
-            Some((_, reader)) => reader.read_at(offset, bytes as usize, out),
-            None => Err(EtlError::record(reference)),
-        }
-    }
-}
-
-/// A sorted file and a sorter's output, read as one sorted run.
-struct TwoSorted<'a> {
-    sorted: Sorted<'a>,
-    file: LineReader,
-}
-
-impl TwoSorted<'_> {
-    fn merge(
-        &mut self,
-        mut each: impl FnMut(&[u8]) -> Result<(), EtlError>,
-    ) -> Result<(), EtlError> {
-        let mut line = Vec::new();
-        let mut more = Lines::append_line(&mut self.file, &mut line)?;
-        while let Some(other) = self.sorted.next_line()? {
-            while more && line.as_slice() < other {
-                each(&line)?;
-                line.clear();
-                more = Lines::append_line(&mut self.file, &mut line)?;
-            }
-            each(other)?;
-        }
-        while more {
-            each(&line)?;
-            line.clear();
-            more = Lines::append_line(&mut self.file, &mut line)?;
-        }
-        Ok(())
-    }
 }

@@ -222,6 +222,10 @@ mod tests {
             );
             Ok(())
         }
+
+        fn flush(&mut self) -> Result<(), EtlError> {
+            Ok(())
+        }
     }
 
     fn reduce(lines: &[&str]) -> (Vec<String>, Vec<String>, Counts) {

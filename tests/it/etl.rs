@@ -4,6 +4,7 @@
 mod damage;
 mod pipes;
 mod resume;
+mod sample;
 mod sets;
 
 use flate2::{Compression, write::GzEncoder};
@@ -226,6 +227,35 @@ fn counts_equal_the_oracle() {
                 .to_string()
                 .contains(&format!("{:>14}", report.counts.lines))
         );
+    }
+}
+
+#[test]
+fn our_generator_leaves_no_rule_out() {
+    let set = sets::all()
+        .iter()
+        .find(|set| set.name == "our generator")
+        .unwrap();
+    for reason in trident::etl::extract::Dropped::ALL {
+        assert!(
+            set.stat(&format!("drop_{}", reason.name())) > 0,
+            "{reason:?}"
+        );
+    }
+    let kept = set.stat("valid") as f64 / set.stat("lines") as f64;
+    assert!((0.67..0.73).contains(&kept), "{kept}");
+    assert!(set.stat("duplicates") > 10);
+    // As in real files: two contacts per user in the middle, hundreds for the few at the top.
+    let mut contacts: Vec<_> = set
+        .dump
+        .lines()
+        .map(|line| line.matches("\"screen_name\"").count())
+        .collect();
+    contacts.sort_unstable();
+    assert!((1..=3).contains(&contacts[contacts.len() / 2]));
+    assert!(contacts[contacts.len() - 1] > 100, "{:?}", contacts.last());
+    for types in ["\"types\":1", "\"types\":2", "\"types\":3"] {
+        assert!(set.dump.contains(types), "{types}");
     }
 }
 

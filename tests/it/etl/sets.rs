@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
+use trident::generate::{self, World};
 
 /// One input with what the oracle makes of it.
 pub struct Set {
@@ -73,7 +74,7 @@ pub fn fresh_directory(name: &str) -> Directory {
     Directory(path)
 }
 
-/// Three generated sets with every kind of bad line, and one by hand.
+/// Three sets of the Python generator with every kind of bad line, one of ours, and one by hand.
 pub fn all() -> &'static [Set] {
     static SETS: OnceLock<Vec<Set>> = OnceLock::new();
     SETS.get_or_init(|| {
@@ -87,6 +88,7 @@ pub fn all() -> &'static [Set] {
                 &["--lines", "5000", "--users", "40", "--tags", "90"],
             ),
         ];
+        sets.push(by_our_generator());
         sets.push(by_hand());
         sets
     })
@@ -111,6 +113,19 @@ fn generated(name: &'static str, seed: &str, options: &[&str]) -> Set {
     python("tweets", &data, options);
     python("excluded", &excluded, &[]);
     with_answers(name, directory, data, excluded)
+}
+
+fn by_our_generator() -> Set {
+    let directory = fresh_directory("set");
+    let (data, excluded) = (
+        directory.join("tweets.jsonl"),
+        directory.join("excluded.txt"),
+    );
+    let world = World::new(generate::Options::for_lines(14, 6000));
+    let mut file = fs::File::create(&data).unwrap();
+    generate::output::write_tweets(&world, 6000, 2, &mut file).unwrap();
+    fs::write(&excluded, world.excluded_list()).unwrap();
+    with_answers("our generator", directory, data, excluded)
 }
 
 fn by_hand() -> Set {

@@ -1,0 +1,161 @@
+//! Synthetic tweets and queries for users who have no data, and for tests.
+//!
+//! A data set is a pure function of its [`Options`]: line `n` depends on nothing but the options
+//! and `n`, so lines can be made in any order, by any number of threads, for any size, and are the
+//! same on every machine. What is modelled after real files: about half retweets and an eighth replies, friends and
+//! popular accounts, topics with their hashtags, duplicates, bursts, profiles that change, eight
+//! languages, and a share of lines that the filter drops, for every reason there is.
+//!
+//! - [`tweet`]: who says what. [`people`]: users. [`words`]: vocabulary. [`quirk`]: what is unusual.
+//! - [`write`], [`json`]: the lines. [`query`]: query strings about these tweets.
+//! - [`random`]: numbers that are the same everywhere. [`output`]: many lines on all cores.
+//!
+//! Called by `trident gen`; knows nothing of the rest of the program, so that a shared mistake
+//! cannot hide itself.
+
+pub mod json;
+pub mod output;
+pub mod people;
+pub mod query;
+pub mod quirk;
+pub mod random;
+pub mod tweet;
+pub mod words;
+pub mod write;
+
+use quirk::Quirk;
+use random::Random;
+use words::Vocabulary;
+
+/// 2014-04-01 00:00 UTC, when the first line is posted.
+pub const START_SECONDS: u64 = 1_396_310_400;
+
+const LINE: u64 = 30;
+
+/// What decides a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Any number.
+    pub seed: u64,
+    /// Users that tweet or are tweeted about.
+    pub users: u64,
+    /// Different hashtags, before variations of case.
+    pub tags: u64,
+    /// How many of them are on the list of popular hashtags.
+    pub excluded: u64,
+    /// Lines of a thousand that the filter keeps.
+    pub valid_per_mille: u64,
+}
+
+/// Lines of the sample that comes with the program.
+pub const SAMPLE_LINES: u64 = 3_000;
+
+impl Options {
+    /// The data set of `data/sample-tweets.jsonl.gz` and `data/popular-hashtags.txt`: mostly kept
+    /// lines, and few enough users for interesting answers.
+    pub const fn sample() -> Self {
+        Self {
+            seed: 2014,
+            users: 600,
+            tags: 4_000,
+            excluded: 40,
+            valid_per_mille: 900,
+        }
+    }
+
+    /// Users and hashtags in proportion to the number of lines, as in real files.
+    pub fn for_lines(seed: u64, lines: u64) -> Self {
+        let users = (lines * 9 / 20).max(200);
+        Self {
+            seed,
+            users,
+            tags: (lines / 2).clamp(400, 20_000_000),
+            excluded: 40,
+            valid_per_mille: 700,
+        }
+    }
+}
+
+/// A data set.
+pub struct World {
+    options: Options,
+    vocabularies: Vec<Vocabulary>,
+}
+
+impl World {
+    /// The data set that `options` describe; zero users or tags count as one.
+    pub fn new(options: Options) -> Self {
+        let options = Options {
+            users: options.users.max(1),
+            tags: options.tags.max(1),
+            ..options
+        };
+        Self {
+            options,
+            vocabularies: words::vocabularies(),
+        }
+    }
+
+    /// Appends line `index`, without its newline.
+    pub fn write_line(&self, index: u64, out: &mut Vec<u8>) {
+        let (mut random, fate) = self.fate(index);
+        match fate {
+            // The same tweet again, as it was written the first time or changed.
+            0..7 if index > 0 => {
+                let earlier = random.below(index);
+                let quirk = self.quirk(&mut self.fate(earlier).0);
+                self.write_tweet(&self.tweet(earlier), quirk, out);
+            }
+            7..9 if index > 0 => {
+                let mut tweet = self.tweet(index - 1);
+                match random.below(3) {
+                    0 => tweet.text.insert_str(0, "edited "),
+                    1 => tweet.tags.push("edited".to_owned()),
+                    _ => tweet.lang = "de",
+                }
+                self.write_tweet(&tweet, Quirk::None, out);
+            }
+            _ => {
+                let quirk = self.quirk(&mut random);
+                self.write_tweet(&self.tweet(index), quirk, out);
+            }
+        }
+    }
+
+    /// The list of popular hashtags, lower-cased but for a few, one per line.
+    pub fn excluded_list(&self) -> String {
+        let tags = 0..self.options.excluded.min(self.options.tags);
+        let case = |index| match index % 9 {
+            4 => self.tag(index).to_uppercase(),
+            _ => self.tag(index).to_lowercase(),
+        };
+        let mut lines: Vec<String> = tags.map(|index| case(index) + "\n").collect();
+        lines.sort();
+        lines.dedup();
+        lines.concat()
+    }
+
+    /// Whether line `index` is its tweet without any quirk.
+    fn is_plain(&self, index: u64) -> bool {
+        let (mut random, fate) = self.fate(index);
+        fate >= 9 && self.quirk(&mut random) == Quirk::None
+    }
+
+    /// What decides about line `index`, and a number below 1,000: lines with the lowest repeat others.
+    fn fate(&self, index: u64) -> (Random, u64) {
+        let mut random = Random::new(self.options.seed, LINE, index);
+        let fate = random.below(1000);
+        (random, fate)
+    }
+
+    fn quirk(&self, random: &mut Random) -> Quirk {
+        if !random.per_mille(self.options.valid_per_mille) {
+            return Quirk::dropped(random);
+        }
+        if random.per_mille(60) {
+            Quirk::kept(random)
+        } else {
+            Quirk::None
+        }
+    }
+}

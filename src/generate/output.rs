@@ -1,0 +1,144 @@
+//! Many lines, made on all cores and written in order.
+
+use super::World;
+use parking_lot::{Condvar, Mutex};
+use std::{
+    io::{self, Write},
+    thread,
+};
+
+/// Lines made at once: about 3 MB of tweets.
+const CHUNK_LINES: u64 = 1000;
+
+/// Writes lines 0 to `lines` of `world`, each with a newline.
+pub fn write_tweets(
+    world: &World,
+    lines: u64,
+    workers: usize,
+    out: &mut (impl Write + Send),
+) -> io::Result<()> {
+    in_order(lines, workers, out, |index, chunk| {
+        world.write_line(index, chunk)
+    })
+}
+
+/// Writes `count` query strings about the first `lines` lines of `world`, each with a newline.
+pub fn write_queries(
+    world: &World,
+    lines: u64,
+    count: u64,
+    workers: usize,
+    out: &mut (impl Write + Send),
+) -> io::Result<()> {
+    in_order(count, workers, out, |index, chunk| {
+        let mut query = String::new();
+        world.write_query(index, lines, &mut query);
+        chunk.extend_from_slice(query.as_bytes());
+    })
+}
+
+struct Turn<'o, W> {
+    /// The chunk that is to be written next.
+    chunk: u64,
+    out: &'o mut W,
+    result: io::Result<()>,
+}
+
+fn in_order<W: Write + Send>(
+    lines: u64,
+    workers: usize,
+    out: &mut W,
+    write_line: impl Fn(u64, &mut Vec<u8>) + Sync,
+) -> io::Result<()> {
+    let workers = workers.max(1) as u64;
+    let chunks = lines.div_ceil(CHUNK_LINES);
+    let turn = Mutex::new(Turn {
+        chunk: 0,
+        out,
+        result: Ok(()),
+    });
+    let written = Condvar::new();
+    // Worker w makes chunks w, w + workers and so on, and waits for its turn to write each.
+    let work = |worker: u64| {
+        let mut buffer = Vec::new();
+        for chunk in (worker..chunks).step_by(workers as usize) {
+            buffer.clear();
+            for index in chunk * CHUNK_LINES..lines.min((chunk + 1) * CHUNK_LINES) {
+                write_line(index, &mut buffer);
+                buffer.push(b'\n');
+            }
+            let mut turn = turn.lock();
+            while turn.chunk != chunk && turn.result.is_ok() {
+                written.wait(&mut turn);
+            }
+            if turn.result.is_ok() {
+                turn.result = turn.out.write_all(&buffer);
+                turn.chunk += 1;
+            }
+            written.notify_all();
+            if turn.result.is_err() {
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for worker in 0..workers {
+            let work = &work;
+            scope.spawn(move || work(worker));
+        }
+    });
+    let turn = turn.into_inner();
+    turn.result.and_then(|()| turn.out.flush())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Options;
+
+    fn tweets(lines: u64, workers: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let world = World::new(Options::for_lines(7, 3000));
+        write_tweets(&world, lines, workers, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn any_number_of_workers_writes_the_same() {
+        let one = tweets(2500, 1);
+        assert!(one == tweets(2500, 3));
+        assert!(one.starts_with(&tweets(1200, 2)));
+        assert_eq!(one.iter().filter(|&&b| b == b'\n').count(), 2500);
+        assert!(tweets(0, 2).is_empty());
+    }
+
+    #[test]
+    fn the_data_set_never_changes() {
+        // Whoever changes the generator on purpose changes this number and regenerates `data/`.
+        assert_eq!(crc32fast::hash(&tweets(2500, 2)), 287_568_706);
+        let world = World::new(Options::for_lines(7, 3000));
+        let mut queries = Vec::new();
+        write_queries(&world, 3000, 500, 2, &mut queries).unwrap();
+        assert_eq!(crc32fast::hash(&queries), 1_862_327_885);
+    }
+
+    #[test]
+    fn a_failed_write_ends_all_workers() {
+        struct Full(usize);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self
+                    .0
+                    .checked_sub(bytes.len())
+                    .ok_or(io::ErrorKind::StorageFull)?;
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let world = World::new(Options::for_lines(7, 3000));
+        let error = write_tweets(&world, 10_000, 3, &mut Full(5_000_000)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}

@@ -1,0 +1,178 @@
+//! Everything unusual about a line: ways to be dropped, and legal ways to be hard to read.
+
+use super::{
+    random::Random,
+    words::{NEAR_LANGUAGES, ODD_DESCRIPTIONS, OTHER_LANGUAGES},
+};
+
+/// What is unusual about one line. The first group makes the filter drop it, the second does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it, and the writer shows it")]
+pub enum Quirk {
+    None,
+    // --- dropped ---
+    NoHashtags,
+    OtherLanguage(&'static str),
+    NullLanguage,
+    NoLanguage,
+    DeleteNotice,
+    /// Cut off in the middle.
+    Cut,
+    NotAnObject(&'static [u8]),
+    BadEscape,
+    TrailingBrace,
+    NotANumber,
+    BytesAfterEnd,
+    NoId,
+    NullId,
+    NullUser,
+    NoUser,
+    NoUserId,
+    NullUserId,
+    NoDate,
+    BadDate(&'static str),
+    NoText,
+    EmptyText,
+    NullEntities,
+    NoEntities,
+    NullHashtags,
+    // --- kept ---
+    CarriageReturn,
+    BlanksAround,
+    IdOnlyText,
+    IdOnlyNumber,
+    /// The number has a fraction, so only `id_str` is right.
+    FloatId,
+    TextIds,
+    UserIdOnlyText,
+    UserIdOnlyNumber,
+    NoDescription,
+    NullDescription,
+    OddDescription(&'static str),
+    StaleDescription,
+    NoScreenName,
+    NullScreenName,
+    /// Elements of `hashtags` without a text beside good ones.
+    EmptyHashtags,
+    /// Only such elements: passes the filter without a tag.
+    OnlyEmptyHashtags,
+    ReplyOnlyText,
+    NoReplyFields,
+    NullRetweet,
+    RetweetWithoutUser,
+    RetweetNullUserId,
+    /// `quoted_status` with a user and hashtags of its own, to be ignored.
+    Quote,
+    /// A retweet inside the retweeted tweet, to be ignored.
+    NestedRetweet,
+    ExtendedTweet,
+    RawUtf8,
+    LoneSurrogates,
+    /// A reply to the user it retweets.
+    ReplyToRetweeted,
+    Offset(&'static str),
+    BlankText,
+    InvalidUtf8(&'static [u8]),
+    /// The same key twice, the second one right.
+    RepeatedKey,
+}
+
+impl Quirk {
+    /// What makes a line be dropped: mostly no hashtags or another language, as in real files.
+    pub fn dropped(random: &mut Random) -> Self {
+        match random.below(1000) {
+            0..620 => Self::NoHashtags,
+            620..860 => Self::OtherLanguage(random.pick(&OTHER_LANGUAGES)),
+            860..920 => Self::DeleteNotice,
+            920..940 => Self::Cut,
+            _ => Self::rarely_dropped(random),
+        }
+    }
+
+    fn rarely_dropped(random: &mut Random) -> Self {
+        const NOT_OBJECTS: [&[u8]; 9] = [
+            b"",
+            b"[]",
+            b"null",
+            b"123",
+            b"\"text\"",
+            b"not json",
+            b"{",
+            b"\xff\xfe",
+            b"{}",
+        ];
+        const BAD_DATES: [&str; 4] = [
+            "",
+            "yesterday",
+            "Fri Apr 31 05:30:11 +0000 2014",
+            "2014-04-04T05:30:11Z",
+        ];
+        const PLAIN: [Quirk; 17] = [
+            Quirk::NullLanguage,
+            Quirk::NoLanguage,
+            Quirk::BadEscape,
+            Quirk::TrailingBrace,
+            Quirk::NotANumber,
+            Quirk::BytesAfterEnd,
+            Quirk::NoId,
+            Quirk::NullId,
+            Quirk::NullUser,
+            Quirk::NoUser,
+            Quirk::NoUserId,
+            Quirk::NullUserId,
+            Quirk::NoDate,
+            Quirk::NoText,
+            Quirk::EmptyText,
+            Quirk::NoEntities,
+            Quirk::NullHashtags,
+        ];
+        match random.below(PLAIN.len() as u64 + 4) {
+            0 => Self::NotAnObject(random.pick(&NOT_OBJECTS)),
+            1 => Self::OtherLanguage(random.pick(&NEAR_LANGUAGES)),
+            2 => Self::BadDate(random.pick(&BAD_DATES)),
+            3 => Self::NullEntities,
+            _ => random.pick(&PLAIN),
+        }
+    }
+
+    /// What makes a kept line unusual.
+    pub fn kept(random: &mut Random) -> Self {
+        const INVALID: [&[u8]; 4] = [b"\xc3\x28", b"\xff", b"\xe2\x82", b"\xed\xa0\xbd"];
+        const PLAIN: [Quirk; 26] = [
+            Quirk::CarriageReturn,
+            Quirk::BlanksAround,
+            Quirk::IdOnlyText,
+            Quirk::IdOnlyNumber,
+            Quirk::FloatId,
+            Quirk::TextIds,
+            Quirk::UserIdOnlyText,
+            Quirk::UserIdOnlyNumber,
+            Quirk::NoDescription,
+            Quirk::NullDescription,
+            Quirk::StaleDescription,
+            Quirk::NoScreenName,
+            Quirk::NullScreenName,
+            Quirk::EmptyHashtags,
+            Quirk::OnlyEmptyHashtags,
+            Quirk::ReplyOnlyText,
+            Quirk::NoReplyFields,
+            Quirk::NullRetweet,
+            Quirk::RetweetWithoutUser,
+            Quirk::RetweetNullUserId,
+            Quirk::Quote,
+            Quirk::NestedRetweet,
+            Quirk::ExtendedTweet,
+            Quirk::RawUtf8,
+            Quirk::LoneSurrogates,
+            Quirk::RepeatedKey,
+        ];
+        match random.below(PLAIN.len() as u64 + 5) {
+            0 => Self::OddDescription(random.pick(&ODD_DESCRIPTIONS)),
+            1 => Self::Offset(random.pick(&["+0900", "-0330"])),
+            2 => Self::InvalidUtf8(random.pick(&INVALID)),
+            3 => Self::BlankText,
+            4 => Self::ReplyToRetweeted,
+            _ => random.pick(&PLAIN),
+        }
+    }
+}
