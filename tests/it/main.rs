@@ -12,5 +12,4 @@ mod http_table;
 mod in_process;
 mod panic;
 mod pending;
-//! Black-box tests.
 mod etl;
