@@ -1,10 +1,102 @@
 //! `GET /twitter`: who a user talks with, ranked by interaction, hashtags and keywords.
 //!
+//! ```text
+//! query bytes ─ query ─▶ Request ─ store ─▶ value ─ model ─▶ User ─ score ─▶ rows
+//! ```
+//!
+//! - [`query`]: the request.
+//! - [`store`]: where values are kept and looked up.
 //! - [`model`]: the value stored per user, its encoder and its validating reader.
+//! - [`score`]: counts, scores, sorts and writes the rows.
 //! - [`dump`]: a stored value as one line of JSON, for people and for comparisons.
 //!
-//! The rules are `docs/protocol/twitter.md`. Stores hand out values as bytes; nothing here reads
-//! files or sockets.
+//! The rules are `docs/protocol/twitter.md`. Nothing here knows HTTP: `app` parses, looks up and
+//! writes, because only it can make a status of a store that fails.
 
 pub mod dump;
 pub mod model;
+pub mod query;
+pub mod score;
+pub mod store;
+
+pub use query::{Invalid, Request};
+pub use store::{Store, StoreError};
+
+use model::{Corrupt, User};
+use std::path::PathBuf;
+
+/// Settings of the endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Directory of the store; `None` = there is none, every well-formed request is refused.
+    pub store: Option<PathBuf>,
+    /// The answer to a well-formed request with nothing to list.
+    pub nothing_to_list: NothingToList,
+}
+
+/// Buffers of one worker, lent for one request at a time.
+#[derive(Default)]
+pub struct Scratch {
+    /// Decoded parameters.
+    pub query: query::Scratch,
+    /// Rows.
+    pub score: score::Scratch,
+}
+
+impl Scratch {
+    /// To be called after each request: a large one must not occupy memory for ever.
+    pub fn release_large_buffers(&mut self) {
+        self.query.release_large_buffers();
+        self.score.release_large_buffers();
+    }
+}
+
+/// What to answer to a well-formed request with nothing to list: the user is unknown, or has no
+/// contact of the requested type (`docs/protocol/twitter.md` section 7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NothingToList {
+    /// First line and `INVALID`.
+    #[default]
+    Invalid,
+    /// The first line without its newline.
+    Header,
+    /// The first line with its newline.
+    HeaderNewline,
+}
+
+impl NothingToList {
+    /// Appends the answer; `first_line` ends in a newline.
+    pub fn write(self, first_line: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(first_line);
+        match self {
+            Self::Invalid => out.extend_from_slice(b"INVALID"),
+            Self::Header => drop(out.pop()),
+            Self::HeaderNewline => {}
+        }
+    }
+}
+
+/// A stored value that passed validation, ready to be written.
+#[derive(Clone, Copy)]
+pub struct Found<'v> {
+    value: &'v [u8],
+    user: User<'v>,
+}
+
+impl<'v> Found<'v> {
+    /// Validates the bytes a store holds.
+    pub fn new(value: &'v [u8]) -> Result<Self, Corrupt> {
+        let user = User::parse(value)?;
+        Ok(Self { value, user })
+    }
+
+    /// Appends the rows for `request`, without a newline after the last; returns their number.
+    pub fn write_rows(
+        &self,
+        request: &Request<'_>,
+        scratch: &mut score::Scratch,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        score::write_rows(&self.user, self.value, request, scratch, out)
+    }
+}

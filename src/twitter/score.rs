@@ -1,0 +1,299 @@
+//! The answer's rows: counts matches, scores, sorts, writes (`docs/protocol/twitter.md` sections 5
+//! and 6).
+//!
+//! Called with a validated value. Everything that does not depend on phrase and tag is in the value;
+//! what is left is one search through the user's texts, one comparison per tag, and one logarithm per
+//! contact with a match.
+
+use super::{
+    model::{Contact, Kind, User},
+    query::Request,
+};
+use crate::codec::decimal;
+use memchr::memmem::Finder;
+
+/// Phrases up to this length are searched by restarting one byte after each match, which costs at most
+/// this many comparisons per byte of text. Longer ones take the slower way that stays linear.
+const RESTART_BYTES_MAX: usize = 64;
+
+/// Rows above this number are given back after the request that needed them: 64 KiB.
+const RETAINED_ROWS_MAX: usize = 1 << 10;
+
+/// Bytes of a row besides its texts: 19 digits, three tabs, a newline.
+const ROW_EXTRA_BYTES: usize = 23;
+
+/// Buffers of one worker.
+#[derive(Default)]
+pub struct Scratch {
+    rows: Vec<Row>,
+    borders: Vec<u32>,
+}
+
+impl Scratch {
+    /// Keeps a large user from occupying memory for ever.
+    pub(super) fn release_large_buffers(&mut self) {
+        if self.rows.capacity() > RETAINED_ROWS_MAX {
+            self.rows = Vec::new();
+        }
+        self.borders = Vec::new();
+    }
+}
+
+/// A contact to be listed; its texts by their places in the value.
+struct Row {
+    /// Steps of 0.00001.
+    score: u64,
+    other_id: u64,
+    screen_name: Span,
+    description: Span,
+    text: Span,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    bytes: u32,
+}
+
+impl Span {
+    /// Where `part`, a piece of `value`, begins and how long it is.
+    fn of(part: &[u8], value: &[u8]) -> Self {
+        Self {
+            start: part.as_ptr().addr().wrapping_sub(value.as_ptr().addr()),
+            bytes: part.len() as u32,
+        }
+    }
+
+    fn bytes(self, value: &[u8]) -> &[u8] {
+        value
+            .get(self.start..)
+            .and_then(|rest| rest.get(..self.bytes as usize))
+            .unwrap_or_default()
+    }
+}
+
+/// Appends the rows for `request` of the user whose validated `value` is `user`, each preceded by
+/// `\n` except the first; returns their number.
+pub fn write_rows(
+    user: &User<'_>,
+    value: &[u8],
+    request: &Request<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> usize {
+    let Scratch { rows, borders } = scratch;
+    rows.clear();
+    collect(
+        user,
+        value,
+        request,
+        Matches::of(request.phrase, user.texts(), borders),
+        rows,
+    );
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse((row.score, row.other_id)));
+    let bytes = rows.iter().map(|row| {
+        let texts = [row.screen_name, row.description, row.text];
+        ROW_EXTRA_BYTES + texts.iter().map(|span| span.bytes as usize).sum::<usize>()
+    });
+    out.reserve(bytes.sum());
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            out.push(b'\n');
+        }
+        decimal::write_u64(out, row.other_id);
+        for span in [row.screen_name, row.description, row.text] {
+            out.push(b'\t');
+            out.extend_from_slice(span.bytes(value));
+        }
+    }
+    rows.len()
+}
+
+/// One row per contact with a tweet of the requested type.
+fn collect(
+    user: &User<'_>,
+    value: &[u8],
+    request: &Request<'_>,
+    mut phrase: Matches<'_>,
+    rows: &mut Vec<Row>,
+) {
+    for contact in user.contacts() {
+        let matches = count(
+            &contact,
+            request.kind,
+            &mut phrase,
+            request.hashtag.as_bytes(),
+        );
+        let Some(latest) = contact.latest(request.kind) else {
+            continue;
+        };
+        rows.push(Row {
+            score: score(contact.product, matches),
+            other_id: contact.other_id,
+            screen_name: Span::of(contact.screen_name, value),
+            description: Span::of(contact.description, value),
+            text: Span::of(latest.text, value),
+        });
+    }
+}
+
+/// Matches of phrase and tag in the contact tweets of the requested type.
+#[inline]
+fn count(contact: &Contact<'_>, kind: Kind, phrase: &mut Matches<'_>, hashtag: &[u8]) -> u64 {
+    let mut matches = 0;
+    for tweet in contact.tweets() {
+        let in_text = phrase.before(tweet.text_start + tweet.text.len());
+        if kind.matches(tweet.types) {
+            matches += in_text + tweet.tags().filter(|tag| *tag == hashtag).count() as u64;
+        }
+    }
+    matches
+}
+
+/// Interaction, hashtag and keyword score multiplied and rounded, in steps of 0.00001.
+fn score(product: f64, matches: u64) -> u64 {
+    let keywords = match matches {
+        0 => 1.0, // the logarithm of one is zero
+        n => 1.0 + ((n + 1) as f64).ln(),
+    };
+    // Never negative: half up is rounding the integer part of the sum. The cast saturates.
+    (product * keywords * 100_000.0 + 0.5) as u64
+}
+
+/// Where the phrase begins in a user's texts, in order, overlaps included.
+///
+/// The texts are searched in one run: no phrase contains the byte that separates them.
+struct Matches<'r> {
+    texts: &'r [u8],
+    search: Search<'r>,
+    /// Start of the next match, or the end of everything.
+    next: usize,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per request, on the stack; a box would be an allocation"
+)]
+enum Search<'r> {
+    /// One byte.
+    Byte(u8),
+    /// Vectorised search, started again one byte after each match.
+    Restart(Finder<'r>),
+    /// Knuth, Morris, Pratt: never looks at a byte of the texts twice.
+    Linear {
+        phrase: &'r [u8],
+        /// For each prefix of the phrase the length of its longest border.
+        borders: &'r [u32],
+        /// Bytes of the texts looked at.
+        at: usize,
+        /// Bytes of the phrase that match there.
+        matched: usize,
+    },
+    /// The phrase is longer than all texts.
+    Nowhere,
+}
+
+impl<'r> Matches<'r> {
+    fn of(phrase: &'r str, texts: &'r [u8], borders: &'r mut Vec<u32>) -> Self {
+        let phrase = phrase.as_bytes();
+        let search = match phrase {
+            _ if phrase.len() > texts.len() => Search::Nowhere,
+            [byte] => Search::Byte(*byte),
+            _ if phrase.len() <= RESTART_BYTES_MAX => Search::Restart(Finder::new(phrase)),
+            _ => {
+                fill_borders(phrase, borders);
+                Search::Linear {
+                    phrase,
+                    borders,
+                    at: 0,
+                    matched: 0,
+                }
+            }
+        };
+        let mut matches = Self {
+            texts,
+            search,
+            next: 0,
+        };
+        matches.find(0);
+        matches
+    }
+
+    /// The number of matches that begin before `end` and have not been counted yet.
+    #[inline]
+    fn before(&mut self, end: usize) -> u64 {
+        let mut count = 0;
+        while self.next < end {
+            count += 1;
+            self.find(self.next + 1);
+        }
+        count
+    }
+
+    /// Moves on to the first match at or after `start`.
+    fn find(&mut self, start: usize) {
+        let rest = self.texts.get(start..).unwrap_or_default();
+        let found = match &mut self.search {
+            Search::Byte(byte) => memchr::memchr(*byte, rest),
+            Search::Restart(finder) => finder.find(rest),
+            Search::Nowhere => None,
+            Search::Linear {
+                phrase,
+                borders,
+                at,
+                matched,
+            } => {
+                self.next = linear(phrase, borders, self.texts, at, matched);
+                return;
+            }
+        };
+        self.next = found.map_or(usize::MAX, |offset| start + offset);
+    }
+}
+
+/// The start of the next match in `texts`, from the state (`at`, `matched`), which moves on.
+fn linear(
+    phrase: &[u8],
+    borders: &[u32],
+    texts: &[u8],
+    at: &mut usize,
+    matched: &mut usize,
+) -> usize {
+    while let Some(&byte) = texts.get(*at) {
+        *matched = extend(phrase, borders, *matched, byte);
+        *at += 1;
+        if *matched == phrase.len() {
+            return *at - phrase.len();
+        }
+    }
+    usize::MAX
+}
+
+/// How many bytes of `phrase` match after `byte`, if `matched` did before it.
+fn extend(phrase: &[u8], borders: &[u32], mut matched: usize, byte: u8) -> usize {
+    loop {
+        if phrase.get(matched) == Some(&byte) {
+            return matched + 1;
+        }
+        let Some(shorter) = matched.checked_sub(1) else {
+            return 0;
+        };
+        matched = borders.get(shorter).copied().unwrap_or(0) as usize;
+    }
+}
+
+/// Longest border of each prefix: `borders[i]` is that of `phrase[..=i]`.
+fn fill_borders(phrase: &[u8], borders: &mut Vec<u32>) {
+    borders.clear();
+    borders.reserve_exact(phrase.len());
+    let mut border = 0;
+    for (index, &byte) in phrase.iter().enumerate() {
+        if index > 0 {
+            border = extend(phrase, borders, border, byte);
+        }
+        borders.push(border as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+use super::{tools, *};
+use crate::twitter::model::Encoder;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+/// A directory of its own for one test, removed at its end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("trident-store-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn value(contacts: u64, text: &str) -> Vec<u8> {
+    let mut encoder = Encoder::default();
+    for other in 0..contacts {
+        encoder.contact(other, false, 0, b"name", b"about");
+        encoder.tweet(other, 0, 1, text.as_bytes(), [b"tag".as_slice()]);
+    }
+    let mut out = Vec::new();
+    encoder.finish(&mut out).unwrap();
+    out
+}
+
+/// A store of `users` users with ids 0, 3, 6 …, of which every tenth is large.
+fn build(target: &Path, users: u64, text: &str) -> Meta {
+    let mut writer = StoreWriter::create(target, true).unwrap();
+    for n in 0..users {
+        let contacts = if n % 10 == 9 { 100 } else { 2 };
+        writer.put(3 * n, &value(contacts, text)).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn get(store: &Store, user_id: u64) -> Option<Vec<u8>> {
+    store
+        .read()
+        .unwrap()
+        .get(user_id)
+        .unwrap()
+        .map(<[u8]>::to_vec)
+}
+
+#[test]
+fn what_was_written_is_found_and_nothing_else() {
+    let place = Place::new();
+    let meta = build(&place.at("s"), 2000, "hello");
+    assert_eq!((meta.users, meta.contacts), (2000, 200 * 100 + 1800 * 2));
+    let store = Store::open(&place.at("s")).unwrap();
+    assert_eq!(*store.meta(), meta);
+    for n in 0..2000 {
+        let contacts = if n % 10 == 9 { 100 } else { 2 };
+        assert_eq!(get(&store, 3 * n), Some(value(contacts, "hello")), "{n}");
+        assert_eq!(get(&store, 3 * n + 1), None);
+    }
+    assert_eq!(get(&store, u64::MAX), None);
+    assert_eq!(place.names(), ["s"]);
+    assert_eq!(tools::verify(&place.at("s")).unwrap(), meta);
+}
+
+#[test]
+fn an_empty_store_is_a_store() {
+    let place = Place::new();
+    let meta = build(&place.at("s"), 0, "");
+    assert_eq!((meta.users, meta.content_crc32), (0, 0));
+    assert_eq!(get(&Store::open(&place.at("s")).unwrap(), 0), None);
+    assert_eq!(tools::stat(&place.at("s")).unwrap().value_bytes, [0; 4]);
+}
+
+#[test]
+fn equal_input_makes_equal_files_and_more_than_one_batch_fits() {
+    let place = Place::new();
+    // 60 MB of values: four batches, more than the first map.
+    let text = "x".repeat(2000);
+    let metas = ["a", "b"].map(|name| build(&place.at(name), 2500, &text));
+    assert_eq!(metas[0], metas[1]);
+    assert!(metas[0].value_bytes > 50 << 20, "{:?}", metas[0]);
+    let files = ["a", "b"].map(|name| fs::read(place.at(name).join(DATA_FILE)).unwrap());
+    assert!(files[0] == files[1]);
+}
+
+#[test]
+fn a_writer_refuses_what_it_cannot_store_and_leaves_nothing_behind() {
+    let place = Place::new();
+    let mut writer = StoreWriter::create(&place.at("s"), false).unwrap();
+    writer.put(5, &value(1, "")).unwrap();
+    for (id, value, why) in [
+        (5, value(1, ""), "ascend"),
+        (4, value(1, ""), "ascend"),
+        (1 << 63, value(1, ""), "2^63"),
+        (6, b"something else".to_vec(), "not a user value"),
+    ] {
+        let error = writer.put(id, &value).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(place.names().len(), 1);
+    drop(writer);
+    assert!(place.names().is_empty());
+    assert!(matches!(
+        Store::open(&place.at("s")),
+        Err(StoreError::Io { .. })
+    ));
+}
+
+#[test]
+fn a_name_that_is_taken_is_replaced_only_when_asked() {
+    let place = Place::new();
+    let (target, link) = (place.at("s"), place.at("link"));
+    build(&target, 10, "old");
+    std::os::unix::fs::symlink("s", &link).unwrap();
+    assert!(matches!(
+        StoreWriter::create(&target, false),
+        Err(StoreError::Exists(_))
+    ));
+    assert!(matches!(
+        tools::snapshot(&target, &link),
+        Err(StoreError::Exists(_))
+    ));
+    build(&link, 20, "new");
+    assert_eq!(Store::open(&target).unwrap().meta().users, 20);
+    assert_eq!(place.names(), ["link", "s"]);
+}
+
+#[test]
+fn a_store_can_be_replaced_again_and_again_while_it_is_open() {
+    let place = Place::new();
+    let target = place.at("s");
+    build(&target, 10, "0");
+    let mut open = Store::open(&target).unwrap();
+    for round in 1..6 {
+        assert!(!open.is_replaced_at(&target));
+        build(&target, 10 + round, &round.to_string());
+        assert!(open.is_replaced_at(&target));
+        let new = Store::open(&target).unwrap();
+        assert_eq!(get(&open, 0), Some(value(2, &(round - 1).to_string())));
+        assert_eq!(get(&new, 0), Some(value(2, &round.to_string())));
+        assert_eq!(new.meta().users, 10 + round);
+        open = new;
+    }
+    assert_eq!(place.names(), ["s"]);
+}
+
+#[test]
+fn what_is_not_a_store_of_this_version_is_refused_with_a_reason() {
+    let place = Place::new();
+    let target = place.at("s");
+    let refused = |path: &Path| match Store::open(path) {
+        Ok(_) => panic!("{} was opened", path.display()),
+        Err(error) => error.to_string(),
+    };
+    assert!(refused(&place.at("missing")).contains("No such file"));
+    assert!(refused(&place.0).contains("is not a store: there is no seal.json in it"));
+    build(&target, 10, "");
+    let seal = target.join("seal.json");
+    assert!(refused(&seal).contains("is not a store"));
+    let old = fs::read_to_string(&seal).unwrap();
+    fs::write(&seal, "{\"data_bytes\":1").unwrap();
+    assert!(refused(&target).contains("is damaged: seal.json: "));
+    fs::write(&seal, &old).unwrap();
+    let data = fs::read(target.join(DATA_FILE)).unwrap();
+    fs::write(target.join(DATA_FILE), &data[..data.len() - 1]).unwrap();
+    assert!(refused(&target).contains("bytes instead of"));
+    fs::write(target.join(DATA_FILE), &data).unwrap();
+    assert!(Store::open(&target).is_ok());
+
+    let meta = Store::open(&target).unwrap().meta().clone();
+    let other = Meta {
+        format: FORMAT + 1,
+        built_by: "9.9".into(),
+        ..meta.clone()
+    };
+    let text = other.check(&target).unwrap_err().to_string();
+    assert!(
+        text.contains("has format 2, this program reads 1"),
+        "{text}"
+    );
+    assert!(text.contains("(9.9)"), "{text}");
+    let other = Meta {
+        value_version: 77,
+        ..meta
+    };
+    let text = other.check(&target).unwrap_err().to_string();
+    assert!(text.contains("values of version 77"), "{text}");
+}
+
+/// Whatever happened to the files before they are opened: an error, never the end of the process.
+#[test]
+fn damaged_files_are_refused() {
+    let place = Place::new();
+    let target = place.at("s");
+    build(&target, 200, "some text");
+    let path = target.join(DATA_FILE);
+    let whole = fs::read(&path).unwrap();
+    let mut state = 1u64;
+    for _ in 0..300 {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let mut data = whole.clone();
+        let at = (state >> 33) as usize % data.len();
+        data[at] ^= (state >> 24) as u8 | 1;
+        fs::write(&path, &data).unwrap();
+        assert!(matches!(
+            Store::open(&target),
+            Err(StoreError::Damaged { .. })
+        ));
+    }
+    for bytes in [0, 1, 4095, 4096, 8192, whole.len() - 4096] {
+        fs::write(&path, &whole[..bytes]).unwrap();
+        assert!(Store::open(&target).is_err(), "{bytes}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(Store::open(&target).is_err());
+}
+
+#[test]
+fn snapshots_are_stores_and_restore_brings_them_back() {
+    let place = Place::new();
+    let (target, snap, copy) = (place.at("s"), place.at("snap"), place.at("copy"));
+    let meta = build(&target, 500, "first");
+    let open = Store::open(&target).unwrap();
+    assert_eq!(tools::snapshot(&target, &snap).unwrap(), meta);
+    build(&target, 500, "second");
+    assert!(matches!(
+        tools::restore(&snap, &target, false),
+        Err(StoreError::Exists(_))
+    ));
+    assert_eq!(tools::restore(&snap, &copy, false).unwrap(), meta);
+    assert_eq!(tools::restore(&snap, &target, true).unwrap(), meta);
+    assert_eq!(dump(&copy), dump(&target));
+    assert_eq!(get(&open, 0), Some(value(2, "first")));
+
+    let data = snap.join(DATA_FILE);
+    let mut damaged = fs::read(&data).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(&data, damaged).unwrap();
+    assert!(matches!(
+        tools::restore(&snap, &target, true),
+        Err(StoreError::Damaged { .. })
+    ));
+    assert_eq!(tools::verify(&target).unwrap(), meta);
+    assert_eq!(place.names(), ["copy", "s", "snap"]);
+}
+
+fn dump(path: &Path) -> String {
+    let mut out = Vec::new();
+    tools::dump(path, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_dump_has_a_line_per_user_in_the_order_of_ids() {
+    let place = Place::new();
+    build(&place.at("s"), 30, "t");
+    let dump = dump(&place.at("s"));
+    let ids: Vec<u64> = dump
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|user| user["user_id"].as_u64().unwrap())
+        .collect();
+    assert_eq!(ids, (0..30).map(|n| 3 * n).collect::<Vec<_>>());
+}
+
+#[test]
+fn statistics_tell_the_distribution() {
+    let place = Place::new();
+    let meta = build(&place.at("s"), 100, "t");
+    let stat = tools::stat(&place.at("s")).unwrap();
+    assert_eq!(stat.meta, meta);
+    assert_eq!(stat.contacts_per_user, [2, 2, 100, 100]);
+    assert!(stat.data_bytes > meta.value_bytes && stat.pages.leaf > 0);
+}
