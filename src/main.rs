@@ -1,11 +1,15 @@
 //! The `trident` binary: allocator, parse, run, exit code.
 
+#[path = "main/store.rs"]
+mod store;
+
 use std::{io::Write, panic, process};
 use trident::{
     cli::{self, Invocation, SettingFlags},
     config::Loaded,
     exit::{ExitCode, Stop},
     log, serve,
+    twitter::StoreError,
 };
 
 #[global_allocator]
@@ -28,6 +32,7 @@ fn run() -> Result<(), Stop> {
     match cli::parse(std::env::args_os())? {
         Invocation::Serve(settings) => serve(settings),
         Invocation::CheckConfig { settings, json } => check_config(settings, json),
+        Invocation::Store(command) => store::run(&command),
         Invocation::Generate(what) => cli::generate(&what),
     }
 }
@@ -49,7 +54,14 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(serve::run(config.serve, config.app)?)
+    serve::run(config.serve, config.app).map_err(|error| {
+        // A store that is named and cannot be opened is a dependency that is not there.
+        if error.is::<StoreError>() {
+            error.context(ExitCode::Unavailable).into()
+        } else {
+            error.into()
+        }
+    })
 }
 
 fn check_config(settings: SettingFlags, json: bool) -> Result<(), Stop> {

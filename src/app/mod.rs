@@ -6,13 +6,11 @@
 mod accept;
 mod answer;
 mod route;
+mod twitter;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use anyhow::Context;
@@ -23,7 +21,10 @@ use crate::{
     cache::Cache,
     http::{Outcome, Reply, Request, Service},
     qrcode::{self, QrCode},
+    twitter::{Options as TwitterOptions, Scratch as TwitterScratch, StoreError},
 };
+
+pub use twitter::Reload;
 
 /// Tag of requests that came through a public listener.
 pub const PUBLIC: u8 = 0;
@@ -44,8 +45,8 @@ pub struct Options {
     pub blockchain: blockchain::Options,
     /// The auth authority.
     pub auth: auth::Options,
-    /// A store directory for `/twitter`; `None` = the built-in sample.
-    pub twitter_store: Option<PathBuf>,
+    /// The `/twitter` endpoint.
+    pub twitter: TwitterOptions,
 }
 
 impl Default for Options {
@@ -56,7 +57,7 @@ impl Default for Options {
             cache_bytes: 0,
             blockchain: blockchain::Options::default(),
             auth: auth::Options::default(),
-            twitter_store: None,
+            twitter: TwitterOptions::default(),
         }
     }
 }
@@ -98,12 +99,15 @@ pub struct App {
     answers: Cache,
     qrcode: QrCode,
     tokens: Tokens,
+    /// Shared with the threads that reload.
+    twitter: Arc<twitter::Twitter>,
 }
 
 /// Scratch of one worker.
 pub struct Worker {
     blockchain: blockchain::Scratch,
     qrcode: qrcode::Scratch,
+    twitter: TwitterScratch,
 }
 
 impl App {
@@ -119,7 +123,19 @@ impl App {
             answers: Cache::new(options.cache_bytes),
             qrcode: QrCode::new(),
             tokens: tokens(options.auth)?,
+            twitter: twitter::Twitter::open(options.twitter)?.into(),
         })
+    }
+
+    /// Opens what the configuration names again, where that has changed. Blocks for as long as it
+    /// takes; requests go on meanwhile.
+    pub fn reload(&self) -> Result<Reload, StoreError> {
+        self.twitter.reload()
+    }
+
+    /// The store of `/twitter` in a few words, for people.
+    pub fn store_text(&self) -> String {
+        self.twitter.text()
     }
 
     /// Readiness, as the lifecycle sets it.
@@ -148,6 +164,7 @@ impl Service for App {
         Worker {
             blockchain: self.blockchain.scratch(),
             qrcode: self.qrcode.scratch(),
+            twitter: TwitterScratch::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Path and method to handler.
 
-use super::{ADMIN, App, Worker, answer};
+use super::{ADMIN, App, Worker, answer, twitter};
 use crate::{
     http::{Method, Outcome, Reply, Request, Status, TEXT},
     metrics,
@@ -14,9 +14,11 @@ enum Endpoint {
     Ready,
     Blockchain,
     QrCode,
+    Twitter,
     RestAuth,
     RestVerify,
     Metrics,
+    Reload,
 }
 
 impl Endpoint {
@@ -24,6 +26,7 @@ impl Endpoint {
     fn of(path: &[u8], listener: u8) -> Option<Self> {
         Some(match path {
             b"/blockchain" => Self::Blockchain,
+            b"/twitter" => Self::Twitter,
             b"/qrcode" => Self::QrCode,
             b"/" => Self::Home,
             b"/healthz" => Self::Alive,
@@ -31,6 +34,7 @@ impl Endpoint {
             b"/rest_auth" => Self::RestAuth,
             b"/rest_verify" => Self::RestVerify,
             b"/metrics" if listener == ADMIN => Self::Metrics,
+            b"/admin/reload" if listener == ADMIN => Self::Reload,
             _ => return None,
         })
     }
@@ -39,7 +43,7 @@ impl Endpoint {
     const fn allow(self) -> &'static str {
         match self {
             Self::Blockchain => "GET, HEAD, POST",
-            Self::RestAuth | Self::RestVerify => "POST",
+            Self::RestAuth | Self::RestVerify | Self::Reload => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -48,7 +52,9 @@ impl Endpoint {
         match (self, method) {
             (_, Method::Other | Method::Unknown) => false,
             (Self::Blockchain, _) => true,
-            (Self::RestAuth | Self::RestVerify, _) => matches!(method, Method::Post),
+            (Self::RestAuth | Self::RestVerify | Self::Reload, _) => {
+                matches!(method, Method::Post)
+            }
             _ => !matches!(method, Method::Post),
         }
     }
@@ -72,6 +78,7 @@ pub(super) fn route(
     match endpoint {
         Endpoint::Blockchain => answer::blockchain(app, worker, request, reply),
         Endpoint::QrCode => return answer::qrcode(app, worker, request, reply),
+        Endpoint::Twitter => twitter::answer(app, worker, request, reply),
         Endpoint::Alive => reply.text(|out| out.extend_from_slice(b"ok\n")),
         Endpoint::Ready if app.health.is_ready() => {
             reply.text(|out| out.extend_from_slice(b"ready\n"))
@@ -84,6 +91,7 @@ pub(super) fn route(
         Endpoint::RestAuth => answer::rest_auth(app, request, reply),
         Endpoint::RestVerify => answer::rest_verify(app, request, reply),
         Endpoint::Metrics => reply.send(Status::Ok, METRICS_TYPE, &[], metrics::write_text),
+        Endpoint::Reload => return twitter::reload(app, reply),
     }
     Outcome::Done
 }
@@ -105,6 +113,8 @@ const HOME: &[u8] = b"Trident\n\
     GET  /blockchain?cc=...                       validate a chain, mine and append a block (POST: the text as body)\n\
     GET  /qrcode?type=encode&data=TEXT            encrypted matrix; &format=svg|png|text: a scannable code\n\
     GET  /qrcode?type=decode&data=HEX&timestamp=N auth token of the message in the matrix\n\
+    GET  /twitter?user_id=N&type=reply|retweet|both&phrase=TEXT&hashtag=TEXT\n\
+    \x20                                             contacts of a user, the closest first\n\
     POST /rest_auth, /rest_verify                 the auth authority, JSON\n\
     GET  /healthz, /readyz                        alive; would the next request succeed\n";
 
@@ -121,9 +131,11 @@ mod tests {
             "/readyz",
             "/blockchain",
             "/qrcode",
+            "/twitter",
             "/rest_auth",
             "/rest_verify",
             "/metrics",
+            "/admin/reload",
         ] {
             let endpoint = Endpoint::of(path.as_bytes(), ADMIN).unwrap();
             for (method, name) in [
@@ -142,8 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_not_public() {
+    fn the_operators_endpoints_are_not_public() {
         assert_eq!(Endpoint::of(b"/metrics", PUBLIC), None);
+        assert_eq!(Endpoint::of(b"/admin/reload", PUBLIC), None);
         assert_eq!(Endpoint::of(b"/blockchain/", PUBLIC), None);
     }
 }

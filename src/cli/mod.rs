@@ -7,12 +7,15 @@
 mod flags;
 mod generate;
 mod output;
+mod store;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use flags::SettingFlags;
 pub use generate::{Generate, generate};
+pub use output::{closed_is_success, print};
+pub use store::StoreCommand;
 
 use crate::{
     config::{self, Loaded},
@@ -68,6 +71,14 @@ enum Command {
         #[command(flatten)]
         settings: SettingFlags,
     },
+    /// Check, describe, print, copy or bring back a store of /twitter
+    ///
+    /// All of these may run while a server has the store open. A store is a directory; what `snapshot`
+    /// makes is a store too.
+    Store {
+        #[command(subcommand)]
+        what: StoreCommand,
+    },
     /// Write shell completions, the man page or the documented configuration file
     #[command(hide = true)]
     Generate {
@@ -87,6 +98,8 @@ pub enum Invocation {
         /// As JSON.
         json: bool,
     },
+    /// Work on a store.
+    Store(StoreCommand),
     /// Write a generated file.
     Generate(Generate),
 }
@@ -102,6 +115,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         None => Invocation::Serve(cli.settings),
         Some(Command::Serve { settings }) => Invocation::Serve(settings),
         Some(Command::CheckConfig { json, settings }) => Invocation::CheckConfig { settings, json },
+        Some(Command::Store { what }) => Invocation::Store(what),
         Some(Command::Generate { what }) => Invocation::Generate(what),
     })
 }

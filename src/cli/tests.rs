@@ -179,7 +179,7 @@ fn the_examples_work() {
         let words: Vec<&str> = command.split(' ').skip(1).collect();
         let settings = match parsed(&words).unwrap_or_else(|stop| panic!("{command}: {stop:?}")) {
             Invocation::Serve(settings) | Invocation::CheckConfig { settings, .. } => settings,
-            Invocation::Generate(_) => panic!("{command}"),
+            Invocation::Generate(_) | Invocation::Store(_) => panic!("{command}"),
         };
         let flags = settings
             .flags

@@ -414,10 +414,22 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "twitter.store",
-        field: |draft| &mut draft.app.twitter_store,
+        flag: Some(("twitter-store", "DIR")),
+        field: |draft| &mut draft.app.twitter.store,
         summary: "store directory for /twitter; empty = the built-in sample",
-        reason: "Relative paths start at the working directory. Opened before the first port is \
-                 bound.",
+        reason: "Made by `trident etl`. Relative paths start at the working directory. Opened before \
+                 the first port is bound, and again on SIGHUP or POST /admin/reload: put a new store \
+                 under this name, or point this symbolic link to it, then reload; no request fails. \
+                 Never copy over a store in use.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.nothing_to_list",
+        field: |draft| &mut draft.app.twitter.nothing_to_list,
+        summary: "what /twitter answers for a user without contacts to list",
+        reason: "For unknown users and for users without a contact of the requested type: the first \
+                 line and INVALID, the first line without its newline, or the first line with its \
+                 newline.",
         ..PLAIN
     },
     Setting {

@@ -71,6 +71,10 @@ counters! {
         QrDecodeInvalid = "{endpoint=\"qrcode\",type=\"decode\",outcome=\"invalid\"}",
         QrInvalid = "{endpoint=\"qrcode\",type=\"other\",outcome=\"invalid\"}",
         QrRendered = "{endpoint=\"qrcode\",type=\"render\",outcome=\"valid\"}",
+        TwitterValid = "{endpoint=\"twitter\",outcome=\"valid\"}",
+        TwitterNothing = "{endpoint=\"twitter\",outcome=\"nothing_to_list\"}",
+        TwitterInvalid = "{endpoint=\"twitter\",outcome=\"invalid\"}",
+        TwitterUnavailable = "{endpoint=\"twitter\",outcome=\"unavailable\"}",
         AuthIssued = "{endpoint=\"rest_auth\",outcome=\"valid\"}",
         AuthVerified = "{endpoint=\"rest_verify\",outcome=\"valid\"}",
         AuthInvalid = "{endpoint=\"rest_auth\",outcome=\"invalid\"}",
@@ -81,6 +85,17 @@ counters! {
     }
     "trident_cache_evictions_total", "Answers dropped from the cache to make room." {
         CacheEvictions = "",
+    }
+    "trident_store_lookups_total", "Lookups of users in the store of /twitter, by result; corrupt and failed ones are answered 500." {
+        StoreFound = "{result=\"found\"}",
+        StoreMissing = "{result=\"missing\"}",
+        StoreCorrupt = "{result=\"corrupt\"}",
+        StoreFailed = "{result=\"failed\"}",
+    }
+    "trident_store_reloads_total", "Reloads of the store of /twitter, by outcome; after a failed one the old store goes on serving." {
+        ReloadReplaced = "{outcome=\"replaced\"}",
+        ReloadUnchanged = "{outcome=\"unchanged\"}",
+        ReloadFailed = "{outcome=\"failed\"}",
     }
     "trident_auth_calls_total", "Calls to an external auth authority, by outcome." {
         AuthCallsOk = "{outcome=\"ok\"}",

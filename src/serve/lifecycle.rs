@@ -17,7 +17,7 @@ use std::{
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 use tracing::{info, warn};
@@ -73,6 +73,29 @@ impl StopSignals {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => true,
             Err(RecvTimeoutError::Timeout) => false,
         }
+    }
+}
+
+/// SIGHUP: open again what may have changed.
+pub struct ReloadSignals(Signals);
+
+impl ReloadSignals {
+    /// Catches SIGHUP from now on; one that comes before [`serve`](Self::serve) is kept.
+    pub fn catch() -> io::Result<Self> {
+        Signals::new([SIGHUP]).map(Self)
+    }
+
+    /// Reloads on every signal, on a thread of its own. The application logs the outcome.
+    pub fn serve(self, server: &Arc<Server<App>>) -> io::Result<()> {
+        let (mut signals, server) = (self.0, Arc::clone(server));
+        thread::Builder::new()
+            .name("reload".into())
+            .spawn(move || {
+                signals
+                    .forever()
+                    .for_each(|_| drop(server.service().reload()))
+            })
+            .map(drop)
     }
 }
 

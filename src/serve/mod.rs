@@ -12,7 +12,7 @@ use crate::{
     app::{self, App},
     http::{Server, Settings},
 };
-use lifecycle::{Phase, StopSignals};
+use lifecycle::{Phase, ReloadSignals, StopSignals};
 
 /// Settings of the process: addresses, workers, stop.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ impl Default for Options {
 pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     lifecycle::enter(Phase::Starting);
     let signals = StopSignals::catch().context("cannot catch signals")?;
+    let reload_signals = ReloadSignals::catch().context("cannot catch signals")?;
     raise_descriptor_limit(options.limits.connections_max);
     let workers = match options.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),
@@ -75,7 +76,11 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
         .iter()
         .map(|listener| Ok((listener.socket.local_addr()?, listener.tag)))
         .collect::<std::io::Result<Vec<_>>>()?;
+    info!(store = app.store_text(), "endpoints are set up");
     let server = Server::start(app, options.limits.clone()).context("cannot start the server")?;
+    reload_signals
+        .serve(&server)
+        .context("cannot start the thread that reloads")?;
     let acceptor = server
         .listen(listeners)
         .context("cannot accept connections")?;
@@ -114,7 +119,7 @@ fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
             example.get_or_insert(*address);
         }
     }
-    text += "  endpoints: /blockchain?cc=…  /qrcode?type=encode|decode&data=…  /rest_auth  /rest_verify  /healthz  /readyz\n";
+    text += "  endpoints: /blockchain?cc=…  /qrcode?type=encode|decode&data=…  /twitter?user_id=…  /rest_auth  /rest_verify  /healthz  /readyz\n";
     if let Some(mut address) = example {
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());

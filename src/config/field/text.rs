@@ -137,6 +137,12 @@ word_field!(crate::log::Format {
     "json" => crate::log::Format::Json
 });
 
+word_field!(crate::twitter::NothingToList {
+    "invalid" => crate::twitter::NothingToList::Invalid,
+    "header" => crate::twitter::NothingToList::Header,
+    "header_newline" => crate::twitter::NothingToList::HeaderNewline
+});
+
 /// 64 hex digits of either case, white space around them allowed.
 impl Field for Option<crate::auth::Key> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {

@@ -1,0 +1,249 @@
+//! `/twitter`: the open store, its replacement while requests go on, and the answer to a request.
+//!
+//! | state of the store | answer to a well-formed request |
+//! | --- | --- |
+//! | none is open | 503 |
+//! | the user's value is corrupt, or LMDB reports an error | 500: a list that is wrong or empty would look like the truth; another instance may have a good copy |
+//! | the user is not in it, or has no contact of the type | as `twitter.nothing_to_list` says |
+
+use std::{
+    fmt::Display,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use super::{App, Worker};
+use crate::{
+    http::{Outcome, Pending, Reply, Request, Status, Waker, clock},
+    metrics::{self, Counter},
+    twitter::{self, Found, NothingToList, Options, Store, StoreError, query, score},
+};
+
+/// The store and what names it.
+pub(super) struct Twitter {
+    path: Option<PathBuf>,
+    nothing_to_list: NothingToList,
+    /// Swapped by reloads. A reader holds what it loaded for one request, so an old store is closed
+    /// as soon as the last request that found it is answered.
+    store: ArcSwapOption<Store>,
+    /// Held while a store is being opened.
+    reloading: Mutex<()>,
+}
+
+/// What a reload came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// The name still stands for the store that is open.
+    Unchanged,
+    /// Another store is serving now.
+    Replaced,
+    /// No store is configured.
+    NoStore,
+}
+
+impl Twitter {
+    pub(super) fn open(options: Options) -> Result<Self, StoreError> {
+        let store = options.store.as_deref().map(Store::open).transpose()?;
+        Ok(Self {
+            path: options.store,
+            nothing_to_list: options.nothing_to_list,
+            store: ArcSwapOption::new(store.map(Arc::new)),
+            reloading: Mutex::new(()),
+        })
+    }
+
+    pub(super) fn reload(&self) -> Result<Reload, StoreError> {
+        let _one_at_a_time = self.reloading.lock();
+        let outcome = self.swap();
+        let counter = match &outcome {
+            Ok(Reload::Replaced) => Counter::ReloadReplaced,
+            Ok(_) => Counter::ReloadUnchanged,
+            Err(_) => Counter::ReloadFailed,
+        };
+        metrics::add(counter, 1);
+        match &outcome {
+            Ok(outcome) => info!(?outcome, store = self.text(), "reload"),
+            Err(error) => warn!(%error, "reload failed; the old store goes on serving"),
+        }
+        outcome
+    }
+
+    fn swap(&self) -> Result<Reload, StoreError> {
+        let Some(path) = &self.path else {
+            return Ok(Reload::NoStore);
+        };
+        if let Some(open) = &*self.store.load()
+            && !open.is_replaced_at(path)
+        {
+            return Ok(Reload::Unchanged);
+        }
+        let new = Store::open(path)?;
+        self.store.store(Some(Arc::new(new)));
+        Ok(Reload::Replaced)
+    }
+
+    pub(super) fn text(&self) -> String {
+        match &*self.store.load() {
+            None => "none".into(),
+            Some(store) => format!(
+                "{} users={} data={:08x}",
+                store.path().display(),
+                store.meta().users,
+                store.meta().content_crc32
+            ),
+        }
+    }
+}
+
+/// `GET /twitter`.
+pub(super) fn answer(app: &App, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) {
+    let scratch = &mut worker.twitter;
+    match query::parse(request.head.query, &mut scratch.query) {
+        Ok(request) => look_up(app, &request, &mut scratch.score, reply),
+        Err(twitter::Invalid) => {
+            metrics::add(Counter::TwitterInvalid, 1);
+            reply.text(|out| NothingToList::Invalid.write(&app.first_line, out));
+        }
+    }
+    scratch.release_large_buffers();
+}
+
+fn look_up(
+    app: &App,
+    request: &twitter::Request<'_>,
+    scratch: &mut score::Scratch,
+    reply: Reply<'_>,
+) {
+    let store = app.twitter.store.load();
+    let Some(store) = store.as_deref() else {
+        metrics::add(Counter::TwitterUnavailable, 1);
+        let text = "no store is open: give one with --twitter-store, or see the log of the start";
+        return reply.line(Status::ServiceUnavailable, text);
+    };
+    let reader = match store.read() {
+        Ok(reader) => reader,
+        Err(error) => return fail(Counter::StoreFailed, request.user_id, &error, reply),
+    };
+    match reader.get(request.user_id) {
+        Ok(Some(value)) => match Found::new(value) {
+            Ok(found) => list(app, &found, request, scratch, reply),
+            Err(error) => fail(Counter::StoreCorrupt, request.user_id, &error, reply),
+        },
+        Ok(None) => {
+            metrics::add(Counter::StoreMissing, 1);
+            metrics::add(Counter::TwitterNothing, 1);
+            reply.text(|out| app.twitter.nothing_to_list.write(&app.first_line, out));
+        }
+        Err(error) => fail(Counter::StoreFailed, request.user_id, &error, reply),
+    }
+}
+
+fn list(
+    app: &App,
+    found: &Found<'_>,
+    request: &twitter::Request<'_>,
+    scratch: &mut score::Scratch,
+    reply: Reply<'_>,
+) {
+    metrics::add(Counter::StoreFound, 1);
+    reply.text(|out| {
+        let start = out.len();
+        out.extend_from_slice(&app.first_line);
+        let counter = match found.write_rows(request, scratch, out) {
+            0 => {
+                out.truncate(start);
+                app.twitter.nothing_to_list.write(&app.first_line, out);
+                Counter::TwitterNothing
+            }
+            _ => Counter::TwitterValid,
+        };
+        metrics::add(counter, 1);
+    });
+}
+
+/// Counts a lookup that went wrong, logs one every ten seconds at most, answers 500.
+#[cold]
+fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: Reply<'_>) {
+    const SECONDS_BETWEEN_LINES: u64 = 10;
+    static LAST_LINE: AtomicU64 = AtomicU64::new(0);
+    metrics::add(counter, 1);
+    metrics::add(Counter::TwitterUnavailable, 1);
+    let now = clock::unix_seconds();
+    let last = LAST_LINE.load(Relaxed);
+    let due = now.saturating_sub(last) >= SECONDS_BETWEEN_LINES;
+    if due
+        && LAST_LINE
+            .compare_exchange(last, now, Relaxed, Relaxed)
+            .is_ok()
+    {
+        let failed_total = metrics::read(counter);
+        warn!(user_id, %error, failed_total, "store lookup failed; run `trident store verify`");
+    }
+    let text = "this user's value cannot be read from the store";
+    reply.line(Status::InternalServerError, text);
+}
+
+/// `POST /admin/reload`: opening a store blocks, so a thread does it while the connection waits.
+pub(super) fn reload(app: &App, reply: Reply<'_>) -> Outcome {
+    let Some(waker) = Waker::current() else {
+        reply.line(Status::ServiceUnavailable, "not on a connection");
+        return Outcome::Done;
+    };
+    if app.twitter.reloading.is_locked() {
+        reply.line(Status::Conflict, "a reload is under way");
+        return Outcome::Done;
+    }
+    let pending = Reloading {
+        twitter: Arc::clone(&app.twitter),
+        result: Arc::default(),
+    };
+    let (twitter, result) = (Arc::clone(&pending.twitter), Arc::clone(&pending.result));
+    let started = thread::Builder::new().name("reload".into()).spawn(move || {
+        let outcome = twitter.reload();
+        *result.lock() = Some(outcome);
+        waker.wake();
+    });
+    match started {
+        Ok(_detached) => Outcome::Pending(Box::new(pending)),
+        Err(_) => {
+            reply.line(Status::ServiceUnavailable, "no thread to reload with");
+            Outcome::Done
+        }
+    }
+}
+
+/// A reload that is under way.
+struct Reloading {
+    twitter: Arc<Twitter>,
+    result: Arc<Mutex<Option<Result<Reload, StoreError>>>>,
+}
+
+impl Pending for Reloading {
+    fn ready(&self) -> bool {
+        self.result.lock().is_some()
+    }
+
+    fn finish(self: Box<Self>, reply: Reply<'_>) {
+        let result = self.result.lock().take();
+        let (status, text) = match result {
+            Some(Ok(Reload::Replaced)) => {
+                (Status::Ok, format!("replaced: {}", self.twitter.text()))
+            }
+            Some(Ok(Reload::Unchanged)) => {
+                (Status::Ok, format!("unchanged: {}", self.twitter.text()))
+            }
+            Some(Ok(Reload::NoStore)) => (Status::Conflict, "no store is configured".into()),
+            Some(Err(error)) => (Status::InternalServerError, error.to_string()),
+            None => (Status::InternalServerError, "the reload was lost".into()),
+        };
+        reply.line(status, &text);
+    }
+}

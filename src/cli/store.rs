@@ -1,0 +1,47 @@
+//! `trident store`: what to do with which store. Run by `main`.
+
+use clap::Subcommand;
+use std::path::PathBuf;
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum StoreCommand {
+    /// Read every byte and check whatever can be checked
+    Verify {
+        /// Directory of the store
+        store: PathBuf,
+    },
+    /// Print counts, sizes and distributions
+    Stat {
+        /// Directory of the store
+        store: PathBuf,
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one line of JSON per user, by ascending id
+    Dump {
+        /// Directory of the store
+        store: PathBuf,
+    },
+    /// Copy a store without free pages; the copy is verified and then gets its name
+    Snapshot {
+        /// Directory of the store
+        store: PathBuf,
+        /// Directory to make
+        target: PathBuf,
+    },
+    /// Put a verified copy of a snapshot at a name
+    ///
+    /// A server that has a replaced store open goes on reading the old one until it is told to reload:
+    /// `kill -HUP`, or POST /admin/reload on its admin address.
+    Restore {
+        /// Directory of the snapshot
+        snapshot: PathBuf,
+        /// Directory to make
+        target: PathBuf,
+        /// Replace the store that has this name, in one step
+        #[arg(long)]
+        replace: bool,
+    },
+}

@@ -1,0 +1,110 @@
+//! Runs `trident store`.
+
+use anyhow::Context;
+use std::{
+    io::{self, BufWriter},
+    path::Path,
+};
+use trident::{
+    cli::{self, StoreCommand},
+    exit::Stop,
+    twitter::store::{
+        Meta,
+        tools::{self, DumpError, Stat},
+    },
+};
+
+/// Does what was asked; results go to standard output.
+pub fn run(command: &StoreCommand) -> Result<(), Stop> {
+    match command {
+        StoreCommand::Verify { store } => {
+            let meta = tools::verify(store).map_err(anyhow::Error::from)?;
+            tell("verified", store, &meta)
+        }
+        StoreCommand::Stat { store, json } => {
+            let stat = tools::stat(store).map_err(anyhow::Error::from)?;
+            cli::print(&if *json {
+                as_json(&stat)?
+            } else {
+                as_table(&stat)
+            })
+        }
+        StoreCommand::Dump { store } => dump(store),
+        StoreCommand::Snapshot { store, target } => {
+            let meta = tools::snapshot(store, target).map_err(anyhow::Error::from)?;
+            tell("made", target, &meta)
+        }
+        StoreCommand::Restore {
+            snapshot,
+            target,
+            replace,
+        } => {
+            let meta = tools::restore(snapshot, target, *replace).map_err(anyhow::Error::from)?;
+            tell("restored", target, &meta)
+        }
+    }
+}
+
+fn tell(done: &str, store: &Path, meta: &Meta) -> Result<(), Stop> {
+    let Meta {
+        users,
+        contacts,
+        tweets,
+        content_crc32,
+        ..
+    } = meta;
+    cli::print(&format!(
+        "{done} {}: users={users} contacts={contacts} tweets={tweets} data={content_crc32:08x}\n",
+        store.display()
+    ))
+}
+
+fn dump(store: &Path) -> Result<(), Stop> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match tools::dump(store, &mut out) {
+        Err(DumpError::Output(error)) => cli::closed_is_success(Err(error)),
+        outcome => Ok(outcome.map_err(anyhow::Error::from)?),
+    }
+}
+
+fn as_json(stat: &Stat) -> Result<String, Stop> {
+    let text = serde_json::to_string(stat).context("cannot write the figures as JSON")?;
+    Ok(text + "\n")
+}
+
+fn as_table(stat: &Stat) -> String {
+    let Stat { meta, pages, .. } = stat;
+    let spread = |[least, median, high, greatest]: [u64; 4]| {
+        format!("least {least}, median {median}, p99 {high}, greatest {greatest}")
+    };
+    let rows = [
+        ("built by", meta.built_by.clone()),
+        ("data", format!("{:08x}", meta.content_crc32)),
+        (
+            "format",
+            format!("{}, values {}", meta.format, meta.value_version),
+        ),
+        ("users", meta.users.to_string()),
+        ("contacts", meta.contacts.to_string()),
+        ("contact tweets", meta.tweets.to_string()),
+        ("contacts per user", spread(stat.contacts_per_user)),
+        ("bytes per value", spread(stat.value_bytes)),
+        ("value bytes", meta.value_bytes.to_string()),
+        ("file bytes", stat.data_bytes.to_string()),
+        (
+            "pages",
+            format!(
+                "{} of {} bytes: {} inner, {} leaf, {} overflow; depth {}",
+                pages.branch + pages.leaf + pages.overflow,
+                pages.page_bytes,
+                pages.branch,
+                pages.leaf,
+                pages.overflow,
+                pages.depth
+            ),
+        ),
+    ];
+    rows.iter()
+        .map(|(name, value)| format!("{name:<18} {value}\n"))
+        .collect()
+}
