@@ -3,10 +3,11 @@
 #[path = "main/store.rs"]
 mod store;
 
-use std::{io::Write, panic, process};
+use std::{io::Write, panic, path::PathBuf, process};
 use trident::{
     cli::{self, Invocation, SettingFlags},
     config::Loaded,
+    etl::sample,
     exit::{ExitCode, Stop},
     log, serve,
     twitter::StoreError,
@@ -39,7 +40,7 @@ fn run() -> Result<(), Stop> {
 
 fn serve(settings: SettingFlags) -> Result<(), Stop> {
     let loaded = cli::load(settings)?;
-    let config = loaded.config();
+    let mut config = loaded.config();
     log::init(&config.log)?;
     let file = loaded
         .file
@@ -54,6 +55,9 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    if config.app.twitter.store.is_none() {
+        config.app.twitter.store = sample();
+    }
     serve::run(config.serve, config.app).map_err(|error| {
         // A store that is named and cannot be opened is a dependency that is not there.
         if error.is::<StoreError>() {
@@ -62,6 +66,16 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
             error.into()
         }
     })
+}
+
+/// The built-in store of `/twitter`. Without a place for it everything else is served.
+fn sample() -> Option<PathBuf> {
+    let places = sample::directories(|name| std::env::var_os(name));
+    sample::prepare(&places)
+        .inspect_err(
+            |error| tracing::warn!(%error, "/twitter is off; name a store with --twitter-store"),
+        )
+        .ok()
 }
 
 fn check_config(settings: SettingFlags, json: bool) -> Result<(), Stop> {

@@ -16,7 +16,9 @@
 //! - [`sort`], [`spill`], [`workers`]: sorting, partition files, threads.
 //! - [`sink`]: where values go. [`tags`], [`plot`], [`report`], [`progress`], [`exclude`], [`error`].
 //!
-//! Not here: the stores, which implement [`sink::UserSink`], and the command line.
+//! - [`store_sink`]: the embedded store as a sink. [`sample`]: the store that serves when none is given.
+//!
+//! Not here: the store's files (`twitter::store`) and the command line.
 
 pub mod created_at;
 pub mod error;
@@ -31,10 +33,12 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod sample;
 pub mod sink;
 pub mod sort;
 pub mod spill;
 pub mod stages;
+pub mod store_sink;
 pub mod tag_list;
 pub mod tags;
 pub mod text;

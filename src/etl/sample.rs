@@ -1,0 +1,274 @@
+//! The store that serves when none is given, made on the first start from tweets in the program.
+//!
+//! Its name tells the data and the versions it was made with, so that another program makes its own.
+//! It is made where there is a place to keep it, see [`directories`]; two processes that start at once
+//! each build one and the first to finish gives it its name.
+
+use super::{Options, error::EtlError, progress::Silent, run, store_sink::StoreSink};
+use crate::twitter::{
+    Store, StoreError, model,
+    store::{self},
+};
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+    process,
+};
+use thiserror::Error;
+
+/// Synthetic tweets (`trident gen tweets`), JSON lines, gzip.
+const TWEETS: &[u8] = include_bytes!("../../data/sample-tweets.jsonl.gz");
+
+/// Where a package keeps the program's state.
+const STATE_DIRECTORY: &str = "/var/lib/trident";
+
+/// Least memory: the tweets are few.
+const MEMORY_BYTES: usize = 64 << 20;
+
+/// No directory would do.
+#[derive(Debug, Error)]
+#[error("no place for the sample store: {}", .0.join("; "))]
+pub struct NoPlace(Vec<String>);
+
+/// Why one directory would not do.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("{}: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Etl(#[from] EtlError),
+}
+
+/// A directory the sample may be kept in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    path: PathBuf,
+    /// Anybody can make a directory of this name, so it must be ours and ours only.
+    shared_parent: bool,
+}
+
+/// The directories to try, in order: `$CACHE_DIRECTORY` (set by systemd), `$XDG_CACHE_HOME/trident`,
+/// `$HOME/.cache/trident`, `/var/lib/trident` if it exists, and `trident-UID` among the temporary
+/// files.
+pub fn directories(environment: impl Fn(&str) -> Option<OsString>) -> Vec<Place> {
+    let path = |name| {
+        environment(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let own = [
+        path("CACHE_DIRECTORY"),
+        path("XDG_CACHE_HOME").map(|path| path.join("trident")),
+        path("HOME").map(|path| path.join(".cache/trident")),
+        Some(STATE_DIRECTORY.into()).filter(|path: &PathBuf| path.is_dir()),
+    ];
+    let temporary = path("TMPDIR").unwrap_or_else(|| "/tmp".into());
+    let temporary = own_uid().map(|uid| Place {
+        path: temporary.join(format!("trident-{uid}")),
+        shared_parent: true,
+    });
+    let own = own.into_iter().flatten().map(|path| Place {
+        path,
+        shared_parent: false,
+    });
+    own.chain(temporary).collect()
+}
+
+/// The path of the sample store, which is built if it is not there or not whole.
+///
+/// # Errors
+/// What was wrong with each of the places.
+pub fn prepare(places: &[Place]) -> Result<PathBuf, NoPlace> {
+    let mut failures = Vec::new();
+    for place in places {
+        match prepare_in(place) {
+            Ok(path) => return Ok(path),
+            Err(failure) => failures.push(failure.to_string()),
+        }
+    }
+    Err(NoPlace(failures))
+}
+
+fn prepare_in(place: &Place) -> Result<PathBuf, Failure> {
+    place.make()?;
+    let (data, format, values) = (crc32fast::hash(TWEETS), store::FORMAT, model::VERSION);
+    let target = place
+        .path
+        .join(format!("sample-{data:08x}-{format}.{values}"));
+    if Store::open(&target).is_ok() {
+        return Ok(target);
+    }
+    match build(&place.path, &target) {
+        // Another process was faster.
+        Err(_) if Store::open(&target).is_ok() => Ok(target),
+        Err(failure) => Err(failure),
+        Ok(()) => Ok(target),
+    }
+}
+
+impl Place {
+    fn make(&self) -> Result<(), Failure> {
+        let failed = |source| Failure::Directory {
+            path: self.path.clone(),
+            source,
+        };
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path);
+        made.map_err(failed)?;
+        if self.shared_parent {
+            let metadata = fs::symlink_metadata(&self.path).map_err(failed)?;
+            let ours = Some(metadata.uid()) == own_uid() && metadata.mode() & 0o022 == 0;
+            if !(ours && metadata.is_dir()) {
+                return Err(failed(io::Error::other("it belongs to somebody else")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn build(directory: &Path, target: &Path) -> Result<(), Failure> {
+    let work = Work(directory.join(format!(".sample-{}.work", process::id())));
+    let tweets = work.0.join("tweets.jsonl.gz");
+    let written = fs::create_dir_all(&work.0).and_then(|()| fs::write(&tweets, TWEETS));
+    written.map_err(|source| Failure::Directory {
+        path: tweets.clone(),
+        source,
+    })?;
+    let mut options = Options::new(vec![tweets], work.0.join("stages"));
+    options.memory_bytes = MEMORY_BYTES;
+    // What has the name and is not whole is replaced; what another process has just put there is not.
+    let replace = target.exists();
+    let mut sink = StoreSink::create(target, replace)?;
+    run(&options, &mut sink, &Silent)?;
+    Ok(())
+}
+
+/// A directory that is removed at the end.
+struct Work(PathBuf);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The user this process acts for.
+fn own_uid() -> Option<u32> {
+    fs::metadata("/proc/self").ok().map(|process| process.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::twitter::store::tools;
+    use std::{os::unix::fs::symlink, thread};
+
+    /// A directory that is removed at the end.
+    fn scratch(name: &str) -> Work {
+        let path = std::env::temp_dir().join(format!("trident-sample-{name}-{}", process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Work(path)
+    }
+
+    fn place(path: &Path, shared_parent: bool) -> Place {
+        Place {
+            path: path.into(),
+            shared_parent,
+        }
+    }
+
+    #[test]
+    fn the_first_directory_that_is_named_is_tried_first() {
+        let named = |names: &[(&str, &str)]| -> Vec<String> {
+            let find = |name: &str| {
+                let found = names.iter().find(|(n, _)| *n == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            let places = directories(find).into_iter();
+            places
+                .map(|place| place.path.display().to_string())
+                .filter(|path| path != STATE_DIRECTORY)
+                .collect()
+        };
+        let temporary = format!("/t/trident-{}", own_uid().unwrap());
+        assert_eq!(
+            named(&[
+                ("TMPDIR", "/t"),
+                ("HOME", "/h"),
+                ("XDG_CACHE_HOME", "/x"),
+                ("CACHE_DIRECTORY", "/c")
+            ]),
+            ["/c", "/x/trident", "/h/.cache/trident", &temporary]
+        );
+        assert_eq!(named(&[("TMPDIR", "/t"), ("HOME", "")]), [temporary]);
+    }
+
+    #[test]
+    fn it_is_built_once_and_again_when_damaged() {
+        let scratch = scratch("once");
+        let places = [place(&scratch.0.join("made/on/demand"), false)];
+        let path = prepare(&places).unwrap();
+        let meta = tools::verify(&path).unwrap();
+        assert!(meta.users > 1000, "{meta:?}");
+        let seal = path.join("seal.json");
+        let made = fs::metadata(&seal).unwrap().ino();
+        assert_eq!(prepare(&places).unwrap(), path);
+        assert_eq!(fs::metadata(&seal).unwrap().ino(), made);
+        fs::write(&seal, "x").unwrap();
+        assert_eq!(prepare(&places).unwrap(), path);
+        assert_eq!(tools::verify(&path).unwrap(), meta);
+        // nothing but the store stays behind
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_at_once_end_with_one_store() {
+        let scratch = scratch("two");
+        let places = [place(&scratch.0, false)];
+        // Processes, not threads, in earnest: each has its own working directory.
+        let path = prepare(&places).unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        let work = |n: usize| scratch.0.join(format!("work{n}"));
+        let outcomes: Vec<bool> = thread::scope(|scope| {
+            let builders: Vec<_> = (0..2)
+                .map(|n| {
+                    fs::create_dir_all(work(n)).unwrap();
+                    let path = &path;
+                    scope.spawn(move || build(&work(n), path).is_ok())
+                })
+                .collect();
+            builders
+                .into_iter()
+                .map(|builder| builder.join().unwrap())
+                .collect()
+        });
+        assert!(outcomes.contains(&true));
+        assert!(tools::verify(&path).unwrap().users > 0);
+    }
+
+    #[test]
+    fn a_directory_that_will_not_do_is_passed_over_with_a_reason() {
+        let scratch = scratch("passed");
+        let (file, link, good) = ("file", "link", "good");
+        let at = |name: &str| scratch.0.join(name);
+        fs::write(at(file), "").unwrap();
+        fs::create_dir(at("elsewhere")).unwrap();
+        symlink("elsewhere", at(link)).unwrap();
+        let bad = [place(&at(file), false), place(&at(link), true)];
+        let text = prepare(&bad).unwrap_err().to_string();
+        assert!(
+            text.contains("file: ") && text.contains("belongs to somebody else"),
+            "{text}"
+        );
+        let places = [&bad[..], &[place(&at(good), true)]].concat();
+        assert!(prepare(&places).unwrap().starts_with(at(good)));
+    }
+}

@@ -1,0 +1,43 @@
+//! The embedded store as the place where values go.
+
+use super::sink::{SinkError, UserSink};
+use crate::twitter::store::{Meta, StoreError, StoreWriter};
+use std::path::Path;
+
+/// Builds a store; it gets its name in [`UserSink::finish`].
+pub struct StoreSink {
+    /// Until it is finished.
+    writer: Option<StoreWriter>,
+    meta: Option<Meta>,
+}
+
+impl StoreSink {
+    /// Starts a store that will be called `target`, see [`StoreWriter::create`].
+    pub fn create(target: &Path, replace: bool) -> Result<Self, StoreError> {
+        Ok(Self {
+            writer: Some(StoreWriter::create(target, replace)?),
+            meta: None,
+        })
+    }
+
+    /// What the finished store says about itself.
+    pub fn meta(&self) -> Option<&Meta> {
+        self.meta.as_ref()
+    }
+}
+
+impl UserSink for StoreSink {
+    fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError> {
+        match &mut self.writer {
+            Some(writer) => Ok(writer.put(user_id, value)?),
+            None => Err("the store is finished".into()),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        if let Some(writer) = self.writer.take() {
+            self.meta = Some(writer.finish()?);
+        }
+        Ok(())
+    }
+}
