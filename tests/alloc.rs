@@ -13,6 +13,7 @@ use std::{
 use trident::{
     app::{App, Options, PUBLIC},
     http::{Limits, Listener, Server, Settings},
+    twitter::{model::Encoder, store::StoreWriter},
 };
 
 struct Counting;
@@ -58,6 +59,21 @@ fn first_target(file: &str) -> String {
         .to_owned()
 }
 
+/// A store in which user 7 has two contacts.
+fn make_store() -> std::path::PathBuf {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("alloc-store");
+    let (mut encoder, mut value) = (Encoder::default(), Vec::new());
+    for other in [1, 2] {
+        encoder.contact(other, false, 0, b"name", b"description");
+        encoder.tweet(other, 0, 1, b"some text", [b"tag".as_slice()]);
+    }
+    encoder.finish(&mut value).unwrap();
+    let mut writer = StoreWriter::create(&path, true).unwrap();
+    writer.put(7, &value).unwrap();
+    writer.finish().unwrap();
+    path
+}
+
 /// One exchange; the answer's length is known from the first one.
 fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut [u8]) {
     stream.write_all(request).unwrap();
@@ -72,7 +88,9 @@ fn warm_requests_allocate_nothing() {
         stack_bytes: 64 << 10,
     }
     .apply();
-    let server = Server::start(App::open(Options::default()).unwrap(), Limits::default()).unwrap();
+    let mut options = Options::default();
+    options.twitter.store = Some(make_store());
+    let server = Server::start(App::open(options).unwrap(), Limits::default()).unwrap();
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let listener = Listener {
@@ -92,6 +110,14 @@ fn warm_requests_allocate_nothing() {
             "TEAMID,000000000000\ne",
         ),
         ("/blockchain?cc=bm90IHpsaWI=".to_owned(), "INVALID"),
+        (
+            "/twitter?user_id=7&type=both&phrase=some%20&hashtag=TAG".to_owned(),
+            "2\tname\tdescription\tsome text\n1\tname",
+        ),
+        (
+            "/twitter?user_id=8&type=both&phrase=a&hashtag=b".to_owned(),
+            "INVALID",
+        ),
     ];
     for (target, want) in targets {
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n");

@@ -6,6 +6,7 @@
 use trident::{
     app::{App, Options, PUBLIC},
     http::{Framing, Head, Heads, Method, Mode, Outcome, Reply, Request, Service},
+    twitter::{model::Encoder, store::StoreWriter},
 };
 
 /// As in `http::worker`; half of it is the budget.
@@ -63,9 +64,26 @@ fn call(
     out
 }
 
+/// A store in which user 7 has many contacts.
+fn make_store() -> std::path::PathBuf {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("stack-store");
+    let (mut encoder, mut value) = (Encoder::default(), Vec::new());
+    for other in 0..1000 {
+        encoder.contact(other, false, other, b"name", b"description");
+        encoder.tweet(other, 0, 1, b"some text", [b"tag".as_slice()]);
+    }
+    encoder.finish(&mut value).unwrap();
+    let mut writer = StoreWriter::create(&path, true).unwrap();
+    writer.put(7, &value).unwrap();
+    writer.finish().unwrap();
+    path
+}
+
 #[test]
 fn every_endpoint_stays_within_half_of_the_stack() {
-    let app = App::open(Options::default()).unwrap();
+    let mut options = Options::default();
+    options.twitter.store = Some(make_store());
+    let app = App::open(options).unwrap();
     let mut worker = app.worker();
     let data = |file: &str| {
         let path = format!("{}/benches/data/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -100,6 +118,12 @@ fn every_endpoint_stays_within_half_of_the_stack() {
             "qrcode svg",
             Method::Get,
             format!("/qrcode?type=encode&format=svg&data={long}"),
+            b"",
+        ),
+        (
+            "twitter",
+            Method::Get,
+            "/twitter?user_id=7&type=both&phrase=some&hashtag=%C3%89".into(),
             b"",
         ),
         (

@@ -12,4 +12,8 @@ mod http_table;
 mod in_process;
 mod panic;
 mod pending;
+<<<<<<< HEAD
 mod etl;
+=======
+mod twitter;
+>>>>>>> 49ea4b7 (test: /twitter against the oracle, its rules by name, reloads under load, damaged stores, budgets)

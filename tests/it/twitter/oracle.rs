@@ -1,0 +1,188 @@
+//! Every answer of the server equals the oracle's, byte by byte, on generated tweets and queries.
+//!
+//! The store is made from the oracle's own tables, so that what is compared is the query half alone.
+
+use super::*;
+use std::process::Command;
+
+/// Queries per data set when nothing else is asked for.
+const QUERIES: usize = 800;
+
+struct Set {
+    seed: &'static str,
+    /// Users: the fewer, the more contacts each.
+    users: &'static str,
+    empty: &'static str,
+    nothing_to_list: &'static str,
+}
+
+#[test]
+fn answers_are_the_oracles_with_few_users_and_many_contacts() {
+    compare(&Set {
+        seed: "11",
+        users: "40",
+        empty: "invalid",
+        nothing_to_list: "invalid",
+    });
+}
+
+#[test]
+fn answers_are_the_oracles_with_the_usual_mix() {
+    compare(&Set {
+        seed: "12",
+        users: "600",
+        empty: "header",
+        nothing_to_list: "header",
+    });
+}
+
+#[test]
+fn answers_are_the_oracles_with_many_users_and_few_contacts() {
+    compare(&Set {
+        seed: "13",
+        users: "5000",
+        empty: "header_nl",
+        nothing_to_list: "header_newline",
+    });
+}
+
+fn compare(set: &Set) {
+    let cases = std::env::var(CASES).ok();
+    let cases = cases.map_or(QUERIES, |text| text.parse().unwrap());
+    let place = Place::new();
+    let answers = ask_oracle(&place, set, cases);
+    let path = place.at("store");
+    let oracle_dump = fs::read_to_string(place.at("dump.jsonl")).unwrap();
+    build(&path, &oracle_dump);
+    assert_eq!(dump(&path), oracle_dump);
+
+    let setting = format!("twitter.nothing_to_list={}", set.nothing_to_list);
+    let server = serve(&path, &["--set", &setting]);
+    let mut client = server.connect();
+    let mut rows = 0;
+    for line in answers.lines() {
+        let (query, want): (String, String) = serde_json::from_str(line).unwrap();
+        let got = ask(&mut client, &query);
+        assert_eq!((got.status, got.text()), (200, want.clone()), "{query}");
+        assert_eq!(got.field("content-type"), Some("text/plain; charset=utf-8"));
+        rows += usize::from(want.contains('\t'));
+    }
+    assert_eq!(answers.lines().count(), cases);
+    assert!(rows > cases / 2, "only {rows} of {cases} answers have rows");
+    let valid = server.metric("trident_answers_total{endpoint=\"twitter\",outcome=\"valid\"}");
+    assert_eq!(valid, rows as u64);
+    assert_eq!(
+        server.metric("trident_answers_total{endpoint=\"twitter\""),
+        cases as u64
+    );
+    assert_eq!(
+        server.metric("trident_store_lookups_total{result=\"corrupt\"}"),
+        0
+    );
+}
+
+/// Generates tweets and queries; returns the oracle's answers and leaves its tables in `dump.jsonl`.
+fn ask_oracle(place: &Place, set: &Set, cases: usize) -> String {
+    let at = |name: &str| place.at(name).into_os_string().into_string().unwrap();
+    let (tweets, popular, queries) = (at("t.jsonl"), at("popular.txt"), at("q.txt"));
+    let lines = (3 * cases).clamp(6000, 30_000).to_string();
+    let cases = cases.to_string();
+    let generator = |arguments: &[&str]| python("tweet_gen.py", arguments);
+    let seed = ["--seed", set.seed];
+    generator(
+        &[
+            &[
+                "tweets", "--lines", &lines, "--users", set.users, "--out", &tweets,
+            ],
+            &seed[..],
+        ]
+        .concat(),
+    );
+    generator(&[&["excluded", "--out", &popular], &seed[..]].concat());
+    let data = ["--data", &tweets, "--excluded", &popular];
+    generator(
+        &[
+            &["queries", "--n", &cases, "--out", &queries],
+            &seed[..],
+            &data[..],
+        ]
+        .concat(),
+    );
+    let (dump, answers) = (at("dump.jsonl"), at("answers.jsonl"));
+    let oracle = |arguments: &[&str]| python("twitter_oracle.py", &[arguments, &data].concat());
+    oracle(&["dump", "--out", &dump]);
+    oracle(&[
+        "answer",
+        "--queries",
+        &queries,
+        "--empty",
+        set.empty,
+        "--out",
+        &answers,
+    ]);
+    fs::read_to_string(answers).unwrap()
+}
+
+fn python(script: &str, arguments: &[&str]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/oracle")
+        .join(script);
+    let output = Command::new("python3")
+        .arg("-B")
+        .arg(path)
+        .args(arguments)
+        .output();
+    let output = output.expect("python3 is needed to run the oracle");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} {arguments:?}: {stderr}");
+}
+
+/// Makes a store of the oracle's tables.
+fn build(path: &Path, dump: &str) {
+    let users = dump.lines().map(|line| {
+        let user: serde_json::Value = serde_json::from_str(line).unwrap();
+        let user_id = user["user_id"].as_u64().unwrap();
+        let mut encoder = Encoder::default();
+        for contact in user["contacts"].as_array().unwrap() {
+            add(&mut encoder, user_id, contact);
+        }
+        let mut value = Vec::new();
+        encoder.finish(&mut value).unwrap();
+        (user_id, value)
+    });
+    store(path, users);
+}
+
+fn add(encoder: &mut Encoder, user_id: u64, contact: &serde_json::Value) {
+    let text = |name: &str| contact[name].as_str().unwrap().as_bytes();
+    let other = contact["user_id"].as_u64().unwrap();
+    let same = contact["same"].as_u64().unwrap();
+    encoder.contact(
+        other,
+        other == user_id,
+        same,
+        text("screen_name"),
+        text("description"),
+    );
+    for tweet in contact["tweets"].as_array().unwrap() {
+        let tags = tweet["tags"].as_array().unwrap();
+        encoder.tweet(
+            tweet["id"].as_u64().unwrap(),
+            tweet["created_at"].as_i64().unwrap(),
+            tweet["types"].as_u64().unwrap() as u32,
+            tweet["text"].as_str().unwrap().as_bytes(),
+            tags.iter().map(|tag| tag.as_str().unwrap().as_bytes()),
+        );
+    }
+}
+
+/// What `trident store dump` prints.
+fn dump(path: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_trident"))
+        .args(["store", "dump"])
+        .arg(path)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
