@@ -2,6 +2,7 @@
 
 mod cli;
 mod drain;
+mod etl;
 mod h1check;
 mod harness;
 mod http_limits;
@@ -12,8 +13,4 @@ mod http_table;
 mod in_process;
 mod panic;
 mod pending;
-<<<<<<< HEAD
-mod etl;
-=======
 mod twitter;
->>>>>>> 49ea4b7 (test: /twitter against the oracle, its rules by name, reloads under load, damaged stores, budgets)
