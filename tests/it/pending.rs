@@ -237,7 +237,7 @@ fn hundreds_wait_at_once() {
         .reverse();
     let wakers = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..75).map(|_| service.release()).count()))
+            .map(|_| scope.spawn(|| (0..75).filter(|_| !service.release().is_empty()).count()))
             .collect();
         threads
             .into_iter()
