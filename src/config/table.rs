@@ -416,7 +416,7 @@ pub static SETTINGS: &[Setting] = &[
         key: "twitter.store",
         flag: Some(("twitter-store", "DIR")),
         field: |draft| &mut draft.app.twitter.store,
-        summary: "store directory for /twitter; empty = the built-in sample",
+        summary: "store directory for /twitter; empty = built-in sample",
         reason: "Made by `trident etl`. Relative paths start at the working directory. Opened before \
                  the first port is bound, and again on SIGHUP or POST /admin/reload: put a new store \
                  under this name, or point this symbolic link to it, then reload; no request fails. \

@@ -217,7 +217,7 @@ mod tests {
         let places = [place(&scratch.0.join("made/on/demand"), false)];
         let path = prepare(&places).unwrap();
         let meta = tools::verify(&path).unwrap();
-        assert!(meta.users > 1000, "{meta:?}");
+        assert!(meta.users > 400 && meta.contacts > 2000, "{meta:?}");
         let seal = path.join("seal.json");
         let made = fs::metadata(&seal).unwrap().ino();
         assert_eq!(prepare(&places).unwrap(), path);

@@ -98,6 +98,7 @@ fn other_value(setting: &Setting) -> (String, Value) {
         "4096",
         "40960",
         "4194304",
+        "header",
         "false",
         "/srv/store",
         "127.0.0.1:1",
