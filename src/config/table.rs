@@ -94,7 +94,7 @@ pub static SETTINGS: &[Setting] = &[
         flag: Some(("cache-bytes", "N")),
         field: |draft| &mut draft.app.cache_bytes,
         rule: integer(0, 1 << 40),
-        summary: "memory for all answer caches together; 0 = no caches",
+        summary: "memory for all answer caches together; 0 = none",
         reason: "A cache helps only where the same request comes again; the hit rate is in the \
                  metrics.",
         ..PLAIN
@@ -416,7 +416,7 @@ pub static SETTINGS: &[Setting] = &[
         key: "twitter.store",
         flag: Some(("twitter-store", "DIR")),
         field: |draft| &mut draft.app.twitter.store,
-        summary: "store directory for /twitter; empty = built-in sample",
+        summary: "store of /twitter; empty = the built-in sample",
         reason: "Made by `trident etl`. Relative paths start at the working directory. Opened before \
                  the first port is bound, and again on SIGHUP or POST /admin/reload: put a new store \
                  under this name, or point this symbolic link to it, then reload; no request fails. \
@@ -441,7 +441,7 @@ pub static SETTINGS: &[Setting] = &[
             holds: crate::log::is_filter,
             allowed: LOG_LEVEL,
         },
-        summary: "what is logged: off, error, warn, info, debug, trace",
+        summary: "levels logged: off, error, warn, info, debug, trace",
         reason: "Levels by module follow a comma: info,trident::http=debug. Only changes of state \
                  are logged, never single requests.",
         ..PLAIN
