@@ -10,7 +10,7 @@
 //! the order of the input nor on the number of workers, and a cluster engine can run the same
 //! stages through [`pipe`] with its own shuffles between them.
 //!
-//! - [`run`]: a whole run with resume and report. [`workdir`], [`stages`]: its files and stages.
+//! - [`run()`]: a whole run with resume and report. [`workdir`], [`stages`]: its files and stages.
 //! - [`input`], [`json`], [`extract`], [`created_at`], [`text`]: from bytes to fields.
 //! - [`map`], [`tweets`], [`users`], [`values`], [`tag_list`]: what each stage does to a record.
 //! - [`sort`], [`spill`], [`workers`]: sorting, partition files, threads.

@@ -7,7 +7,7 @@
 //! languages, and a share of lines that the filter drops, for every reason there is.
 //!
 //! - [`tweet`]: who says what. [`people`]: users. [`words`]: vocabulary. [`quirk`]: what is unusual.
-//! - [`write`], [`json`]: the lines. [`query`]: query strings about these tweets.
+//! - [`mod@write`], [`json`]: the lines. [`query`]: query strings about these tweets.
 //! - [`random`]: numbers that are the same everywhere. [`output`]: many lines on all cores.
 //!
 //! Called by `trident gen`; knows nothing of the rest of the program, so that a shared mistake
