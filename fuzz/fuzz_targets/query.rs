@@ -29,7 +29,7 @@ fuzz_target!(|raw: &[u8]| {
         assert_eq!(out.split_off(4), decode_slowly(raw, plus));
         assert_eq!(out, b"kept");
     }
-    for (name, _) in pairs(raw) {
+    for (name, _) in pairs(raw).take(20) {
         let value = pairs(raw).find(|pair| pair.0 == name).map(|pair| pair.1);
         assert_eq!(first(raw, name), value);
     }
