@@ -20,6 +20,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The plainest request: an answer of 200.
 pub const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n";
 
+/// The auth key of every server started here: 32 bytes in hex.
+pub const AUTH_KEY: &str = "6b657920666f722074657374732c206e6f7420666f7220616e79206f74686572";
+
 /// Readiness.
 pub const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n";
 
@@ -70,7 +73,14 @@ impl Server {
 
     /// Starts `command`, which becomes the server, and waits until it has printed its addresses.
     pub fn spawn(mut command: Command) -> Self {
+        // Settings come from the test alone; the key of a test is no secret.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TRIDENT_") {
+                command.env_remove(name);
+            }
+        }
         let mut child = command
+            .env("TRIDENT_AUTH_KEY", AUTH_KEY)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,6 +1,8 @@
 //! Black-box tests: the real binary, raw bytes, free ports. One module per subject.
 
+mod chain;
 mod cli;
+mod differential;
 mod drain;
 mod etl;
 mod h1check;

@@ -3,13 +3,15 @@
 
   blockchain(cc)          -> response body of GET /blockchain?cc=...
   qr_encode(msg)          -> hex text of GET /qrcode?type=encode&data=...
-  qr_decode(hexs)         -> the message hidden in a 32x32 grid (None: no code found)
+  qr_decode(hexs)         -> the bytes hidden in a 32x32 grid (None: no code found)
 
 and the generators the tests and benches need:
 
   gen_chain(seed, n_blocks, txs_per_block)  -> cc of a VALID request
   mutate(cc, kind, seed)                    -> cc of an INVALID request (see MUTATIONS)
   gen_qr_decode(seed, msg, rotation, offset)-> 32x32 decode input
+
+tests/oracle/cases.py makes requests with their answers out of it.
 
 Standard library only.  Written from docs/protocol/blockchain.md and docs/protocol/qrcode.md; not tuned for speed.
 """
@@ -39,6 +41,8 @@ REWARD0 = 500000000
 TEN_MIN = 600000000000           # nanoseconds
 GENESIS_PREV = "00000000"
 I63 = 1 << 63
+TRIES_MAX = 1 << 16              # the server's default for blockchain.mining_tries_max
+INFLATED_BYTES_MAX = 256 << 10   # and for blockchain.inflated_bytes_max
 
 
 class Invalid(Exception):
@@ -102,17 +106,20 @@ def mine(seed, target):
     """Smallest pow >= 0, as decimal text, whose hash sorts before target."""
     if hit_probability(target) <= 0.0:
         raise Invalid("unreachable target")
-    n = 0
-    while True:
+    for n in range(TRIES_MAX):
         h = cchash(seed + str(n))
         if h < target:
             return str(n), h
-        n += 1
+    raise Invalid("search too long")
 
 
 # --------------------------------------------------------------------------
 # blockchain: transport
 # --------------------------------------------------------------------------
+def _not_json(name):
+    raise Invalid("%s is not JSON" % name)
+
+
 def unpack(cc):
     """cc text -> parsed JSON.  Padding optional, both base64 alphabets accepted."""
     s = cc.strip().replace("%3D", "=").replace("%3d", "=").rstrip("=")
@@ -122,10 +129,13 @@ def unpack(cc):
     try:
         raw = base64.urlsafe_b64decode(s + "=" * (-len(s) % 4))
         z = zlib.decompressobj()
-        text = z.decompress(raw)           # bytes after the zlib stream are ignored
+        # Bytes after the zlib stream are ignored.
+        text = z.decompress(raw, INFLATED_BYTES_MAX + 1)
+        if len(text) > INFLATED_BYTES_MAX:
+            raise Invalid("inflates to too much")
         if not z.eof:
             raise Invalid("zlib truncated")
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.decode("utf-8"), parse_constant=_not_json)
     except (binascii.Error, zlib.error, ValueError, RecursionError) as e:
         raise Invalid("decode: %s" % e)
 
@@ -819,8 +829,8 @@ def _is_finder(m, r0, c0):
     return all(m[r0 + r][c0:c0 + 7] == _FINDER[r] for r in range(7))
 
 
-def find_code(grid):
-    """Upright square matrix of the code inside the 32x32 grid, or None."""
+def find_codes(grid):
+    """Upright square matrices inside the 32x32 grid that three finders say may be a code."""
     n = len(grid)
     spots = {(r, c) for r in range(n - 6) for c in range(n - 6) if _is_finder(grid, r, c)}
     for size in (21, 25):
@@ -829,12 +839,13 @@ def find_code(grid):
             for c in range(n - size + 1):
                 corners = [(r, c) in spots, (r, c + step) in spots,
                            (r + step, c + step) in spots, (r + step, c) in spots]
-                if sum(corners) != 3:
+                if sum(corners) < 3:
                     continue
-                gap = corners.index(False)           # 0 TL, 1 TR, 2 BR, 3 BL
                 m = [row[c:c + size] for row in grid[r:r + size]]
-                return rotate(m, (2 - gap) % 4)
-    return None
+                # With four finders any corner may be the one that is not one by intention.
+                for gap in range(4):                 # 0 TL, 1 TR, 2 BR, 3 BL
+                    if not corners[gap] or all(corners):
+                        yield rotate(m, (2 - gap) % 4)
 
 
 def read_code(m):
@@ -855,11 +866,12 @@ def qr_decode(hexs):
     except ValueError:
         return None
     flat = [a ^ b for a, b in zip(flat, logistic_bits(1024))]
-    m = find_code([flat[32 * r:32 * r + 32] for r in range(32)])
-    if m is None:
-        return None
-    data = read_code(m)
-    return None if data is None else data.decode("utf-8", "replace")
+    for m in find_codes([flat[32 * r:32 * r + 32] for r in range(32)]):
+        data = read_code(m)
+        # The square must be bit for bit what encoding the message gives.
+        if data is not None and qr_matrix(data) == m:
+            return data
+    return None
 
 
 def gen_qr_decode(seed, msg, rotation=None, offset=None, noise=0.5):
@@ -891,9 +903,10 @@ def qrcode(kind, data, timestamp=None, auth=None, team=TEAM, aws=AWS):
         return head + ("INVALID" if out is None else out)
     if kind == "decode":
         msg = qr_decode(data)
-        if msg is None or auth is None:
+        if msg is None:
             return head + "INVALID"
-        return head + auth(team, int(timestamp), msg)
+        text = msg.decode("utf-8", "replace")
+        return head + (text if timestamp is None else auth(team, int(timestamp), text))
     return head + "INVALID"
 
 
@@ -926,11 +939,11 @@ def selftest():
         rng = random.Random(seed)
         msg = "".join(chr(rng.randint(32, 126)) for _ in range(rng.randint(0, 22)))
         for rot in (0, 90, 180, 270):
-            assert qr_decode(gen_qr_decode(seed, msg, rot)) == msg, (seed, msg, rot)
+            assert qr_decode(gen_qr_decode(seed, msg, rot)) == msg.encode(), (seed, msg, rot)
             q += 1
     for off in ((0, 0), (0, 7), (7, 0), (7, 7)):
         for rot in (0, 90, 180, 270):
-            assert qr_decode(gen_qr_decode(1, "x" * 22, rot, off)) == "x" * 22
+            assert qr_decode(gen_qr_decode(1, "x" * 22, rot, off)) == b"x" * 22
     print("selftest ok: %d mutations, %d decodes" % (n, q))
 
 
