@@ -146,7 +146,9 @@ fn a_head_at_its_limit_may_be_cut_anywhere() {
 #[test]
 fn large_bodies_arrive_whole() {
     let service = echo();
-    let body: Vec<u8> = (0..300_000u32).map(|n| b'a' + (n.wrapping_mul(n) % 23) as u8).collect();
+    let body: Vec<u8> = (0..300_000u32)
+        .map(|n| b'a' + (n.wrapping_mul(n) % 23) as u8)
+        .collect();
     let mut coded = Vec::new();
     for (index, chunk) in body.chunks(4999).enumerate() {
         coded.extend_from_slice(format!("{:x};n={index}\r\n", chunk.len()).as_bytes());
