@@ -1,3 +1,5 @@
+//! Tests of the model.
+
 use super::*;
 use crate::twitter::dump::user_line;
 use proptest::{collection::vec, prelude::*};

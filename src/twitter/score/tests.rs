@@ -1,3 +1,5 @@
+//! Tests of the score.
+
 use super::*;
 use crate::twitter::model::Encoder;
 use proptest::{collection::vec, prelude::*};

@@ -1,3 +1,5 @@
+//! Tests of the store.
+
 use super::{tools, *};
 use crate::twitter::model::Encoder;
 use std::{
