@@ -54,7 +54,7 @@ fn call(
     let outcome = app.call(
         worker,
         &Request {
-            head,
+            head: &head,
             body,
             listener: PUBLIC,
         },

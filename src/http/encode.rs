@@ -188,7 +188,10 @@ impl<'a> Reply<'a> {
         let body_start = out.len();
         write(out);
         let length = out.len() - body_start;
-        let digits = decimal_digits(length);
+        let digits = match has_decimal_digits(length, heads.length_digits) {
+            true => heads.length_digits, // nearly always, and cheaper than a logarithm
+            false => decimal_digits(length),
+        };
         if digits != heads.length_digits {
             let room = [b'0'; DIGITS_MAX];
             out.splice(digits_start..digits_end, room[..digits].iter().copied());
@@ -212,6 +215,23 @@ fn decimal_digits(value: usize) -> usize {
     value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
+/// Whether [`decimal_digits`] would say `digits`; false also where the table ends.
+fn has_decimal_digits(value: usize, digits: usize) -> bool {
+    const POWERS: [usize; 10] = [
+        0,
+        10,
+        100,
+        1_000,
+        10_000,
+        100_000,
+        1_000_000,
+        10_000_000,
+        100_000_000,
+        1_000_000_000,
+    ];
+    matches!(POWERS.get(digits - 1..=digits), Some([low, high]) if (*low..*high).contains(&value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +247,25 @@ mod tests {
         keep_alive: true,
         minor: 1,
     };
+
+    #[test]
+    fn the_guess_of_digits_agrees_with_the_logarithm() {
+        for value in (0..1100)
+            .chain((0..63).flat_map(|bit| [(1 << bit) - 1, 1 << bit, 10usize.pow(bit / 4)]))
+        {
+            for digits in 1..=DIGITS_MAX {
+                let guess = has_decimal_digits(value, digits);
+                assert!(
+                    !guess || decimal_digits(value) == digits,
+                    "{value} {digits}"
+                );
+                assert!(
+                    guess || digits > 9 || decimal_digits(value) != digits,
+                    "{value} {digits}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn lengths_of_any_digit_count_follow_each_other() {

@@ -1,12 +1,8 @@
 //! The writing half of a connection: back-pressure, lingering, expiry and the buffer budget.
 
-use std::{
-    io::{ErrorKind, Read, Write},
-    net::Shutdown,
-    sync::atomic::Ordering::Relaxed,
-};
+use std::{io::ErrorKind, net::Shutdown, sync::atomic::Ordering::Relaxed};
 
-use super::{Conn, End, Next, Stage};
+use super::{Conn, End, Next, Stage, receive, send};
 use crate::{
     http::{Fault, Service, parse, watch::Phase, worker::Tools},
     metrics::{self, Counter},
@@ -19,7 +15,11 @@ impl<S: Service> Conn<S> {
         if self.unsent.is_empty() {
             if !tools.output.is_empty() {
                 match self.write(&tools.output) {
-                    Ok(n) if n == tools.output.len() => {}
+                    Ok(n) if n == tools.output.len() => {
+                        if let (Stage::Open, End::No) = (&self.stage, self.end) {
+                            return None; // nearly always
+                        }
+                    }
                     Ok(n) => self.unsent.extend_from_slice(&tools.output[n..]),
                     Err(_) => return Some(Next::Close),
                 }
@@ -72,7 +72,7 @@ impl<S: Service> Conn<S> {
 
     /// One `send`; 0 if there is no room.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        match self.stream.inner_mut().write(bytes) {
+        match send(&self.stream, bytes) {
             Ok(n) => {
                 metrics::add(Counter::BytesWritten, n as u64);
                 Ok(n)
@@ -100,7 +100,7 @@ impl<S: Service> Conn<S> {
     }
 
     pub(super) fn linger(&mut self, dropped: usize, input: &mut [u8]) -> Next {
-        let next = match self.stream.inner_mut().read(input) {
+        let next = match receive(&self.stream, input) {
             Ok(n) if n > 0 && dropped + n <= self.server.limits.linger_bytes_max => {
                 self.stage = Stage::Lingering(dropped + n);
                 return Next::Again;

@@ -148,7 +148,7 @@ impl<S: Service> Conn<S> {
         let kept = more_allowed && !self.ending && !self.server.closing.load(Relaxed);
         let mode = Mode::of(head, kept && head.keep_alive);
         let request = Request {
-            head: *head,
+            head,
             body,
             listener: self.listener,
         };

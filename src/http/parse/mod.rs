@@ -115,6 +115,7 @@ struct RequestLine<'b> {
     bytes: usize,
 }
 
+#[inline(always)] // as `head_with`, its only caller
 fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>, Stop> {
     // A partial line is a fault once it is longer than any whole one may be; its CR does not count.
     let partial = || {
