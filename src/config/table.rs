@@ -187,6 +187,16 @@ pub static SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "http.send_buffer_bytes",
+        field: |draft| &mut draft.serve.limits.send_buffer_bytes,
+        rule: integer(0, 64 << 20),
+        summary: "the kernel's send buffer of a connection; 0 lets the kernel choose",
+        reason: "Left alone it grows to 4 MB for each client that does not read, and a slow reader's \
+                 progress shows only when a third of it has become free. Inherited listeners keep \
+                 theirs (SendBuffer= in a socket unit).",
+        ..PLAIN
+    },
+    Setting {
         key: "http.connections_max",
         field: |draft| &mut draft.serve.limits.connections_max,
         rule: integer(1, 1_000_000),

@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::SockRef;
+
 use super::{
     Fault, Heads, Mode, Reply, Service,
     conn::Conn,
@@ -63,6 +65,11 @@ impl Acceptor {
     ) -> io::Result<Self> {
         for listener in &listeners {
             listener.socket.set_nonblocking(true)?;
+            let send_buffer_bytes = server.limits.send_buffer_bytes;
+            if !listener.inherited && send_buffer_bytes > 0 {
+                // Connections inherit it.
+                SockRef::from(&listener.socket).set_send_buffer_size(send_buffer_bytes)?;
+            }
         }
         let (stop, stopped) = UnixStream::pair()?;
         let spare = File::open("/dev/null")?;
@@ -295,7 +302,7 @@ fn drop_new_handshakes(listener: &TcpListener) -> io::Result<()> {
     const FLAGS_OFFSET: u32 = 13; // in the TCP header, where a stream socket's filter starts
     const SYN: u32 = 0x02;
     let instruction = |code: u32, jt, jf, k| socket2::SockFilter::new(code as u16, jt, jf, k);
-    socket2::SockRef::from(listener).attach_filter(&[
+    SockRef::from(listener).attach_filter(&[
         instruction(
             libc::BPF_LD | libc::BPF_B | libc::BPF_ABS,
             0,

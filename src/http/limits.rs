@@ -25,6 +25,10 @@ pub struct Limits {
     /// Answer bytes collected before they are written out; also the most that waits for a client
     /// that does not read, apart from one answer in progress.
     pub write_buffer_bytes_max: usize,
+    /// The kernel's send buffer of a connection (`SO_SNDBUF`; the kernel doubles it for its own
+    /// needs); 0 lets the kernel choose, up to 4 MB each. It comes on top of `write_buffer_bytes_max`,
+    /// and a reader's progress shows only when a third of it has become free.
+    pub send_buffer_bytes: usize,
     /// Open connections; one more gets 503 and is closed.
     pub connections_max: usize,
     /// Time from the first byte of a request to the end of its head; 408 after.
@@ -57,6 +61,7 @@ impl Default for Limits {
             requests_per_connection_max: 0,
             pipelined_batch_max: 256,
             write_buffer_bytes_max: 256 << 10,
+            send_buffer_bytes: 128 << 10,
             connections_max: 20_000,
             head_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
