@@ -26,6 +26,14 @@ pub fn unpack(packed: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(&text).map_err(|fault| format!("not JSON: {fault}"))
 }
 
+/// A JSON value as `cc` carries it.
+pub fn pack(value: &str) -> String {
+    let mut encoder = flate2::read::ZlibEncoder::new(value.as_bytes(), flate2::Compression::new(6));
+    let mut stream = Vec::new();
+    encoder.read_to_end(&mut stream).unwrap();
+    base64_simd::URL_SAFE.encode_to_string(stream)
+}
+
 /// Lowercase hex of a text's SHA-256.
 pub fn sha256(text: &str) -> String {
     Sha256::digest(text)

@@ -175,12 +175,12 @@ impl Server {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Resident memory in bytes.
+    /// Resident memory of its own in bytes: pages of the program and of a mapped store are the kernel's.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status
             .lines()
-            .find(|line| line.starts_with("VmRSS:"))
+            .find(|line| line.starts_with("RssAnon:"))
             .unwrap();
         line.split_whitespace()
             .nth(1)

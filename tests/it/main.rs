@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary, raw bytes, free ports. One module per subject.
 
+mod bad_input;
 mod chain;
 mod cli;
 mod differential;
@@ -15,4 +16,5 @@ mod http_table;
 mod in_process;
 mod panic;
 mod pending;
+mod scan;
 mod twitter;
