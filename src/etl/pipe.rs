@@ -20,7 +20,7 @@ use super::{
     sink::UserSink,
     sort::{Keys, Lines, Sorter},
     spill::Emit,
-    tweets::TweetReducer,
+    tweets::{TweetOutput, TweetReducer},
     users::{UserOutput, UserReducer},
     values::{TagSource, ValueBuilder},
 };
@@ -81,13 +81,13 @@ pub fn reduce(
     each_sorted(input, order, |line| {
         let are_tweets = *are_tweets.get_or_insert_with(|| line.get(19..22) == Some(b"\tt1"));
         if are_tweets {
-            tweets.line(line, &mut writer, |_| Ok(()))
+            tweets.line(line, &mut writer)
         } else {
             users.line(line, &mut writer)
         }
     })?;
-    tweets.finish(&mut writer, |_| Ok(()))?;
-    users.finish();
+    tweets.finish(&mut writer)?;
+    users.finish(&mut writer)?;
     Emit::flush(&mut writer)?;
     let mut counts = tweets.counts();
     counts.add(&users.counts());
@@ -197,6 +197,21 @@ impl<W: Write> Emit for PipeWriter<'_, W> {
     }
 }
 
+/// Kept tweets and tag frequencies are for runs on one machine.
+impl<W: Write> TweetOutput for PipeWriter<'_, W> {
+    fn kept(&mut self, _: &[u8]) -> Result<(), EtlError> {
+        Ok(())
+    }
+
+    fn tag(&mut self, _: &[u8]) -> Result<(), EtlError> {
+        Ok(())
+    }
+
+    fn event(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.write(write)
+    }
+}
+
 /// In a pipe there is no file to refer to: every record carries its counts.
 impl<W: Write> UserOutput for PipeWriter<'_, W> {
     fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
@@ -209,6 +224,10 @@ impl<W: Write> UserOutput for PipeWriter<'_, W> {
 
     fn store_tags(&mut self, _: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
         Ok(None)
+    }
+
+    fn person(&mut self, _: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        Ok(())
     }
 }
 

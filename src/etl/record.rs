@@ -13,6 +13,10 @@
 //! | reduce of users | `b1` | as above, one per user, tags ascending |
 //! | | `c1` … `m` | user, `c1`, other user (19 digits), `m`, the other's screen_name and description, then count, tag … of the other, ascending; or, in work files only, one field `@file:offset:bytes` where those fields are |
 //! | | `c1` … `t` | as above |
+//! | history | `p1` | user, `p1`, created_at, tweet id and sender flag of the profile or `-` three times, screen_name, description, number of tweets, the ids of all tweets the user takes part in (ascending), then count, tag … |
+//!
+//! History is what a store needs to take in more tweets later: the `t1` record of every kept tweet
+//! and a `p1` record of every user. It goes to the sink on request and through no shuffle.
 //!
 //! A shuffle is a sort by bytes (`LC_ALL=C sort`) within any partition by key. The key's width makes
 //! that numeric order, and the letters are chosen so that each stage meets what it needs first:
@@ -168,6 +172,63 @@ impl<'a> UserRecord<'a> {
             }),
             _ => None,
         }
+    }
+}
+
+/// A `p1` record: what a later update has to know about a user; strings still escaped.
+#[derive(Clone, Copy, Debug)]
+pub struct PersonRecord<'a> {
+    /// The user.
+    pub user: u64,
+    /// When the profile was sighted: (created_at, tweet id, is sender); `None` for a user who has
+    /// only been replied to.
+    pub stamp: Option<(i64, u64, bool)>,
+    /// Screen name, or empty.
+    pub screen_name: &'a [u8],
+    /// Description, or empty.
+    pub description: &'a [u8],
+    /// Number of ids at the front of `rest`.
+    pub tweet_count: usize,
+    /// The tweet ids, then counts and tags in turn.
+    pub rest: Fields<'a>,
+}
+
+impl<'a> PersonRecord<'a> {
+    /// Reads a line without its newline.
+    pub fn parse(line: &'a [u8]) -> Result<Self, EtlError> {
+        Self::fields(line).ok_or_else(|| EtlError::record(line))
+    }
+
+    /// Ids of the tweets in which the user is sender, reply target or retweeted user.
+    pub fn tweet_ids(&self) -> impl Iterator<Item = u64> + use<'a> {
+        self.rest.take(self.tweet_count).filter_map(number)
+    }
+
+    /// Counts and tags in turn.
+    pub fn tags(&self) -> Fields<'a> {
+        let mut rest = self.rest;
+        rest.by_ref().take(self.tweet_count).for_each(drop);
+        rest
+    }
+
+    fn fields(line: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields(Some(line));
+        let user = key_number(fields.next()?)?;
+        if fields.next()? != b"p1" {
+            return None;
+        }
+        let stamp = match (fields.next()?, fields.next()?, fields.next()?) {
+            (b"-", b"-", b"-") => None,
+            (created_at, id, sender) => Some((signed(created_at)?, number(id)?, flag(sender)?)),
+        };
+        Some(Self {
+            user,
+            stamp,
+            screen_name: fields.next()?,
+            description: fields.next()?,
+            tweet_count: number(fields.next()?)? as usize,
+            rest: fields,
+        })
     }
 }
 
@@ -334,8 +395,23 @@ mod tests {
         fn any_bytes_parse_or_fail_without_panic(line in "[0-9]{0,20}[\tabcmt1-]{0,3}[\t0-9tma@:-]{0,30}") {
             let _ = TweetRecord::parse(line.as_bytes());
             let _ = UserRecord::parse(line.as_bytes());
+            if let Ok(person) = PersonRecord::parse(line.as_bytes()) {
+                person.tweet_ids().for_each(drop);
+                person.tags().for_each(drop);
+            }
             let _ = key(line.as_bytes());
         }
+    }
+
+    #[test]
+    fn persons_are_read_back() {
+        let line = b"0000000000000000013\tp1\t5\t6\t1\tme\t\t2\t6\t8\t1\tz";
+        let person = PersonRecord::parse(line).unwrap();
+        assert_eq!((person.user, person.stamp), (13, Some((5, 6, true))));
+        assert_eq!(person.tweet_ids().collect::<Vec<_>>(), [6, 8]);
+        assert_eq!(person.tags().next_count(), Some(Some((1, b"z".as_slice()))));
+        let unknown = PersonRecord::parse(b"0000000000000000014\tp1\t-\t-\t-\t\t\t0").unwrap();
+        assert_eq!((unknown.stamp, unknown.tags().count()), (None, 0));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Options {
     pub workers: usize,
     /// Memory for buffers and sorting, at least [`MEMORY_BYTES_MIN`].
     pub memory_bytes: usize,
-    /// Partitions of the shuffles, a power of two up to 4,096; chosen by input size when `None`.
+    /// Partitions of the shuffles, a power of two up to 512; chosen by input size when `None`.
     pub partitions: Option<usize>,
     /// Use damaged input files as far as they can be read, instead of ending the run.
     pub skip_bad_files: bool,
@@ -51,6 +51,8 @@ pub struct Options {
     pub keep_work_dir: bool,
     /// How many of the most frequent hashtags the report has.
     pub top: usize,
+    /// Give the sink all kept tweets and what is known about each user, for later updates.
+    pub history: bool,
 }
 
 impl Options {
@@ -66,6 +68,7 @@ impl Options {
             skip_bad_files: false,
             keep_work_dir: false,
             top: TOP_DEFAULT,
+            history: false,
         }
     }
 }
@@ -109,7 +112,7 @@ pub fn run(
     }
 
     let began = Instant::now();
-    progress.begin("build", work.outputs("values")?.iter().sum());
+    progress.begin("build", build_bytes(&work)?);
     let read_bytes = stages::build(&context, &work, sink)?;
     let mut report = work.report();
     report
@@ -168,6 +171,14 @@ fn total_bytes(work: &WorkDir, plan: &Plan, stage: &Stage) -> Result<u64, EtlErr
     Ok(work.outputs(directory)?.iter().sum())
 }
 
+fn build_bytes(work: &WorkDir) -> Result<u64, EtlError> {
+    ["kept", "people", "values"]
+        .iter()
+        .try_fold(0, |total, name| {
+            Ok(total + work.outputs(name)?.iter().sum::<u64>())
+        })
+}
+
 fn stage_report(name: &str, began: Instant, read_bytes: u64, workers: usize) -> StageReport {
     StageReport {
         stage: name.to_owned(),
@@ -186,9 +197,9 @@ fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
     }
     let sources = input::list(&options.inputs)?;
     let partitions = match options.partitions {
-        Some(n) if n.is_power_of_two() && n <= 4096 => n,
+        Some(n) if n.is_power_of_two() && n <= 512 => n,
         Some(n) => {
-            let rule = "must be a power of two up to 4096";
+            let rule = "must be a power of two up to 512";
             return Err(EtlError::Usage(format!("partitions={n} {rule}")));
         }
         None => partitions_for(&sources),
@@ -199,6 +210,7 @@ fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
         partitions,
         skip_bad_files: options.skip_bad_files,
         top: options.top,
+        history: options.history,
     })
 }
 

@@ -16,6 +16,18 @@ pub type SinkError = Box<dyn Error + Send + Sync>;
 pub trait UserSink {
     /// Stores a value. User ids come in ascending order, each once.
     fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError>;
+    /// With `Options::history`, stores the `t1` record of a kept tweet (see [`super::record`]). Ids come
+    /// in ascending order, before all values.
+    fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), SinkError> {
+        let _ = (tweet_id, record);
+        Ok(())
+    }
+    /// With `Options::history`, stores the `p1` record of a user, with or without contacts. Ids come
+    /// in ascending order, after all tweets and before all values.
+    fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), SinkError> {
+        let _ = (user_id, record);
+        Ok(())
+    }
     /// Called once, after the last value: makes everything durable and visible.
     fn finish(&mut self) -> Result<(), SinkError>;
 }

@@ -139,7 +139,12 @@ impl Ord for Run {
     }
 }
 
-impl Sorted<'_> {
+impl<'a> Sorted<'a> {
+    /// The lines of files that are sorted already, merged.
+    pub fn merge(files: Vec<LineReader>) -> Result<Self, EtlError> {
+        merge(files).map(Self)
+    }
+
     /// The next line, without its newline.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, EtlError> {
         match &mut self.0 {

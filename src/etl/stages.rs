@@ -11,9 +11,10 @@ use super::{
     exclude::Excluded,
     map,
     progress::Progress,
+    record,
     report::Counts,
-    sink::{Frames, UserSink},
-    sort::{Keys, Sorter},
+    sink::{Frames, SinkError, UserSink},
+    sort::{Keys, Sorted, Sorter},
     spill::{Emit, LineReader, Shuffle, ShuffleWriter, partition_path},
     tags::{TagCounter, TagTotals},
     tweets::TweetReducer,
@@ -22,8 +23,12 @@ use super::{
     workdir::{Outcome, Plan, WorkDir},
     workers,
 };
-use files::{BlockFile, TagFiles, TwoSorted, UserFiles};
-use std::{cmp::Reverse, collections::BinaryHeap, path::Path};
+use files::{BlockFile, TagFiles, TweetFiles, TwoSorted, UserFiles};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    path::Path,
+};
 
 /// What every stage needs.
 pub struct Context<'a> {
@@ -104,7 +109,8 @@ pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
     })
 }
 
-/// `tweets/` to `events/` (by user) and `tags/` (by tag).
+/// `tweets/` to `events/` (by user), `tags/` (by tag) and `kept/` (history: tweets by ascending id
+/// within a partition).
 pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
     struct Worker<'a> {
         sorter: Sorter,
@@ -112,9 +118,11 @@ pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
         tags: ShuffleWriter<'a>,
         counter: TagCounter,
         counts: Counts,
+        written: Vec<(usize, u64)>,
     }
     let events = context.shuffle(work, "events")?;
     let tags = context.shuffle(work, "tags")?;
+    let kept = work.create("kept")?;
     let start = |worker| {
         Ok(Worker {
             sorter: context.sorter(work, Keys::Ids, worker)?,
@@ -122,16 +130,25 @@ pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
             tags: tags.writer(),
             counter: TagCounter::new(context.small_share_bytes()),
             counts: Counts::default(),
+            written: Vec::new(),
         })
     };
     let (mut workers, read_bytes) =
-        context.each_partition(work, "tweets", start, |w, _, path| {
+        context.each_partition(work, "tweets", start, |w, index, path| {
             let mut reducer = TweetReducer::new(context.excluded);
             let mut sorted = w.sorter.sort(LineReader::open(path)?)?;
+            let mut out = TweetFiles {
+                events: &mut w.events,
+                tags: &mut w.tags,
+                counter: &mut w.counter,
+                kept: BlockFile::create(&kept, index)?,
+                history: context.plan.history,
+            };
             while let Some(line) = sorted.next_line()? {
-                reducer.line(line, &mut w.events, |tag| w.counter.add(tag, &mut w.tags))?;
+                reducer.line(line, &mut out)?;
             }
-            reducer.finish(&mut w.events, |tag| w.counter.add(tag, &mut w.tags))?;
+            reducer.finish(&mut out)?;
+            w.written.push((index, out.kept.finish()?));
             w.counts.add(&reducer.counts());
             Ok(())
         })?;
@@ -142,14 +159,28 @@ pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
         w.events.flush()?;
         counts.add(&w.counts);
     }
+    let kept = by_partition(workers.iter().flat_map(|w| &w.written));
     drop(workers);
-    let outputs = vec![("events", events.finish()?), ("tags", tags.finish()?)];
+    let outputs = vec![
+        ("events", events.finish()?),
+        ("tags", tags.finish()?),
+        ("kept", kept),
+    ];
     Ok(Outcome {
         counts,
         outputs,
         read_bytes,
         ..Outcome::default()
     })
+}
+
+/// The lengths of files that several workers wrote, in order of the partitions.
+fn by_partition<'a>(written: impl Iterator<Item = &'a (usize, u64)>) -> Vec<u64> {
+    written
+        .copied()
+        .collect::<BTreeMap<_, _>>()
+        .into_values()
+        .collect()
 }
 
 /// `tags/` to the report's frequencies.
@@ -173,22 +204,28 @@ pub fn tags(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> 
     })
 }
 
-/// `events/` to `base/` (sorted), `peers/` (by the other user) and `counts/` (long runs of counts).
+/// `events/` to `base/` (sorted), `peers/` (by the other user), `counts/` (long runs of counts) and
+/// `people/` (history: users by ascending id within a partition).
 pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
     struct Worker<'a> {
         sorter: Sorter,
         peers: ShuffleWriter<'a>,
         reducer: UserReducer,
-        written: Vec<(usize, u64, u64)>,
+        base: Vec<(usize, u64)>,
+        counts: Vec<(usize, u64)>,
+        people: Vec<(usize, u64)>,
     }
     let peers = context.shuffle(work, "peers")?;
     let (base, counts) = (work.create("base")?, work.create("counts")?);
+    let people = work.create("people")?;
     let start = |worker| {
         Ok(Worker {
             sorter: context.sorter(work, Keys::Ids, worker)?,
             peers: peers.writer(),
-            reducer: UserReducer::default(),
-            written: Vec::new(),
+            reducer: UserReducer::new(context.plan.history),
+            base: Vec::new(),
+            counts: Vec::new(),
+            people: Vec::new(),
         })
     };
     let (mut workers, read_bytes) =
@@ -197,31 +234,32 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError>
             let mut out = UserFiles {
                 base: BlockFile::create(&base, index)?,
                 counts: BlockFile::create(&counts, index)?,
+                people: BlockFile::create(&people, index)?,
                 index,
                 peers: &mut w.peers,
             };
             while let Some(line) = sorted.next_line()? {
                 w.reducer.line(line, &mut out)?;
             }
-            w.reducer.finish();
-            w.written
-                .push((index, out.base.finish()?, out.counts.finish()?));
+            w.reducer.finish(&mut out)?;
+            w.base.push((index, out.base.finish()?));
+            w.counts.push((index, out.counts.finish()?));
+            w.people.push((index, out.people.finish()?));
             Ok(())
         })?;
     let mut total = Counts::default();
-    let mut lengths = vec![(0, 0); context.plan.partitions];
     for w in &mut workers {
         w.peers.flush()?;
         total.add(&w.reducer.counts());
-        for &(index, base, counts) in &w.written {
-            lengths[index] = (base, counts);
-        }
     }
+    let base = by_partition(workers.iter().flat_map(|w| &w.base));
+    let counts = by_partition(workers.iter().flat_map(|w| &w.counts));
+    let people = by_partition(workers.iter().flat_map(|w| &w.people));
     drop(workers);
-    let (base, counts) = lengths.into_iter().unzip();
     let outputs = vec![
         ("base", base),
         ("counts", counts),
+        ("people", people),
         ("peers", peers.finish()?),
     ];
     Ok(Outcome {
@@ -269,14 +307,11 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
             Ok(())
         })?;
     let mut counts = Counts::default();
-    let mut lengths = vec![0; context.plan.partitions];
-    for w in &workers {
-        counts.add(&w.builder.counts());
-        for &(index, bytes) in &w.written {
-            lengths[index] = bytes;
-        }
-    }
-    let outputs = vec![("values", lengths)];
+    workers.iter().for_each(|w| counts.add(&w.builder.counts()));
+    let outputs = vec![(
+        "values",
+        by_partition(workers.iter().flat_map(|w| &w.written)),
+    )];
     Ok(Outcome {
         counts,
         outputs,
@@ -285,8 +320,48 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
     })
 }
 
-/// `values/` to `sink`, merged into one ascending run. Returns the bytes read.
+/// Everything that is for `sink`, merged into ascending order. Returns the bytes read.
 pub fn build(
+    context: &Context<'_>,
+    work: &WorkDir,
+    sink: &mut dyn UserSink,
+) -> Result<u64, EtlError> {
+    let mut read_bytes = 0;
+    if context.plan.history {
+        read_bytes += history(context, work, "kept", |id, record| {
+            sink.put_tweet(id, record)
+        })?;
+        read_bytes += history(context, work, "people", |id, record| {
+            sink.put_person(id, record)
+        })?;
+    }
+    read_bytes += put_values(context, work, sink)?;
+    sink.finish().map_err(EtlError::SinkFinish)?;
+    Ok(read_bytes)
+}
+
+/// Merges the sorted partitions of records in `name`.
+fn history(
+    context: &Context<'_>,
+    work: &WorkDir,
+    name: &str,
+    mut put: impl FnMut(u64, &[u8]) -> Result<(), SinkError>,
+) -> Result<u64, EtlError> {
+    let directory = work.directory(name);
+    let lengths = work.outputs(name)?;
+    let files =
+        (0..lengths.len()).map(|index| LineReader::open(&partition_path(&directory, index)));
+    let mut merged = Sorted::merge(files.collect::<Result<_, _>>()?)?;
+    while let Some(record) = merged.next_line()? {
+        let id = record::key(record)?;
+        put(id, record).map_err(|source| EtlError::Sink { user: id, source })?;
+        context.progress.advance(record.len() as u64);
+    }
+    Ok(lengths.iter().sum())
+}
+
+/// Merges the values of all partitions.
+fn put_values(
     context: &Context<'_>,
     work: &WorkDir,
     sink: &mut dyn UserSink,
@@ -314,6 +389,5 @@ pub fn build(
             None => drop(std::collections::binary_heap::PeekMut::pop(head)),
         }
     }
-    sink.finish().map_err(EtlError::SinkFinish)?;
     Ok(lengths.iter().sum())
 }

@@ -9,11 +9,20 @@ use super::{
     exclude::Excluded,
     record::{Fields, TweetRecord, push_field, push_key, push_number, push_signed},
     report::Counts,
-    spill::Emit,
     text::{compare_unescaped, push_lower},
 };
 use crate::twitter::model::{REPLY, RETWEET};
 use std::cmp::Ordering;
+
+/// Where the stage sends what it finds.
+pub trait TweetOutput {
+    /// The record of a tweet that is kept, by ascending id.
+    fn kept(&mut self, record: &[u8]) -> Result<(), EtlError>;
+    /// An occurrence of a lower-cased tag, as a record field.
+    fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError>;
+    /// Lets `write` append one record of `user`, newline excluded.
+    fn event(&mut self, user: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
+}
 
 /// Keeps one tweet per id.
 pub struct TweetReducer<'e> {
@@ -36,26 +45,20 @@ impl<'e> TweetReducer<'e> {
         }
     }
 
-    /// Takes the next record. When it ends a group, the kept tweet's lower-cased tags go to `tags`
-    /// one by one, and its records to `out`.
-    pub fn line(
-        &mut self,
-        line: &[u8],
-        out: &mut impl Emit,
-        tags: impl FnMut(&[u8]) -> Result<(), EtlError>,
-    ) -> Result<(), EtlError> {
+    /// Takes the next record; `out` gets all about the tweet before, if this one begins another.
+    pub fn line(&mut self, line: &[u8], out: &mut impl TweetOutput) -> Result<(), EtlError> {
         let next = TweetRecord::parse(line)?;
         if !self.best.is_empty() {
             let best = TweetRecord::parse(&self.best)?;
             if best.id == next.id {
                 self.counts.duplicates += 1;
-                if canonical_order(&next, &best) == Ordering::Greater {
+                if canonical_order(&next, &best).is_gt() {
                     self.best.clear();
                     self.best.extend_from_slice(line);
                 }
                 return Ok(());
             }
-            self.end_of_tweet(out, tags)?;
+            self.end_of_tweet(out)?;
         }
         self.best.clear();
         self.best.extend_from_slice(line);
@@ -63,13 +66,9 @@ impl<'e> TweetReducer<'e> {
     }
 
     /// Emits the last tweet.
-    pub fn finish(
-        &mut self,
-        out: &mut impl Emit,
-        tags: impl FnMut(&[u8]) -> Result<(), EtlError>,
-    ) -> Result<(), EtlError> {
+    pub fn finish(&mut self, out: &mut impl TweetOutput) -> Result<(), EtlError> {
         if !self.best.is_empty() {
-            self.end_of_tweet(out, tags)?;
+            self.end_of_tweet(out)?;
             self.best.clear();
         }
         Ok(())
@@ -80,13 +79,10 @@ impl<'e> TweetReducer<'e> {
         self.counts
     }
 
-    fn end_of_tweet(
-        &mut self,
-        out: &mut impl Emit,
-        mut count_tag: impl FnMut(&[u8]) -> Result<(), EtlError>,
-    ) -> Result<(), EtlError> {
+    fn end_of_tweet(&mut self, out: &mut impl TweetOutput) -> Result<(), EtlError> {
         let tweet = TweetRecord::parse(&self.best)?;
         self.counts.tweets += 1;
+        out.kept(&self.best)?;
         self.tags.clear();
         for tag in tweet.tags {
             self.tags.push(b'\t');
@@ -95,12 +91,12 @@ impl<'e> TweetReducer<'e> {
         let tags = Fields::of(self.tags.get(1..).unwrap_or_default());
         for tag in tags {
             self.counts.tag_occurrences += 1;
-            count_tag(tag)?;
+            out.tag(tag)?;
         }
         emit_profiles(&tweet, out)?;
         if tags.clone().any(|tag| !self.excluded.contains(tag)) {
             let excluded = self.excluded;
-            out.record(tweet.user, |line| {
+            out.event(tweet.user, |line| {
                 push_key(line, tweet.user);
                 push_field(line, b"b1");
                 for tag in tags.filter(|tag| !excluded.contains(tag)) {
@@ -113,8 +109,8 @@ impl<'e> TweetReducer<'e> {
     }
 }
 
-/// The total order among the tweets of one id.
-fn canonical_order(a: &TweetRecord<'_>, b: &TweetRecord<'_>) -> Ordering {
+/// The total order among the tweets of one id: the greatest one is kept.
+pub fn canonical_order(a: &TweetRecord<'_>, b: &TweetRecord<'_>) -> Ordering {
     let numbers = |t: &TweetRecord<'_>| (t.reply, t.retweet);
     a.created_at
         .cmp(&b.created_at)
@@ -143,9 +139,9 @@ fn compare_tags(a: Fields<'_>, b: Fields<'_>) -> Ordering {
     }
 }
 
-fn emit_profiles(tweet: &TweetRecord<'_>, out: &mut impl Emit) -> Result<(), EtlError> {
+fn emit_profiles(tweet: &TweetRecord<'_>, out: &mut impl TweetOutput) -> Result<(), EtlError> {
     let mut profile = |user, sender: u64, screen_name, description| {
-        out.record(user, |line| {
+        out.event(user, |line| {
             push_key(line, user);
             push_field(line, b"a1");
             push_signed(line, tweet.created_at);
@@ -172,11 +168,11 @@ fn emit_profiles(tweet: &TweetRecord<'_>, out: &mut impl Emit) -> Result<(), Etl
 fn emit_contacts(
     tweet: &TweetRecord<'_>,
     tags: &[u8],
-    out: &mut impl Emit,
+    out: &mut impl TweetOutput,
 ) -> Result<(), EtlError> {
     let mut contact = |other, types: u32| {
         let mut end = |user, other| {
-            out.record(user, |line| {
+            out.event(user, |line| {
                 push_key(line, user);
                 push_field(line, b"c1\t");
                 push_key(line, other);
@@ -209,47 +205,49 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Collected(Vec<String>);
+    struct Collected {
+        events: Vec<String>,
+        tags: Vec<String>,
+        kept: Vec<String>,
+    }
 
-    impl Emit for Collected {
-        fn record(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-            let mut line = Vec::new();
-            write(&mut line);
-            self.0.push(
-                String::from_utf8(line)
-                    .unwrap()
-                    .replace("00000000000000000", ""),
-            );
+    impl TweetOutput for Collected {
+        fn kept(&mut self, record: &[u8]) -> Result<(), EtlError> {
+            self.kept.push(String::from_utf8(record.to_vec()).unwrap());
             Ok(())
         }
 
-        fn flush(&mut self) -> Result<(), EtlError> {
+        fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError> {
+            self.tags.push(String::from_utf8(tag.to_vec()).unwrap());
+            Ok(())
+        }
+
+        fn event(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+            let mut line = Vec::new();
+            write(&mut line);
+            let line = String::from_utf8(line).unwrap();
+            self.events.push(line.replace("00000000000000000", ""));
             Ok(())
         }
     }
 
-    fn reduce(lines: &[&str]) -> (Vec<String>, Vec<String>, Counts) {
+    fn reduce(lines: &[&str]) -> (Collected, Counts) {
         let excluded = Excluded::from_lines("popular");
         let mut reducer = TweetReducer::new(&excluded);
         let mut out = Collected::default();
-        let mut tags = Vec::new();
-        let mut count = |tag: &[u8]| {
-            tags.push(String::from_utf8(tag.to_vec()).unwrap());
-            Ok(())
-        };
         for line in lines {
-            reducer.line(line.as_bytes(), &mut out, &mut count).unwrap();
+            reducer.line(line.as_bytes(), &mut out).unwrap();
         }
-        reducer.finish(&mut out, &mut count).unwrap();
-        (out.0, tags, reducer.counts())
+        reducer.finish(&mut out).unwrap();
+        (out, reducer.counts())
     }
 
     #[test]
     fn a_tweet_becomes_records_of_its_users() {
         let line = "0000000000000000007\tt1\t-5\t10\t11\t12\ts\td\trs\trd\tx\\ty\tPopular\tÉ\tB\tb";
-        let (records, tags, counts) = reduce(&[line]);
+        let (out, counts) = reduce(&[line]);
         assert_eq!(
-            records,
+            out.events,
             [
                 "10\ta1\t-5\t7\t1\ts\td",
                 "12\ta1\t-5\t7\t0\trs\trd",
@@ -260,7 +258,8 @@ mod tests {
                 "12\tc1\t10\tt\t-5\t7\t2\tx\\ty\tpopular\té\tb\tb",
             ]
         );
-        assert_eq!(tags, ["popular", "é", "b", "b"]);
+        assert_eq!(out.tags, ["popular", "é", "b", "b"]);
+        assert_eq!(out.kept, [line]);
         assert_eq!(
             (counts.tweets, counts.tag_occurrences, counts.duplicates),
             (1, 4, 0)
@@ -270,10 +269,10 @@ mod tests {
     #[test]
     fn one_other_user_is_one_contact_and_oneself_is_listed_once() {
         let contacts = |line| {
-            let (records, ..) = reduce(&[line]);
-            records
+            let events = reduce(&[line]).0.events;
+            events
                 .into_iter()
-                .filter(|r| r.contains("\tc1\t"))
+                .filter(|r| r.contains("	c1	"))
                 .collect::<Vec<_>>()
         };
         assert_eq!(
@@ -319,10 +318,10 @@ mod tests {
             ],
         ] {
             let [a, b, c] = ascending.map(of);
-            let only = reduce(&[&c]).0;
+            let only = reduce(&[&c]).0.events;
             for order in [[&a, &b, &c], [&c, &b, &a], [&b, &c, &a]] {
-                let (records, _, counts) = reduce(&order.map(String::as_str));
-                assert_eq!(records, only, "{order:?}");
+                let (out, counts) = reduce(&order.map(String::as_str));
+                assert_eq!(out.events, only, "{order:?}");
                 assert_eq!(counts.duplicates, 2);
             }
         }
@@ -337,7 +336,7 @@ mod tests {
             "0000000000000000007\tt2\t1\t9\t-\t-\t\t\t\t\ta",
         ] {
             let mut reducer = TweetReducer::new(&excluded);
-            let result = reducer.line(line.as_bytes(), &mut Collected::default(), |_| Ok(()));
+            let result = reducer.line(line.as_bytes(), &mut Collected::default());
             assert!(matches!(result, Err(EtlError::Record(_))), "{line}");
         }
     }

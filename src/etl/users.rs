@@ -7,7 +7,7 @@
 
 use super::{
     error::EtlError,
-    record::{UserRecord, push_field, push_key, push_number},
+    record::{UserRecord, push_field, push_key, push_number, push_signed},
     report::Counts,
 };
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub trait UserOutput {
     /// Stores a long run of counts and returns a reference to it, or `None` if every record is to
     /// carry it.
     fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError>;
+    /// The `p1` record of the user under way, if they are asked for.
+    fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
 }
 
 /// Settles one user after another.
@@ -37,6 +39,8 @@ pub struct UserReducer {
     /// when the first contact comes.
     message: Option<Vec<u8>>,
     last_other: Option<u64>,
+    /// Tweets the user takes part in, if `p1` records are asked for.
+    tweet_ids: Option<Vec<u64>>,
     counts: Counts,
 }
 
@@ -47,11 +51,19 @@ struct Profile {
 }
 
 impl UserReducer {
+    /// A reducer that also writes a `p1` record for each user when `history` is asked for.
+    pub fn new(history: bool) -> Self {
+        Self {
+            tweet_ids: history.then(Vec::new),
+            ..Self::default()
+        }
+    }
+
     /// Takes the next record.
     pub fn line(&mut self, line: &[u8], out: &mut impl UserOutput) -> Result<(), EtlError> {
         let (user, other, record) = UserRecord::parse(line)?;
         if self.user != Some(user) {
-            self.finish();
+            self.finish(out)?;
             self.user = Some(user);
         }
         match record {
@@ -60,6 +72,7 @@ impl UserReducer {
                 screen_name,
                 description,
             } => {
+                self.note_tweet(stamp.1);
                 if self
                     .profile
                     .as_ref()
@@ -84,7 +97,10 @@ impl UserReducer {
                 }
                 Ok(())
             }
-            UserRecord::Tweet { .. } => self.contact_tweet(user, other, line, out),
+            UserRecord::Tweet { id, .. } => {
+                self.note_tweet(id);
+                self.contact_tweet(user, other, line, out)
+            }
             UserRecord::Peer { .. } => Err(EtlError::Incomplete {
                 user,
                 what: "they have been through this stage",
@@ -93,17 +109,64 @@ impl UserReducer {
     }
 
     /// Ends the last user.
-    pub fn finish(&mut self) {
+    pub fn finish(&mut self, out: &mut impl UserOutput) -> Result<(), EtlError> {
+        if let Some(user) = self.user.take()
+            && let Some(mut tweet_ids) = self.tweet_ids.take()
+        {
+            tweet_ids.sort_unstable();
+            tweet_ids.dedup();
+            out.person(|record| self.write_person(user, &tweet_ids, record))?;
+            tweet_ids.clear();
+            self.tweet_ids = Some(tweet_ids);
+        }
         self.counts.profiles += u64::from(self.profile.is_some());
         self.profile = None;
         self.tags.clear();
         self.message = None;
         self.last_other = None;
+        Ok(())
     }
 
     /// What has been counted so far.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    fn note_tweet(&mut self, id: u64) {
+        if let Some(tweet_ids) = &mut self.tweet_ids {
+            tweet_ids.push(id);
+        }
+    }
+
+    fn write_person(&self, user: u64, tweet_ids: &[u64], record: &mut Vec<u8>) {
+        push_key(record, user);
+        push_field(record, b"p1");
+        match &self.profile {
+            Some(Profile {
+                stamp: (created_at, id, sender),
+                screen_name,
+                description,
+            }) => {
+                push_signed(record, *created_at);
+                push_number(record, *id);
+                push_number(record, u64::from(*sender));
+                push_field(record, screen_name);
+                push_field(record, description);
+            }
+            None => record.extend_from_slice(b"\t-\t-\t-\t\t"),
+        }
+        push_number(record, tweet_ids.len() as u64);
+        for &id in tweet_ids {
+            push_number(record, id);
+        }
+        self.write_tags(record);
+    }
+
+    fn write_tags(&self, record: &mut Vec<u8>) {
+        for (tag, count) in &self.tags {
+            push_number(record, *count);
+            push_field(record, tag);
+        }
     }
 
     fn contact_tweet(
@@ -134,10 +197,7 @@ impl UserReducer {
     /// Before the first contact: the user's own counts, and the message to all contacts.
     fn settle(&mut self, user: u64, out: &mut impl UserOutput) -> Result<Vec<u8>, EtlError> {
         let mut tags = Vec::new();
-        for (tag, count) in &self.tags {
-            push_number(&mut tags, *count);
-            push_field(&mut tags, tag);
-        }
+        self.write_tags(&mut tags);
         if !tags.is_empty() {
             out.own(|record| {
                 push_key(record, user);
@@ -175,6 +235,7 @@ mod tests {
     struct Collected {
         own: Vec<String>,
         peers: Vec<String>,
+        persons: Vec<String>,
         refer: bool,
     }
 
@@ -195,6 +256,10 @@ mod tests {
             self.peers.push(written(write));
             Ok(())
         }
+        fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+            self.persons.push(written(write));
+            Ok(())
+        }
         fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
             assert!(tags.len() > INLINE_TAGS_BYTES);
             Ok(self.refer.then(|| b"@0:1:2".to_vec()))
@@ -202,13 +267,13 @@ mod tests {
     }
 
     fn reduce(out: &mut Collected, lines: &[&str]) -> Counts {
-        let mut reducer = UserReducer::default();
+        let mut reducer = UserReducer::new(true);
         for line in lines {
             let line = format!("00000000000000000{line}");
             let line = line.replace("c1\t", "c1\t00000000000000000");
             reducer.line(line.as_bytes(), out).unwrap();
         }
-        reducer.finish();
+        reducer.finish(out).unwrap();
         reducer.counts()
     }
 
@@ -246,6 +311,14 @@ mod tests {
                 "11\tc1\t10\tm\tnew\tme\t2\ta\t2\tz",
                 "12\tc1\t10\tm\tnew\tme\t2\ta\t2\tz",
                 "10\tc1\t14\tm\t\t",
+            ]
+        );
+        assert_eq!(
+            out.persons,
+            [
+                "10\tp1\t5\t7\t1\tnew\tme\t3\t6\t7\t8\t2\ta\t2\tz",
+                "13\tp1\t5\t6\t1\tno contact\t\t1\t6",
+                "14\tp1\t-\t-\t-\t\t\t1\t8",
             ]
         );
         assert_eq!(counts.profiles, 2);

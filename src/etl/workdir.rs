@@ -35,6 +35,8 @@ pub struct Plan {
     pub partitions: usize,
     /// Whether damaged input files are used as far as they can be read.
     pub skip_bad_files: bool,
+    /// Whether the sink gets tweets and persons too.
+    pub history: bool,
     /// How many of the most frequent tags are kept for the report.
     pub top: usize,
 }

@@ -2,6 +2,7 @@
 //! number of workers, the memory, and however often the run was killed.
 
 mod damage;
+mod history;
 mod pipes;
 mod resume;
 mod sample;

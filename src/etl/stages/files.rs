@@ -6,6 +6,8 @@ use crate::etl::{
     sink::write_frame,
     sort::{Lines, Sorted},
     spill::{Emit, LineFile, LineReader, ShuffleWriter, partition_path},
+    tags::TagCounter,
+    tweets::TweetOutput,
     users::UserOutput,
     values::TagSource,
 };
@@ -14,10 +16,37 @@ use std::path::{Path, PathBuf};
 /// Bytes collected before a file is written to.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// The outputs of [`super::tweets`] for one partition.
+pub(super) struct TweetFiles<'a, 's> {
+    pub(super) events: &'a mut ShuffleWriter<'s>,
+    pub(super) tags: &'a mut ShuffleWriter<'s>,
+    pub(super) counter: &'a mut TagCounter,
+    pub(super) kept: BlockFile,
+    pub(super) history: bool,
+}
+
+impl TweetOutput for TweetFiles<'_, '_> {
+    fn kept(&mut self, record: &[u8]) -> Result<(), EtlError> {
+        if !self.history {
+            return Ok(());
+        }
+        self.kept.record(|out| out.extend_from_slice(record))
+    }
+
+    fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError> {
+        self.counter.add(tag, self.tags)
+    }
+
+    fn event(&mut self, user: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.events.record(user, write)
+    }
+}
+
 /// The outputs of [`super::users`] for one partition.
 pub(super) struct UserFiles<'a, 's> {
     pub(super) base: BlockFile,
     pub(super) counts: BlockFile,
+    pub(super) people: BlockFile,
     pub(super) index: usize,
     pub(super) peers: &'a mut ShuffleWriter<'s>,
 }
@@ -29,6 +58,10 @@ impl UserOutput for UserFiles<'_, '_> {
 
     fn peer(&mut self, other: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
         self.peers.record(other, write)
+    }
+
+    fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.people.record(write)
     }
 
     fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {

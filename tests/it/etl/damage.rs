@@ -293,5 +293,5 @@ fn options_out_of_range_are_refused() {
         partitions: Some(3),
         ..good
     });
-    assert_eq!(message, "partitions=3 must be a power of two up to 4096");
+    assert_eq!(message, "partitions=3 must be a power of two up to 512");
 }

@@ -35,6 +35,11 @@ impl Set {
             .collect()
     }
 
+    /// What another command of the oracle prints.
+    pub fn oracle(&self, command: &str) -> String {
+        run_oracle(command, &self.data, &self.excluded)
+    }
+
     /// A number of the oracle's `stats` command; what it does not name is 0.
     pub fn stat(&self, name: &str) -> u64 {
         self.stats.get(name).copied().unwrap_or(0)
@@ -140,23 +145,7 @@ fn by_hand() -> Set {
 }
 
 fn with_answers(name: &'static str, directory: Directory, data: PathBuf, excluded: PathBuf) -> Set {
-    let oracle = |command: &str| {
-        let mut run = Command::new("python3");
-        run.arg(script("twitter_oracle.py"))
-            .arg(command)
-            .arg("--data")
-            .arg(&data);
-        run.arg("--excluded")
-            .arg(&excluded)
-            .env("PYTHONIOENCODING", "utf-8");
-        let output = run.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let oracle = |command: &str| run_oracle(command, &data, &excluded);
     let number = |line: &str| {
         let (name, number) = line.split_once(' ').unwrap();
         (name.to_owned(), number.parse().unwrap())
@@ -172,6 +161,24 @@ fn with_answers(name: &'static str, directory: Directory, data: PathBuf, exclude
         excluded,
         _directory: directory,
     }
+}
+
+fn run_oracle(command: &str, data: &Path, excluded: &Path) -> String {
+    let mut run = Command::new("python3");
+    run.arg(script("twitter_oracle.py"))
+        .arg(command)
+        .arg("--data")
+        .arg(data);
+    run.arg("--excluded")
+        .arg(excluded)
+        .env("PYTHONIOENCODING", "utf-8");
+    let output = run.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn script(name: &str) -> PathBuf {
