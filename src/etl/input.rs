@@ -195,19 +195,15 @@ impl Reader {
             let read = self.input.read(&mut block[start..]);
             block.truncate(start + *read.as_ref().unwrap_or(&0));
             let read = read.map_err(|e| {
-                let whole = memchr::memrchr(b'\n', block).filter(|_| !self.in_long_line);
-                block.truncate(whole.map_or(0, |at| at + 1));
+                block.truncate(memchr::memrchr(b'\n', block).map_or(0, |at| at + 1));
                 self.error(e)
             })?;
             self.text_offset += read as u64;
             if read == 0 {
                 filled.ended = true;
-                if self.in_long_line {
-                    block.clear();
-                }
                 return Ok(filled);
             }
-            self.drop_long_line(block, &mut filled);
+            self.drop_long_line(block, start, &mut filled);
             if block.len() >= BLOCK_BYTES
                 && let Some(end) = memchr::memrchr(b'\n', block)
             {
@@ -224,16 +220,16 @@ impl Reader {
         consumed - std::mem::replace(&mut self.reported, consumed)
     }
 
-    /// Keeps an unfinished line from growing beyond the limit: its bytes are thrown away until its
-    /// newline comes.
-    fn drop_long_line(&mut self, block: &mut Vec<u8>, filled: &mut Filled) {
+    /// Keeps an unfinished line from growing beyond the limit: its bytes, the new ones of which begin
+    /// at `start`, are thrown away until its newline comes.
+    fn drop_long_line(&mut self, block: &mut Vec<u8>, start: usize, filled: &mut Filled) {
         if self.in_long_line {
-            match memchr::memchr(b'\n', block) {
+            match memchr::memchr(b'\n', &block[start..]) {
                 Some(end) => {
-                    block.drain(..=end);
+                    block.drain(start..=start + end);
                     self.in_long_line = false;
                 }
-                None => return block.clear(),
+                None => return block.truncate(start),
             }
         }
         let line_start = memchr::memrchr(b'\n', block).map_or(0, |at| at + 1);
@@ -340,5 +336,63 @@ impl<R: BufRead> BufRead for Counted<R> {
     fn consume(&mut self, bytes: usize) {
         self.inner.consume(bytes);
         self.consumed += bytes as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// All blocks of a file with this content, and the number of lines dropped.
+    fn read(name: &str, content: &[u8]) -> (Vec<Vec<u8>>, u64) {
+        let path = std::env::temp_dir().join(format!("trident-{}-{name}", std::process::id()));
+        File::create(&path).unwrap().write_all(content).unwrap();
+        let source = list(std::slice::from_ref(&path)).unwrap().remove(0);
+        let mut reader = Reader::open(&source).unwrap();
+        let (mut blocks, mut long_lines, mut advanced) = (Vec::new(), 0, 0);
+        loop {
+            let mut block = Vec::new();
+            let filled = reader.fill(&mut block).unwrap();
+            long_lines += filled.long_lines;
+            advanced += reader.advanced();
+            blocks.push(block);
+            if filled.ended {
+                break;
+            }
+        }
+        assert_eq!(advanced, content.len() as u64);
+        assert_eq!(reader.text_offset(), content.len() as u64);
+        fs::remove_file(path).unwrap();
+        (blocks, long_lines)
+    }
+
+    #[test]
+    fn blocks_are_whole_lines() {
+        let content: Vec<u8> =
+            (0..300_000u32).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
+        let (blocks, _) = read("whole", &content);
+        assert!(blocks.len() > 2);
+        assert!(blocks.iter().all(|block| block.is_empty() || block.ends_with(b"\n")));
+        assert!(blocks.concat() == content);
+    }
+
+    #[test]
+    fn only_the_lines_that_are_too_long_are_lost() {
+        let long = vec![b'x'; LINE_BYTES_MAX + 1];
+        let kept = vec![b'y'; LINE_BYTES_MAX];
+        for (name, parts, expected, lost) in [
+            ("first", [&long[..], b"b", b"c"], &[&b"b"[..], b"c"][..], 1),
+            ("middle", [b"a", &long, b"c"], &[b"a", b"c"], 1),
+            ("last", [b"a", b"b", &long], &[b"a", b"b"], 1),
+            ("two", [&long, b"b", &long], &[b"b"], 2),
+            ("limit", [b"a", &kept, b"c"], &[b"a", &kept, b"c"], 0),
+        ] {
+            let (blocks, long_lines) = read(name, &parts.join(&b'\n'));
+            let text = blocks.concat();
+            let lines: Vec<_> = text.split(|&b| b == b'\n').filter(|l| !l.is_empty()).collect();
+            assert!(lines == expected, "{name}");
+            assert_eq!(long_lines, lost, "{name}");
+        }
     }
 }

@@ -183,17 +183,13 @@ impl Frames {
         })
     }
 
-    /// The next user, or `None` at the end of the file.
-    pub(super) fn next_frame(&mut self, value: &mut Vec<u8>) -> Result<Option<u64>, EtlError> {
-        let Some(user) = self.read_u64()? else {
-            return Ok(None);
-        };
-        self.read_value(value)?;
-        Ok(Some(user))
-    }
-
     pub(super) fn failed(&self, source: io::Error) -> EtlError {
         EtlError::io("read", &self.path, self.offset, source)
+    }
+
+    /// The next user, whose value must be read next, or `None` at the end of the file.
+    pub(super) fn next_user(&mut self) -> Result<Option<u64>, EtlError> {
+        self.read_u64()
     }
 
     fn read_u64(&mut self) -> Result<Option<u64>, EtlError> {
@@ -208,7 +204,8 @@ impl Frames {
         }
     }
 
-    fn read_value(&mut self, value: &mut Vec<u8>) -> Result<(), EtlError> {
+    /// Replaces `value` by the value of the user read last.
+    pub(super) fn read_value(&mut self, value: &mut Vec<u8>) -> Result<(), EtlError> {
         let mut length = [0; 4];
         self.input
             .read_exact(&mut length)

@@ -8,7 +8,7 @@
 use super::{
     error::EtlError,
     record::{KEY_DIGITS, number},
-    spill::{LineFile, LineReader},
+    spill::{LineFile, LineReader, Lines},
 };
 use std::{
     cmp::Reverse,
@@ -19,17 +19,8 @@ use std::{
 /// Runs merged at once: with 64 KiB of read buffer each, 4 MiB.
 pub const FAN_IN: usize = 64;
 
-/// A source of lines: a file of a partition, or the standard input of a stage.
-pub trait Lines {
-    /// Appends the next line to `out`, newline excluded; `false` at the end.
-    fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError>;
-}
-
-impl Lines for LineReader {
-    fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError> {
-        LineReader::append_line(self, out)
-    }
-}
+/// Room that each run keeps for its next line.
+const KEPT_LINE_BYTES: usize = 64 * 1024;
 
 /// How lines begin, which decides the number that stands for a line in comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +151,8 @@ impl<'a> Sorted<'a> {
                 let Reverse(Head { line, run }) = &mut *least;
                 std::mem::swap(current, line);
                 line.clear();
+                // A few very long lines must not stay reserved once per run.
+                line.shrink_to(KEPT_LINE_BYTES);
                 if !run.0.append_line(line)? {
                     PeekMut::pop(least);
                 }

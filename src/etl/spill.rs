@@ -66,6 +66,12 @@ impl LineFile {
     }
 }
 
+/// A source of lines: a file of a partition, or the standard input of a stage.
+pub trait Lines {
+    /// Appends the next line to `out`, newline excluded; `false` at the end.
+    fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError>;
+}
+
 /// Reads a file line by line.
 pub struct LineReader {
     path: PathBuf,
@@ -88,19 +94,6 @@ impl LineReader {
         }
     }
 
-    /// Appends the next line to `out`, newline excluded; `false` at the end.
-    pub fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError> {
-        let read = self
-            .input
-            .read_until(b'\n', out)
-            .map_err(|e| EtlError::io("read", &self.path, self.offset, e))?;
-        self.offset += read as u64;
-        if out.last() == Some(&b'\n') && read > 0 {
-            out.pop();
-        }
-        Ok(read > 0)
-    }
-
     /// Replaces `out` by `bytes` bytes from `offset` on; used for references into a file of tags.
     pub fn read_at(
         &mut self,
@@ -114,6 +107,20 @@ impl LineReader {
             .seek(SeekFrom::Start(offset))
             .and_then(|_| self.input.read_exact(out))
             .map_err(|e| EtlError::io("read", &self.path, offset, e))
+    }
+}
+
+impl Lines for LineReader {
+    fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError> {
+        let read = self
+            .input
+            .read_until(b'\n', out)
+            .map_err(|e| EtlError::io("read", &self.path, self.offset, e))?;
+        self.offset += read as u64;
+        if out.last() == Some(&b'\n') && read > 0 {
+            out.pop();
+        }
+        Ok(read > 0)
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
 use files::{BlockFile, TagFiles, TweetFiles, TwoSorted, UserFiles};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BinaryHeap, binary_heap::PeekMut},
     path::Path,
 };
 
@@ -372,21 +372,19 @@ fn put_values(
     let mut files = Vec::new();
     for index in 0..lengths.len() {
         let mut file = Frames::open(&partition_path(&directory, index))?;
-        let mut value = Vec::new();
-        if let Some(user) = file.next_frame(&mut value)? {
-            heads.push(Reverse((user, index)));
-        }
-        files.push((file, value));
+        heads.extend(file.next_user()?.map(|user| Reverse((user, index))));
+        files.push(file);
     }
+    // One value at a time is in memory, however many partitions there are.
+    let mut value = Vec::new();
     while let Some(mut head) = heads.peek_mut() {
         let Reverse((user, index)) = *head;
-        let (file, value) = &mut files[index];
-        sink.put(user, value)
-            .map_err(|source| EtlError::Sink { user, source })?;
+        files[index].read_value(&mut value)?;
+        sink.put(user, &value).map_err(|source| EtlError::Sink { user, source })?;
         context.progress.advance(value.len() as u64);
-        match file.next_frame(value)? {
+        match files[index].next_user()? {
             Some(next) => *head = Reverse((next, index)),
-            None => drop(std::collections::binary_heap::PeekMut::pop(head)),
+            None => drop(PeekMut::pop(head)),
         }
     }
     Ok(lengths.iter().sum())

@@ -4,8 +4,8 @@ use crate::etl::{
     error::EtlError,
     record,
     sink::write_frame,
-    sort::{Lines, Sorted},
-    spill::{Emit, LineFile, LineReader, ShuffleWriter, partition_path},
+    sort::Sorted,
+    spill::{Emit, LineFile, LineReader, Lines, ShuffleWriter, partition_path},
     tags::TagCounter,
     tweets::TweetOutput,
     users::UserOutput,
@@ -168,19 +168,19 @@ impl TwoSorted<'_> {
         mut each: impl FnMut(&[u8]) -> Result<(), EtlError>,
     ) -> Result<(), EtlError> {
         let mut line = Vec::new();
-        let mut more = Lines::append_line(&mut self.file, &mut line)?;
+        let mut more = self.file.append_line(&mut line)?;
         while let Some(other) = self.sorted.next_line()? {
             while more && line.as_slice() < other {
                 each(&line)?;
                 line.clear();
-                more = Lines::append_line(&mut self.file, &mut line)?;
+                more = self.file.append_line(&mut line)?;
             }
             each(other)?;
         }
         while more {
             each(&line)?;
             line.clear();
-            more = Lines::append_line(&mut self.file, &mut line)?;
+            more = self.file.append_line(&mut line)?;
         }
         Ok(())
     }
