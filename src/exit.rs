@@ -11,10 +11,14 @@ use std::fmt;
 pub enum ExitCode {
     /// Done, or stopped as asked. A reader that closed our standard output early is no failure.
     Success = 0,
-    /// A run-time failure: port in use, file not writable.
+    /// A run-time failure: port in use, file not writable, disk full. An interrupted ETL is resumed by
+    /// the same command.
     Failure = 1,
     /// The command line or the configuration is wrong; restarting cannot help.
     Usage = 64,
+    /// Input of the ETL that is damaged or not what it should be: truncated gzip, records out of
+    /// order. Trying again cannot help, `--skip-bad-files` may.
+    Data = 65,
     /// A dependency named in the configuration is not there: database, store.
     Unavailable = 69,
     /// A fault of Trident itself.
@@ -23,15 +27,19 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code with its meaning, in the order of the documentation.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Success, "done, or stopped as asked"),
         (
             Self::Failure,
-            "failed while running: port in use, file not writable",
+            "failed while running: port in use, file not writable, disk full",
         ),
         (
             Self::Usage,
             "command line or configuration is wrong; a restart cannot help",
+        ),
+        (
+            Self::Data,
+            "input of the ETL is damaged or not what it should be",
         ),
         (
             Self::Unavailable,
@@ -58,6 +66,7 @@ impl fmt::Display for ExitCode {
             Self::Success => "stopped",
             Self::Failure => "failed",
             Self::Usage => "wrong usage",
+            Self::Data => "bad input",
             Self::Unavailable => "dependency unavailable",
             Self::Internal => "internal error",
         })
@@ -111,7 +120,7 @@ mod tests {
     #[test]
     fn codes_are_those_of_sysexits() {
         let codes: Vec<u8> = ExitCode::ALL.iter().map(|(code, _)| *code as u8).collect();
-        assert_eq!(codes, [0, 1, 64, 69, 70]);
+        assert_eq!(codes, [0, 1, 64, 65, 69, 70]);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The `trident` binary: allocator, parse, run, exit code.
 
+#[path = "main/etl.rs"]
+mod etl;
 #[path = "main/store.rs"]
 mod store;
+#[path = "main/synthesize.rs"]
+mod synthesize;
 
 use std::{io::Write, panic, path::PathBuf, process};
 use trident::{
@@ -33,6 +37,8 @@ fn run() -> Result<(), Stop> {
     match cli::parse(std::env::args_os())? {
         Invocation::Serve(settings) => serve(settings),
         Invocation::CheckConfig { settings, json } => check_config(settings, json),
+        Invocation::Etl(command) => etl::run(&command),
+        Invocation::Gen(what) => synthesize::run(&what),
         Invocation::Store(command) => store::run(&command),
         Invocation::Generate(what) => cli::generate(&what),
     }

@@ -4,18 +4,22 @@
 //! that help and version are printed here. The flags of settings are not listed here: they come
 //! from the table in `config`, see `flags`. Only this folder knows `clap`.
 
+mod etl;
 mod flags;
 mod generate;
 mod output;
 mod store;
+mod synthesize;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use etl::{EtlCommand, EtlMachine, EtlRun, EtlSort, EtlStage};
 pub use flags::SettingFlags;
 pub use generate::{Generate, generate};
 pub use output::{closed_is_success, print};
 pub use store::StoreCommand;
+pub use synthesize::{GenCommand, GenTargets, GenTo, GenWorld};
 
 use crate::{
     config::{self, Loaded},
@@ -71,6 +75,21 @@ enum Command {
         #[command(flatten)]
         settings: SettingFlags,
     },
+    /// Make a store of /twitter from tweets
+    ///
+    /// Reads tweets, one JSON object per line, drops what the protocol drops, keeps one tweet per id,
+    /// and writes one value per user, on all cores and in bounded memory. An interrupted run is resumed by
+    /// the same command; the store has its name only when it is complete. The subcommands are the
+    /// stages by themselves, reading standard input and writing standard output.
+    #[command(after_long_help = text::ETL_EXAMPLES)]
+    Etl(Box<EtlCommand>),
+    /// Make up tweets, or requests to any endpoint
+    ///
+    /// Everything is a pure function of the flags: the same flags give the same bytes on every machine.
+    Gen {
+        #[command(subcommand)]
+        what: GenCommand,
+    },
     /// Check, describe, print, copy or bring back a store of /twitter
     ///
     /// All of these may run while a server has the store open. A store is a directory; what `snapshot`
@@ -98,6 +117,10 @@ pub enum Invocation {
         /// As JSON.
         json: bool,
     },
+    /// Make a store, or run one stage of that.
+    Etl(Box<EtlCommand>),
+    /// Make up tweets or requests.
+    Gen(GenCommand),
     /// Work on a store.
     Store(StoreCommand),
     /// Write a generated file.
@@ -115,6 +138,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         None => Invocation::Serve(cli.settings),
         Some(Command::Serve { settings }) => Invocation::Serve(settings),
         Some(Command::CheckConfig { json, settings }) => Invocation::CheckConfig { settings, json },
+        Some(Command::Etl(command)) => Invocation::Etl(command),
+        Some(Command::Gen { what }) => Invocation::Gen(what),
         Some(Command::Store { what }) => Invocation::Store(what),
         Some(Command::Generate { what }) => Invocation::Generate(what),
     })

@@ -179,7 +179,10 @@ fn the_examples_work() {
         let words: Vec<&str> = command.split(' ').skip(1).collect();
         let settings = match parsed(&words).unwrap_or_else(|stop| panic!("{command}: {stop:?}")) {
             Invocation::Serve(settings) | Invocation::CheckConfig { settings, .. } => settings,
-            Invocation::Generate(_) | Invocation::Store(_) => panic!("{command}"),
+            Invocation::Etl(_) => continue,
+            Invocation::Gen(_) | Invocation::Generate(_) | Invocation::Store(_) => {
+                panic!("{command}")
+            }
         };
         let flags = settings
             .flags
@@ -194,5 +197,32 @@ fn the_examples_work() {
             machine: config::Machine::default(),
         });
         assert!(outcome.is_ok(), "{command}");
+    }
+}
+
+#[test]
+fn a_whole_run_and_its_stages_are_told_apart() {
+    let etl = |arguments: &[&str]| match parsed(&[&["etl"], arguments].concat()) {
+        Ok(Invocation::Etl(command)) => Ok(*command),
+        Err(stop) => Err(stop.messages.concat()),
+        Ok(_) => panic!("{arguments:?}"),
+    };
+    let whole = etl(&["--input", "a", "--input", "-", "--output", "s"]).unwrap();
+    assert_eq!(whole.stage, None);
+    assert_eq!(whole.run.inputs, ["a", "-"].map(std::path::PathBuf::from));
+    assert!(matches!(
+        etl(&["map"]).unwrap().stage,
+        Some(EtlStage::Map { .. })
+    ));
+    assert!(etl(&["--input", "a", "--top", "9"]).is_ok());
+    for (arguments, hint) in [
+        (&["--input", "a"][..], "--output"),
+        (&["--output", "s"], "--input"),
+        (&["--input", "a", "map"], "cannot be used with"),
+        (&["--input", "a", "--top", "1", "--replace"], "--output"),
+        (&["build"], "--output"),
+    ] {
+        let message = etl(arguments).unwrap_err();
+        assert!(message.contains(hint), "{arguments:?}: {message}");
     }
 }

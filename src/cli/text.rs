@@ -39,10 +39,25 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         "keep auth tokens valid across restarts and on every instance with this key",
     ),
     (
+        "trident etl --input tweets/ --exclude popular.txt --output store",
+        "make a store of /twitter, for `trident serve --twitter-store store`",
+    ),
+    (
         "trident check-config --config trident.toml",
         "see what a file amounts to before a server runs with it",
     ),
 ];
+
+/// The end of `trident etl --help`.
+pub const ETL_EXAMPLES: &str = "\
+Examples:
+  # the list of popular hashtags, then the store
+  trident etl --input tweets/ --top 700 --top-file popular.txt
+  trident etl --input tweets/ --exclude popular.txt --output store
+  trident serve --twitter-store store
+  # the stages, with the shuffles of another engine between them
+  trident etl map < tweets.jsonl | LC_ALL=C sort | trident etl reduce --exclude popular.txt \\
+      | LC_ALL=C sort | trident etl reduce | LC_ALL=C sort | trident etl build --output store";
 
 /// Variables that are not the name of a setting.
 pub fn environment() -> Vec<(&'static str, String)> {

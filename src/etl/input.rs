@@ -369,11 +369,16 @@ mod tests {
 
     #[test]
     fn blocks_are_whole_lines() {
-        let content: Vec<u8> =
-            (0..300_000u32).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
+        let content: Vec<u8> = (0..300_000u32)
+            .flat_map(|i| format!("line {i}\n").into_bytes())
+            .collect();
         let (blocks, _) = read("whole", &content);
         assert!(blocks.len() > 2);
-        assert!(blocks.iter().all(|block| block.is_empty() || block.ends_with(b"\n")));
+        assert!(
+            blocks
+                .iter()
+                .all(|block| block.is_empty() || block.ends_with(b"\n"))
+        );
         assert!(blocks.concat() == content);
     }
 
@@ -390,7 +395,10 @@ mod tests {
         ] {
             let (blocks, long_lines) = read(name, &parts.join(&b'\n'));
             let text = blocks.concat();
-            let lines: Vec<_> = text.split(|&b| b == b'\n').filter(|l| !l.is_empty()).collect();
+            let lines: Vec<_> = text
+                .split(|&b| b == b'\n')
+                .filter(|l| !l.is_empty())
+                .collect();
             assert!(lines == expected, "{name}");
             assert_eq!(long_lines, lost, "{name}");
         }

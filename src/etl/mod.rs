@@ -49,4 +49,4 @@ pub mod workdir;
 pub mod workers;
 
 pub use error::EtlError;
-pub use run::{Options, run};
+pub use run::{Options, count_tags, run};

@@ -161,38 +161,119 @@ impl Report {
     }
 }
 
+/// What became of the input lines, for people: rows of a report.
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        row(f, "lines read", self.lines)?;
+        for (reason, count) in Dropped::ALL.iter().zip(self.dropped) {
+            row(f, &format!("  dropped: {}", reason.name()), count)?;
+        }
+        row(f, "  dropped: too_long", self.dropped_too_long)?;
+        row(f, "  kept", self.valid)
+    }
+}
+
 /// The report for people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = &self.counts;
-        writeln!(f, "lines read          {:>14}", c.lines)?;
-        for (reason, count) in Dropped::ALL.iter().zip(c.dropped) {
-            writeln!(f, "  dropped: {:<12} {:>10}", reason.name(), count)?;
+        write!(f, "{c}")?;
+        row(f, "  duplicates", c.duplicates)?;
+        row(f, "tweets", c.tweets)?;
+        row(f, "hashtags", self.tags.distinct())?;
+        row(f, "bytes read", c.bytes)?;
+        // A run that ends with the hashtags has none of these.
+        if self.stages.iter().any(|stage| stage.stage == "build") {
+            row(f, "profiles", c.profiles)?;
+            row(f, "users stored", c.users)?;
+            row(f, "pairs of users", self.pairs())?;
+            row(f, "bytes stored", c.value_bytes)?;
         }
-        writeln!(
-            f,
-            "  dropped: {:<12} {:>10}",
-            "too_long", c.dropped_too_long
-        )?;
-        writeln!(f, "  duplicates        {:>14}", c.duplicates)?;
-        writeln!(f, "tweets              {:>14}", c.tweets)?;
-        writeln!(f, "profiles            {:>14}", c.profiles)?;
-        writeln!(f, "users stored        {:>14}", c.users)?;
-        writeln!(f, "pairs of users      {:>14}", self.pairs())?;
-        writeln!(f, "hashtags            {:>14}", self.tags.distinct())?;
-        writeln!(f, "bytes read          {:>14}", c.bytes)?;
-        writeln!(f, "bytes stored        {:>14}", c.value_bytes)?;
+        writeln!(f)?;
         for stage in &self.stages {
             let (name, seconds, workers) = (&stage.stage, stage.seconds, stage.workers);
             let rate = stage.mb_per_second_per_core();
+            let threads = if workers == 1 { "thread" } else { "threads" };
             writeln!(
                 f,
-                "{name:<7} {seconds:>9.2} s  {rate:>7.0} MB/s per core, {workers} workers"
+                "{name:<7} {seconds:>10.1} s {rate:>7.0} MB/s per core, {workers} {threads}"
             )?;
         }
+        writeln!(f, "{:<7} {:>10.1} s", "total", self.seconds())?;
         for file in &self.skipped_files {
             writeln!(f, "not read to the end: {}", file.reason)?;
         }
         Ok(())
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, number: u64) -> fmt::Result {
+    writeln!(f, "{name:<24} {:>19}", with_separators(number))
+}
+
+/// A number with a comma between thousands.
+fn with_separators(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_groups() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(with_separators(number), text);
+        }
+    }
+
+    #[test]
+    fn a_person_finds_what_was_dropped_and_how_fast_it_went() {
+        let stage = |name: &str, workers| StageReport {
+            stage: name.into(),
+            seconds: 2.0,
+            read_bytes: 3_000_000_000,
+            workers,
+        };
+        let mut report = Report {
+            stages: vec![stage("map", 2)],
+            ..Report::default()
+        };
+        report.counts.lines = 12_345;
+        report.counts.dropped[Dropped::Language as usize] = 678;
+        let text = report.to_string();
+        let row = |name: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.trim_start().starts_with(name));
+            line.map(|line| {
+                line.split_whitespace()
+                    .next_back()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+        };
+        assert_eq!(row("lines read").as_deref(), Some("12,345"));
+        assert_eq!(row("dropped: language").as_deref(), Some("678"));
+        assert!(
+            text.contains("2.0 s     750 MB/s per core, 2 threads"),
+            "{text}"
+        );
+        assert_eq!(row("users stored"), None);
+        report.stages.push(stage("build", 1));
+        assert!(report.to_string().contains("users stored"));
     }
 }

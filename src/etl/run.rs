@@ -51,6 +51,9 @@ pub struct Options {
     pub keep_work_dir: bool,
     /// How many of the most frequent hashtags the report has.
     pub top: usize,
+    /// The name that the result is going to have, noted in the work directory for whoever resumes the
+    /// run, see [`super::workdir::noted_output`].
+    pub output: Option<PathBuf>,
     /// Give the sink all kept tweets and what is known about each user, for later updates.
     pub history: bool,
 }
@@ -68,6 +71,7 @@ impl Options {
             skip_bad_files: false,
             keep_work_dir: false,
             top: TOP_DEFAULT,
+            output: None,
             history: false,
         }
     }
@@ -80,49 +84,93 @@ pub fn run(
     sink: &mut dyn UserSink,
     progress: &dyn Progress,
 ) -> Result<Report, EtlError> {
-    let excluded = match &options.exclude {
-        Some(path) => Excluded::load(path)?,
-        None => Excluded::default(),
-    };
-    let plan = plan(options, &excluded)?;
-    let mut work = WorkDir::open(&options.work_dir, plan.clone())?;
-    let workers = match options.workers {
-        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-        workers => workers,
-    };
-    let context = Context {
-        plan: &plan,
-        excluded: &excluded,
-        workers,
-        memory_bytes: options.memory_bytes,
-        progress,
-    };
+    let mut run = Run::open(options, progress)?;
+    run.finish_stages(&STAGES)?;
+    let built = run.build(sink)?;
+    run.close(Some(built))
+}
 
-    for stage in &STAGES {
-        if work.is_finished(stage.name) {
-            continue;
+/// Runs the stages up to the one that counts hashtags. The report is complete up to there.
+pub fn count_tags(options: &Options, progress: &dyn Progress) -> Result<Report, EtlError> {
+    let mut run = Run::open(options, progress)?;
+    run.finish_stages(&STAGES[..TAG_STAGES])?;
+    run.close(None)
+}
+
+/// A run under way, in its locked work directory.
+struct Run<'o> {
+    options: &'o Options,
+    excluded: Excluded,
+    plan: Plan,
+    workers: usize,
+    work: WorkDir,
+    progress: &'o dyn Progress,
+}
+
+impl<'o> Run<'o> {
+    fn open(options: &'o Options, progress: &'o dyn Progress) -> Result<Self, EtlError> {
+        let excluded = match &options.exclude {
+            Some(path) => Excluded::load(path)?,
+            None => Excluded::default(),
+        };
+        let plan = plan(options, &excluded)?;
+        let work = WorkDir::open(&options.work_dir, plan.clone(), options.output.clone())?;
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            workers => workers,
+        };
+        Ok(Self {
+            options,
+            excluded,
+            plan,
+            workers,
+            work,
+            progress,
+        })
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            plan: &self.plan,
+            excluded: &self.excluded,
+            workers: self.workers,
+            memory_bytes: self.options.memory_bytes,
+            progress: self.progress,
         }
-        progress.begin(stage.name, total_bytes(&work, &plan, stage)?);
-        let began = Instant::now();
-        let outcome = (stage.run)(&context, &work)?;
-        let read_bytes = outcome.read_bytes;
-        let report = stage_report(stage.name, began, read_bytes, workers);
-        work.finish(report, outcome, stage.consumes)?;
-        progress.end();
     }
 
-    let began = Instant::now();
-    progress.begin("build", build_bytes(&work)?);
-    let read_bytes = stages::build(&context, &work, sink)?;
-    let mut report = work.report();
-    report
-        .stages
-        .push(stage_report("build", began, read_bytes, 1));
-    progress.end();
-    if !options.keep_work_dir {
-        work.remove()?;
+    fn finish_stages(&mut self, stages: &[Stage]) -> Result<(), EtlError> {
+        for stage in stages {
+            if self.work.is_finished(stage.name) {
+                continue;
+            }
+            let total_bytes = total_bytes(&self.work, &self.plan, stage)?;
+            self.progress.begin(stage.name, total_bytes);
+            let began = Instant::now();
+            let outcome = (stage.run)(&self.context(), &self.work)?;
+            let report = stage_report(stage.name, began, outcome.read_bytes, self.workers);
+            self.work.finish(report, outcome, stage.consumes)?;
+            self.progress.end();
+        }
+        Ok(())
     }
-    Ok(report)
+
+    fn build(&self, sink: &mut dyn UserSink) -> Result<StageReport, EtlError> {
+        let began = Instant::now();
+        self.progress.begin("build", build_bytes(&self.work)?);
+        let read_bytes = stages::build(&self.context(), &self.work, sink)?;
+        self.progress.end();
+        Ok(stage_report("build", began, read_bytes, 1))
+    }
+
+    fn close(self, built: Option<StageReport>) -> Result<Report, EtlError> {
+        let mut report = self.work.report();
+        report.stages.extend(built);
+        if !self.options.keep_work_dir {
+            self.work.remove()?;
+        }
+        Ok(report)
+    }
 }
 
 struct Stage {
@@ -131,6 +179,9 @@ struct Stage {
     /// Directories that nobody needs after it.
     consumes: &'static [&'static str],
 }
+
+/// How many of [`STAGES`] it takes to count hashtags.
+const TAG_STAGES: usize = 3;
 
 /// The stages before `build`, in order.
 const STAGES: [Stage; 5] = [

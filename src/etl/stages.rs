@@ -380,7 +380,8 @@ fn put_values(
     while let Some(mut head) = heads.peek_mut() {
         let Reverse((user, index)) = *head;
         files[index].read_value(&mut value)?;
-        sink.put(user, &value).map_err(|source| EtlError::Sink { user, source })?;
+        sink.put(user, &value)
+            .map_err(|source| EtlError::Sink { user, source })?;
         context.progress.advance(value.len() as u64);
         match files[index].next_user()? {
             Some(next) => *head = Reverse((next, index)),

@@ -45,10 +45,27 @@ pub struct Plan {
 struct Manifest {
     version: u32,
     plan: Plan,
+    /// What the result is going to be called; may change from one attempt to the next.
+    #[serde(default)]
+    output: Option<PathBuf>,
     finished: Vec<Finished>,
     counts: Counts,
     skipped_files: Vec<SkippedFile>,
     tags: TagReport,
+}
+
+impl Manifest {
+    fn new(plan: Plan) -> Self {
+        Self {
+            version: VERSION,
+            plan,
+            output: None,
+            finished: Vec::new(),
+            counts: Counts::default(),
+            skipped_files: Vec::new(),
+            tags: TagReport::default(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,24 +99,20 @@ pub struct WorkDir {
 }
 
 impl WorkDir {
-    /// Opens or creates `path` for `plan`.
-    pub fn open(path: &Path, plan: Plan) -> Result<Self, EtlError> {
+    /// Opens or creates `path` for `plan`, and notes that the result will be called `output`.
+    pub fn open(path: &Path, plan: Plan, output: Option<PathBuf>) -> Result<Self, EtlError> {
         fs::create_dir_all(path).map_err(|e| EtlError::io("create", path, 0, e))?;
         let lock = lock(&path.join(LOCK))?;
-        let manifest = match read_manifest(&path.join(MANIFEST))? {
+        let mut manifest = match read_manifest(&path.join(MANIFEST))? {
+            // Nothing is lost with a run that has not finished a stage: any other may take its place.
+            Some(manifest) if manifest.finished.is_empty() => Manifest::new(plan),
             Some(manifest) => check_plan(path, manifest, &plan)?,
             None => {
                 refuse_strangers(path)?;
-                Manifest {
-                    version: VERSION,
-                    plan,
-                    finished: Vec::new(),
-                    counts: Counts::default(),
-                    skipped_files: Vec::new(),
-                    tags: TagReport::default(),
-                }
+                Manifest::new(plan)
             }
         };
+        manifest.output = output;
         let work = Self {
             path: path.to_owned(),
             manifest,
@@ -225,6 +238,13 @@ impl WorkDir {
         fs::rename(&new, &path).map_err(|e| EtlError::io("rename", &new, 0, e))?;
         sync_directory(&self.path)
     }
+}
+
+/// What the result of the unfinished run in `path` is going to be called. If there is something of
+/// this name, that run made it, or it was free to replace it: the name was looked at before it was
+/// noted.
+pub fn noted_output(path: &Path) -> Option<PathBuf> {
+    read_manifest(&path.join(MANIFEST)).ok()??.output
 }
 
 fn lock(path: &Path) -> Result<File, EtlError> {

@@ -1,4 +1,4 @@
-//! Synthetic tweets and queries for users who have no data, and for tests.
+//! Synthetic tweets and requests for users who have no data, and for tests.
 //!
 //! A data set is a pure function of its [`Options`]: line `n` depends on nothing but the options
 //! and `n`, so lines can be made in any order, by any number of threads, for any size, and are the
@@ -8,14 +8,17 @@
 //!
 //! - [`tweet`]: who says what. [`people`]: users. [`words`]: vocabulary. [`quirk`]: what is unusual.
 //! - [`mod@write`], [`json`]: the lines. [`query`]: query strings about these tweets.
+//! - [`blockchain`], [`qrcode`]: requests to the other endpoints.
 //! - [`random`]: numbers that are the same everywhere. [`output`]: many lines on all cores.
 //!
-//! Called by `trident gen`; knows nothing of the rest of the program, so that a shared mistake
-//! cannot hide itself.
+//! Called by `trident gen`. Knows nothing of the rest of the program, so that a shared mistake cannot
+//! hide itself; only the matrices of decode requests are drawn by `qrcode`.
 
+pub mod blockchain;
 pub mod json;
 pub mod output;
 pub mod people;
+pub mod qrcode;
 pub mod query;
 pub mod quirk;
 pub mod random;
@@ -45,6 +48,13 @@ pub struct Options {
     pub excluded: u64,
     /// Lines of a thousand that the filter keeps.
     pub valid_per_mille: u64,
+}
+
+/// Whether item `index` of a list is one of the `share` that is bad; they are evenly spread, and of the
+/// first `n` items there are `n * share`, rounded down.
+pub fn is_of_share(index: u64, share: f64) -> bool {
+    let reached = |items: u64| (items as f64 * share).floor();
+    reached(index + 1) > reached(index)
 }
 
 /// Lines of the sample that comes with the program.

@@ -1,6 +1,7 @@
 //! Many lines, made on all cores and written in order.
 
 use super::World;
+use flate2::{Compression, write::GzEncoder};
 use parking_lot::{Condvar, Mutex};
 use std::{
     io::{self, Write},
@@ -17,7 +18,7 @@ pub fn write_tweets(
     workers: usize,
     out: &mut (impl Write + Send),
 ) -> io::Result<()> {
-    in_order(lines, workers, out, |index, chunk| {
+    write_lines(lines, workers, Form::Plain, out, |index, chunk| {
         world.write_line(index, chunk)
     })
 }
@@ -30,11 +31,31 @@ pub fn write_queries(
     workers: usize,
     out: &mut (impl Write + Send),
 ) -> io::Result<()> {
-    in_order(count, workers, out, |index, chunk| {
+    write_lines(count, workers, Form::Plain, out, |index, chunk| {
         let mut query = String::new();
         world.write_query(index, lines, &mut query);
         chunk.extend_from_slice(query.as_bytes());
     })
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are.
+    Plain,
+    /// As gzip, a member for every thousand lines, so that all workers compress.
+    Gzip,
+}
+
+impl Form {
+    fn apply(self, chunk: &mut Vec<u8>) -> io::Result<()> {
+        if self == Self::Gzip {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(chunk)?;
+            *chunk = encoder.finish()?;
+        }
+        Ok(())
+    }
 }
 
 struct Turn<'o, W> {
@@ -44,9 +65,11 @@ struct Turn<'o, W> {
     result: io::Result<()>,
 }
 
-fn in_order<W: Write + Send>(
+/// Writes lines 0 to `lines` in order, made by `write_line` on so many threads, each with a newline.
+pub fn write_lines<W: Write + Send>(
     lines: u64,
     workers: usize,
+    form: Form,
     out: &mut W,
     write_line: impl Fn(u64, &mut Vec<u8>) + Sync,
 ) -> io::Result<()> {
@@ -67,12 +90,13 @@ fn in_order<W: Write + Send>(
                 write_line(index, &mut buffer);
                 buffer.push(b'\n');
             }
+            let formed = form.apply(&mut buffer);
             let mut turn = turn.lock();
             while turn.chunk != chunk && turn.result.is_ok() {
                 written.wait(&mut turn);
             }
             if turn.result.is_ok() {
-                turn.result = turn.out.write_all(&buffer);
+                turn.result = formed.and_then(|()| turn.out.write_all(&buffer));
                 turn.chunk += 1;
             }
             written.notify_all();
@@ -95,6 +119,7 @@ fn in_order<W: Write + Send>(
 mod tests {
     use super::*;
     use crate::generate::Options;
+    use std::io::Read;
 
     fn tweets(lines: u64, workers: usize) -> Vec<u8> {
         let mut out = Vec::new();
@@ -110,6 +135,20 @@ mod tests {
         assert!(one.starts_with(&tweets(1200, 2)));
         assert_eq!(one.iter().filter(|&&b| b == b'\n').count(), 2500);
         assert!(tweets(0, 2).is_empty());
+    }
+
+    #[test]
+    fn gzip_holds_the_same_lines() {
+        let world = World::new(Options::for_lines(7, 3000));
+        let mut packed = Vec::new();
+        let line = |index: u64, chunk: &mut Vec<u8>| world.write_line(index, chunk);
+        write_lines(2500, 2, Form::Gzip, &mut packed, line).unwrap();
+        let mut text = Vec::new();
+        flate2::read::MultiGzDecoder::new(packed.as_slice())
+            .read_to_end(&mut text)
+            .unwrap();
+        assert!(text == tweets(2500, 1));
+        assert!(packed.len() < text.len() / 3);
     }
 
     #[test]

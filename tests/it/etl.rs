@@ -1,6 +1,7 @@
 //! The ETL against the oracle: equal dumps and counts, whatever the arrangement of the input, the
 //! number of workers, the memory, and however often the run was killed.
 
+mod command;
 mod damage;
 mod history;
 mod pipes;
@@ -223,11 +224,6 @@ fn counts_equal_the_oracle() {
         }
         assert_eq!(json["bytes"], fs::metadata(&set.data).unwrap().len());
         assert_eq!(json["stages"].as_array().unwrap().len(), 6);
-        assert!(
-            report
-                .to_string()
-                .contains(&format!("{:>14}", report.counts.lines))
-        );
     }
 }
 

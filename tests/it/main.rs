@@ -17,4 +17,5 @@ mod in_process;
 mod panic;
 mod pending;
 mod scan;
+mod synthesize;
 mod twitter;

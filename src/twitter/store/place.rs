@@ -11,9 +11,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+/// End of the names of directories that are not finished.
+const SUFFIX: &str = ".building";
+
 /// A directory beside its final name, removed unless it gets it.
 pub(super) struct Staging {
     path: PathBuf,
+    /// Locked as long as somebody is at work; what is not locked is left over.
+    _lock: File,
     target: PathBuf,
     replace: bool,
 }
@@ -21,7 +26,8 @@ pub(super) struct Staging {
 impl Staging {
     /// Makes `.NAME.PID-N.building` beside `target`. Missing parents are made.
     ///
-    /// A killed process leaves that directory behind; it can be deleted at any time.
+    /// A killed process leaves that directory behind: it is deleted by the next one that makes
+    /// something of the same name, or by anybody.
     pub(super) fn beside(target: &Path, replace: bool) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // What a link points to is replaced, not the link.
@@ -34,24 +40,36 @@ impl Staging {
             path: target.clone(),
             source: io::Error::new(ErrorKind::InvalidInput, "not the name of a directory"),
         })?;
-        let mut staged = OsString::from(".");
-        staged.push(name);
-        staged.push(format!(
-            ".{}-{}.building",
-            process::id(),
-            NEXT.fetch_add(1, Relaxed)
-        ));
+        let mut prefix = OsString::from(".");
+        prefix.push(name);
+        prefix.push(".");
         let parent = parent(&target);
         fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
-        let path = parent.join(staged);
-        // A leftover of a process that had our number.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).map_err(StoreError::io("make", &path))?;
-        Ok(Self {
-            path,
-            target,
-            replace,
-        })
+        remove_leftovers(parent, prefix.as_bytes());
+        loop {
+            let mut staged = prefix.clone();
+            let number = NEXT.fetch_add(1, Relaxed);
+            staged.push(format!("{}-{number}{SUFFIX}", process::id()));
+            let path = parent.join(staged);
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                made => made.map_err(StoreError::io("make", &path))?,
+            }
+            // Between the two calls another process may take the directory for a leftover: then there is
+            // nothing to open, or nothing under the name any more once the lock is ours.
+            let Ok(lock) = File::open(&path) else {
+                continue;
+            };
+            lock.lock().map_err(StoreError::io("lock", &path))?;
+            if path.exists() {
+                return Ok(Self {
+                    path,
+                    _lock: lock,
+                    target,
+                    replace,
+                });
+            }
+        }
     }
 
     /// Where to write until then.
@@ -81,6 +99,28 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Deletes directories in `parent` that somebody began under `prefix` and is not at work on any more.
+/// What cannot be deleted is in nobody's way.
+fn remove_leftovers(parent: &Path, prefix: &[u8]) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let unfinished = name
+            .as_bytes()
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))
+            .is_some_and(|number| number.iter().all(|b| b.is_ascii_digit() || *b == b'-'));
+        if unfinished
+            && let Ok(lock) = File::open(entry.path())
+            && lock.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

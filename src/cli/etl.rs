@@ -1,0 +1,166 @@
+//! `trident etl`: the flags of a whole run and of its stages. Run by `main`; docs/etl.md tells more.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// What to do: a whole run, unless one stage is named.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct EtlCommand {
+    /// The whole run.
+    #[command(flatten)]
+    pub run: EtlRun,
+    /// One stage of it.
+    #[command(subcommand)]
+    pub stage: Option<EtlStage>,
+}
+
+/// Flags of a whole run.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct EtlRun {
+    /// File or directory of tweets, or - for standard input; repeatable
+    ///
+    /// JSON lines, plain or gzip; a file is taken for gzip by its first bytes. A directory stands for
+    /// every .json, .jsonl and .gz file below it.
+    #[arg(long = "input", value_name = "PATH", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Popular hashtags to leave out of the counts, one per line
+    #[arg(long, value_name = "FILE")]
+    pub exclude: Option<PathBuf>,
+    /// Directory of the store to make
+    ///
+    /// It has this name only when it is complete, synced and read back. May be left out when only
+    /// hashtags are counted, with --top or --histogram-svg or --histogram-csv: such a run ends after
+    /// the stage that counts them.
+    #[arg(
+        long,
+        value_name = "STORE",
+        required_unless_present_any = ["top", "histogram_svg", "histogram_csv"]
+    )]
+    pub output: Option<PathBuf>,
+    /// Replace the store that has this name, in one step
+    ///
+    /// A server that has it open goes on reading the old one until it is told to reload.
+    #[arg(long, requires = "output")]
+    pub replace: bool,
+    /// Write the N most frequent hashtags, a list for --exclude
+    ///
+    /// One per line, the most frequent first, to --top-file. All hashtags count, excluded ones
+    /// included.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Where --top writes [default: standard output]
+    #[arg(long, value_name = "FILE", requires = "top")]
+    pub top_file: Option<PathBuf>,
+    /// Draw how many hashtags occur how often, log-log; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub histogram_svg: Option<PathBuf>,
+    /// Write the same as lines of occurrences,tags; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub histogram_csv: Option<PathBuf>,
+    /// Write the report as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+    /// Directory for intermediate files [default: STORE.work]
+    ///
+    /// Needs space for about as much as the kept part of the uncompressed input. Made if missing; removed
+    /// when the run is complete. The same command goes on from what an interrupted run left there.
+    /// Without --output the default is trident-etl.work.
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Keep the work directory when the run is complete
+    #[arg(long)]
+    pub keep_work_dir: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it")]
+    pub machine: EtlMachine,
+    /// Files per shuffle, a power of two [default: by input size]
+    #[arg(long, value_name = "N")]
+    pub partitions: Option<usize>,
+    /// Use damaged input files as far as they can be read
+    ///
+    /// They are named in the report. Without this the first one ends the run.
+    #[arg(long)]
+    pub skip_bad_files: bool,
+}
+
+/// What a run may take of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct EtlMachine {
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Memory for buffers and sorting, at least 16777216 [default: 671088640]
+    ///
+    /// The whole process stays below 1 GiB at the default, however large the input.
+    #[arg(long, value_name = "N")]
+    pub memory_bytes: Option<usize>,
+}
+
+/// The stages through pipes, for a cluster engine that shuffles between them itself.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum EtlStage {
+    /// Read tweets, write one record per kept line
+    ///
+    /// The report goes to standard error. Records are in no order.
+    Map {
+        /// File or directory of tweets; repeatable [default: standard input]
+        #[arg(
+            long = "input",
+            value_name = "PATH",
+            default_value = "-",
+            hide_default_value = true
+        )]
+        inputs: Vec<PathBuf>,
+        /// Threads [default: one per core]
+        #[arg(long, value_name = "N")]
+        workers: Option<usize>,
+        /// Use damaged input files as far as they can be read
+        #[arg(long)]
+        skip_bad_files: bool,
+    },
+    /// Read sorted records, write the records of the next stage
+    ///
+    /// Run it twice: the records of `map` become records by user, those become pairs. The first
+    /// record says which. All records of one key must come together, sorted by bytes.
+    Reduce {
+        /// Popular hashtags to leave out of the counts; needed by the first of the two only
+        #[arg(long, value_name = "FILE")]
+        exclude: Option<PathBuf>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        sort: EtlSort,
+    },
+    /// Read sorted pairs, make a store
+    Build {
+        /// Directory of the store to make
+        #[arg(long, value_name = "STORE")]
+        output: PathBuf,
+        /// Replace the store that has this name, in one step
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        sort: EtlSort,
+    },
+}
+
+/// Whether the records on standard input must be sorted first.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct EtlSort {
+    /// Sort the records on the way in, instead of refusing unsorted ones
+    #[arg(long)]
+    pub sort: bool,
+    /// Directory for sorted runs that do not fit in memory [default: .]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "sort",
+        default_value = ".",
+        hide_default_value = true
+    )]
+    pub work_dir: PathBuf,
+    /// Memory for sorting [default: 671088640]
+    #[arg(long, value_name = "N")]
+    pub memory_bytes: Option<usize>,
+}

@@ -1,0 +1,106 @@
+//! `trident gen`: what to make up, and how much of it. Run by `main`.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// What to make.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum GenCommand {
+    /// Tweets, one JSON object per line, every kind of bad line among them
+    Tweets {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        world: GenWorld,
+        /// Also write the popular hashtags of this data set, a list for `etl --exclude`
+        #[arg(long, value_name = "FILE")]
+        popular: Option<PathBuf>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        to: GenTo,
+    },
+    /// Requests to /twitter about such tweets, one target per line
+    ///
+    /// Give --seed, --lines, --users and --tags as they were given to `gen tweets`. Two of a hundred
+    /// requests are malformed, two ask for users that do not exist.
+    Queries {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        world: GenWorld,
+        /// Number of requests
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        count: u64,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        to: GenTo,
+    },
+    /// Requests to /blockchain, one target per line
+    Blockchain {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        targets: GenTargets,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        to: GenTo,
+    },
+    /// Requests to /qrcode, one target per line, half encode, half decode
+    Qrcode {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        targets: GenTargets,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        to: GenTo,
+    },
+}
+
+/// A data set of tweets.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct GenWorld {
+    /// Number of lines
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub lines: u64,
+    /// Any number; the same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Number of users [default: in proportion to the lines]
+    #[arg(long, value_name = "N")]
+    pub users: Option<u64>,
+    /// Number of different hashtags [default: in proportion to the lines]
+    #[arg(long, value_name = "N")]
+    pub tags: Option<u64>,
+    /// Share of lines that the filter keeps, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.7, value_parser = share)]
+    pub valid: f64,
+}
+
+/// A list of requests.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct GenTargets {
+    /// Number of requests
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub count: u64,
+    /// Any number; the same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Share of requests that must be answered INVALID, 0 to 1, evenly spread
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub invalid: f64,
+}
+
+/// Where it goes.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct GenTo {
+    /// File to write, gzip if it ends in .gz; - for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to 1".into()),
+    }
+}

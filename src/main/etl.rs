@@ -1,0 +1,242 @@
+//! Runs `trident etl`: library calls, what becomes of their results, exit codes.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{self, Path, PathBuf},
+};
+use trident::{
+    cli::{self, EtlCommand, EtlRun, EtlSort, EtlStage},
+    etl::{
+        self, EtlError, Options,
+        exclude::Excluded,
+        input,
+        pipe::{self, Order},
+        plot, progress,
+        report::Report,
+        run::{MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
+        store_sink::StoreSink,
+        workdir,
+    },
+    exit::{ExitCode, Stop},
+    twitter::StoreError,
+};
+
+/// Stands for standard input or standard output.
+const STREAM: &str = "-";
+const WORK_DIR_WITHOUT_OUTPUT: &str = "trident-etl.work";
+
+/// Does what was asked.
+pub fn run(command: &EtlCommand) -> Result<(), Stop> {
+    match &command.stage {
+        None => whole(&command.run),
+        Some(EtlStage::Map {
+            inputs,
+            workers,
+            skip_bad_files,
+        }) => map(inputs, workers.unwrap_or(0), *skip_bad_files),
+        Some(EtlStage::Reduce { exclude, sort }) => reduce(exclude.as_deref(), sort),
+        Some(EtlStage::Build {
+            output,
+            replace,
+            sort,
+        }) => build(output, *replace, sort),
+    }
+}
+
+fn whole(flags: &EtlRun) -> Result<(), Stop> {
+    let options = options(flags)?;
+    let progress = progress::for_stderr();
+    let report = match &options.output {
+        None => etl::count_tags(&options, &*progress),
+        Some(output) => {
+            let ours = workdir::noted_output(&options.work_dir).as_ref() == Some(output);
+            let mut sink =
+                StoreSink::create(output, flags.replace || ours).map_err(store_failed)?;
+            etl::run(&options, &mut sink, &*progress)
+        }
+    };
+    let report = report.map_err(|error| resumable(failed(error), &options.work_dir))?;
+    write_results(flags, &report)
+}
+
+fn options(flags: &EtlRun) -> Result<Options, Stop> {
+    let absolute = |path: &PathBuf| {
+        path::absolute(path).map_err(|error| {
+            Stop::new(
+                ExitCode::Usage,
+                format!("--output {}: {error}", path.display()),
+            )
+        })
+    };
+    let work_dir = match (&flags.work_dir, &flags.output) {
+        (Some(given), _) => given.clone(),
+        (None, Some(output)) => output.with_added_extension("work"),
+        (None, None) => WORK_DIR_WITHOUT_OUTPUT.into(),
+    };
+    Ok(Options {
+        exclude: flags.exclude.clone(),
+        workers: flags.machine.workers.unwrap_or(0),
+        memory_bytes: flags.machine.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT),
+        partitions: flags.partitions,
+        skip_bad_files: flags.skip_bad_files,
+        keep_work_dir: flags.keep_work_dir,
+        top: flags.top.unwrap_or(TOP_DEFAULT),
+        output: flags.output.as_ref().map(absolute).transpose()?,
+        ..Options::new(flags.inputs.clone(), work_dir)
+    })
+}
+
+/// The files that were asked for, then the report: on standard output, unless a file has taken that.
+fn write_results(flags: &EtlRun, report: &Report) -> Result<(), Stop> {
+    let stream = PathBuf::from(STREAM);
+    let top = flags.top.map(|count| {
+        let file = flags.top_file.as_ref().unwrap_or(&stream);
+        (file, report.tags.excluded_list(count))
+    });
+    let svg = flags
+        .histogram_svg
+        .as_ref()
+        .map(|file| (file, plot::svg(&report.tags)));
+    let csv = flags
+        .histogram_csv
+        .as_ref()
+        .map(|file| (file, plot::csv(&report.tags)));
+    let json = flags
+        .report_json
+        .as_ref()
+        .map(|file| (file, format!("{:#}\n", report.to_json())));
+    let mut stdout_taken = false;
+    for (file, text) in [top, svg, csv, json].into_iter().flatten() {
+        if file == Path::new(STREAM) {
+            stdout_taken = true;
+            cli::print(&text)?;
+        } else {
+            fs::write(file, text).map_err(|error| {
+                let message = format!("cannot write {}: {error}", file.display());
+                Stop::new(ExitCode::Failure, message)
+            })?;
+        }
+    }
+    if stdout_taken {
+        tell(&report.to_string());
+        Ok(())
+    } else {
+        cli::print(&report.to_string())
+    }
+}
+
+fn map(inputs: &[PathBuf], workers: usize, skip_bad_files: bool) -> Result<(), Stop> {
+    let progress = progress::for_stderr();
+    let workers = match workers {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        workers => workers,
+    };
+    let sources = input::list(inputs).map_err(failed)?;
+    progress.begin("map", sources.iter().map(|source| source.bytes).sum());
+    let mapped = pipe::map(
+        &sources,
+        workers,
+        skip_bad_files,
+        &mut io::stdout(),
+        &*progress,
+    );
+    let (counts, skipped_files) = match mapped {
+        Err(error) if is_closed_pipe(&error) => return Ok(()),
+        mapped => mapped.map_err(failed)?,
+    };
+    progress.end();
+    tell(&counts.to_string());
+    for file in skipped_files {
+        tell(&format!("not read to the end: {}\n", file.reason));
+    }
+    Ok(())
+}
+
+fn reduce(exclude: Option<&Path>, sort: &EtlSort) -> Result<(), Stop> {
+    let excluded = match exclude {
+        Some(path) => Excluded::load(path).map_err(failed)?,
+        None => Excluded::default(),
+    };
+    let reduced = pipe::reduce(
+        io::stdin().lock(),
+        &order(sort),
+        &excluded,
+        &mut io::stdout(),
+    );
+    match reduced {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        reduced => {
+            let counts = reduced.map_err(failed)?;
+            tell(&match counts.tweets {
+                0 => format!("profiles={}\n", counts.profiles),
+                tweets => format!("tweets={tweets} duplicates={}\n", counts.duplicates),
+            });
+            Ok(())
+        }
+    }
+}
+
+fn build(output: &Path, replace: bool, sort: &EtlSort) -> Result<(), Stop> {
+    let mut sink = StoreSink::create(output, replace).map_err(store_failed)?;
+    let counts = pipe::build(io::stdin().lock(), &order(sort), &mut sink).map_err(failed)?;
+    cli::print(&format!(
+        "made {}: users={} contacts={} tweets={}\n",
+        output.display(),
+        counts.users,
+        counts.directed_pairs,
+        counts.contact_tweets
+    ))
+}
+
+fn order(sort: &EtlSort) -> Order {
+    if !sort.sort {
+        return Order::Sorted;
+    }
+    Order::Any {
+        directory: sort.work_dir.clone(),
+        memory_bytes: sort.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT),
+    }
+}
+
+/// The error's one line with the exit code that says whether trying again can help.
+fn failed(error: EtlError) -> Stop {
+    let code = match &error {
+        EtlError::Usage(_) => ExitCode::Usage,
+        EtlError::Gzip { .. }
+        | EtlError::Record(_)
+        | EtlError::Unsorted { .. }
+        | EtlError::Incomplete { .. } => ExitCode::Data,
+        _ => ExitCode::Failure,
+    };
+    Stop::new(code, format!("{:#}", anyhow::Error::from(error)))
+}
+
+fn store_failed(error: StoreError) -> Stop {
+    let code = match &error {
+        StoreError::Exists(_) => ExitCode::Usage,
+        _ => ExitCode::Failure,
+    };
+    Stop::new(code, format!("{:#}", anyhow::Error::from(error)))
+}
+
+/// Says that the work is not lost, where that is so.
+fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
+    if stop.code == ExitCode::Failure && work_dir.is_dir() {
+        stop.messages.push(format!(
+            "finished stages are kept in {}: the same command goes on from there",
+            work_dir.display()
+        ));
+    }
+    stop
+}
+
+/// Whether whoever read our output has had enough.
+fn is_closed_pipe(error: &EtlError) -> bool {
+    matches!(error, EtlError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes to standard error, if anybody is there to read it.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
