@@ -5,6 +5,7 @@
 
 mod accept;
 mod answer;
+mod ingest;
 mod route;
 mod twitter;
 
@@ -99,8 +100,10 @@ pub struct App {
     answers: Cache,
     qrcode: QrCode,
     tokens: Tokens,
-    /// Shared with the threads that reload.
+    /// Shared with the threads that reload and ingest.
     twitter: Arc<twitter::Twitter>,
+    /// `POST /twitter/tweets`.
+    ingest: ingest::Ingest,
 }
 
 /// Scratch of one worker.
@@ -113,7 +116,11 @@ pub struct Worker {
 impl App {
     /// Prepares every endpoint.
     pub fn open(options: Options) -> anyhow::Result<Self> {
+        let ingest = options.twitter.ingest;
+        let twitter = Arc::new(twitter::Twitter::open(options.twitter)?);
         Ok(Self {
+            ingest: ingest::Ingest::start(ingest, &twitter)
+                .context("cannot start the thread that ingests tweets")?,
             first_line: format!("{},{}\n", options.team_name, options.aws_account)
                 .into_bytes()
                 .into(),
@@ -123,7 +130,7 @@ impl App {
             answers: Cache::new(options.cache_bytes),
             qrcode: QrCode::new(),
             tokens: tokens(options.auth)?,
-            twitter: twitter::Twitter::open(options.twitter)?.into(),
+            twitter,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Path and method to handler.
 
-use super::{ADMIN, App, Worker, answer, twitter};
+use super::{ADMIN, App, Worker, answer, ingest, twitter};
 use crate::{
     http::{Method, Outcome, Reply, Request, Status, TEXT},
     metrics,
@@ -15,6 +15,7 @@ enum Endpoint {
     Blockchain,
     QrCode,
     Twitter,
+    Tweets,
     RestAuth,
     RestVerify,
     Metrics,
@@ -34,6 +35,7 @@ impl Endpoint {
             b"/rest_auth" => Self::RestAuth,
             b"/rest_verify" => Self::RestVerify,
             b"/metrics" if listener == ADMIN => Self::Metrics,
+            b"/twitter/tweets" => Self::Tweets,
             b"/admin/reload" if listener == ADMIN => Self::Reload,
             _ => return None,
         })
@@ -43,7 +45,7 @@ impl Endpoint {
     const fn allow(self) -> &'static str {
         match self {
             Self::Blockchain => "GET, HEAD, POST",
-            Self::RestAuth | Self::RestVerify | Self::Reload => "POST",
+            Self::RestAuth | Self::RestVerify | Self::Reload | Self::Tweets => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -52,7 +54,7 @@ impl Endpoint {
         match (self, method) {
             (_, Method::Other | Method::Unknown) => false,
             (Self::Blockchain, _) => true,
-            (Self::RestAuth | Self::RestVerify | Self::Reload, _) => {
+            (Self::RestAuth | Self::RestVerify | Self::Reload | Self::Tweets, _) => {
                 matches!(method, Method::Post)
             }
             _ => !matches!(method, Method::Post),
@@ -67,7 +69,10 @@ pub(super) fn route(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Outcome {
-    let Some(endpoint) = Endpoint::of(request.head.path, request.listener) else {
+    let endpoint = Endpoint::of(request.head.path, request.listener).filter(|endpoint| {
+        *endpoint != Endpoint::Tweets || app.ingest.is_open_to(request.listener)
+    });
+    let Some(endpoint) = endpoint else {
         reply.line(Status::NotFound, "not found; the endpoints are listed at /");
         return Outcome::Done;
     };
@@ -92,6 +97,7 @@ pub(super) fn route(
         Endpoint::RestVerify => answer::rest_verify(app, request, reply),
         Endpoint::Metrics => reply.send(Status::Ok, METRICS_TYPE, &[], metrics::write_text),
         Endpoint::Reload => return twitter::reload(app, reply),
+        Endpoint::Tweets => return ingest::answer(app, request, reply),
     }
     Outcome::Done
 }
@@ -132,6 +138,7 @@ mod tests {
             "/blockchain",
             "/qrcode",
             "/twitter",
+            "/twitter/tweets",
             "/rest_auth",
             "/rest_verify",
             "/metrics",

@@ -8,7 +8,7 @@
 
 use std::{
     fmt::Display,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -24,13 +24,17 @@ use super::{App, Worker};
 use crate::{
     http::{Outcome, Pending, Reply, Request, Status, Waker, clock},
     metrics::{self, Counter},
-    twitter::{self, Found, NothingToList, Options, Store, StoreError, query, score},
+    twitter::{
+        self, Found, IngestAccess, IngestOptions, NothingToList, Options, Store, StoreError, query,
+        score,
+    },
 };
 
 /// The store and what names it.
 pub(super) struct Twitter {
     path: Option<PathBuf>,
     nothing_to_list: NothingToList,
+    ingest: IngestOptions,
     /// Swapped by reloads. A reader holds what it loaded for one request, so an old store is closed
     /// as soon as the last request that found it is answered.
     store: ArcSwapOption<Store>,
@@ -51,10 +55,12 @@ pub enum Reload {
 
 impl Twitter {
     pub(super) fn open(options: Options) -> Result<Self, StoreError> {
-        let store = options.store.as_deref().map(Store::open).transpose()?;
+        let open = |path| open_store(path, &options.ingest);
+        let store = options.store.as_deref().map(open).transpose()?;
         Ok(Self {
             path: options.store,
             nothing_to_list: options.nothing_to_list,
+            ingest: options.ingest,
             store: ArcSwapOption::new(store.map(Arc::new)),
             reloading: Mutex::new(()),
         })
@@ -85,21 +91,37 @@ impl Twitter {
         {
             return Ok(Reload::Unchanged);
         }
-        let new = Store::open(path)?;
+        let new = open_store(path, &self.ingest)?;
         self.store.store(Some(Arc::new(new)));
         Ok(Reload::Replaced)
     }
 
+    /// The store that is open.
+    pub(super) fn store(&self) -> Option<Arc<Store>> {
+        self.store.load_full()
+    }
+
     pub(super) fn text(&self) -> String {
-        match &*self.store.load() {
-            None => "none".into(),
-            Some(store) => format!(
-                "{} users={} data={:08x}",
-                store.path().display(),
-                store.meta().users,
-                store.meta().content_crc32
-            ),
+        let store = self.store.load();
+        let Some(store) = store.as_deref() else {
+            return "none".into();
+        };
+        let meta = store.meta();
+        let (path, data) = (store.path().display(), meta.content_crc32);
+        match store.updates_meta() {
+            Ok(updates) if updates.batches > 0 => {
+                let (users, batches) = (updates.users, updates.batches);
+                format!("{path} users={users} data={data:08x} updates={batches}")
+            }
+            _ => format!("{path} users={} data={data:08x}", meta.users),
         }
+    }
+}
+
+fn open_store(path: &Path, ingest: &IngestOptions) -> Result<Store, StoreError> {
+    match ingest.access {
+        IngestAccess::Off => Store::open(path),
+        _ => Store::open_for_updates(path, ingest.updates_bytes_max),
     }
 }
 

@@ -443,6 +443,50 @@ pub static SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "twitter.ingest",
+        field: |draft| &mut draft.app.twitter.ingest.access,
+        summary: "who may POST /twitter/tweets: \"off\", \"admin\" or \"public\"",
+        reason: "Takes tweets into the store while it serves; the store must keep history. Off by \
+                 default because it writes beside the store. \"admin\": on the admin address only. \
+                 \"public\": on every address; nothing authenticates the sender.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.ingest_inflated_bytes_max",
+        field: |draft| &mut draft.app.twitter.ingest.inflated_bytes_max,
+        rule: integer(1 << 10, 1 << 32),
+        summary: "most bytes of a batch of tweets once inflated; 413 above",
+        reason: "What is sent is bounded by http.body_bytes_max. One batch at a time is inflated, and \
+                 takes about three times this in memory.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.ingest_queue_max",
+        field: |draft| &mut draft.app.twitter.ingest.queue_max,
+        rule: integer(1, 10_000),
+        summary: "batches of tweets that may wait; one more gets 503 at once",
+        reason: "Batches are written one after the other. Each that waits holds its body, as sent.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.ingest_value_bytes_max",
+        field: |draft| &mut draft.app.twitter.ingest.value_bytes_max,
+        rule: integer(4 << 10, 1 << 32),
+        summary: "largest value of one user that a batch may lead to; 422 above",
+        reason: "Every batch that concerns a user writes the user's whole value. `trident etl` has no \
+                 such limit but the format's 4 GiB.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.updates_bytes_max",
+        field: |draft| &mut draft.app.twitter.ingest.updates_bytes_max,
+        rule: integer(1 << 20, 1 << 40),
+        summary: "most bytes of a store's updates on disk; 507 above",
+        reason: "Address space that is reserved at the start; the file grows as it fills. A snapshot \
+                 makes one store of the store and its updates.",
+        ..PLAIN
+    },
+    Setting {
         key: "log.level",
         flag: Some(("log-level", "LEVEL")),
         env: Some("TRIDENT_LOG"),

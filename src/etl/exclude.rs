@@ -37,6 +37,21 @@ impl Excluded {
         Self(lines.split('\n').filter_map(field).collect())
     }
 
+    /// The sorted list as record fields, each followed by a newline.
+    pub fn to_fields(&self) -> Vec<u8> {
+        let mut tags: Vec<_> = self.0.iter().collect();
+        tags.sort();
+        let lines = tags.into_iter().flat_map(|tag| [tag.as_slice(), b"\n"]);
+        lines.collect::<Vec<_>>().concat()
+    }
+
+    /// Reads what [`to_fields`](Self::to_fields) wrote.
+    pub fn from_fields(fields: &[u8]) -> Self {
+        let lines = fields.split(|&byte| byte == b'\n');
+        let tags = lines.filter(|tag| !tag.is_empty());
+        Self(tags.map(<[u8]>::to_vec).collect())
+    }
+
     /// Whether a lower-cased tag, as a record field, is excluded.
     pub fn contains(&self, tag: &[u8]) -> bool {
         self.0.contains(tag)
@@ -44,14 +59,7 @@ impl Excluded {
 
     /// SHA-256 of the sorted list, hexadecimal: equal lists, equal sums.
     pub fn sha256(&self) -> String {
-        let mut tags: Vec<_> = self.0.iter().collect();
-        tags.sort();
-        let mut hash = Sha256::new();
-        for tag in tags {
-            hash.update(tag);
-            hash.update(b"\n");
-        }
-        hash.finalize()
+        Sha256::digest(self.to_fields())
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()
@@ -69,6 +77,7 @@ mod tests {
             assert!(list.contains(tag.as_bytes()), "{tag}");
         }
         assert!(!list.contains(b""));
+        assert_eq!(Excluded::from_fields(&list.to_fields()), list);
         assert_eq!(
             list.sha256(),
             Excluded::from_lines("i\u{307}stanbul\ncmu\ncloud").sha256()

@@ -43,6 +43,7 @@ pub mod tag_list;
 pub mod tags;
 pub mod text;
 pub mod tweets;
+pub mod update;
 pub mod users;
 pub mod values;
 pub mod workdir;

@@ -143,6 +143,8 @@ fn build(directory: &Path, target: &Path) -> Result<(), Failure> {
     })?;
     let mut options = Options::new(vec![tweets], work.0.join("stages"));
     options.memory_bytes = MEMORY_BYTES;
+    // So that POST /twitter/tweets can be tried at once.
+    options.history = true;
     // What has the name and is not whole is replaced; what another process has just put there is not.
     let replace = target.exists();
     let mut sink = StoreSink::create(target, replace)?;
@@ -218,6 +220,7 @@ mod tests {
         let path = prepare(&places).unwrap();
         let meta = tools::verify(&path).unwrap();
         assert!(meta.users > 400 && meta.contacts > 2000, "{meta:?}");
+        assert!(meta.history.is_some_and(|history| history.tweets > 2000));
         let seal = path.join("seal.json");
         let made = fs::metadata(&seal).unwrap().ino();
         assert_eq!(prepare(&places).unwrap(), path);

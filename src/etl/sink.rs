@@ -1,6 +1,6 @@
 //! Where values go: the interface that a store implements, and two plain sinks.
 
-use super::error::EtlError;
+use super::{error::EtlError, exclude::Excluded};
 use crate::twitter::dump::user_line;
 use std::{
     error::Error,
@@ -16,6 +16,11 @@ pub type SinkError = Box<dyn Error + Send + Sync>;
 pub trait UserSink {
     /// Stores a value. User ids come in ascending order, each once.
     fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError>;
+    /// With `Options::history`, called before anything else with the hashtags left out of the counts.
+    fn begin_history(&mut self, excluded: &Excluded) -> Result<(), SinkError> {
+        let _ = excluded;
+        Ok(())
+    }
     /// With `Options::history`, stores the `t1` record of a kept tweet (see [`super::record`]). Ids come
     /// in ascending order, before all values.
     fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), SinkError> {

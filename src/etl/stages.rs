@@ -328,6 +328,8 @@ pub fn build(
 ) -> Result<u64, EtlError> {
     let mut read_bytes = 0;
     if context.plan.history {
+        let excluded = context.excluded;
+        sink.begin_history(excluded).map_err(EtlError::SinkFinish)?;
         read_bytes += history(context, work, "kept", |id, record| {
             sink.put_tweet(id, record)
         })?;

@@ -1,6 +1,9 @@
 //! The embedded store as the place where values go.
 
-use super::sink::{SinkError, UserSink};
+use super::{
+    exclude::Excluded,
+    sink::{SinkError, UserSink},
+};
 use crate::twitter::store::{Meta, StoreError, StoreWriter};
 use std::path::Path;
 
@@ -26,12 +29,29 @@ impl StoreSink {
     }
 }
 
+impl StoreSink {
+    fn writer(&mut self) -> Result<&mut StoreWriter, SinkError> {
+        self.writer
+            .as_mut()
+            .ok_or_else(|| "the store is finished".into())
+    }
+}
+
 impl UserSink for StoreSink {
     fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError> {
-        match &mut self.writer {
-            Some(writer) => Ok(writer.put(user_id, value)?),
-            None => Err("the store is finished".into()),
-        }
+        Ok(self.writer()?.put(user_id, value)?)
+    }
+
+    fn begin_history(&mut self, excluded: &Excluded) -> Result<(), SinkError> {
+        Ok(self.writer()?.begin_history(&excluded.to_fields())?)
+    }
+
+    fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), SinkError> {
+        Ok(self.writer()?.put_tweet(tweet_id, record)?)
+    }
+
+    fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), SinkError> {
+        Ok(self.writer()?.put_person(user_id, record)?)
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {

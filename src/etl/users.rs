@@ -44,10 +44,53 @@ pub struct UserReducer {
     counts: Counts,
 }
 
-struct Profile {
-    stamp: (i64, u64, bool),
-    screen_name: Vec<u8>,
-    description: Vec<u8>,
+/// The latest sighting of a user.
+#[derive(Clone, Debug)]
+pub(super) struct Profile {
+    /// (created_at, tweet id, is sender).
+    pub(super) stamp: (i64, u64, bool),
+    /// Screen name, still escaped.
+    pub(super) screen_name: Vec<u8>,
+    /// Description, still escaped.
+    pub(super) description: Vec<u8>,
+}
+
+/// Appends the `p1` record of a user; `tweet_ids` ascend, tags are record fields.
+pub(super) fn write_person(
+    user: u64,
+    profile: Option<&Profile>,
+    tweet_ids: &[u64],
+    tags: &BTreeMap<Vec<u8>, u64>,
+    record: &mut Vec<u8>,
+) {
+    push_key(record, user);
+    push_field(record, b"p1");
+    match profile {
+        Some(Profile {
+            stamp: (created_at, id, sender),
+            screen_name,
+            description,
+        }) => {
+            push_signed(record, *created_at);
+            push_number(record, *id);
+            push_number(record, u64::from(*sender));
+            push_field(record, screen_name);
+            push_field(record, description);
+        }
+        None => record.extend_from_slice(b"\t-\t-\t-\t\t"),
+    }
+    push_number(record, tweet_ids.len() as u64);
+    for &id in tweet_ids {
+        push_number(record, id);
+    }
+    write_tags(tags, record);
+}
+
+fn write_tags(tags: &BTreeMap<Vec<u8>, u64>, record: &mut Vec<u8>) {
+    for (tag, count) in tags {
+        push_number(record, *count);
+        push_field(record, tag);
+    }
 }
 
 impl UserReducer {
@@ -115,7 +158,9 @@ impl UserReducer {
         {
             tweet_ids.sort_unstable();
             tweet_ids.dedup();
-            out.person(|record| self.write_person(user, &tweet_ids, record))?;
+            out.person(|record| {
+                write_person(user, self.profile.as_ref(), &tweet_ids, &self.tags, record);
+            })?;
             tweet_ids.clear();
             self.tweet_ids = Some(tweet_ids);
         }
@@ -135,37 +180,6 @@ impl UserReducer {
     fn note_tweet(&mut self, id: u64) {
         if let Some(tweet_ids) = &mut self.tweet_ids {
             tweet_ids.push(id);
-        }
-    }
-
-    fn write_person(&self, user: u64, tweet_ids: &[u64], record: &mut Vec<u8>) {
-        push_key(record, user);
-        push_field(record, b"p1");
-        match &self.profile {
-            Some(Profile {
-                stamp: (created_at, id, sender),
-                screen_name,
-                description,
-            }) => {
-                push_signed(record, *created_at);
-                push_number(record, *id);
-                push_number(record, u64::from(*sender));
-                push_field(record, screen_name);
-                push_field(record, description);
-            }
-            None => record.extend_from_slice(b"\t-\t-\t-\t\t"),
-        }
-        push_number(record, tweet_ids.len() as u64);
-        for &id in tweet_ids {
-            push_number(record, id);
-        }
-        self.write_tags(record);
-    }
-
-    fn write_tags(&self, record: &mut Vec<u8>) {
-        for (tag, count) in &self.tags {
-            push_number(record, *count);
-            push_field(record, tag);
         }
     }
 
@@ -197,7 +211,7 @@ impl UserReducer {
     /// Before the first contact: the user's own counts, and the message to all contacts.
     fn settle(&mut self, user: u64, out: &mut impl UserOutput) -> Result<Vec<u8>, EtlError> {
         let mut tags = Vec::new();
-        self.write_tags(&mut tags);
+        write_tags(&self.tags, &mut tags);
         if !tags.is_empty() {
             out.own(|record| {
                 push_key(record, user);

@@ -12,6 +12,7 @@ pub enum Status {
     Ok = 200,
     BadRequest = 400,
     Unauthorized = 401,
+    Forbidden = 403,
     NotFound = 404,
     MethodNotAllowed = 405,
     NotAcceptable = 406,
@@ -19,6 +20,7 @@ pub enum Status {
     Conflict = 409,
     ContentTooLarge = 413,
     UriTooLong = 414,
+    UnsupportedMediaType = 415,
     ExpectationFailed = 417,
     UnprocessableContent = 422,
     RequestHeaderFieldsTooLarge = 431,
@@ -26,6 +28,7 @@ pub enum Status {
     NotImplemented = 501,
     ServiceUnavailable = 503,
     HttpVersionNotSupported = 505,
+    InsufficientStorage = 507,
 }
 
 impl Status {
@@ -40,6 +43,7 @@ impl Status {
             Self::Ok => b"HTTP/1.1 200 OK\r\n",
             Self::BadRequest => b"HTTP/1.1 400 Bad Request\r\n",
             Self::Unauthorized => b"HTTP/1.1 401 Unauthorized\r\n",
+            Self::Forbidden => b"HTTP/1.1 403 Forbidden\r\n",
             Self::NotFound => b"HTTP/1.1 404 Not Found\r\n",
             Self::MethodNotAllowed => b"HTTP/1.1 405 Method Not Allowed\r\n",
             Self::NotAcceptable => b"HTTP/1.1 406 Not Acceptable\r\n",
@@ -47,6 +51,7 @@ impl Status {
             Self::Conflict => b"HTTP/1.1 409 Conflict\r\n",
             Self::ContentTooLarge => b"HTTP/1.1 413 Content Too Large\r\n",
             Self::UriTooLong => b"HTTP/1.1 414 URI Too Long\r\n",
+            Self::UnsupportedMediaType => b"HTTP/1.1 415 Unsupported Media Type\r\n",
             Self::ExpectationFailed => b"HTTP/1.1 417 Expectation Failed\r\n",
             Self::UnprocessableContent => b"HTTP/1.1 422 Unprocessable Content\r\n",
             Self::RequestHeaderFieldsTooLarge => {
@@ -56,6 +61,7 @@ impl Status {
             Self::NotImplemented => b"HTTP/1.1 501 Not Implemented\r\n",
             Self::ServiceUnavailable => b"HTTP/1.1 503 Service Unavailable\r\n",
             Self::HttpVersionNotSupported => b"HTTP/1.1 505 HTTP Version Not Supported\r\n",
+            Self::InsufficientStorage => b"HTTP/1.1 507 Insufficient Storage\r\n",
         }
     }
 }

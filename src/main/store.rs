@@ -77,6 +77,15 @@ fn as_table(stat: &Stat) -> String {
     let spread = |[least, median, high, greatest]: [u64; 4]| {
         format!("least {least}, median {median}, p99 {high}, greatest {greatest}")
     };
+    let history = meta.history.map_or("none".into(), |history| {
+        let (tweets, people) = (history.tweets, history.people);
+        format!("tweets {tweets}, users {people}, file bytes {}", stat.history_bytes)
+    });
+    let updates = stat.updates.map_or("none".into(), |updates| {
+        let (batches, tweets) = (updates.batches, updates.history.tweets);
+        let (users, people) = (updates.users, updates.history.people);
+        format!("batches {batches}; with them: users {users}, kept tweets {tweets}, known users {people}")
+    });
     let rows = [
         ("built by", meta.built_by.clone()),
         ("data", format!("{:08x}", meta.content_crc32)),
@@ -91,6 +100,8 @@ fn as_table(stat: &Stat) -> String {
         ("bytes per value", spread(stat.value_bytes)),
         ("value bytes", meta.value_bytes.to_string()),
         ("file bytes", stat.data_bytes.to_string()),
+        ("history", history),
+        ("updates", updates),
         (
             "pages",
             format!(

@@ -97,6 +97,20 @@ counters! {
         ReloadUnchanged = "{outcome=\"unchanged\"}",
         ReloadFailed = "{outcome=\"failed\"}",
     }
+    "trident_ingest_batches_total", "Batches of POST /twitter/tweets, by outcome; only accepted ones changed the store." {
+        IngestAccepted = "{outcome=\"accepted\"}",
+        IngestRefused = "{outcome=\"refused\"}",
+        IngestFailed = "{outcome=\"failed\"}",
+    }
+    "trident_ingest_tweets_total", "Tweets of accepted batches, by what became of them." {
+        IngestNew = "{result=\"new\"}",
+        IngestReplaced = "{result=\"replaced\"}",
+        IngestDuplicate = "{result=\"duplicate\"}",
+        IngestDropped = "{result=\"dropped\"}",
+    }
+    "trident_ingest_values_total", "Values of users written by accepted batches." {
+        IngestValues = "",
+    }
     "trident_auth_calls_total", "Calls to an external auth authority, by outcome." {
         AuthCallsOk = "{outcome=\"ok\"}",
         AuthCallsFailed = "{outcome=\"failed\"}",

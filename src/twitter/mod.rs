@@ -32,6 +32,48 @@ pub struct Options {
     pub store: Option<PathBuf>,
     /// The answer to a well-formed request with nothing to list.
     pub nothing_to_list: NothingToList,
+    /// `POST /twitter/tweets`.
+    pub ingest: IngestOptions,
+}
+
+/// Settings of `POST /twitter/tweets`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IngestOptions {
+    /// Where it is taken.
+    pub access: IngestAccess,
+    /// Most bytes of lines in a batch, once inflated. Together with the batch's records they are in
+    /// memory, of one batch at a time.
+    pub inflated_bytes_max: usize,
+    /// Batches that wait; one more is refused.
+    pub queue_max: usize,
+    /// Largest value of a user; a batch that would need a larger one is refused.
+    pub value_bytes_max: usize,
+    /// Most bytes of all updates of a store on disk; a batch that would need more is refused.
+    pub updates_bytes_max: u64,
+}
+
+impl Default for IngestOptions {
+    fn default() -> Self {
+        Self {
+            access: IngestAccess::Off,
+            inflated_bytes_max: 64 << 20,
+            queue_max: 16,
+            value_bytes_max: 256 << 20,
+            updates_bytes_max: 16 << 30,
+        }
+    }
+}
+
+/// Who may send tweets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IngestAccess {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Whoever reaches the admin address.
+    Admin,
+    /// Whoever reaches any address.
+    Public,
 }
 
 /// Buffers of one worker, lent for one request at a time.

@@ -7,7 +7,7 @@ mod history;
 mod pipes;
 mod resume;
 mod sample;
-mod sets;
+pub mod sets;
 
 use flate2::{Compression, write::GzEncoder};
 use sets::{Set, fresh_directory};

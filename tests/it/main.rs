@@ -14,6 +14,7 @@ mod http_slow;
 mod http_split;
 mod http_table;
 mod in_process;
+mod ingest;
 mod panic;
 mod pending;
 mod scan;

@@ -143,6 +143,12 @@ word_field!(crate::twitter::NothingToList {
     "header_newline" => crate::twitter::NothingToList::HeaderNewline
 });
 
+word_field!(crate::twitter::IngestAccess {
+    "off" => crate::twitter::IngestAccess::Off,
+    "admin" => crate::twitter::IngestAccess::Admin,
+    "public" => crate::twitter::IngestAccess::Public
+});
+
 /// 64 hex digits of either case, white space around them allowed.
 impl Field for Option<crate::auth::Key> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {

@@ -99,6 +99,7 @@ fn other_value(setting: &Setting) -> (String, Value) {
         "40960",
         "4194304",
         "header",
+        "admin",
         "false",
         "/srv/store",
         "127.0.0.1:1",

@@ -1,13 +1,20 @@
 //! LMDB, and nothing but LMDB: opening, looking up, walking, writing batches, copying.
 //!
-//! Stores are immutable once they have their name, so they are opened read-only and without LMDB's
+//! What was built is immutable once it has its name, so it is opened read-only and without LMDB's
 //! lock file: a transaction is then two loads, there is no table of readers that could fill up, and a
 //! store on read-only media or owned by somebody else can be served. Read transactions are not tied to
-//! threads, because connections are coroutines.
+//! threads, because connections are coroutines. Later tweets go into an environment of their own with
+//! LMDB's locks ([`updates`]); a store that never took any does not pay for it.
 
 #![allow(unsafe_code)] // mapping a file is outside Rust's guarantees; see the SAFETY notes
 
-use super::{DATA_FILE, Meta, StoreError, seal, seal::Depth};
+mod scan;
+mod updates;
+
+pub(super) use scan::Scan;
+pub use updates::Update;
+
+use super::{DATA_FILE, Meta, StoreError, UpdatesMeta, seal, seal::Depth};
 use heed::{
     CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RoTxn,
     WithoutTls, types::Bytes,
@@ -26,12 +33,13 @@ const META_KEY: &[u8] = b"\xffmeta";
 /// How long to wait for the end of the reads on a store that has to be closed first.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
-type Users = Database<'static, Bytes, Bytes>;
+type Records = Database<'static, Bytes, Bytes>;
 
 /// An open store.
 pub struct Store {
     env: Env<WithoutTls>,
-    users: Users,
+    users: Records,
+    updates: Option<updates::Updates>,
     meta: Meta,
     path: PathBuf,
     identity: Identity,
@@ -47,6 +55,11 @@ pub(super) enum Access {
     Lookups,
     /// All records in order.
     Scan,
+    /// Single records, and updates of up to so many bytes on disk.
+    Updates {
+        /// Size of the map of the updates.
+        bytes_max: u64,
+    },
 }
 
 impl Store {
@@ -58,18 +71,27 @@ impl Store {
         Self::open_for(path, Access::Lookups, Depth::Open)
     }
 
+    /// Opens the store for lookups and, if it keeps history, for updates of up to `bytes_max` on disk.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; or nothing can be written beside it.
+    pub fn open_for_updates(path: &Path, bytes_max: u64) -> Result<Self, StoreError> {
+        Self::open_for(path, Access::Updates { bytes_max }, Depth::Open)
+    }
+
     pub(super) fn open_for(path: &Path, access: Access, depth: Depth) -> Result<Self, StoreError> {
         let path = fs::canonicalize(path).map_err(StoreError::io("open store", path))?;
-        seal::check(&path, depth)?;
+        let id = seal::check(&path, depth)?;
         let identity = identity(&path)?;
         let env = open_env(&path, access)?;
+        let updates = updates::Updates::open(&path, &id, access)?;
         if identity != self::identity(&path)? {
             return Err(StoreError::damaged(
                 &path,
                 "it was replaced while being opened",
             ));
         }
-        let users = open_users(&env).map_err(|error| lmdb(&path, error))?;
+        let users = open_records(&env).map_err(|error| lmdb(&path, error))?;
         let users =
             users.ok_or_else(|| StoreError::damaged(&path, "LMDB finds no database in it"))?;
         let meta = read_meta(&env, users, &path)?;
@@ -77,15 +99,27 @@ impl Store {
         Ok(Self {
             env,
             users,
+            updates,
             meta,
             path,
             identity,
         })
     }
 
-    /// What the store says about itself.
+    /// What the store as it was built says about itself.
     pub fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// What was added since; all zero if nothing was, or on a store that takes no updates.
+    ///
+    /// # Errors
+    /// LMDB reports one.
+    pub fn updates_meta(&self) -> Result<UpdatesMeta, StoreError> {
+        match &self.updates {
+            Some(updates) => updates.meta(),
+            None => Ok(UpdatesMeta::default()),
+        }
     }
 
     /// The directory, links resolved.
@@ -93,39 +127,35 @@ impl Store {
         &self.path
     }
 
-    /// Whether `path` now names another store than this one.
+    /// Whether `path` now names another store than this one, or one that another process has begun to
+    /// update.
     pub fn is_replaced_at(&self, path: &Path) -> bool {
+        let unseen_updates = || self.updates.is_none() && updates::exist_in(&self.path);
+        !self.is_at(path) || unseen_updates()
+    }
+
+    /// Whether `path` names the directory that is open.
+    fn is_at(&self, path: &Path) -> bool {
         fs::canonicalize(path)
             .map_err(StoreError::io("open store", path))
             .and_then(|path| identity(&path))
-            .map_or(true, |identity| identity != self.identity)
+            .is_ok_and(|identity| identity == self.identity)
     }
 
     /// Starts reading. Must end before the caller may suspend.
     #[inline]
     pub fn read(&self) -> Result<Reader<'_>, StoreError> {
-        match self.env.read_txn() {
-            Ok(txn) => Ok(Reader { txn, store: self }),
-            Err(error) => Err(lmdb(&self.path, error)),
-        }
-    }
-
-    /// Calls `each` with every user's id and value, by ascending id.
-    pub(super) fn for_each(
-        &self,
-        mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
         let failed = |error| lmdb(&self.path, error);
         let txn = self.env.read_txn().map_err(failed)?;
-        for record in self.users.iter(&txn).map_err(failed)? {
-            let (key, value) = record.map_err(failed)?;
-            match key.as_array() {
-                Some(id) => each(u64::from_be_bytes(*id), value)?,
-                None if key == META_KEY => {}
-                None => return Err(StoreError::damaged(&self.path, "a key that is no user id")),
-            }
-        }
-        Ok(())
+        let updates = match &self.updates {
+            None => None,
+            Some(updates) => Some((updates, updates.read().map_err(failed)?)),
+        };
+        Ok(Reader {
+            txn,
+            updates,
+            store: self,
+        })
     }
 
     /// Pages by kind, and depth of the tree.
@@ -152,6 +182,7 @@ impl Store {
 /// A read transaction.
 pub struct Reader<'s> {
     txn: RoTxn<'s, WithoutTls>,
+    updates: Option<(&'s updates::Updates, RoTxn<'s, WithoutTls>)>,
     store: &'s Store,
 }
 
@@ -159,8 +190,36 @@ impl Reader<'_> {
     /// The value of a user, in the mapped file; unchecked bytes.
     #[inline]
     pub fn get(&self, user_id: u64) -> Result<Option<&[u8]>, StoreError> {
+        let failed = |error| lmdb(&self.store.path, error);
+        if let Some((updates, txn)) = &self.updates
+            && let Some(value) = updates.get(txn, Table::Values, user_id).map_err(failed)?
+        {
+            return Ok((!value.is_empty()).then_some(value));
+        }
         let value = self.store.users.get(&self.txn, &user_id.to_be_bytes());
-        value.map_err(|error| lmdb(&self.store.path, error))
+        value.map_err(failed)
+    }
+}
+
+/// What a record of the history or of the updates is about; first byte of its key. The id follows,
+/// big-endian, so that the records of a table stand together by ascending id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// The list of excluded hashtags; its id is 0.
+    Excluded = 0,
+    /// Kept tweets.
+    Tweets = 1,
+    /// Users with what is known about them.
+    People = 2,
+    /// Values, of updates only: those of the store as it was built are in the data file.
+    Values = 3,
+}
+
+impl Table {
+    /// The key of a record.
+    pub(super) fn key(self, id: u64) -> [u8; 9] {
+        let [a, b, c, d, e, f, g, h] = id.to_be_bytes();
+        [self as u8, a, b, c, d, e, f, g, h]
     }
 }
 
@@ -201,21 +260,33 @@ fn identity(dir: &Path) -> Result<Identity, StoreError> {
 fn open_env(dir: &Path, access: Access) -> Result<Env<WithoutTls>, StoreError> {
     let file = dir.join(DATA_FILE);
     let mut flags = EnvFlags::READ_ONLY | EnvFlags::NO_LOCK;
-    if access == Access::Lookups {
+    if access != Access::Scan {
         flags |= EnvFlags::NO_READ_AHEAD;
     }
+    patiently(|| {
+        let opened = open_path(dir, &file, flags);
+        match opened {
+            Err(heed::Error::EnvAlreadyOpened) => {
+                open_path(&file, &file, flags | EnvFlags::NO_SUB_DIR)
+            }
+            opened => opened,
+        }
+    })
+    .map_err(|error| lmdb(dir, error))
+}
+
+/// Tries again while another opening of the same path in this process is being closed.
+fn patiently(
+    mut open: impl FnMut() -> heed::Result<Env<WithoutTls>>,
+) -> heed::Result<Env<WithoutTls>> {
     let give_up = Instant::now() + CLOSING_PATIENCE;
     loop {
-        for (path, more) in [(dir, EnvFlags::empty()), (&file, EnvFlags::NO_SUB_DIR)] {
-            match open_path(path, &file, flags | more) {
-                Err(heed::Error::EnvAlreadyOpened) => {}
-                opened => return opened.map_err(|error| lmdb(dir, error)),
+        match open() {
+            Err(heed::Error::EnvAlreadyOpened) if Instant::now() < give_up => {
+                thread::sleep(Duration::from_millis(10));
             }
+            opened => return opened,
         }
-        if Instant::now() >= give_up {
-            return Err(lmdb(dir, heed::Error::EnvAlreadyOpened));
-        }
-        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -235,7 +306,7 @@ fn round_to_pages(bytes: u64) -> usize {
     bytes.max(1).next_multiple_of(PAGE_BYTES) as usize
 }
 
-fn open_users(env: &Env<WithoutTls>) -> heed::Result<Option<Users>> {
+fn open_records(env: &Env<WithoutTls>) -> heed::Result<Option<Records>> {
     let opened = env.open_databases_and_commit(env.read_txn()?, |opener, txn| {
         let users = opener.open_database::<Bytes, Bytes>(txn, None)?;
         Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(users))
@@ -243,7 +314,15 @@ fn open_users(env: &Env<WithoutTls>) -> heed::Result<Option<Users>> {
     Ok(opened.commit().flatten())
 }
 
-fn read_meta(env: &Env<WithoutTls>, users: Users, path: &Path) -> Result<Meta, StoreError> {
+fn create_records(env: &Env<WithoutTls>) -> heed::Result<Option<Records>> {
+    let created = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {
+        let records = opener.create_database::<Bytes, Bytes>(txn, None)?;
+        Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(records))
+    })?;
+    Ok(created.commit())
+}
+
+fn read_meta(env: &Env<WithoutTls>, users: Records, path: &Path) -> Result<Meta, StoreError> {
     let failed = |error| lmdb(path, error);
     let txn = env.read_txn().map_err(failed)?;
     let record = users.get(&txn, META_KEY).map_err(failed)?;
@@ -255,72 +334,54 @@ fn read_meta(env: &Env<WithoutTls>, users: Users, path: &Path) -> Result<Meta, S
 /// A data file being written in a directory that nobody else knows of.
 pub(super) struct Writing {
     env: Env<WithoutTls>,
-    users: Users,
-    dir: PathBuf,
+    records: Records,
+    path: PathBuf,
 }
 
 impl Writing {
-    /// Makes the data file in the empty directory `dir`.
-    pub(super) fn create(dir: &Path) -> Result<Self, StoreError> {
+    /// Makes the file `name` in the directory `dir`.
+    pub(super) fn create(dir: &Path, name: &str) -> Result<Self, StoreError> {
+        let path = dir.join(name);
         let failed = |error| lmdb(dir, error);
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(FIRST_MAP_BYTES);
-        let flags = EnvFlags::NO_LOCK | EnvFlags::NO_SYNC;
+        let flags = EnvFlags::NO_LOCK | EnvFlags::NO_SYNC | EnvFlags::NO_SUB_DIR;
         // SAFETY: the directory is private to this writer until it is renamed; it is synced before.
-        let env = unsafe { options.flags(flags).open(dir) }.map_err(failed)?;
-        let created = env
-            .write_txn()
-            .and_then(|txn| {
-                env.create_databases_and_commit(txn, |opener, txn| {
-                    let users = opener.create_database::<Bytes, Bytes>(txn, None)?;
-                    Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(users))
-                })
-            })
-            .map_err(failed)?;
-        let users = created
-            .commit()
-            .ok_or_else(|| StoreError::damaged(dir, "LMDB made no database"))?;
-        Ok(Self {
-            env,
-            users,
-            dir: dir.into(),
-        })
+        let env = unsafe { options.flags(flags).open(&path) }.map_err(failed)?;
+        let records = create_records(&env).map_err(failed)?;
+        let records = records.ok_or_else(|| StoreError::damaged(dir, "LMDB made no database"))?;
+        Ok(Self { env, records, path })
     }
 
-    /// Appends users above all before; `bytes` is the sum of the lengths of their values.
-    pub(super) fn append<'v>(
-        &mut self,
-        bytes: usize,
-        users: impl Iterator<Item = (u64, &'v [u8])>,
-    ) -> Result<(), StoreError> {
-        self.make_room(bytes)?;
-        self.append_all(users.map(|(id, value)| (id.to_be_bytes(), value)))
-    }
-
-    /// Appends the metadata record and makes everything durable.
-    pub(super) fn finish(mut self, meta: &Meta) -> Result<(), StoreError> {
+    /// Appends the metadata record.
+    pub(super) fn append_meta(&mut self, meta: &Meta) -> Result<(), StoreError> {
         let record = serde_json::to_vec(meta)
-            .map_err(|error| StoreError::damaged(&self.dir, error.to_string()))?;
-        self.make_room(record.len())?;
-        self.append_all(std::iter::once((META_KEY, record.as_slice())))?;
+            .map_err(|error| StoreError::damaged(&self.path, error.to_string()))?;
+        self.append(record.len(), std::iter::once((META_KEY, record.as_slice())))
+    }
+
+    /// Makes everything durable.
+    pub(super) fn finish(self) -> Result<(), StoreError> {
         self.env
             .force_sync()
-            .map_err(|error| lmdb(&self.dir, error))?;
+            .map_err(|error| lmdb(&self.path, error))?;
         self.env.prepare_for_closing().wait();
-        let path = self.dir.join(DATA_FILE);
-        File::open(&path)
+        File::open(&self.path)
             .and_then(|file| file.sync_all())
-            .map_err(StoreError::io("write", &path))
+            .map_err(StoreError::io("write", &self.path))
     }
 
-    fn append_all<'v, K: AsRef<[u8]>>(
+    /// Appends records with keys above all before; `bytes` is the sum of the lengths of their values.
+    pub(super) fn append<'v, K: AsRef<[u8]>>(
         &mut self,
+        bytes: usize,
         records: impl Iterator<Item = (K, &'v [u8])>,
     ) -> Result<(), StoreError> {
-        let failed = |error| lmdb(&self.dir, error);
+        self.make_room(bytes)?;
+        let failed = |error| lmdb(&self.path, error);
         let mut txn = self.env.write_txn().map_err(failed)?;
         for (key, value) in records {
-            self.users
+            self.records
                 .put_with_flags(&mut txn, PutFlags::APPEND, key.as_ref(), value)
                 .map_err(failed)?;
         }
@@ -341,7 +402,7 @@ impl Writing {
         let size = round_to_pages(needed.max(2 * info.map_size) as u64);
         // SAFETY: `self` is borrowed exclusively and transactions end inside its methods, so none is
         // open.
-        unsafe { self.env.resize(size) }.map_err(|error| lmdb(&self.dir, error))
+        unsafe { self.env.resize(size) }.map_err(|error| lmdb(&self.path, error))
     }
 
     fn pages_bytes(&self) -> usize {

@@ -1,19 +1,26 @@
-//! Where the value of a user comes from: a directory written once and then only read.
+//! Where the value of a user comes from: a directory written once and then only read, and what came in
+//! later beside it.
 //!
 //! ```text
-//! store/data.mdb    LMDB: one record per user, key = id as u64 big-endian, value = `model`;
-//!                   and last, under a key above every id, the metadata record (JSON, [`Meta`])
-//! store/seal.json   length and CRC-32 of data.mdb: the file is whole and as it was written
+//! store/data.mdb      LMDB: one record per user, key = id as u64 big-endian, value = `model`;
+//!                     and last, under a key above every id, the metadata record (JSON, [`Meta`])
+//! store/history.mdb   LMDB, on request: what a store needs to take in more tweets: the excluded
+//!                     hashtags, every kept tweet, what is known about every user
+//! store/seal.json     length and CRC-32 of these files: they are whole and as they were written;
+//!                     and an id that no other store has
+//! store/updates-ID/   LMDB: values, tweets and users that changed since (`embedded::updates`)
 //! ```
 //!
 //! [`StoreWriter`] builds a store in a directory beside its final name and renames it when it is
-//! complete, synced and verified; nothing that carries the final name is ever written to. So a reader
+//! complete, synced and verified; none of these files is ever written to afterwards. So a reader
 //! needs no lock, works on read-only media, and a new store takes the place of an old one by a rename
 //! while the old one stays readable for whoever has it open. Never copy over a store in use: its
-//! pages are mapped.
+//! pages are mapped. Updates replace records of the files without touching them; a snapshot makes
+//! one store of both.
 //!
-//! [`Store`] is what serves; [`tools`] is what operators run. Values are handed out as bytes, `model`
-//! validates them. Only `embedded` knows LMDB.
+//! [`Store`] is what serves, [`Update`] what ingests; [`tools`] is what operators run. Values are handed
+//! out as bytes, `model` validates them; history is records of `etl`, unread here. Only `embedded`
+//! knows LMDB.
 
 mod embedded;
 mod place;
@@ -24,10 +31,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use embedded::{Reader, Store};
+pub use embedded::{Reader, Store, Update};
 pub use writer::StoreWriter;
 
 use super::model;
+use embedded::Table;
 use serde::{Deserialize, Serialize};
 use std::{
     io,
@@ -35,14 +43,18 @@ use std::{
 };
 use thiserror::Error;
 
-/// Version of the layout above, apart from the values, which carry [`model::VERSION`].
-pub const FORMAT: u32 = 1;
+/// Version of the layout above, apart from the values, which carry [`model::VERSION`]. Version 1 knew
+/// no updates.
+pub const FORMAT: u32 = 2;
 
 /// Greatest user id (`docs/protocol/twitter.md` section 1).
 pub const USER_ID_MAX: u64 = i64::MAX as u64;
 
 /// Name of the LMDB file in a store.
 const DATA_FILE: &str = "data.mdb";
+
+/// Name of the LMDB file with the history.
+const HISTORY_FILE: &str = "history.mdb";
 
 /// What a store says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +74,75 @@ pub struct Meta {
     /// CRC-32 of all ids and values in order: equal for equal contents, however they were built. The
     /// version of the data.
     pub content_crc32: u32,
+    /// What there is of history; `None` if the store was built without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryMeta>,
     /// Version and commit of the program that wrote it.
     pub built_by: String,
+}
+
+/// What a store says about its history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryMeta {
+    /// Kept tweets.
+    pub tweets: u64,
+    /// Users, with or without contacts.
+    pub people: u64,
+    /// Sum of the lengths of all records.
+    pub bytes: u64,
+    /// CRC-32 of all records with their keys, in order.
+    pub content_crc32: u32,
+}
+
+/// What a store with updates holds in total, in the terms of [`Meta`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdatesMeta {
+    /// Batches taken so far.
+    pub batches: u64,
+    /// Users with a value.
+    pub users: u64,
+    /// Contacts of all users.
+    pub contacts: u64,
+    /// Contact tweets of all contacts.
+    pub tweets: u64,
+    /// Bytes of all values.
+    pub value_bytes: u64,
+    /// Kept tweets and users.
+    pub history: UpdatesHistory,
+}
+
+/// See [`UpdatesMeta::history`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdatesHistory {
+    /// Kept tweets.
+    pub tweets: u64,
+    /// Users, with or without contacts.
+    pub people: u64,
+}
+
+impl UpdatesMeta {
+    /// The sums to start from: these, or before the first batch those of the store.
+    fn or_of(self, store: &Meta) -> Self {
+        match self.batches {
+            0 => Self::of(store),
+            _ => self,
+        }
+    }
+
+    fn of(store: &Meta) -> Self {
+        let history = store.history.unwrap_or_default();
+        Self {
+            batches: 0,
+            users: store.users,
+            contacts: store.contacts,
+            tweets: store.tweets,
+            value_bytes: store.value_bytes,
+            history: UpdatesHistory {
+                tweets: history.tweets,
+                people: history.people,
+            },
+        }
+    }
 }
 
 impl Meta {
@@ -144,6 +223,9 @@ pub enum StoreError {
         /// LMDB's text.
         why: String,
     },
+    /// Another store has the name of the one that is open.
+    #[error("another store has taken the place of {}; reload, then try again", .0.display())]
+    Replaced(PathBuf),
     /// The final name is taken.
     #[error("{} exists already; choose another name, or replace it explicitly", .0.display())]
     Exists(PathBuf),
@@ -173,6 +255,32 @@ impl StoreError {
             why: why.into(),
         }
     }
+
+    fn value(path: &Path, user_id: u64, corrupt: model::Corrupt) -> Self {
+        Self::damaged(path, format!("user {user_id}: {corrupt}"))
+    }
+}
+
+/// Why a batch of changes was not made.
+#[derive(Debug, Error)]
+pub enum UpdateError {
+    /// There is nothing to compare new tweets with.
+    #[error("the store keeps no history of its tweets; build it with `trident etl --keep-history`")]
+    NoHistory,
+    /// No room in the map.
+    #[error(
+        "updates in {} have reached {bytes_max} bytes; make a snapshot, which is one store without \
+         updates, restore it in the place of this one and reload, or allow more", path.display()
+    )]
+    Full {
+        /// The directory of the updates.
+        path: PathBuf,
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// CRC-32 over ids and values, see [`Meta::content_crc32`].
@@ -180,6 +288,14 @@ impl StoreError {
 struct Content {
     hasher: crc32fast::Hasher,
     meta: Counts,
+    history: Option<History>,
+}
+
+/// CRC-32 over the history, see [`HistoryMeta::content_crc32`].
+#[derive(Default)]
+struct History {
+    hasher: crc32fast::Hasher,
+    meta: HistoryMeta,
 }
 
 /// The sums in [`Meta`].
@@ -205,7 +321,25 @@ impl Content {
         Ok(())
     }
 
+    /// Adds one record of the history, in ascending order of keys.
+    fn add_history(&mut self, table: Table, id: u64, record: &[u8]) {
+        let History { hasher, meta } = self.history.get_or_insert_default();
+        match table {
+            Table::Tweets => meta.tweets += 1,
+            Table::People => meta.people += 1,
+            Table::Excluded | Table::Values => {}
+        }
+        meta.bytes += record.len() as u64;
+        hasher.update(&table.key(id));
+        hasher.update(&(record.len() as u64).to_le_bytes());
+        hasher.update(record);
+    }
+
     fn meta(self) -> Meta {
+        let history = self.history.map(|History { hasher, meta }| HistoryMeta {
+            content_crc32: hasher.finalize(),
+            ..meta
+        });
         let Counts {
             users,
             contacts,
@@ -220,6 +354,7 @@ impl Content {
             tweets,
             value_bytes,
             content_crc32: self.hasher.finalize(),
+            history,
             built_by: concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_ID"), ")").into(),
         }
     }

@@ -1,29 +1,44 @@
-//! `seal.json`: that the data file is whole and as it was written.
+//! `seal.json`: that the files of a store are whole and as they were written.
 //!
 //! LMDB trusts its pages: a damaged offset in one of them makes it read outside the file's mapping,
-//! which ends the process. So the file is compared with its seal before LMDB sees it. What happens to
+//! which ends the process. So a file is compared with its seal before LMDB sees it. What happens to
 //! the file afterwards, under the mapping, nothing in this process can guard against.
 
-use super::{DATA_FILE, StoreError};
+use super::{DATA_FILE, HISTORY_FILE, StoreError};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read, Write},
     path::Path,
+    process,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 const SEAL_FILE: &str = "seal.json";
 
-/// Data files up to this size are compared in full whenever they are opened: about half a second from
+/// Files up to this size are compared in full whenever they are opened: about half a second from
 /// the page cache. Of larger ones the length is compared; `trident store verify` does the rest.
 const OPEN_BYTES_MAX: u64 = 1 << 30;
 
 const READ_BYTES: usize = 1 << 20;
 
-#[derive(Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Serialize, Deserialize)]
 struct Seal {
     data_bytes: u64,
     data_crc32: u32,
+    /// Of the history, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    history: Option<Measure>,
+    /// Differs from that of every other store, copies included.
+    #[serde(default)]
+    id: String,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+struct Measure {
+    bytes: u64,
+    crc32: u32,
 }
 
 /// How much of the data file to compare.
@@ -35,27 +50,41 @@ pub(super) enum Depth {
     Full,
 }
 
-/// Writes the seal of the data file in `dir` and syncs both.
+/// Writes the seal of the files in `dir` and syncs all of them.
 pub(super) fn write(dir: &Path) -> Result<(), StoreError> {
-    let seal = measure(dir)?;
+    let history = dir.join(HISTORY_FILE).exists();
+    let data = measure(dir, DATA_FILE)?;
+    let seal = Seal {
+        data_bytes: data.bytes,
+        data_crc32: data.crc32,
+        history: history.then(|| measure(dir, HISTORY_FILE)).transpose()?,
+        id: new_id(),
+    };
     let path = dir.join(SEAL_FILE);
-    let text = format!(
-        "{{\"data_bytes\":{},\"data_crc32\":{}}}\n",
-        seal.data_bytes, seal.data_crc32
-    );
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        // LMDB makes its file readable for its owner only; the umask decides for both.
-        let data = dir.join(DATA_FILE);
-        fs::set_permissions(&data, file.metadata()?.permissions())?;
-        File::open(&data)?.sync_all()
-    });
+    let written = serde_json::to_vec(&seal)
+        .map_err(Into::into)
+        .and_then(|text| {
+            let mut file = File::create(&path)?;
+            file.write_all(&text)?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            // LMDB makes its files readable for their owner only; the umask decides for all.
+            let permissions = file.metadata()?.permissions();
+            for name in [DATA_FILE, HISTORY_FILE]
+                .iter()
+                .take(1 + usize::from(history))
+            {
+                let data = dir.join(name);
+                fs::set_permissions(&data, permissions.clone())?;
+                File::open(&data)?.sync_all()?;
+            }
+            Ok(())
+        });
     written.map_err(StoreError::io("write", &path))
 }
 
-/// Compares the data file in `dir` with its seal.
-pub(super) fn check(dir: &Path, depth: Depth) -> Result<(), StoreError> {
+/// Compares the files in `dir` with their seal; returns the store's id.
+pub(super) fn check(dir: &Path, depth: Depth) -> Result<String, StoreError> {
     let path = dir.join(SEAL_FILE);
     let text = match fs::read(&path) {
         Ok(text) => text,
@@ -70,33 +99,50 @@ pub(super) fn check(dir: &Path, depth: Depth) -> Result<(), StoreError> {
     };
     let seal: Seal = serde_json::from_slice(&text)
         .map_err(|error| StoreError::damaged(dir, format!("{SEAL_FILE}: {error}")))?;
-    let data = dir.join(DATA_FILE);
-    let bytes = fs::metadata(&data)
-        .map_err(StoreError::io("read", &data))?
+    let data = Measure {
+        bytes: seal.data_bytes,
+        crc32: seal.data_crc32,
+    };
+    check_file(dir, DATA_FILE, data, depth)?;
+    if let Some(history) = seal.history {
+        check_file(dir, HISTORY_FILE, history, depth)?;
+    }
+    Ok(seal.id)
+}
+
+fn check_file(dir: &Path, name: &str, sealed: Measure, depth: Depth) -> Result<(), StoreError> {
+    let path = dir.join(name);
+    let bytes = fs::metadata(&path)
+        .map_err(StoreError::io("read", &path))?
         .len();
-    if bytes != seal.data_bytes {
-        let why = format!(
-            "{DATA_FILE} has {bytes} bytes instead of {}",
-            seal.data_bytes
-        );
+    if bytes != sealed.bytes {
+        let why = format!("{name} has {bytes} bytes instead of {}", sealed.bytes);
         return Err(StoreError::damaged(dir, why));
     }
     if depth == Depth::Open && bytes > OPEN_BYTES_MAX {
         return Ok(());
     }
-    if measure(dir)? != seal {
-        let why = format!("the checksum of {DATA_FILE} is wrong");
+    if measure(dir, name)? != sealed {
+        let why = format!("the checksum of {name} is wrong");
         return Err(StoreError::damaged(dir, why));
     }
     Ok(())
 }
 
-fn measure(dir: &Path) -> Result<Seal, StoreError> {
-    let path = dir.join(DATA_FILE);
+/// The time in nanoseconds, the process and a number.
+fn new_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let (now, process) = (now.map_or(0, |now| now.as_nanos()), process::id());
+    format!("{now:x}-{process:x}-{:x}", NEXT.fetch_add(1, Relaxed))
+}
+
+fn measure(dir: &Path, name: &str) -> Result<Measure, StoreError> {
+    let path = dir.join(name);
     let measured = File::open(&path).and_then(|mut file| {
         let mut buffer = vec![0; READ_BYTES];
         let mut hasher = crc32fast::Hasher::new();
-        let mut data_bytes = 0;
+        let mut bytes = 0;
         loop {
             let n = match file.read(&mut buffer) {
                 Ok(0) => break,
@@ -105,11 +151,11 @@ fn measure(dir: &Path) -> Result<Seal, StoreError> {
                 Err(error) => return Err(error),
             };
             hasher.update(buffer.get(..n).unwrap_or_default());
-            data_bytes += n as u64;
+            bytes += n as u64;
         }
-        Ok(Seal {
-            data_bytes,
-            data_crc32: hasher.finalize(),
+        Ok(Measure {
+            bytes,
+            crc32: hasher.finalize(),
         })
     });
     measured.map_err(StoreError::io("read", &path))

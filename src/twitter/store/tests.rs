@@ -200,7 +200,7 @@ fn what_is_not_a_store_of_this_version_is_refused_with_a_reason() {
     };
     let text = other.check(&target).unwrap_err().to_string();
     assert!(
-        text.contains("has format 2, this program reads 1"),
+        text.contains("has format 3, this program reads 2"),
         "{text}"
     );
     assert!(text.contains("(9.9)"), "{text}");

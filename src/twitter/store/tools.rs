@@ -3,8 +3,8 @@
 //! All of them work while a server has the store open.
 
 use super::{
-    Content, Meta, StoreError,
-    embedded::{Access, Pages, Store},
+    Content, HISTORY_FILE, Meta, StoreError, StoreWriter, UpdatesMeta,
+    embedded::{Access, Pages, Scan, Store, Table},
     place::Staging,
     seal::{self, Depth},
 };
@@ -13,27 +13,52 @@ use serde::Serialize;
 use std::{fs, io::Write, path::Path};
 
 /// Reads every byte and checks whatever can be checked: the seal, every value with its checksum,
-/// strings, orders and scores, and the sums in the metadata.
+/// strings, orders and scores, and the sums in the metadata. Returns what the store says about itself,
+/// or would say if its updates were part of it.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(path: &Path) -> Result<Meta, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
-    store.for_each(|user_id, value| match User::verify(value) {
-        Ok(_) => Ok(()),
-        Err(corrupt) => Err(value_damaged(&store, user_id, corrupt)),
-    })?;
     compare_content(&store, store.meta())?;
-    Ok(store.meta().clone())
+    let scan = store.scan(true)?;
+    let mut content = Content::default();
+    scan.values(|user_id, value| {
+        User::verify(value)
+            .and_then(|_| content.add(user_id, value))
+            .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))
+    })?;
+    add_history(&mut content, |table, each| scan.history(table, each))?;
+    let found = Meta {
+        built_by: store.meta().built_by.clone(),
+        ..content.meta()
+    };
+    match scan.updates()? {
+        Some(updates)
+            if updates
+                != (UpdatesMeta {
+                    batches: updates.batches,
+                    ..UpdatesMeta::of(&found)
+                }) =>
+        {
+            let why = "its updates are not those their metadata tells of";
+            Err(StoreError::damaged(store.path(), why))
+        }
+        _ => Ok(found),
+    }
 }
 
-/// Compares all records with what `meta` says about them.
+/// Compares all records of the store as it was built with what `meta` says about them.
 pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreError> {
     let mut content = Content::default();
-    store.for_each(|user_id, value| {
+    let scan = store.scan(true)?;
+    scan.values_as_built(|user_id, value| {
         content
             .add(user_id, value)
-            .map_err(|corrupt| value_damaged(store, user_id, corrupt))
+            .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))
+    })?;
+    add_history(&mut content, |table, each| {
+        scan.history_as_built(table, each)
     })?;
     let found = Meta {
         built_by: meta.built_by.clone(),
@@ -47,12 +72,22 @@ pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreErr
     }
 }
 
-fn value_damaged(
-    store: &Store,
-    user_id: u64,
-    corrupt: crate::twitter::model::Corrupt,
-) -> StoreError {
-    StoreError::damaged(store.path(), format!("user {user_id}: {corrupt}"))
+/// Tables of the history in the order of their keys.
+const HISTORY: [Table; 3] = [Table::Excluded, Table::Tweets, Table::People];
+
+type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
+
+fn add_history(
+    content: &mut Content,
+    records: impl Fn(Table, Each<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for table in HISTORY {
+        records(table, &mut |id, record| {
+            content.add_history(table, id, record);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Figures of a store.
@@ -62,6 +97,10 @@ pub struct Stat {
     pub meta: Meta,
     /// Length of its data file.
     pub data_bytes: u64,
+    /// Length of the file of its history; 0 without.
+    pub history_bytes: u64,
+    /// What it holds with its updates; `None` if there are none.
+    pub updates: Option<UpdatesMeta>,
     /// Its pages.
     pub pages: Pages,
     /// Contacts per user: least, median, 99th percentile, greatest.
@@ -74,19 +113,25 @@ pub struct Stat {
 pub fn stat(path: &Path) -> Result<Stat, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Open)?;
     let (mut contacts, mut bytes) = (Vec::new(), Vec::new());
-    store.for_each(|user_id, value| {
-        let user = User::parse(value).map_err(|corrupt| value_damaged(&store, user_id, corrupt))?;
+    let scan = store.scan(false)?;
+    scan.values(|user_id, value| {
+        let user = User::parse(value)
+            .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))?;
         contacts.push(user.contact_count() as u64);
         bytes.push(value.len() as u64);
         Ok(())
     })?;
-    let data = store.path().join(super::DATA_FILE);
-    let data_bytes = fs::metadata(&data)
-        .map_err(StoreError::io("read", &data))?
-        .len();
+    let length = |name: &str| {
+        let path = store.path().join(name);
+        let metadata = fs::metadata(&path).map_err(StoreError::io("read", &path));
+        metadata.map(|metadata| metadata.len())
+    };
+    let history = store.meta().history;
     Ok(Stat {
         meta: store.meta().clone(),
-        data_bytes,
+        data_bytes: length(super::DATA_FILE)?,
+        history_bytes: history.map_or(Ok(0), |_| length(HISTORY_FILE))?,
+        updates: scan.updates()?,
         pages: store.pages(),
         contacts_per_user: quantiles(contacts),
         value_bytes: quantiles(bytes),
@@ -108,11 +153,11 @@ pub fn dump(path: &Path, out: &mut impl Write) -> Result<(), DumpError> {
     let store = Store::open_for(path, Access::Scan, Depth::Open)?;
     let mut line = String::new();
     let mut written = Ok(());
-    store.for_each(|user_id, value| {
+    store.scan(false)?.values(|user_id, value| {
         if written.is_ok() {
             line.clear();
             dump::user_line(user_id, value, &mut line)
-                .map_err(|corrupt| value_damaged(&store, user_id, corrupt))?;
+                .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))?;
             written = out.write_all(line.as_bytes());
         }
         Ok(())
@@ -133,14 +178,20 @@ pub enum DumpError {
     Output(std::io::Error),
 }
 
-/// Copies the store `path` to `target`, compacted, while it may be in use. The copy is a store.
+/// Copies the store `path` to `target`, compacted, while it may be in use. The copy is a store, whose
+/// files hold what the updates of the original brought.
 ///
 /// # Errors
 /// The store cannot be read, `target` exists, or there is no room for it.
 pub fn snapshot(path: &Path, target: &Path) -> Result<Meta, StoreError> {
-    let staging = Staging::beside(target, false)?;
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
+    let scan = store.scan(true)?;
+    if scan.updates()?.is_some() {
+        return fold(&scan, StoreWriter::create(target, false)?);
+    }
+    let staging = Staging::beside(target, false)?;
     store.copy_compacted(staging.path())?;
+    copy_history(store.path(), store.meta(), &staging)?;
     publish(staging)
 }
 
@@ -150,14 +201,45 @@ pub fn snapshot(path: &Path, target: &Path) -> Result<Meta, StoreError> {
 /// # Errors
 /// The snapshot is damaged, `target` exists and is not to be replaced, or there is no room for it.
 pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreError> {
+    let meta = verify(path)?;
+    let store = Store::open_for(path, Access::Scan, Depth::Open)?;
+    let scan = store.scan(true)?;
+    if scan.updates()?.is_some() {
+        return fold(&scan, StoreWriter::create(target, replace)?);
+    }
     let staging = Staging::beside(target, replace)?;
-    verify(path)?;
-    let (from, to) = (
-        path.join(super::DATA_FILE),
-        staging.path().join(super::DATA_FILE),
-    );
-    fs::copy(&from, &to).map_err(StoreError::io("copy", &from))?;
+    copy_file(path, super::DATA_FILE, &staging)?;
+    copy_history(path, &meta, &staging)?;
     publish(staging)
+}
+
+/// One store of what was built and what came in later.
+fn fold(scan: &Scan<'_>, mut writer: StoreWriter) -> Result<Meta, StoreError> {
+    let mut excluded = Vec::new();
+    scan.history(Table::Excluded, |_, list| {
+        excluded.extend_from_slice(list);
+        Ok(())
+    })?;
+    writer.begin_history(&excluded)?;
+    for table in [Table::Tweets, Table::People] {
+        scan.history(table, |id, record| writer.put_history(table, id, record))?;
+    }
+    scan.values(|user_id, value| writer.put(user_id, value))?;
+    writer.finish()
+}
+
+fn copy_history(path: &Path, meta: &Meta, staging: &Staging) -> Result<(), StoreError> {
+    match meta.history {
+        Some(_) => copy_file(path, HISTORY_FILE, staging),
+        None => Ok(()),
+    }
+}
+
+fn copy_file(path: &Path, name: &str, staging: &Staging) -> Result<(), StoreError> {
+    let (from, to) = (path.join(name), staging.path().join(name));
+    fs::copy(&from, &to)
+        .map(drop)
+        .map_err(StoreError::io("copy", &from))
 }
 
 /// Seals, verifies and publishes what was copied.

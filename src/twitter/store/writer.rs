@@ -1,8 +1,8 @@
 //! Builds a store: called by the ETL and whoever else has values to store.
 
 use super::{
-    Content, Meta, StoreError, USER_ID_MAX,
-    embedded::{Access, Store, Writing},
+    Content, DATA_FILE, HISTORY_FILE, Meta, StoreError, USER_ID_MAX,
+    embedded::{Access, Store, Table, Writing},
     place::Staging,
     seal::{self, Depth},
 };
@@ -15,12 +15,57 @@ const BATCH_BYTES: usize = 16 << 20;
 /// A store that does not have its name yet. Dropping it unfinished leaves nothing behind.
 pub struct StoreWriter {
     staging: Staging,
-    writing: Writing,
+    users: Batches<[u8; 8]>,
+    history: Option<Batches<[u8; 9]>>,
     content: Content,
-    /// Ids with the ends of their values in `batch`.
-    ends: Vec<(u64, usize)>,
-    batch: Vec<u8>,
-    last_id: Option<u64>,
+}
+
+/// A file that is written a transaction at a time.
+struct Batches<K> {
+    writing: Writing,
+    /// Keys with the ends of their values in `bytes`.
+    ends: Vec<(K, usize)>,
+    bytes: Vec<u8>,
+    last_key: Option<K>,
+}
+
+impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
+    fn create(staging: &Staging, name: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            writing: Writing::create(staging.path(), name)?,
+            ends: Vec::new(),
+            bytes: Vec::new(),
+            last_key: None,
+        })
+    }
+
+    fn ascends(&self, key: K) -> bool {
+        self.last_key.is_none_or(|last| last < key)
+    }
+
+    fn put(&mut self, key: K, value: &[u8]) -> Result<(), StoreError> {
+        self.last_key = Some(key);
+        self.bytes.extend_from_slice(value);
+        self.ends.push((key, self.bytes.len()));
+        if self.bytes.len() >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let mut start = 0;
+        let bytes = &self.bytes;
+        let records = self.ends.iter().map(|&(key, end)| {
+            let value = bytes.get(start..end).unwrap_or_default();
+            start = end;
+            (key, value)
+        });
+        self.writing.append(bytes.len(), records)?;
+        self.bytes.clear();
+        self.ends.clear();
+        Ok(())
+    }
 }
 
 impl StoreWriter {
@@ -34,13 +79,49 @@ impl StoreWriter {
     pub fn create(target: &Path, replace: bool) -> Result<Self, StoreError> {
         let staging = Staging::beside(target, replace)?;
         Ok(Self {
-            writing: Writing::create(staging.path())?,
+            users: Batches::create(&staging, DATA_FILE)?,
+            history: None,
             staging,
             content: Content::default(),
-            ends: Vec::new(),
-            batch: Vec::new(),
-            last_id: None,
         })
+    }
+
+    /// Lets the store keep history, so that it can take in more tweets later; `excluded` are the
+    /// hashtags left out of the counts. To be called before anything else.
+    pub fn begin_history(&mut self, excluded: &[u8]) -> Result<(), StoreError> {
+        self.history = Some(Batches::create(&self.staging, HISTORY_FILE)?);
+        self.put_history(Table::Excluded, 0, excluded)
+    }
+
+    /// Adds the record of a kept tweet to the history. Ids ascend; all tweets come before all people.
+    pub fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), StoreError> {
+        self.put_history(Table::Tweets, tweet_id, record)
+    }
+
+    /// Adds what is known about a user to the history. Ids ascend.
+    pub fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), StoreError> {
+        self.put_history(Table::People, user_id, record)
+    }
+
+    pub(super) fn put_history(
+        &mut self,
+        table: Table,
+        id: u64,
+        record: &[u8],
+    ) -> Result<(), StoreError> {
+        let refused = |why: &str| StoreError::Refused {
+            user_id: id,
+            why: why.into(),
+        };
+        let key = table.key(id);
+        match &mut self.history {
+            None => Err(refused("the store keeps no history")),
+            Some(history) if !history.ascends(key) => Err(refused("history must ascend")),
+            Some(history) => {
+                self.content.add_history(table, id, record);
+                history.put(key, record)
+            }
+        }
     }
 
     /// Adds the value of a user, as [`Encoder`](crate::twitter::model::Encoder) made it. Ids ascend.
@@ -52,19 +133,15 @@ impl StoreWriter {
         if user_id > USER_ID_MAX {
             return Err(refused("ids end at 2^63-1".into()));
         }
-        if let Some(last) = self.last_id.filter(|last| *last >= user_id) {
+        let key = user_id.to_be_bytes();
+        if !self.users.ascends(key) {
+            let last = self.users.last_key.map_or(0, u64::from_be_bytes);
             return Err(refused(format!("ids must ascend, the last was {last}")));
         }
         self.content
             .add(user_id, value)
             .map_err(|corrupt| refused(corrupt.to_string()))?;
-        self.last_id = Some(user_id);
-        self.batch.extend_from_slice(value);
-        self.ends.push((user_id, self.batch.len()));
-        if self.batch.len() >= BATCH_BYTES {
-            self.flush()?;
-        }
-        Ok(())
+        self.users.put(key, value)
     }
 
     /// Completes the store, syncs it, reads it back, and gives it its name.
@@ -72,9 +149,14 @@ impl StoreWriter {
     /// # Errors
     /// Anything that keeps the store from being complete and durable; the name is then untouched.
     pub fn finish(mut self) -> Result<Meta, StoreError> {
-        self.flush()?;
+        self.users.flush()?;
         let meta = self.content.meta();
-        self.writing.finish(&meta)?;
+        self.users.writing.append_meta(&meta)?;
+        self.users.writing.finish()?;
+        if let Some(mut history) = self.history {
+            history.flush()?;
+            history.writing.finish()?;
+        }
         let path = self.staging.path();
         seal::write(path)?;
         let store = Store::open_for(path, Access::Scan, Depth::Full)?;
@@ -82,19 +164,5 @@ impl StoreWriter {
         drop(store);
         self.staging.publish()?;
         Ok(meta)
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        let mut start = 0;
-        let batch = &self.batch;
-        let users = self.ends.iter().map(|&(id, end)| {
-            let value = batch.get(start..end).unwrap_or_default();
-            start = end;
-            (id, value)
-        });
-        self.writing.append(batch.len(), users)?;
-        self.batch.clear();
-        self.ends.clear();
-        Ok(())
     }
 }

@@ -1,0 +1,286 @@
+//! `POST /twitter/tweets`: JSON lines go into the store, a batch at a time, while it serves.
+//!
+//! The connection waits, its worker does not: one thread inflates, reads and writes one batch after the
+//! other. A batch is answered when it is durable.
+//!
+//! | | answer |
+//! | --- | --- |
+//! | taken | 200, counts as JSON ([`Applied`]) |
+//! | the setting is off | 403 on the admin address, 404 elsewhere |
+//! | the setting is `admin` and the request came elsewhere | 404 |
+//! | a content coding other than gzip | 415 |
+//! | damaged gzip | 400 |
+//! | larger than `http.body_bytes_max`, or than `twitter.ingest_inflated_bytes_max` when inflated | 413 |
+//! | a user's value would be too large | 422 |
+//! | the store keeps no history | 409 |
+//! | no store is open, the queue is full, the store was replaced | 503 and Retry-After |
+//! | no room for the updates | 507 |
+//! | the store cannot be read or written | 500 |
+//!
+//! Whatever is not 200 has changed nothing.
+
+use std::{
+    io::{self, Read},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use flate2::read::MultiGzDecoder;
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use super::{ADMIN, App, twitter::Twitter};
+use crate::{
+    etl::update::{Applied, Batch, Refused},
+    http::{Outcome, Pending, Reply, Request, Status, TEXT, Waker},
+    metrics::{self, Counter},
+    twitter::{IngestAccess, IngestOptions, StoreError, store::UpdateError},
+};
+
+const JSON: &str = "application/json";
+
+/// Seconds after which to try again.
+const RETRY_AFTER: &str = "1";
+
+/// The queue and the thread behind it, if the setting is on.
+pub(super) struct Ingest {
+    access: IngestAccess,
+    queue: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A batch as it was sent.
+struct Job {
+    body: Vec<u8>,
+    gzip: bool,
+    answer: Answer,
+}
+
+/// Where the thread leaves what became of a batch. Dropped without, it leaves a failure: neither a
+/// panic nor a stop lets a connection wait for ever.
+struct Answer {
+    result: Arc<Mutex<Option<Result<Applied, Failure>>>>,
+    waker: Waker,
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the body is not gzip as its Content-Encoding says, or is cut off: {0}")]
+    Gzip(io::Error),
+    #[error("the batch has more than {0} bytes when inflated; send smaller ones")]
+    TooLarge(usize),
+    #[error("no store is open")]
+    NoStore,
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("the batch was given up; it may be sent again")]
+    GivenUp,
+}
+
+impl Ingest {
+    pub(super) fn start(options: IngestOptions, twitter: &Arc<Twitter>) -> io::Result<Self> {
+        let mut ingest = Self {
+            access: options.access,
+            queue: None,
+            thread: None,
+        };
+        if options.access != IngestAccess::Off {
+            let (queue, jobs) = bounded(options.queue_max);
+            let twitter = Arc::clone(twitter);
+            let work = move || work(&jobs, &options, &twitter);
+            ingest.thread = Some(thread::Builder::new().name("ingest".into()).spawn(work)?);
+            ingest.queue = Some(queue);
+        }
+        Ok(ingest)
+    }
+
+    /// Whether requests from a listener are to know of the endpoint.
+    pub(super) fn is_open_to(&self, listener: u8) -> bool {
+        listener == ADMIN || self.access == IngestAccess::Public
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// `POST /twitter/tweets`.
+pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    let Some(queue) = &app.ingest.queue else {
+        let text = "ingestion is off: set twitter.ingest to \"admin\"";
+        reply.line(Status::Forbidden, text);
+        return Outcome::Done;
+    };
+    let gzip = match request.field(b"content-encoding") {
+        None | Some(b"") => false,
+        Some(coding) if coding.eq_ignore_ascii_case(b"identity") => false,
+        Some(coding) if coding.eq_ignore_ascii_case(b"gzip") => true,
+        Some(_) => {
+            metrics::add(Counter::IngestRefused, 1);
+            let text = "send JSON lines plain or with Content-Encoding: gzip";
+            reply.line(Status::UnsupportedMediaType, text);
+            return Outcome::Done;
+        }
+    };
+    let Some(waker) = Waker::current() else {
+        reply.line(Status::ServiceUnavailable, "not on a connection");
+        return Outcome::Done;
+    };
+    let result = Arc::default();
+    let answer = Answer {
+        result: Arc::clone(&result),
+        waker,
+    };
+    let body = request.body.to_vec();
+    match queue.try_send(Job { body, gzip, answer }) {
+        Ok(()) => Outcome::Pending(Box::new(Waiting(result))),
+        Err(_full) => {
+            metrics::add(Counter::IngestRefused, 1);
+            again_later("too many batches wait already", reply);
+            Outcome::Done
+        }
+    }
+}
+
+fn again_later(text: &str, reply: Reply<'_>) {
+    let fields = [("Retry-After", RETRY_AFTER)];
+    reply.send(Status::ServiceUnavailable, TEXT, &fields, |out| {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'\n');
+    });
+}
+
+/// A batch that is being written.
+struct Waiting(Arc<Mutex<Option<Result<Applied, Failure>>>>);
+
+impl Pending for Waiting {
+    fn ready(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    fn finish(self: Box<Self>, reply: Reply<'_>) {
+        match self.0.lock().take().unwrap_or(Err(Failure::GivenUp)) {
+            Ok(applied) => {
+                let text = serde_json::to_vec(&applied).unwrap_or_default();
+                reply.send(Status::Ok, JSON, &[], |out| {
+                    out.extend_from_slice(&text);
+                    out.push(b'\n');
+                });
+            }
+            Err(failure) => match failure.status() {
+                Status::ServiceUnavailable => again_later(&failure.to_string(), reply),
+                status => reply.line(status, &failure.to_string()),
+            },
+        }
+    }
+}
+
+impl Failure {
+    fn status(&self) -> Status {
+        match self {
+            Self::Gzip(_) => Status::BadRequest,
+            Self::TooLarge(_) => Status::ContentTooLarge,
+            Self::NoStore | Self::GivenUp => Status::ServiceUnavailable,
+            Self::Refused(Refused::ValueTooLarge { .. } | Refused::Format { .. }) => {
+                Status::UnprocessableContent
+            }
+            Self::Refused(Refused::Update(error)) => match error {
+                UpdateError::NoHistory => Status::Conflict,
+                UpdateError::Full { .. } => Status::InsufficientStorage,
+                UpdateError::Store(StoreError::Replaced(_)) => Status::ServiceUnavailable,
+                UpdateError::Store(_) => Status::InternalServerError,
+            },
+            Self::Refused(Refused::Damaged { .. } | Refused::History(_)) => {
+                Status::InternalServerError
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn give(&self, result: Result<Applied, Failure>) {
+        *self.result.lock() = Some(result);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.result.lock().get_or_insert(Err(Failure::GivenUp));
+        self.waker.wake();
+    }
+}
+
+/// Body of the thread: one batch after the other until the application ends. Sleeps in the channel.
+fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter) {
+    for job in jobs {
+        // A panic costs its batch and not the thread; dropping the update has undone it.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let result = take(&job, options, twitter);
+            note(&result);
+            job.answer.give(result);
+        }));
+    }
+}
+
+fn take(job: &Job, options: &IngestOptions, twitter: &Twitter) -> Result<Applied, Failure> {
+    let store = twitter.store().ok_or(Failure::NoStore)?;
+    let inflated;
+    let text = if job.gzip {
+        inflated = inflate(&job.body, options.inflated_bytes_max)?;
+        &inflated
+    } else if job.body.len() > options.inflated_bytes_max {
+        return Err(Failure::TooLarge(options.inflated_bytes_max));
+    } else {
+        &job.body
+    };
+    let batch = Batch::read(text).map_err(Refused::from)?;
+    let update = store.update().map_err(Refused::from)?;
+    Ok(batch.apply(update, options.value_bytes_max)?)
+}
+
+fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let mut bounded = MultiGzDecoder::new(body).take(bytes_max as u64 + 1);
+    bounded.read_to_end(&mut text).map_err(Failure::Gzip)?;
+    if text.len() > bytes_max {
+        return Err(Failure::TooLarge(bytes_max));
+    }
+    Ok(text)
+}
+
+/// Counts and, where an operator has something to do, logs.
+fn note(result: &Result<Applied, Failure>) {
+    match result {
+        Ok(applied) => {
+            metrics::add(Counter::IngestAccepted, 1);
+            metrics::add(Counter::IngestNew, applied.tweets_new);
+            metrics::add(Counter::IngestReplaced, applied.tweets_replaced);
+            metrics::add(Counter::IngestDuplicate, applied.duplicates);
+            metrics::add(Counter::IngestDropped, applied.dropped.values().sum());
+            metrics::add(Counter::IngestValues, applied.users_touched);
+            if applied.batch == 1 {
+                info!("first updates of this store");
+            }
+        }
+        Err(failure) => {
+            let status = failure.status();
+            if matches!(
+                status,
+                Status::InternalServerError | Status::InsufficientStorage
+            ) {
+                metrics::add(Counter::IngestFailed, 1);
+                warn!(error = %failure, "a batch of tweets was not taken");
+            } else {
+                metrics::add(Counter::IngestRefused, 1);
+            }
+        }
+    }
+}

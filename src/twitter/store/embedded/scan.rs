@@ -1,0 +1,153 @@
+//! Everything in a store, in order: what was built and, in its place, what came in later.
+
+use super::{META_KEY, Records, RoTxn, Store, Table, WithoutTls, lmdb, updates::Updates};
+use crate::twitter::store::{StoreError, UpdatesMeta};
+use std::cmp::Ordering;
+
+/// One state of a store, however long it is looked at.
+pub(in crate::twitter::store) struct Scan<'s> {
+    store: &'s Store,
+    base: RoTxn<'s, WithoutTls>,
+    updates: Option<(&'s Updates, RoTxn<'s, WithoutTls>)>,
+    history: Option<(Records, RoTxn<'static, WithoutTls>)>,
+}
+
+type Record<'t> = heed::Result<(&'t [u8], &'t [u8])>;
+
+impl Store {
+    /// The present state; `history`: with tweets and people, if the store keeps them.
+    pub(in crate::twitter::store) fn scan(&self, history: bool) -> Result<Scan<'_>, StoreError> {
+        let failed = |error| lmdb(&self.path, error);
+        let history = (history && self.meta.history.is_some()).then(|| self.history());
+        let updates = match &self.updates {
+            None => None,
+            Some(updates) => Some((updates, updates.read().map_err(failed)?)),
+        };
+        Ok(Scan {
+            store: self,
+            base: self.env.read_txn().map_err(failed)?,
+            updates,
+            history: history.transpose()?,
+        })
+    }
+}
+
+impl Scan<'_> {
+    /// The sums of what came in later; `None` if nothing did.
+    pub(in crate::twitter::store) fn updates(&self) -> Result<Option<UpdatesMeta>, StoreError> {
+        let meta = match &self.updates {
+            Some((updates, txn)) => updates.meta_in(txn)?,
+            None => UpdatesMeta::default(),
+        };
+        Ok((meta.batches > 0).then_some(meta))
+    }
+
+    /// Calls `each` with every user's id and value.
+    pub(in crate::twitter::store) fn values(
+        &self,
+        each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.merge(self.built_values()?, Table::Values, each)
+    }
+
+    /// As [`values`](Self::values), of the store as it was built.
+    pub(in crate::twitter::store) fn values_as_built(
+        &self,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for record in self.built_values()? {
+            let (id, value) = self.id_and_value(record)?;
+            each(id, value)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every record of a table of the history.
+    pub(in crate::twitter::store) fn history(
+        &self,
+        table: Table,
+        each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some((records, txn)) = &self.history else {
+            return Ok(());
+        };
+        let built = records.prefix_iter(txn, &[table as u8]);
+        let built = built.map_err(|error| lmdb(&self.store.path, error))?;
+        self.merge(built, table, each)
+    }
+
+    /// As [`history`](Self::history), of the store as it was built.
+    pub(in crate::twitter::store) fn history_as_built(
+        &self,
+        table: Table,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some((records, txn)) = &self.history else {
+            return Ok(());
+        };
+        let built = records.prefix_iter(txn, &[table as u8]);
+        for record in built.map_err(|error| lmdb(&self.store.path, error))? {
+            let (id, record) = self.id_and_value(record)?;
+            each(id, record)?;
+        }
+        Ok(())
+    }
+
+    fn built_values(&self) -> Result<impl Iterator<Item = Record<'_>>, StoreError> {
+        let records = self.store.users.iter(&self.base);
+        let records = records.map_err(|error| lmdb(&self.store.path, error))?;
+        Ok(records.filter(|record| !matches!(record, Ok((META_KEY, _)))))
+    }
+
+    /// Both in one ascending run; of two records with one id the later one, unless that is empty.
+    fn merge<'t>(
+        &'t self,
+        mut built: impl Iterator<Item = Record<'t>>,
+        table: Table,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let failed = |error| lmdb(&self.store.path, error);
+        let mut later = match &self.updates {
+            Some((updates, txn)) => Some(updates.records(txn, table).map_err(failed)?),
+            None => None,
+        };
+        let mut next_built = || built.next().map(|r| self.id_and_value(r)).transpose();
+        let mut next_later = || {
+            let next = later.as_mut().and_then(Iterator::next);
+            next.map(|r| self.id_and_value(r)).transpose()
+        };
+        let (mut old, mut new) = (next_built()?, next_later()?);
+        loop {
+            let order = match (&old, &new) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+            };
+            let gone = |(_, value): &(u64, &[u8])| value.is_empty();
+            let taken = if order.is_lt() {
+                old
+            } else {
+                new.filter(|record| !gone(record))
+            };
+            if let Some((id, value)) = taken {
+                each(id, value)?;
+            }
+            if order.is_le() {
+                old = next_built()?;
+            }
+            if order.is_ge() {
+                new = next_later()?;
+            }
+        }
+    }
+
+    /// The id is the last eight bytes of a key, whatever stands before it.
+    fn id_and_value<'t>(&self, record: Record<'t>) -> Result<(u64, &'t [u8]), StoreError> {
+        let (key, value) = record.map_err(|error| lmdb(&self.store.path, error))?;
+        match key.last_chunk() {
+            Some(id) if key.len() <= 9 => Ok((u64::from_be_bytes(*id), value)),
+            _ => Err(StoreError::damaged(&self.store.path, "a key that is no id")),
+        }
+    }
+}

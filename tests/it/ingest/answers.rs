@@ -1,0 +1,263 @@
+//! What the endpoint answers, and to whom.
+
+use super::*;
+use crate::harness::eventually;
+
+const ON: &str = "twitter.ingest=admin";
+
+/// A store of a few tweets and some lines more.
+fn small(history: bool) -> (Directory, PathBuf, Vec<Vec<u8>>) {
+    let directory = fresh_directory("answers");
+    let path = directory.join("store");
+    let mut lines = lines(8, 200, 30);
+    let later = lines.split_off(120);
+    build(&directory, &path, &lines, history);
+    (directory, path, later)
+}
+
+#[test]
+fn the_counts_of_a_batch_are_those_of_the_rules() {
+    let (directory, path, _) = small(true);
+    let tweet = |id: u64, text: &str, more: &str| {
+        let tail = r#""created_at":"Fri Apr 04 05:30:11 +0000 2014","entities":{"hashtags":[{"text":"x"}]}"#;
+        format!(
+            "{{\"id\":{id},\"text\":\"{text}\",\"user\":{{\"id\":501}},\"lang\":\"en\",{tail}{more}}}\n"
+        )
+    };
+    let reply = ",\"in_reply_to_user_id\":502";
+    let body = [
+        tweet(1, "a", reply),
+        tweet(1, "b", reply),
+        tweet(2, "half \\ud83d of one", reply),
+        "no json\n\n".into(),
+        tweet(3, "", reply),
+        tweet(4, "no contact", "").trim_end().into(),
+    ]
+    .concat();
+    let server = serve(&path, &[ON]);
+    let mut client = admin(&server);
+    let first = counts(&client.ask(&post(body.as_bytes(), "")));
+    assert_eq!(first["batch"], 1);
+    assert_eq!(
+        (&first["lines"], &first["bytes"]),
+        (&7.into(), &body.len().into())
+    );
+    assert_eq!(
+        (&first["dropped"]["malformed"], &first["dropped"]["text"]),
+        (&2.into(), &1.into()),
+        "{first}"
+    );
+    assert_eq!(
+        (&first["duplicates"], &first["tweets_new"]),
+        (&1.into(), &3.into())
+    );
+    assert_eq!(
+        (&first["tweets_replaced"], &first["users_touched"]),
+        (&0.into(), &2.into())
+    );
+
+    // Sent again, as gzip of two members and in chunks: nothing new.
+    let (head, tail) = body.as_bytes().split_at(100);
+    let twice = [gzip(head), gzip(tail)].concat();
+    let again = counts(&client.ask(&post(&twice, GZIP)));
+    assert_eq!(
+        (&again["batch"], &again["duplicates"]),
+        (&0.into(), &4.into())
+    );
+    let chunked = format!(
+        "POST /twitter/tweets HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    assert_eq!(counts(&client.ask(chunked.as_bytes()))["tweets_new"], 0);
+    // A later version, by another sender.
+    let newer = tweet(1, "c", reply).replace("501", "503");
+    let newer = counts(&client.ask(&post(newer.as_bytes(), "")));
+    assert_eq!(
+        (&newer["batch"], &newer["tweets_replaced"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(newer["users_touched"], 3);
+    assert_eq!(counts(&client.ask(&post(b"", "")))["lines"], 0);
+
+    let query = |user: u64| {
+        let query = format!(
+            "GET /twitter?user_id={user}&type=both&phrase=half&hashtag=X HTTP/1.1\r\nHost: t\r\n\r\n"
+        );
+        server.ask(query.as_bytes()).text()
+    };
+    assert!(
+        query(501).ends_with("\n502\t\t\thalf \u{fffd} of one"),
+        "{}",
+        query(501)
+    );
+    assert!(query(502).contains("\n503\t\t\tc"), "{}", query(502));
+    let metrics = server.metrics();
+    for (name, value) in [
+        ("trident_ingest_batches_total{outcome=\"accepted\"}", 5),
+        ("trident_ingest_tweets_total{result=\"new\"}", 3),
+        ("trident_ingest_tweets_total{result=\"replaced\"}", 1),
+        ("trident_ingest_tweets_total{result=\"duplicate\"}", 9),
+        ("trident_ingest_tweets_total{result=\"dropped\"}", 9),
+        ("trident_ingest_values_total", 5),
+    ] {
+        assert_eq!(metrics.sum(name), value, "{name}");
+    }
+    drop(server);
+    drop(directory);
+}
+
+#[test]
+fn bodies_that_are_not_what_they_say_are_refused() {
+    let (_directory, path, later) = small(true);
+    let server = serve(&path, &[ON, "twitter.ingest_inflated_bytes_max=1000000"]);
+    let body = later[..20].concat();
+    let good = gzip(&body);
+    let mut damaged = good.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0xff;
+    // A thousand times smaller than what comes out of it, and then as much again.
+    let bomb = gzip(&vec![b' '; 900 << 20 >> 2]);
+    assert!(bomb.len() < 1_100_000, "{}", bomb.len());
+    let inner = [&bomb[..bomb.len() / 2], &bomb].concat();
+    let before = server.resident_bytes();
+    for (body, fields, status, text) in [
+        (&damaged[..], GZIP, 400, "not gzip"),
+        (&good[..good.len() - 9], GZIP, 400, "cut off"),
+        (&body, GZIP, 400, "not gzip"),
+        (b"", GZIP, 400, "not gzip"),
+        (&bomb[..1 << 19], GZIP, 413, "1000000 bytes"),
+        (&inner[..1 << 19], GZIP, 413, "1000000 bytes"),
+        (&good, "Content-Encoding: br\r\n", 415, "gzip"),
+        (&good, "Content-Encoding: gzip, gzip\r\n", 415, "gzip"),
+        (&vec![b'\n'; 1_000_001], "", 413, "1000000 bytes"),
+        (&vec![b'\n'; (1 << 20) + 1], "", 413, "too large"),
+    ] {
+        let answer = admin(&server).ask(&post(body, fields));
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(text), "{}", answer.text());
+    }
+    assert!(server.resident_bytes() < before + (40 << 20));
+    let taken = admin(&server).ask(&post(&good, "content-ENCODING: GZip\r\n"));
+    assert_eq!(
+        counts(&taken)["lines"],
+        body.iter().filter(|&&b| b == b'\n').count()
+    );
+    let refused = server.metric("trident_ingest_batches_total{outcome=\"refused\"}");
+    assert_eq!(
+        refused, 9,
+        "the last one is refused before a handler sees it"
+    );
+}
+
+#[test]
+fn it_is_off_unless_it_is_asked_for() {
+    let (_directory, path, later) = small(true);
+    let body = later.concat();
+    let get = b"GET /twitter/tweets HTTP/1.1\r\nHost: t\r\n\r\n";
+    for (setting, on_admin, on_public) in [
+        ("twitter.ingest=off", 403, 404),
+        (ON, 200, 404),
+        ("twitter.ingest=public", 200, 200),
+    ] {
+        let server = serve(&path, &[setting]);
+        let answer = admin(&server).ask(&post(&body, ""));
+        assert_eq!(answer.status, on_admin, "{setting}");
+        assert_eq!(server.ask(&post(&body, "")).status, on_public, "{setting}");
+        let wrong = admin(&server).ask(get);
+        assert_eq!((wrong.status, wrong.field("allow")), (405, Some("POST")));
+        assert_eq!(
+            server.ask(get).status,
+            if on_public == 404 { 404 } else { 405 }
+        );
+        if on_admin == 403 {
+            assert!(
+                answer.text().contains("twitter.ingest"),
+                "{}",
+                answer.text()
+            );
+            assert_eq!(
+                fs::read_dir(&path).unwrap().count(),
+                3,
+                "nothing is written beside the store"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_store_that_cannot_take_updates_says_why() {
+    let (_directory, path, later) = small(false);
+    let server = serve(&path, &[ON]);
+    let answer = admin(&server).ask(&post(&later[0], ""));
+    assert_eq!(answer.status, 409);
+    assert!(
+        answer.text().contains("--keep-history"),
+        "{}",
+        answer.text()
+    );
+
+    let (_directory, path, later) = small(true);
+    for (setting, status, text) in [
+        (
+            "twitter.ingest_value_bytes_max=4096",
+            422,
+            "the limit is 4096",
+        ),
+        ("twitter.updates_bytes_max=1048576", 507, "make a snapshot"),
+    ] {
+        let server = serve(&path, &[ON, setting]);
+        let body = later.concat().repeat(if status == 507 { 5 } else { 1 });
+        // Other tweets each time, so that the bound is reached in the end.
+        let renamed = |n: usize| {
+            let text = String::from_utf8_lossy(&body).replace("\"id\":", &format!("\"id\":{n}"));
+            post(&gzip(text.as_bytes()), GZIP)
+        };
+        let refused = (1..60).map(|n| admin(&server).ask(&renamed(n)));
+        let refused = refused
+            .into_iter()
+            .find(|answer| answer.status != 200)
+            .unwrap();
+        assert_eq!(refused.status, status, "{}", refused.text());
+        assert!(refused.text().contains(text), "{}", refused.text());
+        drop(server);
+        verify(&path);
+    }
+}
+
+/// A store on media that cannot be written is served, but not updated.
+#[test]
+fn updates_need_a_place_to_write_to() {
+    let (_directory, path, _) = small(true);
+    fs::write(path.join(".updates.1.building"), "").unwrap();
+    let server = serve(&path, &[]);
+    assert_eq!(server.ask(crate::harness::READY).status, 200);
+}
+
+#[test]
+fn batches_beyond_the_queue_are_refused_at_once() {
+    let (_directory, path, later) = small(true);
+    let server = serve(
+        &path,
+        &[
+            ON,
+            "twitter.ingest_queue_max=1",
+            "http.body_bytes_max=8000000",
+        ],
+    );
+    let body = gzip(&later.concat().repeat(60));
+    let mut clients: Vec<Client> = (0..12).map(|_| admin(&server)).collect();
+    for client in &mut clients {
+        client.send(&post(&body, GZIP));
+    }
+    let answers: Vec<Response> = clients.iter_mut().map(|c| c.response().unwrap()).collect();
+    let with = |status: u16| answers.iter().filter(|a| a.status == status).count();
+    assert_eq!(with(200) + with(503), 12);
+    assert!(with(200) >= 2 && with(503) >= 1, "{} taken", with(200));
+    for busy in answers.iter().filter(|answer| answer.status == 503) {
+        assert_eq!(busy.field("retry-after"), Some("1"));
+        assert!(!busy.closes());
+    }
+    assert!(eventually(
+        || admin(&server).ask(&post(b"", "")).status == 200
+    ));
+}
