@@ -34,7 +34,10 @@ fn every_split_gives_the_store_of_the_whole() {
         drop(store);
         assert_eq!(verify(&split.path), split.expected[0], "seed {seed}");
     }
-    assert!(replaced > 100, "only {replaced} tweets took another's place");
+    assert!(
+        replaced > 100,
+        "only {replaced} tweets took another's place"
+    );
 }
 
 #[test]

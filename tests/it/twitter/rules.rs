@@ -1,6 +1,7 @@
 //! The rules of the protocol by name, each on a store made for it, and hostile requests.
 
 use super::*;
+use std::time::Instant;
 
 /// A server with a store of `users`.
 fn serve_users(place: &Place, users: &[(u64, &[Contact<'_>])], more: &[&str]) -> Server {
@@ -161,6 +162,78 @@ fn the_three_settings_for_nothing_to_list() {
     }
 }
 
+/// Whatever is wrong with a query, and whatever is answered to one with nothing to list.
+#[test]
+fn every_malformed_query_is_invalid() {
+    let long = "9".repeat(100_000);
+    let digits = format!("user_id={long}&type=both&phrase=a&hashtag=b");
+    let zeros = format!("user_id={}1&type=both&phrase=a&hashtag=b", "0".repeat(19));
+    let malformed = [
+        "",
+        "&",
+        "=",
+        "&&&=&=",
+        "user_id=1",
+        "user_id=1&type=both",
+        "user_id=1&type=both&phrase=a",
+        "user_id=1&type=both&hashtag=b",
+        "user_id=1&phrase=a&hashtag=b",
+        "type=both&phrase=a&hashtag=b",
+        "user_id=&type=both&phrase=a&hashtag=b",
+        "user_id=1&type=&phrase=a&hashtag=b",
+        "user_id=1&type=both&phrase=&hashtag=b",
+        "user_id=1&type=both&phrase=a&hashtag=",
+        "user_id=1&type=both&phrase&hashtag=b",
+        "user_id=1&type=Both&phrase=a&hashtag=b",
+        "user_id=1&type=BOTH&phrase=a&hashtag=b",
+        "user_id=1&type=both%00&phrase=a&hashtag=b",
+        "user_id=1&type=+both&phrase=a&hashtag=b",
+        "user_id=1&type=bot&phrase=a&hashtag=b",
+        "user_id=1&type=both,reply&phrase=a&hashtag=b",
+        "user_id=1&type=%ff&phrase=a&hashtag=b",
+        "user_id=-1&type=both&phrase=a&hashtag=b",
+        "user_id=%2B1&type=both&phrase=a&hashtag=b",
+        "user_id=+1&type=both&phrase=a&hashtag=b",
+        "user_id=1+&type=both&phrase=a&hashtag=b",
+        "user_id=1.0&type=both&phrase=a&hashtag=b",
+        "user_id=1e0&type=both&phrase=a&hashtag=b",
+        "user_id=0x1&type=both&phrase=a&hashtag=b",
+        "user_id=1%00&type=both&phrase=a&hashtag=b",
+        "user_id=%&type=both&phrase=a&hashtag=b",
+        "user_id=1%&type=both&phrase=a&hashtag=b",
+        "user_id=%D9%A1&type=both&phrase=a&hashtag=b",
+        "user_id=abc&type=both&phrase=a&hashtag=b",
+        "user_id=9223372036854775808&type=both&phrase=a&hashtag=b",
+        "user_id=18446744073709551617&type=both&phrase=a&hashtag=b",
+        "USER_ID=1&type=both&phrase=a&hashtag=b",
+        "user_id%00=1&type=both&phrase=a&hashtag=b",
+        "user_id=1;type=both;phrase=a;hashtag=b",
+        "user_id=&user_id=1&type=both&phrase=a&hashtag=b",
+        "user_id=1&type=&type=both&phrase=a&hashtag=b",
+        &digits,
+        &zeros,
+    ];
+    let users: &[(u64, &[Contact<'_>])] = &[(1, &[(2, 0, &[(1, "a reply", &[])])])];
+    for setting in ["invalid", "header", "header_newline"] {
+        let place = Place::new();
+        let setting = format!("twitter.nothing_to_list={setting}");
+        let line = "http.request_line_bytes_max=200000";
+        let server = serve_users(&place, users, &["--set", &setting, "--set", line]);
+        let mut client = server.connect();
+        for query in malformed {
+            let got = ask(&mut client, query);
+            let want = format!("{FIRST_LINE}INVALID");
+            let shown = &query[..query.len().min(80)];
+            assert_eq!((got.status, got.text()), (200, want), "{shown}");
+        }
+        let good = "x=%&=&user_id=%31&t%79pe=both&phrase=%zz&hashtag=%00&user_id=x";
+        assert_eq!(ids(&ask(&mut client, good)), [2]);
+        let counted =
+            server.metric("trident_answers_total{endpoint=\"twitter\",outcome=\"invalid\"}");
+        assert_eq!(counted, malformed.len() as u64);
+    }
+}
+
 #[test]
 fn percent_garbage_and_control_bytes_are_texts_like_others() {
     let contacts: &[Contact<'_>] = &[
@@ -211,6 +284,24 @@ fn large_phrases_and_large_users_are_bounded() {
             let got = ask(&mut client, &query);
             assert_eq!(ids(&got).len(), if user == 1 { 100_000 } else { 3 });
         }
+    }
+    // However a phrase is made, it costs little more than one that is nowhere: the rows are most of it.
+    let mut time = |phrase: &str| {
+        let query = format!("user_id=1&type=both&phrase={phrase}&hashtag=x");
+        let times = (0..3).map(|_| {
+            let start = Instant::now();
+            ask(&mut client, &query);
+            start.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let plain = time("b");
+    for bytes in [1, 2, 17, 64, 65, 250, 499, 501, 1 << 20] {
+        let taken = time(&phrase[..bytes]);
+        assert!(
+            taken < 50 * plain,
+            "{bytes} bytes: {taken:?}, {plain:?} without a match"
+        );
     }
     let small = server.resident_bytes();
     for _ in 0..20 {
