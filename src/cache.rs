@@ -2,11 +2,15 @@
 //!
 //! Sharded by hash so that workers rarely meet; whole keys are compared, so a hash collision can
 //! never give a wrong answer; hashes are seeded per process, so a client cannot aim for collisions.
+//! Bound and replacement policy may be changed while it is in use.
 //! Names nothing of ours: hits and misses are counted by whoever asks.
 
 use std::{
     hash::BuildHasher,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -22,11 +26,39 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 /// End of the list of a shard.
 const NONE: u32 = u32::MAX;
 
+/// Draws for a slot that has an entry before the oldest entry goes instead. After the bound was
+/// lowered most slots may be free.
+const DRAWS_MAX: usize = 16;
+
+/// Which entry makes room for a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The one used least recently: best where some keys are asked for again and again.
+    #[default]
+    Lru,
+    /// Any: a hit moves nothing, and a scan over more keys than fit keeps a share of hits.
+    Random,
+}
+
+/// What a cache is set to and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Most bytes it may hold.
+    pub bytes_max: usize,
+    /// Bytes it holds, bookkeeping included.
+    pub bytes: usize,
+    /// Entries it holds.
+    pub entries: usize,
+    /// Which entry makes room.
+    pub policy: Policy,
+}
+
 /// A cache; all methods may be called from any thread.
 pub struct Cache {
     shards: Box<[Mutex<Shard>]>,
     hasher: DefaultHashBuilder,
     bytes_max: AtomicUsize,
+    random: AtomicBool,
 }
 
 /// Entries in a slab, found through a table of indexes, linked from most to least recently used.
@@ -39,6 +71,8 @@ struct Shard {
     bytes: usize,
     newest: Link,
     oldest: Link,
+    /// State of the generator behind [`Policy::Random`].
+    draw: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +87,9 @@ impl Default for Link {
 struct Entry {
     hash: u64,
     key: Box<[u8]>,
-    value: Box<[u8]>,
+    value: Arc<[u8]>,
+    /// The slot has an entry.
+    used: bool,
     newer: Link,
     older: Link,
 }
@@ -66,6 +102,7 @@ impl Cache {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: DefaultHashBuilder::default(),
             bytes_max: AtomicUsize::new(bytes_max),
+            random: AtomicBool::new(false),
         }
     }
 
@@ -76,48 +113,110 @@ impl Cache {
 
     /// Appends the value of `key` to `out`; false if there is none.
     pub fn get(&self, key: &[u8], out: &mut Vec<u8>) -> bool {
-        let hash = self.hasher.hash_one(key);
-        let mut shard = self.shard(hash).lock();
-        let Some(slot) = shard.find(hash, key) else {
-            return false;
-        };
-        shard.unlink(slot);
-        shard.push_newest(slot);
-        out.extend_from_slice(&shard.entries[slot as usize].value);
-        true
+        self.find(key, |value| out.extend_from_slice(value))
+            .is_some()
     }
 
-    /// Keeps `value` for `key`, making room by dropping what was used least recently; returns how many
-    /// entries were dropped. An entry that would fill a shard on its own is not kept.
-    pub fn put(&self, key: &[u8], value: &[u8]) -> u64 {
-        let bytes_max = self.bytes_max.load(Relaxed) / SHARDS;
+    /// The value of `key` without a copy; it lives on if it is dropped from the cache meanwhile.
+    pub fn get_shared(&self, key: &[u8]) -> Option<Arc<[u8]>> {
+        self.find(key, Arc::clone)
+    }
+
+    fn find<R>(&self, key: &[u8], take: impl FnOnce(&Arc<[u8]>) -> R) -> Option<R> {
         let hash = self.hasher.hash_one(key);
-        if key.len() + value.len() + ENTRY_OVERHEAD_BYTES > bytes_max {
+        let mut shard = self.shard(hash).lock();
+        let slot = shard.find(hash, key)?;
+        if !self.random.load(Relaxed) {
+            shard.unlink(slot);
+            shard.push_newest(slot);
+        }
+        Some(take(&shard.entries[slot as usize].value))
+    }
+
+    /// Keeps a copy of `value` for `key`, making room as the policy says; returns how many entries
+    /// were dropped. An entry that would fill a shard on its own is not kept.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> u64 {
+        if self.fits(key, value) {
+            self.put_shared(key, value.into())
+        } else {
+            0
+        }
+    }
+
+    /// [`put`](Self::put) without the copy.
+    pub fn put_shared(&self, key: &[u8], value: Arc<[u8]>) -> u64 {
+        if !self.fits(key, &value) {
             return 0;
         }
+        let hash = self.hasher.hash_one(key);
         let entry = Entry {
             hash,
             key: key.into(),
-            value: value.into(),
+            value,
+            used: true,
             newer: Link(NONE),
             older: Link(NONE),
         };
         let mut shard = self.shard(hash).lock();
+        // Under the lock: whoever lowers the bound afterwards takes every shard's lock.
+        let room = self.shard_bytes_max().saturating_sub(entry.bytes());
         if let Some(slot) = shard.find(hash, key) {
             shard.remove(slot);
         }
-        let evicted = shard.make_room(bytes_max - entry.bytes());
+        let evicted = shard.make_room(room, self.policy());
         shard.insert(entry);
         evicted
+    }
+
+    fn fits(&self, key: &[u8], value: &[u8]) -> bool {
+        key.len() + value.len() + ENTRY_OVERHEAD_BYTES <= self.shard_bytes_max()
+    }
+
+    fn shard_bytes_max(&self) -> usize {
+        self.bytes_max.load(Relaxed) / SHARDS
+    }
+
+    /// Which entry makes room for a new one.
+    pub fn policy(&self) -> Policy {
+        if self.random.load(Relaxed) {
+            Policy::Random
+        } else {
+            Policy::Lru
+        }
+    }
+
+    /// Changes the policy, effective with the next entry that has to go. What was used under
+    /// [`Policy::Random`] is not known to [`Policy::Lru`] afterwards.
+    pub fn set_policy(&self, policy: Policy) {
+        self.random.store(policy == Policy::Random, Relaxed);
+    }
+
+    /// Drops every entry; returns how many.
+    pub fn clear(&self) -> u64 {
+        self.make_room(0)
     }
 
     /// Sets another bound, effective at once; returns how many entries were dropped.
     pub fn set_bytes_max(&self, bytes_max: usize) -> u64 {
         self.bytes_max.store(bytes_max, Relaxed);
+        self.make_room(bytes_max / SHARDS)
+    }
+
+    fn make_room(&self, shard_bytes: usize) -> u64 {
         self.shards
             .iter()
-            .map(|shard| shard.lock().make_room(bytes_max / SHARDS))
+            .map(|shard| shard.lock().make_room(shard_bytes, self.policy()))
             .sum()
+    }
+
+    /// What it is set to and what it holds now.
+    pub fn state(&self) -> State {
+        State {
+            bytes_max: self.bytes_max.load(Relaxed),
+            bytes: self.bytes(),
+            entries: self.len(),
+            policy: self.policy(),
+        }
     }
 
     /// Entries held now.
@@ -176,14 +275,37 @@ impl Shard {
         self.push_newest(slot);
     }
 
-    /// Drops the oldest entries until at most `bytes` are held; returns how many.
-    fn make_room(&mut self, bytes: usize) -> u64 {
+    /// Drops entries until at most `bytes` are held; returns how many.
+    fn make_room(&mut self, bytes: usize, policy: Policy) -> u64 {
         let mut dropped = 0;
         while self.bytes > bytes && self.oldest.0 != NONE {
-            self.remove(self.oldest.0);
+            let slot = match policy {
+                Policy::Lru => self.oldest.0,
+                Policy::Random => self.any(),
+            };
+            self.remove(slot);
             dropped += 1;
         }
+        if self.index.is_empty() {
+            (self.entries, self.free) = (Vec::new(), Vec::new()); // a bound of 0 holds nothing
+        }
         dropped
+    }
+
+    /// Some entry, each as likely as any other.
+    fn any(&mut self) -> u32 {
+        for _ in 0..DRAWS_MAX {
+            // Knuth's generator: what it lacks in quality nobody can make use of.
+            self.draw = self
+                .draw
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let slot = ((self.draw >> 32) * self.entries.len() as u64) >> 32;
+            if self.entries[slot as usize].used {
+                return slot as u32;
+            }
+        }
+        self.oldest.0
     }
 
     fn remove(&mut self, slot: u32) {
@@ -192,7 +314,8 @@ impl Shard {
         self.bytes -= entry.bytes();
         let hash = entry.hash;
         entry.key = Box::default();
-        entry.value = Box::default();
+        entry.value = Arc::default();
+        entry.used = false;
         if let Ok(found) = self.index.find_entry(hash, |other| *other == slot) {
             found.remove();
         }
@@ -224,90 +347,4 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn get(cache: &Cache, key: &str) -> Option<String> {
-        let mut out = Vec::new();
-        cache
-            .get(key.as_bytes(), &mut out)
-            .then(|| String::from_utf8(out).unwrap())
-    }
-
-    #[test]
-    fn what_was_put_is_got_and_the_last_value_wins() {
-        let cache = Cache::new(1 << 20);
-        assert_eq!(get(&cache, "a"), None);
-        cache.put(b"a", b"1");
-        cache.put(b"b", b"2");
-        cache.put(b"a", b"3");
-        assert_eq!(
-            (get(&cache, "a"), get(&cache, "b")),
-            (Some("3".into()), Some("2".into()))
-        );
-        assert_eq!(cache.len(), 2);
-    }
-
-    #[test]
-    fn a_cache_of_no_bytes_holds_nothing() {
-        let cache = Cache::new(0);
-        cache.put(b"a", b"1");
-        assert!(!cache.is_on() && cache.is_empty());
-    }
-
-    #[test]
-    fn it_stays_within_its_bound_and_keeps_what_is_used() {
-        let bytes_max = 64 << 10;
-        let cache = Cache::new(bytes_max);
-        cache.put(b"kept", b"value");
-        let mut evicted = 0;
-        for n in 0..20_000u32 {
-            evicted += cache.put(&n.to_le_bytes(), &[0; 100]);
-            assert!(
-                get(&cache, "kept").is_some(),
-                "used after every insertion, dropped at {n}"
-            );
-            assert!(cache.bytes() <= bytes_max);
-        }
-        assert_eq!(evicted as usize, 20_001 - cache.len());
-        cache.put(b"too large", &vec![0; bytes_max]);
-        assert_eq!(get(&cache, "too large"), None);
-    }
-
-    #[test]
-    fn lowering_the_bound_drops_the_oldest_at_once() {
-        let cache = Cache::new(1 << 20);
-        for n in 0..1000u32 {
-            cache.put(&n.to_le_bytes(), &[0; 100]);
-        }
-        let evicted = cache.set_bytes_max(64 << 10) as usize;
-        assert_eq!(evicted, 1000 - cache.len());
-        assert!(cache.bytes() <= 64 << 10);
-        cache.set_bytes_max(0);
-        assert_eq!((cache.len(), cache.bytes()), (0, 0));
-    }
-
-    #[test]
-    fn entries_agree_with_a_plain_map_under_random_use() {
-        let cache = Cache::new(1 << 20); // nothing is evicted: 500 keys fit
-        let mut map = std::collections::HashMap::new();
-        let mut state = 1u64;
-        for _ in 0..20_000 {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            let key = format!("key{}", state >> 33 & 511);
-            if state >> 50 & 1 == 0 {
-                cache.put(key.as_bytes(), &state.to_le_bytes());
-                map.insert(key, state);
-            } else {
-                let mut out = Vec::new();
-                let found = cache
-                    .get(key.as_bytes(), &mut out)
-                    .then(|| u64::from_le_bytes(out.try_into().unwrap()));
-                assert_eq!(found, map.get(&key).copied());
-            }
-        }
-        assert_eq!(cache.len(), map.len());
-    }
-}
+mod tests;

@@ -1,0 +1,160 @@
+//! Tests of the cache.
+
+use super::*;
+
+fn get(cache: &Cache, key: &str) -> Option<String> {
+    let mut out = Vec::new();
+    cache
+        .get(key.as_bytes(), &mut out)
+        .then(|| String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn what_was_put_is_got_and_the_last_value_wins() {
+    let cache = Cache::new(1 << 20);
+    assert_eq!(get(&cache, "a"), None);
+    cache.put(b"a", b"1");
+    cache.put(b"b", b"2");
+    cache.put(b"a", b"3");
+    assert_eq!(
+        (get(&cache, "a"), get(&cache, "b")),
+        (Some("3".into()), Some("2".into()))
+    );
+    assert_eq!(cache.len(), 2);
+}
+
+#[test]
+fn a_cache_of_no_bytes_holds_nothing() {
+    let cache = Cache::new(0);
+    cache.put(b"a", b"1");
+    assert!(!cache.is_on() && cache.is_empty());
+}
+
+#[test]
+fn it_stays_within_its_bound_and_keeps_what_is_used() {
+    let bytes_max = 64 << 10;
+    let cache = Cache::new(bytes_max);
+    cache.put(b"kept", b"value");
+    let mut evicted = 0;
+    for n in 0..20_000u32 {
+        evicted += cache.put(&n.to_le_bytes(), &[0; 100]);
+        assert!(
+            get(&cache, "kept").is_some(),
+            "used after every insertion, dropped at {n}"
+        );
+        assert!(cache.bytes() <= bytes_max);
+    }
+    assert_eq!(evicted as usize, 20_001 - cache.len());
+    cache.put(b"too large", &vec![0; bytes_max]);
+    assert_eq!(get(&cache, "too large"), None);
+}
+
+#[test]
+fn lowering_the_bound_drops_the_oldest_at_once() {
+    let cache = Cache::new(1 << 20);
+    for n in 0..1000u32 {
+        cache.put(&n.to_le_bytes(), &[0; 100]);
+    }
+    let evicted = cache.set_bytes_max(64 << 10) as usize;
+    assert_eq!(evicted, 1000 - cache.len());
+    assert!(cache.bytes() <= 64 << 10);
+    cache.set_bytes_max(0);
+    assert_eq!((cache.len(), cache.bytes()), (0, 0));
+}
+
+#[test]
+fn entries_agree_with_a_plain_map_under_random_use() {
+    let cache = Cache::new(1 << 20); // nothing is evicted: 500 keys fit
+    let mut map = std::collections::HashMap::new();
+    let mut state = 1u64;
+    for _ in 0..20_000 {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let key = format!("key{}", state >> 33 & 511);
+        if state >> 50 & 1 == 0 {
+            cache.put(key.as_bytes(), &state.to_le_bytes());
+            map.insert(key, state);
+        } else {
+            let mut out = Vec::new();
+            let found = cache
+                .get(key.as_bytes(), &mut out)
+                .then(|| u64::from_le_bytes(out.try_into().unwrap()));
+            assert_eq!(found, map.get(&key).copied());
+        }
+    }
+    assert_eq!(cache.len(), map.len());
+}
+
+#[test]
+fn a_shared_value_outlives_its_entry() {
+    let cache = Cache::new(1 << 20);
+    cache.put_shared(b"a", b"1".as_slice().into());
+    let value = cache.get_shared(b"a").unwrap();
+    assert_eq!(cache.clear(), 1);
+    assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    assert_eq!(&*value, b"1");
+    assert!(cache.get_shared(b"a").is_none());
+}
+
+/// Twice as many keys as fit, asked for in turn: the policies differ most.
+#[test]
+fn a_scan_defeats_lru_and_not_random() {
+    let hits = |policy| {
+        let cache = Cache::new(64 * 100 * 200);
+        cache.set_policy(policy);
+        let mut hits = 0;
+        for round in 0..20 {
+            for key in 0..12_800u32 {
+                let key = key.to_le_bytes();
+                if cache.get_shared(&key).is_some() {
+                    hits += usize::from(round > 4);
+                } else {
+                    cache.put(&key, &[0; 100]);
+                }
+            }
+        }
+        assert!(cache.bytes() <= 64 * 100 * 200);
+        hits
+    };
+    let (lru, random) = (hits(Policy::Lru), hits(Policy::Random));
+    assert!(lru < 2000, "{lru}");
+    assert!(random > 30_000, "{random}");
+}
+
+#[test]
+fn policy_and_bound_change_under_use() {
+    let cache = Cache::new(1 << 20);
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let cache = &cache;
+            scope.spawn(move || {
+                for n in 0..20_000u32 {
+                    let key = (n.wrapping_mul(thread + 1) % 5000).to_le_bytes();
+                    match cache.get_shared(&key) {
+                        Some(value) => assert_eq!(&value[..4], key),
+                        None => drop(cache.put(&key, &[key, key].concat())),
+                    }
+                }
+            });
+        }
+        for round in 0..200 {
+            let policy = if round % 2 == 0 {
+                Policy::Random
+            } else {
+                Policy::Lru
+            };
+            cache.set_policy(policy);
+            cache.set_bytes_max([1 << 20, 0, 64 << 10][round % 3]);
+        }
+    });
+    cache.set_bytes_max(64 << 10);
+    let state = cache.state();
+    assert!(
+        state.bytes <= 64 << 10 && state.entries == cache.len(),
+        "{state:?}"
+    );
+    cache.set_policy(Policy::Random);
+    let dropped = cache.set_bytes_max(0);
+    assert_eq!((dropped as usize, cache.len()), (state.entries, 0));
+}
