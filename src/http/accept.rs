@@ -21,6 +21,7 @@ use socket2::SockRef;
 use super::{
     Fault, Heads, Mode, Reply, Service,
     conn::Conn,
+    pulse::{AcceptBeat, Pulse},
     server::{self, Server},
 };
 use crate::metrics::{self, Counter};
@@ -52,8 +53,9 @@ pub struct Listener {
 
 /// A running accept loop. Stops when dropped.
 pub struct Acceptor {
-    /// Closing it wakes the thread.
-    stop: Option<UnixStream>,
+    /// A byte wakes the thread, the end of the stream stops it.
+    wake: UnixStream,
+    beat: Arc<AcceptBeat>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -71,12 +73,16 @@ impl Acceptor {
                 SockRef::from(&listener.socket).set_send_buffer_size(send_buffer_bytes)?;
             }
         }
-        let (stop, stopped) = UnixStream::pair()?;
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let beat = Arc::new(AcceptBeat::default());
         let spare = File::open("/dev/null")?;
         let mut accepting = Loop {
             server,
             listeners,
-            stopped,
+            woken,
+            beat: Arc::clone(&beat),
             spare: Some(spare),
             refused: VecDeque::new(),
             heads: Heads::default(),
@@ -85,7 +91,8 @@ impl Acceptor {
             .name("accept".into())
             .spawn(move || accepting.run())?;
         Ok(Self {
-            stop: Some(stop),
+            wake,
+            beat,
             thread: Some(thread),
         })
     }
@@ -100,8 +107,14 @@ impl Acceptor {
         self.end();
     }
 
+    /// Asks whether this thread and the workers make progress.
+    pub fn pulse(&self) -> io::Result<Pulse> {
+        Ok(Pulse::new(Arc::clone(&self.beat), self.wake.try_clone()?))
+    }
+
     fn end(&mut self) {
-        drop(self.stop.take());
+        self.beat.stop();
+        let _ = self.wake.shutdown(Shutdown::Write); // fails only if it has been
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // a panic there was reported where it happened
         }
@@ -117,7 +130,8 @@ impl Drop for Acceptor {
 struct Loop<S: Service> {
     server: Arc<Server<S>>,
     listeners: Vec<Listener>,
-    stopped: UnixStream,
+    woken: UnixStream,
+    beat: Arc<AcceptBeat>,
     /// Given up for a moment when descriptors run out, to take a waiting connection and refuse it.
     spare: Option<File>,
     refused: VecDeque<(TcpStream, Instant)>,
@@ -130,7 +144,7 @@ impl<S: Service> Loop<S> {
             self.listeners
                 .iter()
                 .map(|l| l.socket.as_raw_fd())
-                .chain([self.stopped.as_raw_fd()])
+                .chain([self.woken.as_raw_fd()])
         };
         let mut polled: Vec<libc::pollfd> = descriptors()
             .map(|fd| libc::pollfd {
@@ -146,7 +160,8 @@ impl<S: Service> Loop<S> {
                 Some(REFUSED_OPEN)
             };
             poll(&mut polled, timeout);
-            if polled.last().is_some_and(|stopped| stopped.revents != 0) {
+            self.beat.answer();
+            if polled.last().is_some_and(|woken| woken.revents != 0) && self.is_stopped() {
                 return self.finish();
             }
             self.close_refused();
@@ -157,6 +172,11 @@ impl<S: Service> Loop<S> {
                 }
             }
         }
+    }
+
+    /// Takes the bytes that woke the thread; true at their end.
+    fn is_stopped(&mut self) -> bool {
+        matches!(self.woken.read(&mut [0; 64]), Ok(0))
     }
 
     /// Takes what own listeners still have, and leaves them nothing more to take.

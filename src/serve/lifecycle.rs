@@ -9,6 +9,7 @@
 //! longer than the balancer needs to notice; only then listeners and idle connections are closed.
 
 use std::{
+    fmt::Display,
     io,
     sync::Arc,
     thread,
@@ -22,10 +23,24 @@ use signal_hook::{
 };
 use tracing::{info, warn};
 
-use crate::{app::App, http::Server};
+use super::notify::Manager;
+use crate::{
+    app::{App, Reload},
+    http::Server,
+};
 
 /// How often the end of the last connection is looked for.
 const POLL: Duration = Duration::from_millis(20);
+
+/// A reload in the words of a status line.
+fn outcome_text<E: Display>(outcome: Result<Reload, E>) -> String {
+    match outcome {
+        Ok(Reload::Replaced) => "ready: reloaded, a new store is serving".into(),
+        Ok(Reload::Unchanged) => "ready: reloaded, the store is the same".into(),
+        Ok(Reload::NoStore) => "ready: nothing to reload, no store is configured".into(),
+        Err(error) => format!("ready: reload failed, the old store goes on serving: {error}"),
+    }
+}
 
 /// What the process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,22 +101,36 @@ impl ReloadSignals {
     }
 
     /// Reloads on every signal, on a thread of its own. The application logs the outcome.
-    pub fn serve(self, server: &Arc<Server<App>>) -> io::Result<()> {
-        let (mut signals, server) = (self.0, Arc::clone(server));
+    pub fn serve(self, server: &Arc<Server<App>>, manager: &Arc<Manager>) -> io::Result<()> {
+        let (mut signals, server, manager) = (self.0, Arc::clone(server), Arc::clone(manager));
         thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
-                signals
-                    .forever()
-                    .for_each(|_| drop(server.service().reload()))
+                for _ in signals.forever() {
+                    manager.reload(|| server.service().reload(), outcome_text);
+                }
             })
             .map(drop)
     }
 }
 
-/// Records a change of phase.
-pub fn enter(phase: Phase) {
+impl Phase {
+    /// The name in logs and status lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Finishing => "finishing",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Records a change of phase and tells the service manager.
+pub fn enter(phase: Phase, manager: &Manager) {
     info!(?phase, "phase");
+    manager.enter(phase);
 }
 
 /// Stops the server in the order above. Returns the number of connections cut off.
@@ -109,12 +138,13 @@ pub fn stop(
     server: &Arc<Server<App>>,
     stop_accepting: impl FnOnce(),
     signals: &StopSignals,
+    manager: &Manager,
     options: &super::Options,
 ) -> usize {
     let deadline = Instant::now() + options.drain_deadline;
-    enter(Phase::Draining);
     server.service().health().set_ready(false);
     server.announce_close();
+    enter(Phase::Draining, manager);
     info!(
         accept_ms = options.drain_accept.as_millis() as u64,
         deadline_ms = options.drain_deadline.as_millis() as u64,
@@ -123,7 +153,7 @@ pub fn stop(
     if signals.again_within(options.drain_accept.min(options.drain_deadline)) {
         return cut_off(server, "second signal");
     }
-    enter(Phase::Finishing);
+    enter(Phase::Finishing, manager);
     stop_accepting();
     loop {
         server.end_idle();

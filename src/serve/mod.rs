@@ -2,6 +2,7 @@
 
 pub mod lifecycle;
 pub mod listener;
+pub mod notify;
 
 use std::{io::Write, net::SocketAddr, thread, time::Duration};
 
@@ -13,6 +14,7 @@ use crate::{
     http::{Server, Settings},
 };
 use lifecycle::{Phase, ReloadSignals, StopSignals};
+use notify::Manager;
 
 /// Settings of the process: addresses, workers, stop.
 #[derive(Clone, Debug)]
@@ -56,7 +58,8 @@ impl Default for Options {
 
 /// Serves until a stop signal; returns when everything has ended.
 pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
-    lifecycle::enter(Phase::Starting);
+    let manager = Manager::of_process();
+    lifecycle::enter(Phase::Starting, &manager);
     let signals = StopSignals::catch().context("cannot catch signals")?;
     let reload_signals = ReloadSignals::catch().context("cannot catch signals")?;
     raise_descriptor_limit(options.limits.connections_max);
@@ -79,19 +82,20 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     info!(store = app.store_text(), "endpoints are set up");
     let server = Server::start(app, options.limits.clone()).context("cannot start the server")?;
     reload_signals
-        .serve(&server)
+        .serve(&server, &manager)
         .context("cannot start the thread that reloads")?;
     let acceptor = server
         .listen(listeners)
         .context("cannot accept connections")?;
+    manager.watch(&server, acceptor.pulse()?)?;
     server.service().health().set_ready(true);
     greet(&addresses, workers);
-    lifecycle::enter(Phase::Ready);
+    lifecycle::enter(Phase::Ready, &manager);
 
     let signal = signals.wait();
     info!(signal, "stop signal");
-    lifecycle::stop(&server, || acceptor.stop(), &signals, &options);
-    lifecycle::enter(Phase::Stopped);
+    lifecycle::stop(&server, || acceptor.stop(), &signals, &manager, &options);
+    lifecycle::enter(Phase::Stopped, &manager);
     Ok(())
 }
 

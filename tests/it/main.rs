@@ -15,6 +15,7 @@ mod http_split;
 mod http_table;
 mod in_process;
 mod ingest;
+mod notify;
 mod panic;
 mod pending;
 mod scan;

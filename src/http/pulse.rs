@@ -1,0 +1,166 @@
+//! Whether the threads that serve make progress, asked from outside.
+//!
+//! A process that is alive may serve nobody: a worker held by an endless handler keeps all its
+//! connections waiting, and no error shows. So each thread is asked to do what it does for a
+//! connection: a worker runs a coroutine, the accept thread returns from `poll`. Whoever watches
+//! ([`serve::notify`](crate::serve::notify)) asks, waits for as long as it has patience and looks who
+//! is silent. Nothing is woken while nobody asks.
+
+use std::{
+    io::Write,
+    os::unix::net::UnixStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::*},
+    },
+};
+
+/// The accept thread's side and the asker's.
+#[derive(Debug, Default)]
+pub(super) struct AcceptBeat {
+    asked: AtomicU64,
+    answered: AtomicU64,
+    /// The thread ended because it was told to.
+    stopped: AtomicBool,
+}
+
+impl AcceptBeat {
+    /// The thread is awake: it has seen every question so far.
+    pub(super) fn answer(&self) {
+        self.answered.store(self.asked.load(Acquire), Release);
+    }
+
+    /// From now on the thread is not expected to answer.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Release);
+    }
+
+    fn is_silent(&self) -> bool {
+        !self.stopped.load(Acquire) && self.answered.load(Acquire) < self.asked.load(Acquire)
+    }
+}
+
+/// Questions to the workers of this process and to one accept loop.
+pub struct Pulse {
+    /// Whether a worker has run since it was asked.
+    workers: Box<[Arc<AtomicBool>]>,
+    accept: Arc<AcceptBeat>,
+    /// A byte here wakes the accept thread.
+    wake: UnixStream,
+}
+
+impl Pulse {
+    pub(super) fn new(accept: Arc<AcceptBeat>, wake: UnixStream) -> Self {
+        let workers = (0..may::config().get_workers())
+            .map(|_| Arc::new(AtomicBool::new(true)))
+            .collect();
+        Self {
+            workers,
+            accept,
+            wake,
+        }
+    }
+
+    /// Asks every thread that has answered so far. One that is silent keeps its question.
+    pub fn ask(&mut self) {
+        for (index, ran) in self.workers.iter().enumerate() {
+            if ran.swap(false, AcqRel) {
+                ask_worker(index, Arc::clone(ran));
+            }
+        }
+        if !self.accept.is_silent() {
+            self.accept.asked.fetch_add(1, AcqRel);
+            let _ = self.wake.write(&[0]); // a thread that has ended stays silent
+        }
+    }
+
+    /// Who has not answered yet; `None` when all have.
+    pub fn silent(&self) -> Option<String> {
+        let worker = self.workers.iter().position(|ran| !ran.load(Acquire));
+        match worker {
+            Some(index) => Some(format!("worker {index}")),
+            None => self
+                .accept
+                .is_silent()
+                .then(|| "the accept thread".to_owned()),
+        }
+    }
+}
+
+/// Lets worker `index` set `ran`. If no coroutine can be made, it stays unset: no connection could be
+/// served either.
+#[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
+fn ask_worker(index: usize, ran: Arc<AtomicBool>) {
+    let builder = may::coroutine::Builder::new().id(index);
+    // SAFETY: the coroutine touches no thread-local, never waits and needs no stack to speak of.
+    let _detached = unsafe { builder.spawn(move || ran.store(true, Release)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::mpsc,
+        time::{Duration, Instant},
+    };
+
+    /// Far beyond what a loaded machine needs.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn silent_until(pulse: &Pulse, done: impl Fn(&Option<String>) -> bool) -> Option<String> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let silent = pulse.silent();
+            if done(&silent) || Instant::now() > give_up {
+                return silent;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    #[allow(unsafe_code)] // spawning a coroutine that blocks is what the test is about
+    fn a_blocked_worker_is_silent_until_it_goes_on() {
+        let (wake, _woken) = UnixStream::pair().unwrap();
+        let accept = Arc::new(AcceptBeat::default());
+        accept.stop();
+        let mut pulse = Pulse::new(accept, wake);
+        pulse.ask();
+        assert_eq!(silent_until(&pulse, Option::is_none), None);
+
+        let (release, held) = mpsc::channel::<()>();
+        let (entered, inside) = mpsc::channel();
+        let block = move || {
+            entered.send(()).unwrap();
+            let _ = held.recv();
+        };
+        // SAFETY: no thread-local, shallow.
+        let _blocking = unsafe { may::coroutine::Builder::new().id(0).spawn(block) };
+        inside.recv_timeout(PATIENCE).unwrap();
+        pulse.ask();
+        assert_eq!(
+            silent_until(&pulse, |silent| silent.as_deref() == Some("worker 0")).as_deref(),
+            Some("worker 0")
+        );
+        pulse.ask();
+        assert_eq!(pulse.silent().as_deref(), Some("worker 0"));
+        drop(release);
+        assert_eq!(silent_until(&pulse, Option::is_none), None);
+    }
+
+    #[test]
+    fn an_accept_thread_answers_or_is_told_to_stop() {
+        let (wake, _woken) = UnixStream::pair().unwrap();
+        let accept = Arc::new(AcceptBeat::default());
+        let mut pulse = Pulse::new(Arc::clone(&accept), wake);
+        pulse.workers = Box::default();
+        assert_eq!(pulse.silent(), None, "nobody asked");
+        pulse.ask();
+        assert_eq!(pulse.silent().as_deref(), Some("the accept thread"));
+        accept.answer();
+        assert_eq!(pulse.silent(), None);
+        pulse.ask();
+        accept.stop();
+        assert_eq!(pulse.silent(), None);
+    }
+}
