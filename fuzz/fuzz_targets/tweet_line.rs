@@ -1,0 +1,17 @@
+//! Lines of tweets: the map stage never panics, and what it lets through is one record that can be read
+//! back.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use trident::etl::{map::Mapper, record::TweetRecord};
+
+fuzz_target!(|line: &[u8]| {
+    let (mut mapper, mut record) = (Mapper::default(), Vec::new());
+    let id = mapper.line(line, &mut record);
+    assert_eq!(id.is_some(), !record.is_empty());
+    if let Some(id) = id {
+        let text = record.strip_suffix(b"\n").expect("a record is a line");
+        assert!(!text.contains(&b'\n'));
+        assert_eq!(TweetRecord::parse(text).expect("a record").id, id);
+    }
+});
