@@ -77,6 +77,10 @@ fn map(c: &mut Criterion) {
     let text = tweets();
     let mut group = c.benchmark_group("map");
     group.throughput(Throughput::Bytes(text.len() as u64));
+    // What reading alone costs: the unit of the ratios.
+    group.bench_function("newlines alone", |b| {
+        b.iter(|| assert!(memchr::memchr_iter(b'\n', black_box(&text)).count() as u64 == LINES));
+    });
     group.bench_function("lines to records", |b| {
         let mut out = Vec::new();
         b.iter(|| {

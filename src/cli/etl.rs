@@ -18,13 +18,15 @@ pub struct EtlCommand {
 /// Flags of a whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct EtlRun {
-    /// File or directory of tweets, or - for standard input; repeatable
+    /// File or directory of tweets, - for stdin; repeatable
     ///
-    /// JSON lines, plain or gzip; a file is taken for gzip by its first bytes. A directory stands for
+    /// JSON lines, plain or gzip; - is standard input. A file is taken for gzip by its first bytes. A directory stands for
     /// every .json, .jsonl and .gz file below it.
     #[arg(long = "input", value_name = "PATH", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Popular hashtags to leave out of the counts, one per line
+    /// Popular hashtags that do not count
+    ///
+    /// One per line, in any case. They vanish from the counts that scores are made of and nowhere else.
     #[arg(long, value_name = "FILE")]
     pub exclude: Option<PathBuf>,
     /// Directory of the store to make
@@ -43,27 +45,31 @@ pub struct EtlRun {
     /// A server that has it open goes on reading the old one until it is told to reload.
     #[arg(long, requires = "output")]
     pub replace: bool,
-    /// Write the N most frequent hashtags, a list for --exclude
+    /// Write the N most frequent hashtags
     ///
-    /// One per line, the most frequent first, to --top-file. All hashtags count, excluded ones
-    /// included.
+    /// A list for --exclude: one per line, the most frequent first, to --top-file. All hashtags are
+    /// counted, excluded ones included.
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
     /// Where --top writes [default: standard output]
     #[arg(long, value_name = "FILE", requires = "top")]
     pub top_file: Option<PathBuf>,
-    /// Draw how many hashtags occur how often, log-log; - for standard output
+    /// Draw how many hashtags occur how often
+    ///
+    /// Both axes are logarithmic; - is standard output.
     #[arg(long, value_name = "FILE")]
     pub histogram_svg: Option<PathBuf>,
-    /// Write the same as lines of occurrences,tags; - for standard output
+    /// Write the same as CSV
+    ///
+    /// Lines of occurrences,tags; - is standard output.
     #[arg(long, value_name = "FILE")]
     pub histogram_csv: Option<PathBuf>,
     /// Write the report as JSON; - for standard output
     #[arg(long, value_name = "FILE")]
     pub report_json: Option<PathBuf>,
-    /// Directory for intermediate files [default: STORE.work]
+    /// Intermediate files [default: STORE.work]
     ///
-    /// Needs space for about as much as the kept part of the uncompressed input. Made if missing; removed
+    /// A directory. Needs space for about as much as the kept part of the uncompressed input. Made if missing; removed
     /// when the run is complete. The same command goes on from what an interrupted run left there.
     /// Without --output the default is trident-etl.work.
     #[arg(long, value_name = "DIR")]
@@ -74,9 +80,16 @@ pub struct EtlRun {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it")]
     pub machine: EtlMachine,
-    /// Files per shuffle, a power of two [default: by input size]
+    /// Files per shuffle [default: by input size]
+    ///
+    /// A power of two up to 512.
     #[arg(long, value_name = "N")]
     pub partitions: Option<usize>,
+    /// Keep what later updates of the store need
+    ///
+    /// Every kept tweet and what is known about each user, for POST /twitter/tweets.
+    #[arg(long, requires = "output")]
+    pub keep_history: bool,
     /// Use damaged input files as far as they can be read
     ///
     /// They are named in the report. Without this the first one ends the run.
@@ -90,9 +103,9 @@ pub struct EtlMachine {
     /// Threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// Memory for buffers and sorting, at least 16777216 [default: 671088640]
+    /// Memory for buffers [default: 671088640]
     ///
-    /// The whole process stays below 1 GiB at the default, however large the input.
+    /// For buffers and sorting, in bytes, at least 16777216. The whole process stays below 1 GiB at the default, however large the input.
     #[arg(long, value_name = "N")]
     pub memory_bytes: Option<usize>,
 }
@@ -104,7 +117,9 @@ pub enum EtlStage {
     ///
     /// The report goes to standard error. Records are in no order.
     Map {
-        /// File or directory of tweets; repeatable [default: standard input]
+        /// File or directory of tweets; repeatable [default: -]
+        ///
+        /// - is standard input.
         #[arg(
             long = "input",
             value_name = "PATH",
@@ -124,7 +139,9 @@ pub enum EtlStage {
     /// Run it twice: the records of `map` become records by user, those become pairs. The first
     /// record says which. All records of one key must come together, sorted by bytes.
     Reduce {
-        /// Popular hashtags to leave out of the counts; needed by the first of the two only
+        /// Popular hashtags that do not count
+        ///
+        /// Needed by the first of the two only.
         #[arg(long, value_name = "FILE")]
         exclude: Option<PathBuf>,
         #[command(flatten)]
@@ -148,10 +165,12 @@ pub enum EtlStage {
 /// Whether the records on standard input must be sorted first.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct EtlSort {
-    /// Sort the records on the way in, instead of refusing unsorted ones
+    /// Sort the records on the way in
+    ///
+    /// Without it records that are not in order are refused.
     #[arg(long)]
     pub sort: bool,
-    /// Directory for sorted runs that do not fit in memory [default: .]
+    /// For what does not fit in memory [default: .]
     #[arg(
         long,
         value_name = "DIR",

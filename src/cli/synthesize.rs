@@ -6,12 +6,14 @@ use std::path::PathBuf;
 /// What to make.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum GenCommand {
-    /// Tweets, one JSON object per line, every kind of bad line among them
+    /// Tweets as JSON lines, every kind of bad line among them
     Tweets {
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
         world: GenWorld,
-        /// Also write the popular hashtags of this data set, a list for `etl --exclude`
+        /// Also write a list for `etl --exclude`
+        ///
+        /// The popular hashtags of this data set.
         #[arg(long, value_name = "FILE")]
         popular: Option<PathBuf>,
         #[command(flatten)]
@@ -59,16 +61,16 @@ pub struct GenWorld {
     /// Number of lines
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub lines: u64,
-    /// Any number; the same seed gives the same bytes
+    /// The same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Number of users [default: in proportion to the lines]
     #[arg(long, value_name = "N")]
     pub users: Option<u64>,
-    /// Number of different hashtags [default: in proportion to the lines]
+    /// Number of hashtags [default: in proportion to the lines]
     #[arg(long, value_name = "N")]
     pub tags: Option<u64>,
-    /// Share of lines that the filter keeps, 0 to 1
+    /// Share of lines that are kept, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.7, value_parser = share)]
     pub valid: f64,
 }
@@ -79,10 +81,12 @@ pub struct GenTargets {
     /// Number of requests
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub count: u64,
-    /// Any number; the same seed gives the same bytes
+    /// The same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Share of requests that must be answered INVALID, 0 to 1, evenly spread
+    /// Share of requests that are INVALID, 0 to 1
+    ///
+    /// They are evenly spread.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub invalid: f64,
 }
@@ -90,7 +94,7 @@ pub struct GenTargets {
 /// Where it goes.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct GenTo {
-    /// File to write, gzip if it ends in .gz; - for standard output
+    /// File to write; gzip if it ends in .gz
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
     /// Threads [default: one per core]

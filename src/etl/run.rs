@@ -164,11 +164,11 @@ impl<'o> Run<'o> {
     }
 
     fn close(self, built: Option<StageReport>) -> Result<Report, EtlError> {
+        if !self.options.keep_work_dir {
+            return self.work.close(built);
+        }
         let mut report = self.work.report();
         report.stages.extend(built);
-        if !self.options.keep_work_dir {
-            self.work.remove()?;
-        }
         Ok(report)
     }
 }

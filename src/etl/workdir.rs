@@ -8,7 +8,7 @@
 use super::{
     error::EtlError,
     input::Source,
-    report::{Counts, SkippedFile, StageReport},
+    report::{Counts, Report, SkippedFile, StageReport},
     tags::TagReport,
 };
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ struct Manifest {
     /// What the result is going to be called; may change from one attempt to the next.
     #[serde(default)]
     output: Option<PathBuf>,
+    /// The result is complete and this directory is being deleted.
+    #[serde(default)]
+    closed: bool,
     finished: Vec<Finished>,
     counts: Counts,
     skipped_files: Vec<SkippedFile>,
@@ -60,6 +63,7 @@ impl Manifest {
             version: VERSION,
             plan,
             output: None,
+            closed: false,
             finished: Vec::new(),
             counts: Counts::default(),
             skipped_files: Vec::new(),
@@ -104,8 +108,11 @@ impl WorkDir {
         fs::create_dir_all(path).map_err(|e| EtlError::io("create", path, 0, e))?;
         let lock = lock(&path.join(LOCK))?;
         let mut manifest = match read_manifest(&path.join(MANIFEST))? {
-            // Nothing is lost with a run that has not finished a stage: any other may take its place.
-            Some(manifest) if manifest.finished.is_empty() => Manifest::new(plan),
+            // Nothing is lost with a run that has not finished a stage, or all of them: any other may
+            // take its place.
+            Some(manifest) if manifest.finished.is_empty() || manifest.closed => {
+                Manifest::new(plan)
+            }
             Some(manifest) => check_plan(path, manifest, &plan)?,
             None => {
                 refuse_strangers(path)?;
@@ -199,9 +206,9 @@ impl WorkDir {
     }
 
     /// The report of all finished stages.
-    pub fn report(&self) -> super::report::Report {
+    pub fn report(&self) -> Report {
         let manifest = &self.manifest;
-        super::report::Report {
+        Report {
             counts: manifest.counts,
             skipped_files: manifest.skipped_files.clone(),
             stages: manifest
@@ -213,9 +220,20 @@ impl WorkDir {
         }
     }
 
-    /// Deletes the directory and everything in it; the manifest last, so that a crash in between
-    /// leaves something that the next run recognises.
-    pub fn remove(self) -> Result<(), EtlError> {
+    /// Ends the run: enters its last stage, if the manifest does not have it, and deletes the directory.
+    /// The manifest says so first and goes last, so that a crash in between leaves something that the next
+    /// run recognises.
+    pub fn close(mut self, last: Option<StageReport>) -> Result<Report, EtlError> {
+        self.manifest.finished.extend(last.map(|report| Finished {
+            report,
+            outputs: BTreeMap::new(),
+        }));
+        self.manifest.closed = true;
+        self.save()?;
+        self.remove()
+    }
+
+    fn remove(self) -> Result<Report, EtlError> {
         let failed = |e| EtlError::io("list", &self.path, 0, e);
         for entry in fs::read_dir(&self.path).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -223,7 +241,8 @@ impl WorkDir {
                 remove(&path)?;
             }
         }
-        remove(&self.path)
+        remove(&self.path)?;
+        Ok(self.report())
     }
 
     fn save(&self) -> Result<(), EtlError> {
@@ -245,6 +264,29 @@ impl WorkDir {
 /// noted.
 pub fn noted_output(path: &Path) -> Option<PathBuf> {
     read_manifest(&path.join(MANIFEST)).ok()??.output
+}
+
+/// Finishes a run that was killed when it had nothing left to do but to delete `path`; its report, if
+/// there is such a run, and `output`, which it made, is there.
+pub fn take_closed(path: &Path, output: &Path) -> Result<Option<Report>, EtlError> {
+    let file = path.join(MANIFEST);
+    let is_it = |manifest: &Manifest| {
+        manifest.closed && manifest.output.as_deref() == Some(output) && output.exists()
+    };
+    if !read_manifest(&file)?.as_ref().is_some_and(is_it) {
+        return Ok(None);
+    }
+    let lock = lock(&path.join(LOCK))?;
+    // Whoever had the lock may have changed it.
+    let Some(manifest) = read_manifest(&file)?.filter(is_it) else {
+        return Ok(None);
+    };
+    let work = WorkDir {
+        path: path.to_owned(),
+        manifest,
+        _lock: lock,
+    };
+    work.remove().map(Some)
 }
 
 fn lock(path: &Path) -> Result<File, EtlError> {

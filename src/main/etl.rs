@@ -47,6 +47,11 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
 fn whole(flags: &EtlRun) -> Result<(), Stop> {
     let options = options(flags)?;
     let progress = progress::for_stderr();
+    if let Some(output) = &options.output
+        && let Some(report) = workdir::take_closed(&options.work_dir, output).map_err(failed)?
+    {
+        return write_results(flags, &report);
+    }
     let report = match &options.output {
         None => etl::count_tags(&options, &*progress),
         Some(output) => {
@@ -81,6 +86,7 @@ fn options(flags: &EtlRun) -> Result<Options, Stop> {
         partitions: flags.partitions,
         skip_bad_files: flags.skip_bad_files,
         keep_work_dir: flags.keep_work_dir,
+        history: flags.keep_history,
         top: flags.top.unwrap_or(TOP_DEFAULT),
         output: flags.output.as_ref().map(absolute).transpose()?,
         ..Options::new(flags.inputs.clone(), work_dir)
@@ -224,7 +230,8 @@ fn store_failed(error: StoreError) -> Stop {
 fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
     if stop.code == ExitCode::Failure && work_dir.is_dir() {
         stop.messages.push(format!(
-            "finished stages are kept in {}: the same command goes on from there",
+            "finished stages are kept in {}: when the cause is gone, the same command goes on from \
+             there (a full disk may show as an input/output error of the store)",
             work_dir.display()
         ));
     }
