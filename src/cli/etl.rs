@@ -18,7 +18,7 @@ pub struct EtlCommand {
 /// Flags of a whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct EtlRun {
-    /// File or directory of tweets, - for stdin; repeatable
+    /// File or directory of tweets, or -; repeatable
     ///
     /// JSON lines, plain or gzip; - is standard input. A file is taken for gzip by its first bytes. A directory stands for
     /// every .json, .jsonl and .gz file below it.

@@ -13,7 +13,7 @@ use super::{
 use std::{path::PathBuf, time::Instant};
 
 /// Memory for buffers and sorting by default. Together with the program, the blocks being parsed
-/// and allocator slack it stays below 1 GiB (measured in `benches/etl.rs`).
+/// and allocator slack it stays below 1 GiB (measured by `scripts/etl-soak`).
 pub const MEMORY_BYTES_DEFAULT: usize = 640 << 20;
 /// Least memory that makes sense.
 pub const MEMORY_BYTES_MIN: usize = 16 << 20;

@@ -205,7 +205,7 @@ fn order(sort: &EtlSort) -> Order {
     }
 }
 
-/// The error's one line with the exit code that says whether trying again can help.
+/// The error's one line, causes included, with the exit code that says whether trying again can help.
 fn failed(error: EtlError) -> Stop {
     let code = match &error {
         EtlError::Usage(_) => ExitCode::Usage,
@@ -215,7 +215,7 @@ fn failed(error: EtlError) -> Stop {
         | EtlError::Incomplete { .. } => ExitCode::Data,
         _ => ExitCode::Failure,
     };
-    Stop::new(code, format!("{:#}", anyhow::Error::from(error)))
+    Stop::new(code, error.to_string())
 }
 
 fn store_failed(error: StoreError) -> Stop {
@@ -223,7 +223,7 @@ fn store_failed(error: StoreError) -> Stop {
         StoreError::Exists(_) => ExitCode::Usage,
         _ => ExitCode::Failure,
     };
-    Stop::new(code, format!("{:#}", anyhow::Error::from(error)))
+    Stop::new(code, error.to_string())
 }
 
 /// Says that the work is not lost, where that is so.

@@ -422,6 +422,7 @@ fn help_names_the_defaults() {
     for command in [
         &["etl", "-h"][..],
         &["etl", "map", "-h"],
+        &["etl", "reduce", "-h"],
         &["gen", "-h"],
         &["gen", "tweets", "-h"],
     ] {
