@@ -57,10 +57,12 @@ impl Staging {
             }
             // Between the two calls another process may take the directory for a leftover: then there is
             // nothing to open, or nothing under the name any more once the lock is ours.
-            let Ok(lock) = File::open(&path) else {
-                continue;
+            let lock = match File::open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(StoreError::io("open", &path))?,
             };
-            lock.lock().map_err(StoreError::io("lock", &path))?;
+            // Where there are no locks, nothing is taken for a leftover either.
+            let _ = lock.lock();
             if path.exists() {
                 return Ok(Self {
                     path,
@@ -158,5 +160,40 @@ fn exchange(a: &Path, b: &Path) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_deleted_and_what_is_under_way_is_not() {
+        let parent = std::env::temp_dir().join(format!("trident-place-{}", process::id()));
+        let names = || {
+            let entries = fs::read_dir(&parent).unwrap();
+            entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let leftover = parent.join(".store.1-0.building");
+        let others = [
+            ".other.1-0.building",
+            ".store.building",
+            ".store.mine.building",
+        ];
+        for name in others {
+            fs::create_dir_all(parent.join(name)).unwrap();
+        }
+        fs::create_dir(&leftover).unwrap();
+        fs::write(leftover.join("data.mdb"), "half").unwrap();
+        let one = Staging::beside(&parent.join("store"), false).unwrap();
+        let two = Staging::beside(&parent.join("store"), false).unwrap();
+        assert!(!leftover.exists() && one.path().exists() && two.path().exists());
+        assert_eq!(names().len(), others.len() + 2);
+        one.publish().unwrap();
+        drop(two);
+        assert_eq!(names().len(), others.len() + 1);
+        fs::remove_dir_all(parent).unwrap();
     }
 }
