@@ -1,10 +1,18 @@
 //! What `/twitter` costs without HTTP: the lookup of a value, the parsing of a request, and the whole
-//! answer by number of contacts (2 is the median of real users, 13 the 99th percentile).
+//! answer by number of contacts (2 is the median of real users, 13 the 99th percentile, 1,000 as the most
+//! followed have). The last lines are ratios, from rounds that take turns: a lookup to one in a table in
+//! memory, an answer to copying it when it is ready.
 
-use std::{fs, hint::black_box, path::PathBuf};
+use std::{collections::HashMap, fs, hint::black_box, io::Write, path::PathBuf, time::Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use trident::twitter::{Found, Scratch, Store, model::Encoder, query, store::StoreWriter};
+
+/// Rounds of a ratio, of which the median counts.
+const ROUNDS: usize = 31;
+
+/// Bytes of updates that a store may have here.
+const UPDATES_BYTES_MAX: u64 = 1 << 30;
 
 /// Users of the store: enough that neither the tree nor the values fit a processor's cache.
 const USERS: u64 = 100_000;
@@ -92,15 +100,31 @@ fn value(user_id: u64) -> Vec<u8> {
 struct Place(PathBuf);
 
 impl Place {
-    fn with_store() -> (Self, Store) {
+    /// A store; and the same open for updates, of which every other user has had one.
+    fn with_stores() -> (Self, [Store; 2]) {
         let path = std::env::temp_dir().join(format!("trident-bench-{}", std::process::id()));
+        let place = Self(path);
+        let [plain, updated] = ["plain", "updated"].map(|name| place.store(name));
+        drop(updated);
+        let updated = place.0.join("updated");
+        let updated = Store::open_for_updates(&updated, UPDATES_BYTES_MAX).unwrap();
+        let mut update = updated.update().unwrap();
+        for user_id in (0..USERS).step_by(2) {
+            update.put_value(user_id, Some(&value(user_id))).unwrap();
+        }
+        update.commit().unwrap();
+        (place, [plain, updated])
+    }
+
+    fn store(&self, name: &str) -> Store {
+        let path = self.0.join(name);
         let mut writer = StoreWriter::create(&path, true).unwrap();
+        writer.begin_history(b"").unwrap();
         for user_id in 0..USERS {
             writer.put(user_id, &value(user_id)).unwrap();
         }
         writer.finish().unwrap();
-        let store = Store::open(&path).unwrap();
-        (Self(path), store)
+        Store::open(&path).unwrap()
     }
 }
 
@@ -111,25 +135,90 @@ impl Drop for Place {
 }
 
 fn lookup(c: &mut Criterion) {
-    let (_place, store) = Place::with_store();
+    let (_place, [plain, updated]) = Place::with_stores();
     let mut group = c.benchmark_group("twitter/lookup");
     group.throughput(Throughput::Elements(1));
     let mut random = Random(1);
-    group.bench_function("found", |b| {
-        b.iter(|| {
-            let reader = store.read().unwrap();
-            let value = reader.get(random.below(USERS)).unwrap().unwrap();
-            assert_eq!(value[..3], *b"TUV");
-        })
-    });
+    for (name, store) in [("found", &plain), ("found, with updates", &updated)] {
+        group.bench_function(name, |b| {
+            b.iter(|| assert!(found(store, random.below(USERS))))
+        });
+    }
     group.bench_function("missing", |b| {
-        b.iter(|| {
-            let reader = store.read().unwrap();
-            assert!(reader.get(USERS + random.below(USERS)).unwrap().is_none());
-        })
+        b.iter(|| assert!(!found(&plain, USERS + random.below(USERS))))
     });
     group.finish();
-    answers(c, &store);
+    answers(c, &plain);
+    ratios(&plain, &updated);
+}
+
+fn found(store: &Store, user_id: u64) -> bool {
+    let reader = store.read().unwrap();
+    let value = reader.get(user_id).unwrap();
+    value.is_some_and(|value| value[..3] == *b"TUV")
+}
+
+/// Prints what a lookup costs in lookups of a table in memory, and an answer in copies of it.
+fn ratios(plain: &Store, updated: &Store) {
+    let mut out = std::io::stderr().lock();
+    let table: HashMap<u64, Vec<u8>> = (0..USERS).map(|id| (id, value(id))).collect();
+    let in_table = |user: u64| table.get(&user).is_some_and(|value| value[..3] == *b"TUV");
+    for (name, store) in [("lookup", plain), ("lookup, with updates", updated)] {
+        let (mut ours, mut theirs) = (Random(3), Random(3));
+        let ratio = ratio(
+            20_000,
+            || assert!(found(store, ours.below(USERS))),
+            || assert!(in_table(theirs.below(USERS))),
+        );
+        writeln!(out, "{name}: {ratio:.2} x a lookup in memory").unwrap();
+    }
+    let mut scratch = Scratch::default();
+    for (contacts_wanted, _) in CLASSES.iter().rev() {
+        let users: Vec<u64> = (0..USERS)
+            .filter(|id| contacts(*id) == *contacts_wanted)
+            .take(100)
+            .collect();
+        let (mut rows, mut ready) = (Vec::new(), HashMap::new());
+        for user in &users {
+            answer(plain, *user, &mut scratch, &mut rows);
+            ready.insert(*user, rows.clone());
+        }
+        let mut turn = [users.iter().cycle(), users.iter().cycle()];
+        let [first, second] = &mut turn;
+        let mut copy = Vec::new();
+        let ratio = ratio(
+            (40_000 / contacts_wanted) as usize,
+            || {
+                let user = *first.next().unwrap();
+                answer(plain, user, &mut scratch, &mut rows);
+                assert_eq!(rows.len(), ready[&user].len());
+            },
+            || {
+                copy.clear();
+                copy.extend_from_slice(&ready[second.next().unwrap()]);
+                black_box(&copy);
+            },
+        );
+        writeln!(
+            out,
+            "answer, {contacts_wanted} contacts: {ratio:.1} x its copy"
+        )
+        .unwrap();
+    }
+}
+
+/// How many times longer `a` takes than `b`: the median of rounds in which both run `times` times.
+fn ratio(times: usize, mut a: impl FnMut(), mut b: impl FnMut()) -> f64 {
+    let seconds = |run: &mut dyn FnMut()| {
+        let start = Instant::now();
+        (0..times).for_each(|_| run());
+        start.elapsed().as_secs_f64()
+    };
+    let mut ratios: Vec<f64> = (0..ROUNDS)
+        .map(|_| seconds(&mut a) / seconds(&mut b))
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios[ROUNDS / 2]
 }
 
 /// From the query string to the rows.

@@ -16,6 +16,7 @@
 //! - [`sort`], [`spill`], [`workers`]: sorting, partition files, threads.
 //! - [`sink`]: where values go. [`tags`], [`plot`], [`report`], [`progress`], [`exclude`], [`error`].
 //!
+//! - [`update`]: more tweets for a store that keeps history.
 //! - [`store_sink`]: the embedded store as a sink. [`sample`]: the store that serves when none is given.
 //!
 //! Not here: the store's files (`twitter::store`) and the command line.
