@@ -148,6 +148,9 @@ fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError
     let env = open_env(&building, bytes_max, EnvFlags::empty()).map_err(failed)?;
     create_records(&env).map_err(failed)?;
     env.prepare_for_closing().wait();
+    File::open(&building)
+        .and_then(|directory| directory.sync_all())
+        .map_err(StoreError::io("sync", &building))?;
     let renamed = match fs::rename(&building, dir) {
         // Another process was faster.
         Err(error)
