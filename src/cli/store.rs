@@ -31,6 +31,14 @@ pub enum StoreCommand {
         /// Directory to make
         target: PathBuf,
     },
+    /// Make one store of a store and its updates, in its place
+    ///
+    /// May be run while servers take tweets: batches wait, and none is lost. They are answered 503 from
+    /// then on until the server is told to reload: `kill -HUP`, or POST /admin/reload on its admin address.
+    Fold {
+        /// Directory of the store
+        store: PathBuf,
+    },
     /// Put a verified copy of a snapshot at a name
     ///
     /// A server that has a replaced store open goes on reading the old one until it is told to reload:

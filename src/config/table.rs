@@ -482,8 +482,8 @@ pub static SETTINGS: &[Setting] = &[
         field: |draft| &mut draft.app.twitter.ingest.updates_bytes_max,
         rule: integer(1 << 20, 1 << 40),
         summary: "most bytes of a store's updates on disk; 507 above",
-        reason: "Address space that is reserved at the start; the file grows as it fills. A snapshot \
-                 makes one store of the store and its updates.",
+        reason: "Address space that is reserved at the start; the file grows as it fills. \
+                 `trident store fold` makes one store of the store and its updates.",
         ..PLAIN
     },
     Setting {

@@ -34,6 +34,10 @@ pub fn run(command: &StoreCommand) -> Result<(), Stop> {
             let meta = tools::snapshot(store, target).map_err(anyhow::Error::from)?;
             tell("made", target, &meta)
         }
+        StoreCommand::Fold { store } => {
+            let meta = tools::fold(store).map_err(anyhow::Error::from)?;
+            tell("folded", store, &meta)
+        }
         StoreCommand::Restore {
             snapshot,
             target,
@@ -79,7 +83,10 @@ fn as_table(stat: &Stat) -> String {
     };
     let history = meta.history.map_or("none".into(), |history| {
         let (tweets, people) = (history.tweets, history.people);
-        format!("tweets {tweets}, users {people}, file bytes {}", stat.history_bytes)
+        format!(
+            "tweets {tweets}, users {people}, file bytes {}",
+            stat.history_bytes
+        )
     });
     let updates = stat.updates.map_or("none".into(), |updates| {
         let (batches, tweets) = (updates.batches, updates.history.tweets);

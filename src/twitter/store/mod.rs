@@ -269,8 +269,8 @@ pub enum UpdateError {
     NoHistory,
     /// No room in the map.
     #[error(
-        "updates in {} have reached {bytes_max} bytes; make a snapshot, which is one store without \
-         updates, restore it in the place of this one and reload, or allow more", path.display()
+        "updates in {} have reached {bytes_max} bytes; run `trident store fold` on the store and reload, \
+         or allow more", path.display()
     )]
     Full {
         /// The directory of the updates.

@@ -1,4 +1,4 @@
-//! What operators do with stores: verify, stat, dump, snapshot, restore.
+//! What operators do with stores: verify, stat, dump, snapshot, restore, fold.
 //!
 //! All of them work while a server has the store open.
 
@@ -187,7 +187,7 @@ pub fn snapshot(path: &Path, target: &Path) -> Result<Meta, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
     let scan = store.scan(true)?;
     if scan.updates()?.is_some() {
-        return fold(&scan, StoreWriter::create(target, false)?);
+        return write_folded(&scan, StoreWriter::create(target, false)?);
     }
     let staging = Staging::beside(target, false)?;
     store.copy_compacted(staging.path())?;
@@ -205,7 +205,7 @@ pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreE
     let store = Store::open_for(path, Access::Scan, Depth::Open)?;
     let scan = store.scan(true)?;
     if scan.updates()?.is_some() {
-        return fold(&scan, StoreWriter::create(target, replace)?);
+        return write_folded(&scan, StoreWriter::create(target, replace)?);
     }
     let staging = Staging::beside(target, replace)?;
     copy_file(path, super::DATA_FILE, &staging)?;
@@ -213,8 +213,26 @@ pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreE
     publish(staging)
 }
 
+/// Puts one store of what was built and what came in later in the place of both, while they may be in
+/// use. Batches wait meanwhile, and those that waited are refused: none goes into the store that is
+/// replaced. A store without updates is left as it is.
+///
+/// # Errors
+/// As [`snapshot`]; the store is then as it was.
+pub fn fold(path: &Path) -> Result<Meta, StoreError> {
+    let store = Store::open_for(path, Access::Scan, Depth::Full)?;
+    let meta = store.meta().clone();
+    if store.updates_meta()?.batches == 0 {
+        return Ok(meta);
+    }
+    drop(store);
+    let store = Store::open_for(path, Access::Updates { bytes_max: 0 }, Depth::Open)?;
+    let _held = store.hold_updates()?;
+    write_folded(&store.scan(true)?, StoreWriter::create(path, true)?)
+}
+
 /// One store of what was built and what came in later.
-fn fold(scan: &Scan<'_>, mut writer: StoreWriter) -> Result<Meta, StoreError> {
+fn write_folded(scan: &Scan<'_>, mut writer: StoreWriter) -> Result<Meta, StoreError> {
     let mut excluded = Vec::new();
     scan.history(Table::Excluded, |_, list| {
         excluded.extend_from_slice(list);

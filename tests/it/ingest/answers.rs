@@ -207,7 +207,11 @@ fn a_store_that_cannot_take_updates_says_why() {
             422,
             "the limit is 4096",
         ),
-        ("twitter.updates_bytes_max=1048576", 507, "make a snapshot"),
+        (
+            "twitter.updates_bytes_max=1048576",
+            507,
+            "trident store fold",
+        ),
     ] {
         let server = serve(&path, &[ON, setting]);
         let body = later.concat().repeat(if status == 507 { 5 } else { 1 });

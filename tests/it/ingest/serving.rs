@@ -1,6 +1,7 @@
 //! Queries, reloads and other programs while tweets come in.
 
 use super::*;
+use crate::harness::eventually;
 use std::{
     process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -8,6 +9,15 @@ use std::{
 };
 
 const ON: &str = "twitter.ingest=admin";
+
+/// Says that it is over however it ends: nobody waits for ever for a test that has failed.
+struct Ending<'d>(&'d AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
 
 /// Queries for every user of a store, of each type.
 fn queries(path: &Path) -> Vec<Vec<u8>> {
@@ -61,6 +71,7 @@ fn queries_go_on_and_end_up_equal() {
                     }
                 });
             }
+            let _ending = Ending(&done);
             let mut client = admin(&server);
             for (n, batch) in split.batches.iter().enumerate() {
                 let request = match n % 2 {
@@ -72,7 +83,6 @@ fn queries_go_on_and_end_up_equal() {
                     verify(&split.path);
                 }
             }
-            done.store(true, Relaxed);
         });
         assert!(asked.load(Relaxed) > split.batches.len());
         assert_eq!(verify(&split.path), split.expected[0], "seed {seed}");
@@ -123,7 +133,7 @@ fn stores_are_replaced_while_tweets_come_in() {
             if n % 8 == 1 {
                 server.signal("HUP");
                 let reloaded = || client.ask(&post(b"", "")).status == 200;
-                assert!(crate::harness::eventually(reloaded));
+                assert!(eventually(reloaded));
             } else {
                 let answer = client.ask(reload);
                 assert!(answer.text().starts_with("replaced"), "{}", answer.text());
@@ -139,6 +149,50 @@ fn stores_are_replaced_while_tweets_come_in() {
         counts(&client.ask(&post(batch, "")));
     }
     assert_eq!(verify(&split.path), split.expected[split.batches.len()]);
+}
+
+/// What an operator does to keep updates small, while batches come in without a pause: one that is
+/// refused is sent again, and in the end all are there.
+#[test]
+fn a_store_is_folded_while_tweets_come_in() {
+    let split = split(lines(12, 900, 60), 12, 60, false);
+    let server = serve(&split.path, &[ON]);
+    let (done, folds) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let refused = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                let folded = Command::new(env!("CARGO_BIN_EXE_trident"))
+                    .args(["store", "fold"])
+                    .arg(&split.path)
+                    .output()
+                    .unwrap();
+                let error = String::from_utf8_lossy(&folded.stderr);
+                assert!(folded.status.success(), "{error}");
+                folds.fetch_add(1, Relaxed);
+                server.signal("HUP");
+            }
+        });
+        let _ending = Ending(&done);
+        let mut client = admin(&server);
+        let mut refused = 0;
+        for (n, batch) in split.batches.iter().enumerate() {
+            assert!(eventually(|| folds.load(Relaxed) >= n / 15));
+            while client.ask(&post(batch, "")).status == 503 {
+                refused += 1;
+                thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+        refused
+    });
+    assert!(
+        refused > 0,
+        "none of {} folds was noticed",
+        folds.load(Relaxed)
+    );
+    assert_eq!(verify(&split.path), split.expected[0]);
+    tools::fold(&split.path).unwrap();
+    assert_eq!(tools::stat(&split.path).unwrap().updates, None);
+    assert_eq!(verify(&split.path), split.expected[0]);
 }
 
 /// Two servers with one store: both take tweets, and each answers with what the other took.

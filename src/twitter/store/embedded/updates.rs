@@ -36,7 +36,7 @@ const PREFIX: &str = "updates-";
 /// Reads under way at once, of all processes; a request is one, and a worker serves one at a time.
 const READERS_MAX: u32 = 1024;
 
-/// By how much the file may grow while a process that does not write has it open.
+/// By how much the file may grow while a process without a limit of its own has it open.
 const GROWTH_BYTES: u64 = 64 << 30;
 
 /// An open environment.
@@ -77,7 +77,7 @@ impl Updates {
         }
         let data = dir.join("data.mdb");
         let bytes = fs::metadata(&data).map_err(StoreError::io("open", &data))?;
-        let growth = if writable { 0 } else { GROWTH_BYTES };
+        let growth = if bytes_max > 0 { 0 } else { GROWTH_BYTES };
         let map_bytes = bytes_max.max(bytes.len().saturating_add(growth));
         let flags = if writable {
             EnvFlags::empty()
@@ -211,6 +211,13 @@ impl Store {
             history_records,
             meta,
         })
+    }
+
+    /// Keeps everybody from taking a batch as long as what is returned lives.
+    pub(in crate::twitter::store) fn hold_updates(&self) -> Result<Option<RwTxn<'_>>, StoreError> {
+        let updates = self.updates.as_ref().filter(|updates| updates.writable);
+        let held = updates.map(|updates| updates.env.write_txn()).transpose();
+        held.map_err(|error| lmdb(&self.path, error))
     }
 
     /// The history as it was built. Opened anew by each batch, for the path may name another store by
