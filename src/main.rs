@@ -2,6 +2,8 @@
 
 #[path = "main/etl.rs"]
 mod etl;
+#[path = "main/etl_load.rs"]
+mod etl_load;
 #[path = "main/store.rs"]
 mod store;
 #[path = "main/synthesize.rs"]
@@ -62,7 +64,7 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
         tracing::warn!("{warning}");
     }
     if config.app.twitter.store.is_none() {
-        config.app.twitter.store = sample();
+        config.app.twitter.store = sample().map(Into::into);
     }
     serve::run(config.serve, config.app).map_err(|error| {
         // A store that is named and cannot be opened is a dependency that is not there.

@@ -89,7 +89,7 @@ fn warm_requests_allocate_nothing() {
     }
     .apply();
     let mut options = Options::default();
-    options.twitter.store = Some(make_store());
+    options.twitter.store = Some(make_store().into());
     let server = Server::start(App::open(options).unwrap(), Limits::default()).unwrap();
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();

@@ -83,7 +83,7 @@ fn make_store() -> std::path::PathBuf {
 #[allow(clippy::print_stdout)] // the figures, for who runs it with --nocapture
 fn every_endpoint_stays_within_half_of_the_stack() {
     let mut options = Options::default();
-    options.twitter.store = Some(make_store());
+    options.twitter.store = Some(make_store().into());
     let app = App::open(options).unwrap();
     let mut worker = app.worker();
     let data = |file: &str| {

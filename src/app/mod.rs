@@ -6,6 +6,7 @@
 mod accept;
 mod answer;
 mod ingest;
+mod networked;
 mod route;
 mod twitter;
 
@@ -19,7 +20,7 @@ use anyhow::Context;
 use crate::{
     auth::{self, Authority, Key, RestClient},
     blockchain::{self, Blockchain},
-    cache::Cache,
+    cache::{Cache, Policy},
     http::{Outcome, Reply, Request, Service},
     qrcode::{self, QrCode},
     twitter::{Options as TwitterOptions, Scratch as TwitterScratch, StoreError},
@@ -138,6 +139,14 @@ impl App {
     /// takes; requests go on meanwhile.
     pub fn reload(&self) -> Result<Reload, StoreError> {
         self.twitter.reload()
+    }
+
+    /// Changes capacity in bytes, replacement policy or both of the cache in front of a database,
+    /// effective at once; false if the store of `/twitter` is not in one.
+    pub fn set_store_cache(&self, bytes_max: Option<usize>, policy: Option<Policy>) -> bool {
+        self.database()
+            .map(|client| client.set_cache(bytes_max, policy))
+            .is_some()
     }
 
     /// The store of `/twitter` in a few words, for people.

@@ -1,6 +1,6 @@
 //! Path and method to handler.
 
-use super::{ADMIN, App, Worker, answer, ingest, twitter};
+use super::{ADMIN, App, Worker, answer, ingest, networked, twitter};
 use crate::{
     http::{Method, Outcome, Reply, Request, Status, TEXT},
     metrics,
@@ -20,6 +20,7 @@ enum Endpoint {
     RestVerify,
     Metrics,
     Reload,
+    StoreCache,
 }
 
 impl Endpoint {
@@ -37,6 +38,7 @@ impl Endpoint {
             b"/metrics" if listener == ADMIN => Self::Metrics,
             b"/twitter/tweets" => Self::Tweets,
             b"/admin/reload" if listener == ADMIN => Self::Reload,
+            b"/admin/cache" if listener == ADMIN => Self::StoreCache,
             _ => return None,
         })
     }
@@ -45,7 +47,9 @@ impl Endpoint {
     const fn allow(self) -> &'static str {
         match self {
             Self::Blockchain => "GET, HEAD, POST",
-            Self::RestAuth | Self::RestVerify | Self::Reload | Self::Tweets => "POST",
+            Self::RestAuth | Self::RestVerify | Self::Reload | Self::StoreCache | Self::Tweets => {
+                "POST"
+            }
             _ => "GET, HEAD",
         }
     }
@@ -54,7 +58,10 @@ impl Endpoint {
         match (self, method) {
             (_, Method::Other | Method::Unknown) => false,
             (Self::Blockchain, _) => true,
-            (Self::RestAuth | Self::RestVerify | Self::Reload | Self::Tweets, _) => {
+            (
+                Self::RestAuth | Self::RestVerify | Self::Reload | Self::StoreCache | Self::Tweets,
+                _,
+            ) => {
                 matches!(method, Method::Post)
             }
             _ => !matches!(method, Method::Post),
@@ -83,21 +90,25 @@ pub(super) fn route(
     match endpoint {
         Endpoint::Blockchain => answer::blockchain(app, worker, request, reply),
         Endpoint::QrCode => return answer::qrcode(app, worker, request, reply),
-        Endpoint::Twitter => twitter::answer(app, worker, request, reply),
+        Endpoint::Twitter => return twitter::answer(app, worker, request, reply),
         Endpoint::Alive => reply.text(|out| out.extend_from_slice(b"ok\n")),
-        Endpoint::Ready if app.health.is_ready() => {
-            reply.text(|out| out.extend_from_slice(b"ready\n"))
-        }
+        Endpoint::Ready if app.is_ready() => reply.text(|out| out.extend_from_slice(b"ready\n")),
         Endpoint::Ready => reply.line(
             Status::ServiceUnavailable,
-            "not ready: starting or draining",
+            "not ready: starting, draining, or the database is not there",
         ),
         Endpoint::Home => reply.text(|out| out.extend_from_slice(HOME)),
         Endpoint::RestAuth => answer::rest_auth(app, request, reply),
         Endpoint::RestVerify => answer::rest_verify(app, request, reply),
-        Endpoint::Metrics => reply.send(Status::Ok, METRICS_TYPE, &[], metrics::write_text),
+        Endpoint::Metrics => reply.send(Status::Ok, METRICS_TYPE, &[], |out| {
+            metrics::write_text(out);
+            if let Some(client) = app.database() {
+                networked::write_gauges(client, out);
+            }
+        }),
         Endpoint::Reload => return twitter::reload(app, reply),
         Endpoint::Tweets => return ingest::answer(app, request, reply),
+        Endpoint::StoreCache => networked::cache(app, request, reply),
     }
     Outcome::Done
 }
@@ -143,6 +154,7 @@ mod tests {
             "/rest_verify",
             "/metrics",
             "/admin/reload",
+            "/admin/cache",
         ] {
             let endpoint = Endpoint::of(path.as_bytes(), ADMIN).unwrap();
             for (method, name) in [

@@ -20,19 +20,23 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use super::{App, Worker};
+use super::{App, Worker, networked};
 use crate::{
     http::{Outcome, Pending, Reply, Request, Status, Waker, clock},
     metrics::{self, Counter},
     twitter::{
-        self, Found, IngestAccess, IngestOptions, NothingToList, Options, Store, StoreError, query,
-        score,
+        self, Found, IngestAccess, IngestOptions, Location, NothingToList, Options, Store,
+        StoreError,
+        mysql::{self, Address, Client, Start},
+        query, score,
     },
 };
 
 /// The store and what names it.
 pub(super) struct Twitter {
     path: Option<PathBuf>,
+    /// The store if it is in a database; `store` is then empty for ever.
+    database: Option<Client>,
     nothing_to_list: NothingToList,
     ingest: IngestOptions,
     /// Swapped by reloads. A reader holds what it loaded for one request, so an old store is closed
@@ -55,10 +59,16 @@ pub enum Reload {
 
 impl Twitter {
     pub(super) fn open(options: Options) -> Result<Self, StoreError> {
+        let (path, database) = match options.store {
+            None => (None, None),
+            Some(Location::Directory(path)) => (Some(path), None),
+            Some(Location::Database(address)) => (None, Some(connect(address, options.mysql)?)),
+        };
         let open = |path| open_store(path, &options.ingest);
-        let store = options.store.as_deref().map(open).transpose()?;
+        let store = path.as_deref().map(open).transpose()?;
         Ok(Self {
-            path: options.store,
+            path,
+            database,
             nothing_to_list: options.nothing_to_list,
             ingest: options.ingest,
             store: ArcSwapOption::new(store.map(Arc::new)),
@@ -83,6 +93,10 @@ impl Twitter {
     }
 
     fn swap(&self) -> Result<Reload, StoreError> {
+        if let Some(database) = &self.database {
+            let is_replaced = database.check()?;
+            return Ok([Reload::Unchanged, Reload::Replaced][usize::from(is_replaced)]);
+        }
         let Some(path) = &self.path else {
             return Ok(Reload::NoStore);
         };
@@ -102,6 +116,18 @@ impl Twitter {
     }
 
     pub(super) fn text(&self) -> String {
+        if let Some(database) = &self.database {
+            let address = database.address();
+            return match database.meta() {
+                None => format!("{address}, not reached yet"),
+                Some(meta) => {
+                    format!(
+                        "{address} users={} data={:08x}",
+                        meta.users, meta.content_crc32
+                    )
+                }
+            };
+        }
         let store = self.store.load();
         let Some(store) = store.as_deref() else {
             return "none".into();
@@ -125,17 +151,65 @@ fn open_store(path: &Path, ingest: &IngestOptions) -> Result<Store, StoreError> 
     }
 }
 
+/// Connects to a database. One that is only away must not keep everything else from being served.
+fn connect(address: Address, options: mysql::Options) -> Result<Client, StoreError> {
+    let (client, start) = Client::start(address, options)?;
+    if let Start::Waiting(error) = start {
+        warn!(%error, "/twitter waits for its database; not ready until it answers");
+    }
+    Ok(client)
+}
+
+impl App {
+    /// The client of the store of `/twitter`, if that is in a database.
+    pub(super) fn database(&self) -> Option<&Client> {
+        self.twitter.database.as_ref()
+    }
+
+    /// Whether the next request is likely to succeed.
+    pub(super) fn is_ready(&self) -> bool {
+        self.health.is_ready() && self.database().is_none_or(Client::is_ready)
+    }
+
+    pub(super) fn twitter_identity(&self) -> Identity<'_> {
+        Identity {
+            first_line: &self.first_line,
+            nothing_to_list: self.twitter.nothing_to_list,
+        }
+    }
+}
+
+/// What every answer has in common.
+#[derive(Clone, Copy)]
+pub(super) struct Identity<'a> {
+    pub(super) first_line: &'a [u8],
+    pub(super) nothing_to_list: NothingToList,
+}
+
 /// `GET /twitter`.
-pub(super) fn answer(app: &App, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) {
+pub(super) fn answer(
+    app: &App,
+    worker: &mut Worker,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Outcome {
     let scratch = &mut worker.twitter;
+    let mut outcome = Outcome::Done;
     match query::parse(request.head.query, &mut scratch.query) {
-        Ok(request) => look_up(app, &request, &mut scratch.score, reply),
+        Ok(query) => match app.database() {
+            None => look_up(app, &query, &mut scratch.score, reply),
+            Some(client) => {
+                let scratch = &mut scratch.score;
+                outcome = networked::look_up(app, client, request, &query, scratch, reply);
+            }
+        },
         Err(twitter::Invalid) => {
             metrics::add(Counter::TwitterInvalid, 1);
             reply.text(|out| NothingToList::Invalid.write(&app.first_line, out));
         }
     }
     scratch.release_large_buffers();
+    outcome
 }
 
 fn look_up(
@@ -156,20 +230,28 @@ fn look_up(
     };
     match reader.get(request.user_id) {
         Ok(Some(value)) => match Found::new(value) {
-            Ok(found) => list(app, &found, request, scratch, reply),
+            Ok(found) => list(app.twitter_identity(), &found, request, scratch, reply),
             Err(error) => fail(Counter::StoreCorrupt, request.user_id, &error, reply),
         },
-        Ok(None) => {
-            metrics::add(Counter::StoreMissing, 1);
-            metrics::add(Counter::TwitterNothing, 1);
-            reply.text(|out| app.twitter.nothing_to_list.write(&app.first_line, out));
-        }
+        Ok(None) => missing(app.twitter_identity(), reply),
         Err(error) => fail(Counter::StoreFailed, request.user_id, &error, reply),
     }
 }
 
-fn list(
-    app: &App,
+/// Answers for a user that does not exist.
+pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) {
+    metrics::add(Counter::StoreMissing, 1);
+    metrics::add(Counter::TwitterNothing, 1);
+    let Identity {
+        first_line,
+        nothing_to_list,
+    } = identity;
+    reply.text(|out| nothing_to_list.write(first_line, out));
+}
+
+/// Answers for a user that was found.
+pub(super) fn list(
+    identity: Identity<'_>,
     found: &Found<'_>,
     request: &twitter::Request<'_>,
     scratch: &mut score::Scratch,
@@ -178,11 +260,11 @@ fn list(
     metrics::add(Counter::StoreFound, 1);
     reply.text(|out| {
         let start = out.len();
-        out.extend_from_slice(&app.first_line);
+        out.extend_from_slice(identity.first_line);
         let counter = match found.write_rows(request, scratch, out) {
             0 => {
                 out.truncate(start);
-                app.twitter.nothing_to_list.write(&app.first_line, out);
+                identity.nothing_to_list.write(identity.first_line, out);
                 Counter::TwitterNothing
             }
             _ => Counter::TwitterValid,
@@ -193,7 +275,7 @@ fn list(
 
 /// Counts a lookup that went wrong, logs one every ten seconds at most, answers 500.
 #[cold]
-fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: Reply<'_>) {
+pub(super) fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: Reply<'_>) {
     const SECONDS_BETWEEN_LINES: u64 = 10;
     static LAST_LINE: AtomicU64 = AtomicU64::new(0);
     metrics::add(counter, 1);

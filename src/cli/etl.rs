@@ -110,7 +110,8 @@ pub struct EtlMachine {
     pub memory_bytes: Option<usize>,
 }
 
-/// The stages through pipes, for a cluster engine that shuffles between them itself.
+/// The stages through pipes, for a cluster engine that shuffles between them itself, and what may come
+/// after the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum EtlStage {
     /// Read tweets, write one record per kept line
@@ -160,6 +161,12 @@ pub enum EtlStage {
         #[allow(missing_docs, reason = "its fields say it")]
         sort: EtlSort,
     },
+    /// Load a store into MariaDB or MySQL
+    ///
+    /// Fills tables beside those that are served, compares them with the store and puts them in place
+    /// in one step; servers notice within twitter.mysql_check_ms. A load that was interrupted goes on
+    /// where it was. Makes or migrates the tables it needs: docs/twitter-mysql.md.
+    Load(super::EtlLoad),
 }
 
 /// Whether the records on standard input must be sorted first.

@@ -5,6 +5,7 @@
 //! from the table in `config`, see `flags`. Only this folder knows `clap`.
 
 mod etl;
+mod etl_load;
 mod flags;
 mod generate;
 mod output;
@@ -15,6 +16,7 @@ mod tests;
 mod text;
 
 pub use etl::{EtlCommand, EtlMachine, EtlRun, EtlSort, EtlStage};
+pub use etl_load::{DatabaseUrl, EtlLoad};
 pub use flags::SettingFlags;
 pub use generate::{Generate, generate};
 pub use output::{closed_is_success, print};

@@ -10,6 +10,7 @@ use super::{
     source::Fault,
     value::{Raw, Value},
 };
+use crate::twitter::{IngestAccess, Location};
 use num_bigint::BigUint;
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -29,6 +30,7 @@ pub fn check(loaded: &mut Loaded, machine: Machine, faults: &mut Vec<Fault>) {
     drain(loaded, faults);
     authority(loaded, faults);
     account(loaded);
+    store(loaded);
     timeouts(loaded);
     capacity(loaded, machine);
 }
@@ -130,6 +132,27 @@ fn authority(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
             "auth.key",
             "not set, a random key is made at start: tokens will not survive a restart or match \
              another instance; set TRIDENT_AUTH_KEY to the output of `openssl rand -hex 32`",
+        );
+    }
+}
+
+fn store(loaded: &mut Loaded) {
+    let twitter = &loaded.draft.app.twitter;
+    let Some(Location::Database(address)) = &twitter.store else {
+        return;
+    };
+    let cannot_ingest = twitter.ingest.access != IngestAccess::Off;
+    if address.has_password() && matches!(loaded.source("twitter.store"), Source::Flag(_)) {
+        loaded.warn(
+            "twitter.store",
+            "other users of the machine can read the password on the command line; set \
+             TRIDENT_TWITTER_STORE instead",
+        );
+    }
+    if cannot_ingest {
+        loaded.warn(
+            "twitter.ingest",
+            "has no effect while twitter.store is a database; load a new store into it instead",
         );
     }
 }

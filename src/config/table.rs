@@ -426,11 +426,96 @@ pub static SETTINGS: &[Setting] = &[
         key: "twitter.store",
         flag: Some(("twitter-store", "DIR")),
         field: |draft| &mut draft.app.twitter.store,
-        summary: "store of /twitter; empty = the built-in sample",
-        reason: "Made by `trident etl`. Relative paths start at the working directory. Opened before \
-                 the first port is bound, and again on SIGHUP or POST /admin/reload: put a new store \
-                 under this name, or point this symbolic link to it, then reload; no request fails. \
-                 Never copy over a store in use.",
+        summary: "store of /twitter, or mysql://…; empty = the sample",
+        reason: "A directory made by `trident etl`. Relative paths start at the working directory. \
+                 Opened before the first port is bound, and again on SIGHUP or POST /admin/reload: put \
+                 a new store under this name, or point this symbolic link to it, then reload; no \
+                 request fails. Never copy over a store in use. Or MariaDB or MySQL, filled by \
+                 `trident etl load`: mysql://USER:PASSWORD@HOST:PORT/DATABASE, see \
+                 docs/twitter-mysql.md. The password is never printed; give the address in the \
+                 environment, because other users of the machine can read a command line. Empty is \
+                 the small built-in sample.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.cache_bytes",
+        field: |draft| &mut draft.app.twitter.mysql.cache_bytes,
+        rule: integer(0, 1 << 40),
+        summary: "memory for users of a store in a database; 0 = none",
+        reason: "One 16th of it holds the ids of users that do not exist. What is cached is also \
+                 served while the database is down. A value above one 64th is not kept. A store in a \
+                 directory needs no cache. Changed while running by POST /admin/cache.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.cache_policy",
+        field: |draft| &mut draft.app.twitter.mysql.cache_policy,
+        summary: "which user leaves that cache for another one",
+        reason: "\"lru\" drops the one asked for least recently; \"random\" drops any, which keeps a \
+                 share of hits when more users are asked for in turn than fit.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_connections_max",
+        field: |draft| &mut draft.app.twitter.mysql.connections_max,
+        rule: integer(1, 256),
+        summary: "connections to the database that look users up",
+        reason: "One more watches for new data. Lookups that come while all are busy share the next \
+                 statement, so few connections make large, cheap statements; raise it when the \
+                 database reads from disk.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_batch_max",
+        field: |draft| &mut draft.app.twitter.mysql.batch_max,
+        rule: integer(1, 1024),
+        summary: "users that one statement asks for",
+        reason: "Statements are prepared for powers of two.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_queue_max",
+        field: |draft| &mut draft.app.twitter.mysql.queue_max,
+        rule: integer(1, 1_000_000),
+        summary: "lookups that may wait for the database; one more gets 503",
+        reason: "Those that are being asked for are counted. What the database answers within \
+                 twitter.mysql_deadline_ms is the most that can be of use.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_deadline_ms",
+        field: |draft| &mut draft.app.twitter.mysql.deadline,
+        rule: integer(1, 60_000),
+        summary: "time a lookup may take, waiting included; 503 after",
+        reason: "A connection that has not answered for so long is replaced. While the database is \
+                 known to be down the 503 comes at once.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_connect_timeout_ms",
+        field: |draft| &mut draft.app.twitter.mysql.connect_timeout,
+        rule: integer(1, 60_000),
+        summary: "time for a connection to be made and the schema checked",
+        reason: "Also how long the start waits for a database that does not answer; then everything \
+                 else is served, and readiness waits for it.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_check_ms",
+        field: |draft| &mut draft.app.twitter.mysql.check_interval,
+        rule: integer(1, 3_600_000),
+        summary: "time between two looks for new data in the database",
+        reason: "How long users in the cache may be older than the table after a load. SIGHUP and POST \
+                 /admin/reload look at once.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_outage_unready",
+        field: |draft| &mut draft.app.twitter.mysql.outage_unready,
+        summary: "whether an outage of the database makes /readyz fail",
+        reason: "Readiness always waits for the first connection. A later outage meets every instance at \
+                 once: were all of them unready, a balancer would have nobody to send cached users and \
+                 the other endpoints to. Turn it on where each instance has a database of its own.",
         ..PLAIN
     },
     Setting {

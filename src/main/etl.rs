@@ -35,6 +35,7 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
             workers,
             skip_bad_files,
         }) => map(inputs, workers.unwrap_or(0), *skip_bad_files),
+        Some(EtlStage::Load(what)) => crate::etl_load::run(what),
         Some(EtlStage::Reduce { exclude, sort }) => reduce(exclude.as_deref(), sort),
         Some(EtlStage::Build {
             output,

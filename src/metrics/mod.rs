@@ -71,6 +71,12 @@ pub fn write_text(out: &mut Vec<u8>) {
     }
 }
 
+/// Appends one value that goes up and down, in the same format.
+pub fn write_gauge(name: &str, help: &str, value: u64, out: &mut Vec<u8>) {
+    let text = format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    out.extend_from_slice(text.as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,6 +92,29 @@ counters! {
         StoreCorrupt = "{result=\"corrupt\"}",
         StoreFailed = "{result=\"failed\"}",
     }
+    "trident_store_cache_lookups_total", "Lookups of users in the cache in front of a database, by result." {
+        StoreCacheHits = "{result=\"hit\"}",
+        StoreCacheMisses = "{result=\"miss\"}",
+    }
+    "trident_store_cache_evictions_total", "Users dropped from that cache to make room, or because the data were replaced." {
+        StoreCacheEvictions = "",
+    }
+    "trident_store_refused_total", "Lookups of users answered 503, by reason: too many wait, too late, database down." {
+        StoreRefusedBusy = "{reason=\"busy\"}",
+        StoreRefusedDeadline = "{reason=\"deadline\"}",
+        StoreRefusedDown = "{reason=\"down\"}",
+    }
+    "trident_database_statements_total", "Statements that look users up in a database, by outcome." {
+        DatabaseStatementsOk = "{outcome=\"ok\"}",
+        DatabaseStatementsFailed = "{outcome=\"failed\"}",
+    }
+    "trident_database_keys_total", "Users asked for in those statements; by statement it tells how many lookups share one." {
+        DatabaseKeys = "",
+    }
+    "trident_database_connects_total", "Attempts to connect to a database, by outcome." {
+        DatabaseConnectsOk = "{outcome=\"ok\"}",
+        DatabaseConnectsFailed = "{outcome=\"failed\"}",
+    }
     "trident_store_reloads_total", "Reloads of the store of /twitter, by outcome; after a failed one the old store goes on serving." {
         ReloadReplaced = "{outcome=\"replaced\"}",
         ReloadUnchanged = "{outcome=\"unchanged\"}",

@@ -20,7 +20,7 @@ pub mod score;
 pub mod store;
 
 pub use query::{Invalid, Request};
-pub use store::{Store, StoreError};
+pub use store::{Store, StoreError, mysql};
 
 use model::{Corrupt, User};
 use std::path::PathBuf;
@@ -28,8 +28,10 @@ use std::path::PathBuf;
 /// Settings of the endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Directory of the store; `None` = there is none, every well-formed request is refused.
-    pub store: Option<PathBuf>,
+    /// The store; `None` = there is none, every well-formed request is refused.
+    pub store: Option<Location>,
+    /// How a store in a database is used.
+    pub mysql: mysql::Options,
     /// The answer to a well-formed request with nothing to list.
     pub nothing_to_list: NothingToList,
     /// `POST /twitter/tweets`.
@@ -74,6 +76,21 @@ pub enum IngestAccess {
     Admin,
     /// Whoever reaches any address.
     Public,
+}
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In a directory of this machine.
+    Directory(PathBuf),
+    /// In a database.
+    Database(mysql::Address),
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self::Directory(path)
+    }
 }
 
 /// Buffers of one worker, lent for one request at a time.

@@ -2,6 +2,7 @@
 //!
 //! [`oracle`] needs `python3`. `TRIDENT_TEST_CASES` sets the number of queries per data set.
 
+mod mysql;
 mod oracle;
 mod reload;
 mod rules;

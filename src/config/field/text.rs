@@ -1,7 +1,10 @@
 //! Everything written as text: names, paths, addresses, words, the key.
 
 use super::{Field, Mismatch, Rule};
-use crate::config::value::{Raw, Value};
+use crate::{
+    config::value::{Raw, Value},
+    twitter::{Location, mysql::Address},
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// The text of `raw` if it satisfies `rule`.
@@ -52,6 +55,36 @@ impl Field for Option<PathBuf> {
 
     fn allowed(&self, _rule: &Rule) -> String {
         "a path, or \"\" for none".into()
+    }
+}
+
+/// A directory or a database; the empty text is none. A password is never part of the value shown.
+impl Field for Option<Location> {
+    fn read(&mut self, raw: &Raw, rule: &Rule) -> Result<(), Mismatch> {
+        let text = raw.text().ok_or(Mismatch)?;
+        if Address::is_meant_by(text) {
+            let address = Address::parse(text).map_err(|_| Mismatch)?;
+            *self = Some(Location::Database(address));
+            return Ok(());
+        }
+        let mut path: Option<PathBuf> = None;
+        path.read(raw, rule)?;
+        *self = path.map(Location::Directory);
+        Ok(())
+    }
+
+    fn value(&self, _rule: &Rule) -> Value {
+        Value::Text(match self {
+            None => String::new(),
+            Some(Location::Directory(path)) => path.display().to_string(),
+            Some(Location::Database(address)) => address.to_string(),
+        })
+    }
+
+    fn allowed(&self, _rule: &Rule) -> String {
+        "a directory, mysql://USER:PASSWORD@HOST:PORT/DATABASE with characters such as @ in the \
+         password percent-encoded, or \"\" for none"
+            .into()
     }
 }
 
@@ -137,6 +170,10 @@ word_field!(crate::log::Format {
     "json" => crate::log::Format::Json
 });
 
+word_field!(crate::cache::Policy {
+    "lru" => crate::cache::Policy::Lru,
+    "random" => crate::cache::Policy::Random
+});
 word_field!(crate::twitter::NothingToList {
     "invalid" => crate::twitter::NothingToList::Invalid,
     "header" => crate::twitter::NothingToList::Header,

@@ -20,9 +20,10 @@
 //!
 //! [`Store`] is what serves, [`Update`] what ingests; [`tools`] is what operators run. Values are handed
 //! out as bytes, `model` validates them; history is records of `etl`, unread here. Only `embedded`
-//! knows LMDB.
+//! knows LMDB. [`mysql`] keeps the same values in a database.
 
 mod embedded;
+pub mod mysql;
 mod place;
 mod seal;
 pub mod tools;
@@ -229,6 +230,9 @@ pub enum StoreError {
     /// The final name is taken.
     #[error("{} exists already; choose another name, or replace it explicitly", .0.display())]
     Exists(PathBuf),
+    /// The store is in a database, and that is what is wrong.
+    #[error(transparent)]
+    Database(#[from] mysql::DatabaseError),
     /// A user was added that cannot be.
     #[error("user {user_id} cannot be stored: {why}")]
     Refused {

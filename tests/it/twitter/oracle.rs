@@ -5,15 +5,15 @@
 use super::*;
 use std::process::Command;
 
-struct Set {
-    seed: &'static str,
+pub(super) struct Set {
+    pub(super) seed: &'static str,
     /// Queries when nothing else is asked for: 21,000 in all sets together, fewer where the oracle takes
     /// longest.
-    queries: usize,
+    pub(super) queries: usize,
     /// Users: the fewer, the more contacts each.
-    users: &'static str,
-    empty: &'static str,
-    nothing_to_list: &'static str,
+    pub(super) users: &'static str,
+    pub(super) empty: &'static str,
+    pub(super) nothing_to_list: &'static str,
 }
 
 #[test]
@@ -154,7 +154,7 @@ impl Kinds {
 }
 
 /// Generates tweets and queries; returns the oracle's answers and leaves its tables in `dump.jsonl`.
-fn ask_oracle(place: &Place, set: &Set, cases: usize) -> String {
+pub(super) fn ask_oracle(place: &Place, set: &Set, cases: usize) -> String {
     let at = |name: &str| place.at(name).into_os_string().into_string().unwrap();
     let (tweets, popular, queries) = (at("t.jsonl"), at("popular.txt"), at("q.txt"));
     let lines = cases.clamp(6000, 30_000).to_string();
@@ -210,7 +210,7 @@ fn python(script: &str, arguments: &[&str]) {
 }
 
 /// Makes a store of the oracle's tables.
-fn build(path: &Path, dump: &str) {
+pub(super) fn build(path: &Path, dump: &str) {
     let users = dump.lines().map(|line| {
         let user: serde_json::Value = serde_json::from_str(line).unwrap();
         let user_id = user["user_id"].as_u64().unwrap();

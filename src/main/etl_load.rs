@@ -1,0 +1,63 @@
+//! Runs `trident etl load`.
+
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
+use trident::{
+    cli::{self, EtlLoad},
+    exit::{ExitCode, Stop},
+    twitter::{
+        StoreError,
+        mysql::{self, Address, Progress},
+    },
+};
+
+/// Where the address is looked for when the command line has none: what `serve` takes too.
+const VARIABLE: &str = "TRIDENT_TWITTER_STORE";
+
+/// Between two lines about the progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Loads; the result goes to standard output, progress to standard error.
+pub fn run(what: &EtlLoad) -> Result<(), Stop> {
+    let address = address(what)?;
+    let start = Instant::now();
+    let mut last = start;
+    let mut progress = |Progress { users, users_total }| {
+        if last.elapsed() >= PROGRESS_INTERVAL {
+            last = Instant::now();
+            let text = format!("trident: loaded {users} of {users_total} users");
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    };
+    let report = mysql::load(&address, &what.store, &mut progress).map_err(stopped)?;
+    cli::print(&format!(
+        "loaded {} into {address}: users={} resumed={} value_bytes={} data={:08x} seconds={:.1}\n",
+        what.store.display(),
+        report.meta.users,
+        report.resumed,
+        report.meta.value_bytes,
+        report.meta.content_crc32,
+        start.elapsed().as_secs_f64(),
+    ))
+}
+
+fn address(what: &EtlLoad) -> Result<Address, Stop> {
+    let text = what.mysql.as_ref().map(|url| url.0.clone());
+    let text = text.or_else(|| std::env::var(VARIABLE).ok());
+    let Some(text) = text else {
+        let message = format!("no database: give --mysql URL, or set {VARIABLE}");
+        return Err(Stop::new(ExitCode::Usage, message));
+    };
+    Address::parse(&text).map_err(|error| Stop::new(ExitCode::Usage, format!("--mysql: {error}")))
+}
+
+fn stopped(error: StoreError) -> Stop {
+    let is_database = matches!(error, StoreError::Database(_));
+    let error = anyhow::Error::from(error);
+    if is_database {
+        return error.context(ExitCode::Unavailable).into();
+    }
+    error.into()
+}

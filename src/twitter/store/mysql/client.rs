@@ -1,0 +1,213 @@
+//! What workers and operators call. No method but [`Client::start`] and [`Client::check`] waits.
+
+use super::{
+    Address, Answer, DatabaseError, Done, Fault, LookupError, Options, Value, connection,
+    kept::Kept, lookups::Lookups,
+};
+use crate::{
+    cache::{self, Policy},
+    metrics::{self, Counter},
+    twitter::store::Meta,
+};
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Added to the time that [`Client::check`] gives the database thread.
+const CHECK_GRACE: Duration = Duration::from_secs(1);
+
+/// A running client. Dropping it ends its thread and answers whoever waits.
+pub struct Client {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the first attempt to connect came to.
+#[derive(Debug)]
+pub enum Start {
+    /// The database has a store that can be served.
+    Ready,
+    /// It cannot be reached yet; it is tried again and again.
+    Waiting(DatabaseError),
+}
+
+/// For people and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Lookups are taken: there is a connection, or the loss of the last one is not yet known.
+    pub is_up: bool,
+    /// Connections for lookups that are open.
+    pub connections: usize,
+    /// Lookups without an answer.
+    pub waiting: usize,
+    /// The cache.
+    pub cache: cache::State,
+}
+
+/// What the client and its thread have in common.
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) options: Options,
+    pub(super) lookups: Lookups,
+    pub(super) kept: Kept,
+    /// Connections for lookups that are open.
+    pub(super) connections: AtomicUsize,
+    /// The database has answered once: it is there and has a store that can be served.
+    pub(super) was_ready: AtomicBool,
+    /// The metadata of the store that is served.
+    pub(super) meta: Mutex<Option<Meta>>,
+    /// How often `meta` was set.
+    pub(super) generation: AtomicU64,
+    /// Who waits for the next look at the version of the data.
+    pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, Fault>>>>,
+    /// `checks` has an entry.
+    pub(super) check_now: Notify,
+    pub(super) stop: Notify,
+}
+
+impl Client {
+    /// Connects, checks the schema, and goes on in the background.
+    ///
+    /// # Errors
+    /// What does not pass by itself: wrong password, no store, unknown version.
+    pub fn start(address: Address, options: Options) -> Result<(Self, Start), DatabaseError> {
+        let shared = Arc::new(Shared {
+            lookups: Lookups::new(options.queue_max, options.deadline),
+            kept: Kept::new(options.cache_bytes, options.cache_policy),
+            address,
+            options,
+            connections: AtomicUsize::new(0),
+            was_ready: AtomicBool::new(false),
+            meta: Mutex::new(None),
+            generation: AtomicU64::new(0),
+            checks: Mutex::new(Vec::new()),
+            check_now: Notify::new(),
+            stop: Notify::new(),
+        });
+        let (send, receive) = mpsc::channel();
+        let on_thread = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("database".into())
+            .spawn(move || connection::run(&on_thread, &send))
+            .map_err(|error| shared.error(Fault::Thread(error.to_string())))?;
+        let client = Self {
+            thread: Some(thread),
+            shared,
+        };
+        let lost = || Err(Fault::Thread("it ended at once".into()));
+        match receive.recv().unwrap_or_else(|_| lost()) {
+            Ok(()) => Ok((client, Start::Ready)),
+            Err(fault) if fault.is_permanent() => Err(client.shared.error(fault)),
+            Err(fault) => {
+                let error = client.shared.error(fault);
+                Ok((client, Start::Waiting(error)))
+            }
+        }
+    }
+
+    /// What the cache knows about a user; `Some(None)` = there is no such user. Does not allocate.
+    #[inline]
+    pub fn cached(&self, user_id: u64) -> Option<Option<Value>> {
+        let found = self.shared.kept.get(user_id);
+        let counter = match found {
+            Some(_) => Counter::StoreCacheHits,
+            None => Counter::StoreCacheMisses,
+        };
+        metrics::add(counter, 1);
+        found
+    }
+
+    /// Asks for a user. Returns an answer if there is one at once; else `done` runs with it, on
+    /// another thread and by the deadline.
+    pub fn look_up(&self, user_id: u64, done: Done) -> Option<Answer> {
+        let shared = &self.shared;
+        let known = || shared.kept.get(user_id);
+        shared.lookups.submit(user_id, known, done)
+    }
+
+    /// Whether a lookup is likely to succeed; what `/readyz` asks.
+    pub fn is_ready(&self) -> bool {
+        let is_up = !self.shared.options.outage_unready || self.shared.lookups.is_open();
+        self.shared.was_ready.load(Relaxed) && is_up
+    }
+
+    /// Looks at the version of the data now instead of within the interval, and waits for it; whether
+    /// they are others than before.
+    pub fn check(&self) -> Result<bool, DatabaseError> {
+        let (send, receive) = mpsc::channel();
+        self.shared.checks.lock().push(send);
+        self.shared.check_now.notify_one();
+        // The look before it may have to time out first.
+        let patience = 3 * self.shared.options.connect_timeout + CHECK_GRACE;
+        let silent = |_| Err(Fault::Unreachable("no answer in time".into()));
+        let looked = receive.recv_timeout(patience).unwrap_or_else(silent);
+        looked.map_err(|fault| self.shared.error(fault))
+    }
+
+    /// Changes capacity, policy or both of the cache, effective at once.
+    pub fn set_cache(&self, bytes_max: Option<usize>, policy: Option<Policy>) {
+        self.shared.kept.set(bytes_max, policy);
+    }
+
+    /// The state of things.
+    pub fn state(&self) -> State {
+        State {
+            is_up: self.shared.lookups.is_open(),
+            connections: self.shared.connections.load(Relaxed),
+            waiting: self.shared.lookups.waiting(),
+            cache: self.shared.kept.state(),
+        }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.shared.address
+    }
+
+    /// The metadata of the store that is served; `None` = the database has not answered yet.
+    pub fn meta(&self) -> Option<Meta> {
+        self.shared.meta.lock().clone()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.shared.stop.notify_one();
+        // A continuation may hold the last reference, and a thread cannot wait for itself.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn error(&self, fault: Fault) -> DatabaseError {
+        DatabaseError {
+            address: self.address.clone(),
+            fault,
+        }
+    }
+}
+
+impl LookupError {
+    /// The counter of lookups that were refused for this reason.
+    pub fn counter(self) -> Counter {
+        match self {
+            Self::Busy => Counter::StoreRefusedBusy,
+            Self::Deadline => Counter::StoreRefusedDeadline,
+            Self::Down => Counter::StoreRefusedDown,
+            Self::Failed => Counter::StoreFailed,
+            Self::Corrupt => Counter::StoreCorrupt,
+        }
+    }
+}

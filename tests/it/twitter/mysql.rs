@@ -1,0 +1,312 @@
+//! `/twitter` from MariaDB: the same answers, outages, new data, loads, limits.
+//!
+//! Needs `mariadb-server`; without it these tests say so and do nothing.
+
+mod database;
+mod loads;
+mod outages;
+
+use super::*;
+use crate::harness::eventually;
+use database::Database;
+use std::process::{Command, Output};
+
+const STATEMENTS: &str = "trident_database_statements_total{outcome=\"ok\"}";
+
+/// A server that answers from the database at `url` in the oracle's name.
+fn serve_from(url: &str, settings: &[&str]) -> Server {
+    Server::spawn(serving(url, settings))
+}
+
+fn serving(url: &str, settings: &[&str]) -> Command {
+    let mut command = Server::command();
+    command
+        .env_remove(CASES)
+        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(TEAM)
+        .arg("--twitter-store")
+        .arg(url);
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    command
+}
+
+/// A `trident etl load` of the store at `path`.
+fn loading(url: &str, path: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
+    command.args(["etl", "load", "--mysql", url]).arg(path);
+    command
+}
+
+fn load(url: &str, path: &Path) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = loading(url, path).output().unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr),
+    );
+    assert!(status.success(), "{out}{err}");
+    for password in database::PASSWORD {
+        assert!(!format!("{out}{err}").contains(password), "{out}{err}");
+    }
+    out.into_owned()
+}
+
+/// A query about a user of [`numbered`].
+fn about(user: u64) -> String {
+    format!("user_id={user}&type=both&phrase=a&hashtag=b")
+}
+
+/// The answer to [`about`].
+fn answer(user: u64, text: &str) -> String {
+    let other = user + 1;
+    format!("{FIRST_LINE}{other}\tname{other}\tabout {other}\t{text} of {user}")
+}
+
+/// A store of the users 1 to `users`, in which every text begins with `text`.
+fn numbered(path: &Path, users: u64, text: &str) {
+    store(
+        path,
+        (1..=users).map(|user| {
+            let text = format!("{text} of {user}");
+            (user, value(user, &[(user + 1, 0, &[(1, &text, &[])])]))
+        }),
+    );
+}
+
+/// A database with the users 1 to `users`.
+fn filled(users: u64, options: &[&str]) -> Option<(Place, Database)> {
+    let database = Database::start(options)?;
+    let place = Place::new();
+    numbered(&place.at("store"), users, "first");
+    load(&database.url(), &place.at("store"));
+    Some((place, database))
+}
+
+fn admin(server: &Server, method: &str, target: &str) -> Response {
+    let request = format!("{method} {target} HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+    Client::connect(server.admin.unwrap()).ask(request.as_bytes())
+}
+
+fn assert_refused(response: &Response) {
+    assert_eq!(response.status, 503, "{response:?}");
+    assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
+}
+
+#[test]
+fn answers_are_those_of_the_embedded_store_and_of_the_oracle() {
+    let Some(database) = Database::start(&[]) else {
+        return;
+    };
+    let place = Place::new();
+    let set = oracle::Set {
+        seed: "21",
+        users: "300",
+        empty: "header",
+        nothing_to_list: "header",
+    };
+    let cases = std::env::var(CASES).map_or(1500, |text| text.parse().unwrap());
+    let answers = oracle::ask_oracle(&place, &set, cases);
+    let path = place.at("store");
+    oracle::build(&path, &fs::read_to_string(place.at("dump.jsonl")).unwrap());
+    load(&database.url(), &path);
+    let setting = "twitter.nothing_to_list=header";
+    let embedded = serve(&path, &["--set", setting]);
+    let server = serve_from(&database.url(), &[setting]);
+    let cold = serve_from(&database.url(), &[setting, "twitter.cache_bytes=0"]);
+    let mut clients = [&embedded, &server, &server, &cold].map(Server::connect);
+    for line in answers.lines() {
+        let (query, want): (String, String) = serde_json::from_str(line).unwrap();
+        for client in &mut clients {
+            let got = ask(client, &query);
+            assert_eq!((got.status, got.text()), (200, want.clone()), "{query}");
+        }
+    }
+    let statements = [&server, &cold].map(|server| server.metric(STATEMENTS));
+    assert!(statements[0] < statements[1], "{statements:?}");
+    let hits = server.metric("trident_store_cache_lookups_total{result=\"hit\"}");
+    assert!(hits >= answers.lines().count() as u64, "{hits}");
+    assert_eq!(cold.metric("trident_store_cache_bytes"), 0);
+}
+
+/// Many connections at once, pipelined requests, known and unknown users.
+#[test]
+fn everybody_gets_the_own_answer_at_once() {
+    let Some((_place, database)) = filled(500, &[]) else {
+        return;
+    };
+    for cache in ["twitter.cache_bytes=0", "twitter.cache_bytes=100000"] {
+        let server = serve_from(&database.url(), &[cache]);
+        std::thread::scope(|scope| {
+            for start in 0..16u64 {
+                let mut client = server.connect();
+                scope.spawn(move || {
+                    for round in 0..60 {
+                        let users = [1, 7, 400].map(|step| 1 + (start * 31 + round * step) % 600);
+                        client.send(&users.map(|user| get(&about(user))).concat());
+                        for user in users {
+                            let got = client.response().unwrap();
+                            let want = match user {
+                                ..=500 => answer(user, "first"),
+                                _ => format!("{FIRST_LINE}INVALID"),
+                            };
+                            assert_eq!((got.status, got.text()), (200, want), "{user}");
+                        }
+                    }
+                });
+            }
+        });
+        let keys = server.metric("trident_database_keys_total");
+        assert!(server.metric(STATEMENTS) < keys, "lookups share statements");
+        assert_eq!(server.metric("trident_database_waiting"), 0);
+    }
+}
+
+#[test]
+fn users_that_do_not_exist_are_asked_for_once() {
+    let Some((_place, database)) = filled(5, &[]) else {
+        return;
+    };
+    let server = serve_from(&database.url(), &[]);
+    let mut client = server.connect();
+    for _ in 0..3 {
+        for user in [0, 77, 9_223_372_036_854_775_807] {
+            assert_eq!(
+                ask(&mut client, &about(user)).text(),
+                format!("{FIRST_LINE}INVALID")
+            );
+        }
+    }
+    assert_eq!(server.metric(STATEMENTS), 3);
+    assert_eq!(
+        server.metric("trident_store_lookups_total{result=\"missing\"}"),
+        9
+    );
+}
+
+/// While the database does not answer, requests for one user gather; one statement serves them all.
+#[test]
+fn a_user_that_many_ask_for_is_looked_up_once() {
+    let Some((_place, database)) = filled(5, &[]) else {
+        return;
+    };
+    let server = serve_from(&database.url(), &["twitter.mysql_deadline_ms=30000"]);
+    let before = database.executed();
+    database.signal("STOP");
+    let mut clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
+    clients
+        .iter_mut()
+        .for_each(|client| client.send(&get(&about(3))));
+    assert!(eventually(
+        || server.metric("trident_database_waiting") == 40
+    ));
+    database.signal("CONT");
+    for client in &mut clients {
+        assert_eq!(client.response().unwrap().text(), answer(3, "first"));
+    }
+    assert_eq!(database.executed() - before, 1);
+}
+
+/// A value that is not one costs its user only, and is served once it is mended.
+#[test]
+fn a_corrupt_value_costs_its_user_only() {
+    let Some((_place, database)) = filled(20, &[]) else {
+        return;
+    };
+    let good = database.root("SELECT HEX(data) FROM trident.trident_users WHERE user_id = 7");
+    for (user, data) in [
+        (3, "''"),
+        (4, "'junk'"),
+        (5, "REPEAT('x', 70000)"),
+        (6, "CONCAT(data, 'x')"),
+        (7, "CONCAT(LEFT(data, 40), 'x', SUBSTRING(data, 42))"),
+        (
+            8,
+            "(SELECT data FROM (SELECT * FROM trident.trident_users) u WHERE user_id = 9)",
+        ),
+    ] {
+        let change =
+            format!("UPDATE trident.trident_users SET data = {data} WHERE user_id = {user}");
+        database.root(&change);
+    }
+    let server = serve_from(&database.url(), &[]);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        for user in 1..=20 {
+            let got = ask(&mut client, &about(user));
+            match user {
+                3..=7 => assert_eq!(got.status, 500, "{user}"),
+                8 => assert_eq!(got.status, 200), // a good value, of another user
+                _ => assert_eq!(got.text(), answer(user, "first")),
+            }
+        }
+    }
+    assert_eq!(
+        server.metric("trident_store_lookups_total{result=\"corrupt\"}"),
+        10
+    );
+    database.root(&format!(
+        "UPDATE trident.trident_users SET data = UNHEX('{good}') WHERE user_id = 7"
+    ));
+    assert_eq!(ask(&mut client, &about(7)).text(), answer(7, "first"));
+}
+
+#[test]
+fn capacity_and_policy_change_while_serving() {
+    let Some((_place, database)) = filled(400, &[]) else {
+        return;
+    };
+    let server = serve_from(&database.url(), &[]);
+    let ask_all = || {
+        let mut client = server.connect();
+        for user in 1..=400 {
+            assert_eq!(ask(&mut client, &about(user)).text(), answer(user, "first"));
+        }
+    };
+    std::thread::scope(|scope| {
+        let clients = [(); 3].map(|()| scope.spawn(|| (0..10).for_each(|_| ask_all())));
+        let mut round = 0;
+        while !clients.iter().all(|client| client.is_finished()) {
+            let policy = ["lru", "random"][round % 2];
+            let bytes = [0, 60_000, 100_000_000][round % 3];
+            let changed = format!("/admin/cache?capacity_bytes={bytes}&policy={policy}");
+            let got = admin(&server, "POST", &changed);
+            assert!(
+                got.text().starts_with(&format!("capacity_bytes={bytes} ")),
+                "{got:?}"
+            );
+            assert!(
+                got.text().ends_with(&format!(" policy={policy}\n")),
+                "{got:?}"
+            );
+            let [held, bound] = ["bytes", "capacity_bytes"]
+                .map(|name| server.metric(&format!("trident_store_cache_{name} ")));
+            assert!(held <= bound);
+            round += 1;
+        }
+    });
+    admin(&server, "POST", "/admin/cache?capacity_bytes=100000000");
+    ask_all();
+    let before = server.metric(STATEMENTS);
+    ask_all();
+    assert_eq!(server.metric(STATEMENTS), before, "all are kept");
+    assert!(server.metric("trident_store_cache_evictions_total") > 0);
+    for target in [
+        "?policy=fifo",
+        "?capacity_bytes=-1",
+        "?capacity_bytes=1099511627777",
+    ] {
+        let got = admin(&server, "POST", &format!("/admin/cache{target}"));
+        assert_eq!(got.status, 400, "{got:?}");
+    }
+    assert_eq!(
+        server
+            .ask(b"POST /admin/cache HTTP/1.1\r\nHost: t\r\n\r\n")
+            .status,
+        404
+    );
+}
