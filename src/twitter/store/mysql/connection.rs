@@ -61,7 +61,7 @@ pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Fault>
         let with = |shared: &Arc<Shared>| Arc::clone(shared);
         tokio::task::spawn_local(watch(with(shared), first.ok()));
         for _ in 0..shared.options.connections_max {
-            tokio::task::spawn_local(serve(with(shared)));
+            tokio::task::spawn_local(supervise(with(shared)));
         }
         let on_time = with(shared);
         tokio::task::spawn_local(async move { on_time.lookups.expire().await });
@@ -115,12 +115,57 @@ impl Shared {
             warn!(database = %self.address, %fault, "database of /twitter is down; users in the cache are served, others get 503");
         }
     }
+}
 
-    /// A connection was made.
-    fn attempt_succeeded(&self) {
-        self.connections.fetch_add(1, Relaxed);
-        if self.lookups.open() {
-            info!(database = %self.address, "database of /twitter is there");
+/// Counts an open connection for as long as it lives.
+struct Open<'s>(&'s Shared);
+
+impl<'s> Open<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        shared.connections.fetch_add(1, Relaxed);
+        if shared.lookups.open() {
+            info!(database = %shared.address, "database of /twitter is there");
+        }
+        Self(shared)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Keys that are being asked for. Should the task end meanwhile they have failed: nobody would ever ask
+/// for them again.
+struct Batch<'s> {
+    keys: Vec<u64>,
+    shared: &'s Shared,
+}
+
+impl Batch<'_> {
+    /// The keys, whose lookups are now the caller's to answer.
+    fn release(mut self) -> Vec<u64> {
+        std::mem::take(&mut self.keys)
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        for key in &self.keys {
+            let failed = Err(LookupError::Failed);
+            self.shared.lookups.deliver(*key, &failed);
+        }
+    }
+}
+
+/// Keeps a task that looks users up. A panic, which only the driver could cause, costs its batch.
+async fn supervise(shared: Arc<Shared>) {
+    loop {
+        let task = tokio::task::spawn_local(serve(Arc::clone(&shared)));
+        if task.await.is_err() {
+            metrics::add(Counter::HandlerPanics, 1);
+            sleep(PAUSE_MAX).await;
         }
     }
 }
@@ -133,9 +178,8 @@ async fn serve(shared: Arc<Shared>) {
         match shared.connect().await {
             Ok(conn) => {
                 pause = PAUSE_MIN;
-                shared.attempt_succeeded();
+                let _open = Open::new(&shared);
                 serve_on(conn, &statements, &shared).await;
-                shared.connections.fetch_sub(1, Relaxed);
             }
             Err(fault) => {
                 shared.attempt_failed(&fault);
@@ -151,8 +195,11 @@ async fn serve_on(mut conn: Conn, statements: &[String], shared: &Shared) {
     let mut told = None;
     loop {
         let keys = shared.lookups.next_batch(shared.options.batch_max).await;
+        let batch = Batch { keys, shared };
         let generation = shared.generation();
-        let rows = within(shared.options.deadline, ask(&mut conn, statements, &keys)).await;
+        let asking = ask(&mut conn, statements, &batch.keys);
+        let rows = within(shared.options.deadline, asking).await;
+        let keys = batch.release();
         match rows {
             Ok(rows) => {
                 metrics::add(Counter::DatabaseStatementsOk, 1);
