@@ -105,11 +105,12 @@ fn answers_are_those_of_the_embedded_store_and_of_the_oracle() {
     let place = Place::new();
     let set = oracle::Set {
         seed: "21",
+        queries: 1500,
         users: "300",
         empty: "header",
         nothing_to_list: "header",
     };
-    let cases = std::env::var(CASES).map_or(1500, |text| text.parse().unwrap());
+    let cases = std::env::var(CASES).map_or(set.queries, |text| text.parse().unwrap());
     let answers = oracle::ask_oracle(&place, &set, cases);
     let path = place.at("store");
     oracle::build(&path, &fs::read_to_string(place.at("dump.jsonl")).unwrap());
