@@ -11,6 +11,7 @@ pub mod etl;
 pub mod exit;
 pub mod generate;
 pub mod http;
+pub mod load;
 pub mod log;
 pub mod metrics;
 pub mod qrcode;

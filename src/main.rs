@@ -4,6 +4,8 @@
 mod etl;
 #[path = "main/etl_load.rs"]
 mod etl_load;
+#[path = "main/load.rs"]
+mod load;
 #[path = "main/store.rs"]
 mod store;
 #[path = "main/synthesize.rs"]
@@ -42,6 +44,7 @@ fn run() -> Result<(), Stop> {
         Invocation::Etl(command) => etl::run(&command),
         Invocation::Gen(what) => synthesize::run(&what),
         Invocation::Store(command) => store::run(&command),
+        Invocation::Load(command) => load::run(*command),
         Invocation::Generate(what) => cli::generate(&what),
     }
 }

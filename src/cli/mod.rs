@@ -8,6 +8,7 @@ mod etl;
 mod etl_load;
 mod flags;
 mod generate;
+mod load;
 mod output;
 mod store;
 mod synthesize;
@@ -19,6 +20,7 @@ pub use etl::{EtlCommand, EtlMachine, EtlRun, EtlSort, EtlStage};
 pub use etl_load::{DatabaseUrl, EtlLoad};
 pub use flags::SettingFlags;
 pub use generate::{Generate, generate};
+pub use load::LoadCommand;
 pub use output::{closed_is_success, print};
 pub use store::StoreCommand;
 pub use synthesize::{GenCommand, GenTargets, GenTo, GenWorld};
@@ -100,6 +102,12 @@ enum Command {
         #[command(subcommand)]
         what: StoreCommand,
     },
+    /// Put load on servers, check every answer, give a score
+    ///
+    /// Without arguments it starts a temporary server, loads it for ten seconds with the built-in corpus
+    /// and prints throughput, latencies, correctness and a score per endpoint. The exit status is 1 when
+    /// an answer was wrong, a request failed or a --require was not met. docs/load.md is the manual.
+    Load(Box<LoadCommand>),
     /// Write shell completions, the man page or the documented configuration file
     #[command(hide = true)]
     Generate {
@@ -125,6 +133,8 @@ pub enum Invocation {
     Gen(GenCommand),
     /// Work on a store.
     Store(StoreCommand),
+    /// Put load on servers.
+    Load(Box<LoadCommand>),
     /// Write a generated file.
     Generate(Generate),
 }
@@ -143,6 +153,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Some(Command::Etl(command)) => Invocation::Etl(command),
         Some(Command::Gen { what }) => Invocation::Gen(what),
         Some(Command::Store { what }) => Invocation::Store(what),
+        Some(Command::Load(command)) => Invocation::Load(command),
         Some(Command::Generate { what }) => Invocation::Generate(what),
     })
 }

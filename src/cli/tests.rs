@@ -180,7 +180,10 @@ fn the_examples_work() {
         let settings = match parsed(&words).unwrap_or_else(|stop| panic!("{command}: {stop:?}")) {
             Invocation::Serve(settings) | Invocation::CheckConfig { settings, .. } => settings,
             Invocation::Etl(_) => continue,
-            Invocation::Gen(_) | Invocation::Generate(_) | Invocation::Store(_) => {
+            Invocation::Gen(_)
+            | Invocation::Generate(_)
+            | Invocation::Load(_)
+            | Invocation::Store(_) => {
                 panic!("{command}")
             }
         };
@@ -224,5 +227,14 @@ fn a_whole_run_and_its_stages_are_told_apart() {
     ] {
         let message = etl(arguments).unwrap_err();
         assert!(message.contains(hint), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn the_short_help_of_load_fits_a_terminal() {
+    let mut command = Cli::command();
+    let load = command.find_subcommand_mut("load").unwrap();
+    for line in load.render_help().to_string().lines() {
+        assert!(line.chars().count() <= 80, "{line}");
     }
 }

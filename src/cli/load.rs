@@ -1,0 +1,129 @@
+//! `trident load`: the flags of the load generator. Run by `main`.
+
+use clap::Args;
+use std::{path::PathBuf, time::Duration};
+
+/// Longest time a flag takes.
+const SECONDS_MAX: f64 = 7.0 * 86_400.0;
+
+/// What to run.
+#[derive(Args, Clone, Debug)]
+pub struct LoadCommand {
+    /// Server to test, http://HOST[:PORT]; repeatable
+    ///
+    /// Connections are spread evenly over several. Without one a temporary server is started on this
+    /// machine and stopped at the end.
+    #[arg(long = "target", value_name = "URL")]
+    pub targets: Vec<String>,
+    /// Team name of the servers
+    #[arg(long, value_name = "NAME", default_value = "TEAMID")]
+    pub team: String,
+    /// AWS account of the servers
+    #[arg(long, value_name = "ID", default_value = "000000000000")]
+    pub aws_account: String,
+    /// File with the key of auth tokens, 64 hex digits
+    ///
+    /// Or the environment variable TRIDENT_AUTH_KEY. Without a key the form of tokens is checked, not
+    /// their value. A temporary server has a key of its own.
+    #[arg(long, value_name = "FILE")]
+    pub auth_key_file: Option<PathBuf>,
+    /// How long to measure, 30s or 5m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub duration: Duration,
+    /// Uncounted load before; 0 = none
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub warmup: Duration,
+    /// Connections, or users without --rate
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub connections: u32,
+    /// Requests a second, answered or not
+    ///
+    /// Without it every connection sends its next request when the answer is there (closed loop). With
+    /// it requests are due at fixed times, and latency counts from when a request was due: a server
+    /// that stalls is charged for every request it kept from being sent.
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Requests on the way per connection
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub pipeline: u32,
+    /// Weights of the endpoints: blockchain=1,qrcode=2
+    ///
+    /// Endpoints not named are left out. Default: all of the corpus alike.
+    #[arg(long, value_name = "MIX")]
+    pub mix: Option<String>,
+    /// Stages from a TOML file, as in config/scenarios
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "warmup", "rate"])]
+    pub scenario: Option<PathBuf>,
+    /// Requests and right answers, JSON lines
+    ///
+    /// gzip or plain; scripts/make-corpus makes them, docs/load.md describes them.
+    #[arg(long, value_name = "FILE")]
+    pub corpus: Option<PathBuf>,
+    /// Threads; 0 = half the processors
+    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u32).range(0..=1_024))]
+    pub workers: u32,
+    /// Look at status and framing only, not at bodies
+    #[arg(long)]
+    pub no_check: bool,
+    /// How long an answer may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Right answers/s for full score
+    ///
+    /// A number for every endpoint, or blockchain=30000,qrcode=80000.
+    #[arg(long, value_name = "RPS", default_value = "10000")]
+    pub goal: String,
+    /// Conditions: qrcode.p99<5ms,rps>1000; repeatable
+    ///
+    /// [ENDPOINT.]METRIC OP VALUE, separated by commas. Metrics: correctness, errors (percent), requests,
+    /// rps, correct_rps, score, mean, p50, p90, p99, p99.9, max (with us, ms or s). Operators: >= <= > <.
+    /// Of an endpoint that no condition speaks of, all answers must be right and none may fail.
+    #[arg(long = "require", value_name = "CONDITIONS")]
+    pub requirements: Vec<String>,
+    /// Keep failing requests and answers, JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Write the report as JSON; - for standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+    /// Write the report as one self-contained page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// No line while running
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// A time with a unit; a number alone is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, factor) = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
+        .unwrap_or((text, 1.0));
+    let seconds = digits.parse::<f64>().ok().map(|number| number * factor);
+    seconds
+        .filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "expected a time of at most a week, such as 500ms, 30s, 5m or 1h".into())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1e7);
+    rate.ok_or_else(|| "expected requests a second, above 0".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let seconds = |text: &str| duration(text).map(|time| time.as_secs_f64());
+        assert_eq!(seconds("250ms"), Ok(0.25));
+        assert_eq!(seconds("1.5"), Ok(1.5));
+        assert_eq!(seconds("2m"), Ok(120.0));
+        for text in ["", "s", "-1s", "1d", "1e9h", "nan", "inf"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Puts the workers' intervals together while the run goes on: tallies by stage, a row per second,
+//! and a line for whoever watches.
+
+use super::{
+    plan::Stage,
+    report::{Latency, Row, rounded},
+    tally::{Interval, Tally},
+};
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use hdrhistogram::Histogram;
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    time::{Duration, Instant},
+};
+
+/// A second is complete when all workers have gone on for this many.
+const SECONDS_OPEN: u64 = 3;
+/// How often a line is written when nobody sits at a terminal.
+const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
+/// Workers report at the end of each second; a line waits for the slowest.
+const REPORTS_WITHIN: Duration = Duration::from_millis(100);
+/// How often the live line changes.
+const LIVE_LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything that was counted.
+pub struct Collector<'a> {
+    stages: &'a [Stage],
+    endpoints: usize,
+    targets: usize,
+    /// Tallies by stage, then by endpoint and target.
+    pub by_stage: Vec<Vec<Tally>>,
+    /// A row per second.
+    pub rows: Vec<Row>,
+    /// How late requests were sent in measured stages.
+    pub late_ns: Histogram<u32>,
+    open: BTreeMap<u64, Second>,
+}
+
+#[derive(Default)]
+struct Second {
+    stage: usize,
+    by_endpoint: Vec<Tally>,
+}
+
+/// Where the live line goes.
+pub struct Watch<'a> {
+    /// Standard error, as a rule.
+    pub out: &'a mut dyn Write,
+    /// Whether the line may be written over.
+    pub terminal: bool,
+    /// Whether there is one at all.
+    pub quiet: bool,
+}
+
+impl<'a> Collector<'a> {
+    /// A collector that has counted nothing.
+    pub fn new(stages: &'a [Stage], endpoints: usize, targets: usize) -> Self {
+        Self {
+            stages,
+            endpoints,
+            targets,
+            by_stage: vec![vec![Tally::default(); endpoints * targets]; stages.len()],
+            rows: Vec::new(),
+            late_ns: Histogram::new_with_bounds(1_000, 60_000_000_000, 2)
+                .expect("constant bounds that are in order"),
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Takes intervals until all workers have ended.
+    pub fn collect(&mut self, intervals: &Receiver<Interval>, watch: &mut Watch<'_>) {
+        let begin = Instant::now();
+        let every = if watch.terminal {
+            LIVE_LINE_EVERY
+        } else {
+            PLAIN_LINE_EVERY
+        };
+        let mut line_at = begin + every + REPORTS_WITHIN;
+        let mut since = Tally::default();
+        loop {
+            let wait = line_at.saturating_duration_since(Instant::now());
+            match intervals.recv_timeout(wait) {
+                Ok(interval) => self.add(&interval, &mut since),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    if !watch.quiet {
+                        self.write_line(watch, &since, every, begin.elapsed());
+                    }
+                    since = Tally::default();
+                    line_at += every;
+                }
+            }
+        }
+        if watch.terminal && !watch.quiet {
+            let _ = write!(watch.out, "\r\x1b[K");
+        }
+        self.close_seconds(u64::MAX);
+    }
+
+    fn add(&mut self, interval: &Interval, since: &mut Tally) {
+        if self.stages[interval.stage].measured {
+            let added = self.late_ns.add(&interval.late_ns);
+            added.expect("all histograms have the same bounds");
+        }
+        let second = self.open.entry(interval.second).or_default();
+        second.stage = second.stage.max(interval.stage);
+        second
+            .by_endpoint
+            .resize_with(self.endpoints, Tally::default);
+        for (index, tally) in interval.cells.iter().enumerate() {
+            if let Some(tally) = tally {
+                self.by_stage[interval.stage][index].add(tally);
+                second.by_endpoint[index / self.targets].add(tally);
+                since.add(tally);
+            }
+        }
+        self.close_seconds(interval.second.saturating_sub(SECONDS_OPEN));
+    }
+
+    /// Makes rows of the seconds before `end`: their histograms would fill the memory.
+    fn close_seconds(&mut self, end: u64) {
+        while let Some(entry) = self.open.first_entry().filter(|entry| *entry.key() < end) {
+            let (second, counted) = entry.remove_entry();
+            // Answers that come after the last stage count, but belong to no second of it.
+            if (second as f64) < self.whole_s() {
+                self.rows.push(self.row(second, &counted));
+            }
+        }
+    }
+
+    fn whole_s(&self) -> f64 {
+        let durations = self.stages.iter().map(|stage| stage.duration.as_secs_f64());
+        durations.sum()
+    }
+
+    fn row(&self, second: u64, counted: &Second) -> Row {
+        let whole = self.whole_s();
+        // The last second may be a part of one.
+        let covered = (whole - second as f64).min(1.0);
+        let mut all = Tally::default();
+        for tally in &counted.by_endpoint {
+            all.add(tally);
+        }
+        let per_second = |count: u64| rounded(count as f64 / covered);
+        let latency = Latency::of(&all.latency_ns);
+        Row {
+            second,
+            stage: counted.stage,
+            rps: counted
+                .by_endpoint
+                .iter()
+                .map(|tally| per_second(tally.requests()))
+                .collect(),
+            wrong: all.wrong_count(),
+            errors: all.failed_count(),
+            p50_us: latency.p50,
+            p99_us: latency.p99,
+            max_us: latency.max,
+        }
+    }
+
+    fn write_line(&self, watch: &mut Watch<'_>, since: &Tally, every: Duration, elapsed: Duration) {
+        let stage_index = self
+            .open
+            .values()
+            .map(|second| second.stage)
+            .max()
+            .unwrap_or(0);
+        let stage = &self.stages[stage_index];
+        let latency = Latency::of(&since.latency_ns);
+        let (start, end) = if watch.terminal {
+            ("\r\x1b[K", "")
+        } else {
+            ("", "\n")
+        };
+        // A watcher that has gone is no reason to stop.
+        let _ = write!(
+            watch.out,
+            "{start}{:>4.0} s  {}  {:.0} requests/s  p50 {}  p99 {}  {} wrong  {} errors{end}",
+            elapsed.as_secs_f64(),
+            stage.name,
+            since.requests() as f64 / every.as_secs_f64(),
+            super::report::duration_text(latency.p50),
+            super::report::duration_text(latency.p99),
+            since.wrong_count(),
+            since.failed_count(),
+        );
+        let _ = watch.out.flush();
+    }
+}

@@ -1,0 +1,159 @@
+//! One connection of a worker: a non-blocking socket, what is to be sent, what is on the way.
+//!
+//! Holds no policy: `worker` decides what is sent when and what an answer means.
+
+use super::{check::Question, target::Target};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind, Read, Write},
+    net::TcpStream,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+/// A request that is on its way.
+pub struct Pending {
+    /// Index of its entry in the corpus.
+    pub entry: usize,
+    /// When it should have been sent.
+    pub due: Instant,
+    /// When it was.
+    pub sent: Instant,
+    /// Set when the answer was right as far as one can see: this question decides, and the latency is
+    /// that of the answer in question.
+    pub question: Option<(Box<Question>, Duration)>,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No socket; the next request makes one.
+    Closed,
+    /// The handshake is under way; requests wait in the output.
+    Connecting,
+    /// Requests are sent as they come.
+    Open,
+}
+
+/// A connection.
+pub struct Connection {
+    /// Index of its target.
+    pub target: usize,
+    /// Where it stands.
+    pub state: State,
+    /// Permissions to have a request on the way, used or not.
+    pub slots: usize,
+    /// What is on the way, in the order of sending.
+    pub in_flight: VecDeque<Pending>,
+    /// The start of an answer that is not complete.
+    pub received: Vec<u8>,
+    output: Vec<u8>,
+    socket: Option<TcpStream>,
+}
+
+/// What reading brought.
+pub enum Received {
+    /// This many bytes.
+    Bytes(usize),
+    /// Nothing for now.
+    Nothing,
+    /// The other side has ended its stream.
+    End,
+    /// The connection broke.
+    Broken,
+}
+
+impl Connection {
+    /// A closed connection to the target at index `target`.
+    pub fn new(target: usize) -> Self {
+        Self {
+            target,
+            state: State::Closed,
+            slots: 0,
+            in_flight: VecDeque::new(),
+            received: Vec::new(),
+            output: Vec::new(),
+            socket: None,
+        }
+    }
+
+    /// The buffer of bytes to send; [`flush`](Self::flush) sends them.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Starts a handshake; events carry `token`.
+    ///
+    /// # Errors
+    /// No descriptor, no local port, no route.
+    pub fn connect(&mut self, target: &Target, poll: &OwnedFd, token: usize) -> io::Result<()> {
+        let domain = Domain::for_address(target.address);
+        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&target.address.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        // Edge-triggered and registered for everything once: no further epoll_ctl per request.
+        let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(poll, &socket, EventData::new_u64(token as u64), events)?;
+        self.socket = Some(socket.into());
+        self.state = State::Connecting;
+        Ok(())
+    }
+
+    /// Takes note of an event while connecting; false when the handshake failed.
+    pub fn finish_connecting(&mut self, writable: bool) -> bool {
+        match self.socket.as_ref().map(TcpStream::take_error) {
+            Some(Ok(None)) => {
+                if writable {
+                    self.state = State::Open;
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sends as much as the socket takes; false when the connection broke.
+    pub fn flush(&mut self) -> bool {
+        let (State::Open, Some(socket)) = (self.state, &mut self.socket) else {
+            return true; // it is sent once there is a connection
+        };
+        let mut sent = 0;
+        while sent < self.output.len() {
+            match socket.write(&self.output[sent..]) {
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        self.output.drain(..sent);
+        true
+    }
+
+    /// Reads once into `buffer`.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Received {
+        let Some(socket) = &mut self.socket else {
+            return Received::Nothing;
+        };
+        match socket.read(buffer) {
+            Ok(0) => Received::End,
+            Ok(bytes) => Received::Bytes(bytes),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Received::Bytes(0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Received::Nothing,
+            Err(_) => Received::Broken,
+        }
+    }
+
+    /// Drops the socket and what was to be sent or is half received. What is on the way stays listed.
+    pub fn close(&mut self) {
+        self.socket = None; // closing takes it out of the epoll set
+        self.state = State::Closed;
+        self.output.clear();
+        self.received.clear();
+    }
+}

@@ -1,0 +1,49 @@
+//! Why a load test cannot be run. Faults of the servers under test are results, not errors.
+
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// Why a load test cannot be run or reported.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A flag, scenario or requirement makes no sense; the message says where.
+    #[error("{0}")]
+    Usage(String),
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line of the corpus is not an entry.
+    #[error("{corpus}:{line}: {message}")]
+    Corpus {
+        /// The corpus file, or what stands for the built-in one.
+        corpus: String,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The temporary server did not start.
+    #[error("cannot start a temporary server: {0}; name one with --target")]
+    LocalServer(String),
+    /// A target is not there.
+    #[error("{target}: {message}")]
+    Target {
+        /// The URL as given.
+        target: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// The operating system refuses what the generator needs.
+    #[error("{doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}

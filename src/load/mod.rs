@@ -1,0 +1,346 @@
+//! `trident load`: load on servers of the three services, with every answer checked.
+//!
+//! Called by `main` only. A run goes
+//!
+//!     corpus, scenario → plan → workers → intervals → collect → report → { text | html | JSON }
+//!
+//! Right answers come from the corpus, which an independent oracle made, and from recomputation here;
+//! nothing in this folder names another module, so that a fault of the server cannot agree with itself.
+//! docs/load.md is the manual.
+
+mod chain;
+mod check;
+mod collect;
+mod connection;
+mod corpus;
+mod error;
+mod grid;
+mod local;
+mod pick;
+mod plan;
+mod record;
+pub mod report;
+mod require;
+mod response;
+mod scenario;
+mod tally;
+mod target;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use collect::Watch;
+pub use corpus::digest;
+pub use error::LoadError;
+pub use report::Report;
+
+use collect::Collector;
+use corpus::Corpus;
+use crossbeam::channel;
+use local::LocalServer;
+use plan::{Load, Ramp, Stage};
+use record::Recorder;
+use report::{Frame, Setup};
+use require::Requirement;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use scenario::{Mix, Scenario};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+use target::Target;
+use worker::{Shared, Worker};
+
+/// Key of the temporary server's tokens. Nobody else uses it, so it need not be secret.
+const LOCAL_AUTH_KEY: [u8; 32] = *b"trident load: not a secret key!!";
+
+/// In whose name the servers answer.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// First field of every answer.
+    pub team: String,
+    /// Second field.
+    pub account: String,
+    /// Key of auth tokens; without it their form alone is checked.
+    pub auth_key: Option<[u8; 32]>,
+}
+
+impl Identity {
+    fn first_line(&self) -> String {
+        format!("{},{}\n", self.team, self.account)
+    }
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// URLs of the servers; none = a temporary one.
+    pub targets: Vec<String>,
+    /// In whose name they answer.
+    pub identity: Identity,
+    /// Length of the measured part.
+    pub duration: Duration,
+    /// Length of the part before it, which does not count.
+    pub warmup: Duration,
+    /// Connections; in a closed loop each is a user.
+    pub connections: usize,
+    /// Requests a second of all connections together; `None` = closed loop.
+    pub rate: Option<f64>,
+    /// Requests on the way per connection.
+    pub pipeline: usize,
+    /// Weights of the endpoints, as on the command line.
+    pub mix: Option<String>,
+    /// A scenario file instead of duration, connections and rate.
+    pub scenario: Option<PathBuf>,
+    /// A corpus file instead of the built-in one.
+    pub corpus: Option<PathBuf>,
+    /// Threads; 0 = half of the processors.
+    pub workers: usize,
+    /// Whether bodies are checked.
+    pub check: bool,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Right answers a second that give the full score: `10000` or `blockchain=30000,…`.
+    pub goal: String,
+    /// Conditions, each as on the command line.
+    pub requirements: Vec<String>,
+    /// Where failing pairs go.
+    pub record: Option<PathBuf>,
+}
+
+/// Runs the load test until its end, or until `stop` is set.
+///
+/// # Errors
+/// The test cannot be run. Whatever the servers do is in the report.
+pub fn run(
+    options: &Options,
+    watch: &mut Watch<'_>,
+    stop: &AtomicBool,
+) -> Result<Report, LoadError> {
+    raise_descriptor_limit();
+    let identity = identity(options);
+    let corpus = Corpus::read(options.corpus.as_deref(), &identity)?;
+    let (name, stages) = stages(options, &corpus)?;
+    let goals = goals(&options.goal, &corpus.endpoints)?;
+    let requirements = requirements(options, &corpus.endpoints)?;
+    let recorder = options.record.as_deref().map(Recorder::create);
+    let recorder = recorder.transpose()?;
+    let is_local = options.targets.is_empty();
+    let local = is_local
+        .then(|| LocalServer::start(&identity))
+        .transpose()?;
+    let targets = targets(options, local.as_ref())?;
+    let mut collector = Collector::new(&stages, corpus.endpoints.len(), targets.len());
+    let start = Instant::now();
+    let shared = Shared {
+        corpus: &corpus,
+        identity: &identity,
+        targets: &targets,
+        stages: &stages,
+        connections: options.connections,
+        pipeline: options.pipeline,
+        timeout: options.timeout,
+        check: options.check,
+        workers: workers(options),
+        start,
+        stop,
+        recorder: recorder.as_ref(),
+    };
+    drive(&shared, &mut collector, watch)?;
+    let elapsed = start.elapsed();
+    drop(local);
+    let setup = setup(&shared, name, is_local);
+    if let Some(recorder) = recorder {
+        recorder.finish()?;
+    }
+    let frame = Frame {
+        setup,
+        stages: &stages,
+        elapsed,
+        goals,
+        requirements,
+    };
+    Ok(Report::new(frame, &collector))
+}
+
+/// In whose name the servers answer; a temporary one needs a key.
+fn identity(options: &Options) -> Identity {
+    let mut identity = options.identity.clone();
+    if options.targets.is_empty() {
+        identity.auth_key.get_or_insert(LOCAL_AUTH_KEY);
+    }
+    identity
+}
+
+fn targets(options: &Options, local: Option<&LocalServer>) -> Result<Vec<Target>, LoadError> {
+    let local = local.map(|local| &local.url);
+    let urls = options.targets.iter().chain(local);
+    urls.map(|url| Target::resolve(url)).collect()
+}
+
+fn workers(options: &Options) -> usize {
+    match options.workers {
+        0 => thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
+        n => n,
+    }
+}
+
+/// The head of the report.
+fn setup(shared: &Shared<'_>, scenario: Option<String>, is_local: bool) -> Setup {
+    let url = |target: &Target| match is_local {
+        true => "temporary server".into(), // its port tells nobody anything
+        false => target.url.clone(),
+    };
+    Setup {
+        version: env!("CARGO_PKG_VERSION"),
+        scenario,
+        targets: shared.targets.iter().map(url).collect(),
+        endpoints: shared.corpus.endpoints.clone(),
+        corpus_entries: shared.corpus.entries.len(),
+        checked: shared.check,
+        workers: shared.workers,
+        pipeline: shared.pipeline,
+        timeout_s: shared.timeout.as_secs_f64(),
+        interrupted: shared.stop.load(Relaxed),
+    }
+}
+
+/// Runs the workers to their end.
+fn drive(
+    shared: &Shared<'_>,
+    collector: &mut Collector<'_>,
+    watch: &mut Watch<'_>,
+) -> Result<(), LoadError> {
+    let (send, receive) = channel::unbounded();
+    thread::scope(|scope| {
+        let workers = (0..shared.workers)
+            .map(|number| Worker::new(shared, number, send.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let running: Vec<_> = workers
+            .into_iter()
+            .map(|worker| scope.spawn(|| worker.run()))
+            .collect();
+        drop(send);
+        collector.collect(&receive, watch);
+        for worker in running {
+            worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(())
+    })
+}
+
+/// The stages of the scenario, or the one that the flags describe.
+fn stages(options: &Options, corpus: &Corpus) -> Result<(Option<String>, Vec<Stage>), LoadError> {
+    let given = options
+        .mix
+        .as_deref()
+        .map(scenario::parse_mix)
+        .transpose()?;
+    let weigh = |mix: Option<&Mix>| scenario::weights(given.as_ref().or(mix), &corpus.endpoints);
+    if let Some(path) = &options.scenario {
+        let scenario = Scenario::read(path)?;
+        let weighed = scenario.stages.into_iter().map(|(mut stage, mix)| {
+            stage.weights = weigh(mix.as_ref())?;
+            Ok(stage)
+        });
+        return Ok((
+            Some(scenario.name),
+            weighed.collect::<Result<_, LoadError>>()?,
+        ));
+    }
+    let load = match options.rate {
+        Some(rate) => Load::Rate(Ramp::steady(rate)),
+        None => Load::Users {
+            count: Ramp::steady(options.connections as f64),
+            think: (Duration::ZERO, Duration::ZERO),
+        },
+    };
+    let stage = |name: &str, duration, measured| -> Result<Stage, LoadError> {
+        Ok(Stage {
+            name: name.into(),
+            duration,
+            load,
+            weights: weigh(None)?,
+            measured,
+        })
+    };
+    let mut stages = Vec::new();
+    if !options.warmup.is_zero() {
+        stages.push(stage("warm-up", options.warmup, false)?);
+    }
+    stages.push(stage("load", options.duration, true)?);
+    Ok((None, stages))
+}
+
+/// The goal of each endpoint.
+fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
+    let refused = || {
+        LoadError::Usage(format!(
+            "--goal: expected a number above 0, or NAME=NUMBER,… with names of the corpus ({}), got {text:?}",
+            endpoints.join(", ")
+        ))
+    };
+    let right = |goal: &f64| *goal > 0.0 && goal.is_finite();
+    if let Ok(goal) = text.parse() {
+        return Some(goal)
+            .filter(right)
+            .map(|goal| vec![goal; endpoints.len()])
+            .ok_or_else(refused);
+    }
+    let mut named: BTreeMap<&str, f64> = BTreeMap::new();
+    for item in text.split(',') {
+        let (name, goal) = item.split_once('=').ok_or_else(refused)?;
+        let goal = goal.trim().parse().ok().filter(right).ok_or_else(refused)?;
+        named.insert(name.trim(), goal);
+    }
+    if named
+        .keys()
+        .any(|name| !endpoints.iter().any(|known| known == name))
+    {
+        return Err(refused());
+    }
+    /// Goal of an endpoint that is not named.
+    const OTHERS: f64 = 10_000.0;
+    Ok(endpoints
+        .iter()
+        .map(|name| named.get(name.as_str()).copied().unwrap_or(OTHERS))
+        .collect())
+}
+
+fn requirements(options: &Options, endpoints: &[String]) -> Result<Vec<Requirement>, LoadError> {
+    let mut all = Vec::new();
+    for text in &options.requirements {
+        for requirement in require::parse(text)? {
+            if let Some(name) = requirement
+                .endpoint
+                .as_ref()
+                .filter(|name| !endpoints.contains(name))
+            {
+                return Err(LoadError::Usage(format!(
+                    "--require {:?}: the corpus has no endpoint {name:?}, only {}",
+                    requirement.text,
+                    endpoints.join(", ")
+                )));
+            }
+            all.push(requirement);
+        }
+    }
+    Ok(all)
+}
+
+/// A user is a descriptor; 1,024 of them are soon used up. A refusal shows when connecting.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+}

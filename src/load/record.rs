@@ -1,0 +1,139 @@
+//! `--record`: failing pairs as JSON lines, for people to look at and to send again.
+//!
+//! Workers write under a lock; only failures come here, and only the first [`PAIRS_MAX`].
+
+use super::{
+    LoadError,
+    check::Question,
+    corpus::{Corpus, Expect},
+    response::Answer,
+    tally::{Fault, Outcome},
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+/// Pairs kept; a server that fails everything would fill the disk.
+pub const PAIRS_MAX: u64 = 1_000;
+
+/// The file failing pairs go to.
+pub struct Recorder {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    file: BufWriter<File>,
+    pairs: u64,
+    failed: Option<std::io::Error>,
+}
+
+impl Recorder {
+    /// Makes the file, in the place of what may be there.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn create(path: &Path) -> Result<Self, LoadError> {
+        let file = File::create(path).map_err(|source| LoadError::File {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.into(),
+            inner: Mutex::new(Inner {
+                file: BufWriter::new(file),
+                pairs: 0,
+                failed: None,
+            }),
+        })
+    }
+
+    /// Keeps an answer that was not right.
+    pub fn answer(
+        &self,
+        corpus: &Corpus,
+        entry: usize,
+        question: Option<&Question>,
+        url: &str,
+        outcome: Outcome,
+        answer: &Answer<'_>,
+    ) {
+        let reason = match outcome {
+            Outcome::Wrong(reason) => reason,
+            Outcome::Failed(fault) => fault.name(),
+            Outcome::Correct => "correct",
+        };
+        let got = json!({"status": answer.status, "body": text(&answer.body)});
+        let mut pair = pair(corpus, entry, url, reason, got);
+        if let Some(question) = question {
+            pair["then"] = json!({"target": question.target, "expected": text(&question.expected)});
+        }
+        self.write(&pair);
+    }
+
+    /// Keeps a request without an answer.
+    pub fn fault(&self, corpus: &Corpus, entry: usize, url: &str, fault: Fault) {
+        self.write(&pair(corpus, entry, url, fault.name(), Value::Null));
+    }
+
+    fn write(&self, pair: &Value) {
+        let mut inner = self.inner.lock();
+        if inner.pairs < PAIRS_MAX && inner.failed.is_none() {
+            inner.pairs += 1;
+            inner.failed = writeln!(inner.file, "{pair}").err();
+        }
+    }
+
+    /// Writes what is buffered; the number of pairs kept.
+    ///
+    /// # Errors
+    /// Not everything could be written.
+    pub fn finish(self) -> Result<u64, LoadError> {
+        let mut inner = self.inner.into_inner();
+        let outcome = inner.failed.take().map_or_else(|| inner.file.flush(), Err);
+        outcome.map_err(|source| LoadError::File {
+            path: self.path,
+            source,
+        })?;
+        Ok(inner.pairs)
+    }
+}
+
+fn pair(corpus: &Corpus, entry: usize, url: &str, reason: &str, got: Value) -> Value {
+    let found = &corpus.entries[entry];
+    let mut request = Vec::new();
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    found.request.append_to(&mut request, host);
+    json!({
+        "endpoint": corpus.endpoints[found.endpoint],
+        "entry": entry,
+        "url": url,
+        "request": text(&request),
+        "reason": reason,
+        "expected": expected(found.status, &found.expect),
+        "got": got,
+    })
+}
+
+fn expected(status: u16, expect: &Expect) -> Value {
+    let mut out = match expect {
+        Expect::Any => json!({}),
+        Expect::Exact(body) => json!({"body": text(body)}),
+        Expect::Sha256(digest) => json!({"body_sha256": super::chain::hex(digest)}),
+        Expect::Chain(chain) => json!({"chain": chain}),
+        Expect::Extends(request) => json!({"extends": request}),
+        Expect::DecodesTo(text) => json!({"decodes_to": text}),
+        Expect::TokenForm => json!({"token": "64 hex digits"}),
+    };
+    out["status"] = status.into();
+    out
+}
+
+/// Bytes as text; what is no UTF-8 becomes U+FFFD.
+fn text(bytes: &[u8]) -> Value {
+    String::from_utf8_lossy(bytes).into()
+}

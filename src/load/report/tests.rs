@@ -1,0 +1,193 @@
+//! Figures out of tallies, and what they look like.
+
+use super::*;
+use crate::load::{
+    collect::Collector,
+    plan::{Load, Ramp},
+    require,
+    tally::Outcome,
+};
+
+fn stage(name: &str, users: f64, measured: bool) -> Stage {
+    Stage {
+        name: name.into(),
+        duration: Duration::from_secs(10),
+        load: Load::Users {
+            count: Ramp::steady(users),
+            think: (Duration::ZERO, Duration::ZERO),
+        },
+        weights: vec![1.0, 1.0],
+        measured,
+    }
+}
+
+fn setup() -> Setup {
+    Setup {
+        version: "0",
+        scenario: Some("<x>".into()),
+        targets: vec!["http://t1".into(), "http://t2".into()],
+        endpoints: vec!["a".into(), "b".into()],
+        corpus_entries: 2,
+        checked: true,
+        workers: 1,
+        pipeline: 1,
+        timeout_s: 1.0,
+        interrupted: false,
+    }
+}
+
+/// `correct` right answers of `ms` milliseconds.
+fn tally(correct: u64, ms: u64) -> Tally {
+    let mut tally = Tally::default();
+    for _ in 0..correct {
+        tally.record(Outcome::Correct, Duration::from_millis(ms));
+    }
+    tally
+}
+
+/// A report of `stages`, each with its tallies of a at t1, a at t2, b at t1, b at t2.
+fn report(stages: &[Stage], tallies: Vec<[Tally; 4]>, requirements: &str) -> Report {
+    let mut collected = Collector::new(stages, 2, 2);
+    collected.by_stage = tallies.into_iter().map(Vec::from).collect();
+    let requirements = match requirements {
+        "" => Vec::new(),
+        text => require::parse(text).unwrap(),
+    };
+    let frame = Frame {
+        setup: setup(),
+        stages,
+        elapsed: Duration::from_secs(1000),
+        goals: vec![20.0, 10.0],
+        requirements,
+    };
+    Report::new(frame, &collected)
+}
+
+#[test]
+fn figures_add_up() {
+    let mut wrong = tally(50, 2);
+    for _ in 0..50 {
+        wrong.record(Outcome::Wrong("body"), Duration::from_millis(2));
+    }
+    wrong.record(Outcome::Failed(Fault::Reset), Duration::ZERO);
+    let stages = [stage("warm", 1.0, false), stage("load", 1.0, true)];
+    let warm = [tally(999, 1), tally(0, 0), tally(0, 0), tally(0, 0)];
+    let load = [tally(100, 1), tally(300, 3), wrong, tally(0, 0)];
+    let report = report(&stages, vec![warm, load], "");
+    let (a, b) = (&report.endpoints["a"], &report.endpoints["b"]);
+    assert_eq!((a.requests, a.correct, a.rps), (400, 400, 40.0));
+    assert_eq!((a.correctness, a.errors, a.score), (100.0, 0.0, 100.0));
+    assert_eq!((b.requests, b.correctness), (101, 50.0));
+    assert!((b.errors - 100.0 / 101.0).abs() < 1e-9);
+    // 5 right ones a second of 10, half of the answers right
+    assert_eq!(b.score, 25.0);
+    assert_eq!(report.total.score, 62.5);
+    assert_eq!(b.wrong, BTreeMap::from([("body", 50)]));
+    assert_eq!(b.failed, BTreeMap::from([("reset", 1)]));
+    let (t1, t2) = (&report.targets["http://t1"], &report.targets["http://t2"]);
+    assert_eq!((t1.requests, t2.requests), (201, 300));
+    let ms = |us: f64| (us / 1e3).round();
+    assert_eq!((ms(a.latency_us.p50), ms(a.latency_us.max)), (3.0, 3.0));
+    let counted: u64 = report.histogram.iter().map(|bar| bar.count).sum();
+    assert_eq!(counted, 500, "all but the reset");
+    assert!(!report.passed);
+    let unmet: Vec<&str> = report
+        .requirements
+        .iter()
+        .filter(|j| !j.met)
+        .map(|j| j.requirement.as_str())
+        .collect();
+    assert_eq!(unmet, ["b.correctness>=100", "b.errors<=0"]);
+}
+
+#[test]
+fn a_given_condition_takes_the_place_of_the_usual_one() {
+    let stages = [stage("load", 1.0, true)];
+    let mut half = tally(1, 1);
+    half.record(Outcome::Wrong("body"), Duration::ZERO);
+    let cells = [half, tally(0, 0), tally(1, 1), tally(0, 0)];
+    let passed = |text| report(&stages, vec![cells.clone()], text).passed;
+    assert!(!passed(""));
+    assert!(passed("a.correctness>=50"));
+    assert!(passed("correctness>=60"));
+    assert!(!passed("b.correctness>=50"));
+    assert!(!passed("a.correctness>=50,a.p99<1us"));
+}
+
+#[test]
+fn the_first_stage_that_turns_is_named() {
+    let quick = |count| [tally(count, 1), tally(0, 0), tally(0, 0), tally(0, 0)];
+    let failing = || {
+        let mut tally = tally(10, 1);
+        tally.record(Outcome::Failed(Fault::Timeout), Duration::from_millis(1));
+        [
+            tally,
+            super::tests::tally(0, 0),
+            super::tests::tally(0, 0),
+            super::tests::tally(0, 0),
+        ]
+    };
+    let stages = [
+        stage("s1", 10.0, true),
+        stage("s2", 20.0, true),
+        stage("s3", 40.0, true),
+    ];
+    let turn = |cells| {
+        let report = report(&stages, cells, "");
+        let found = report.stages.iter().find(|stage| stage.turns.is_some());
+        found.map(|stage| (stage.name.clone(), stage.turns.clone().unwrap()))
+    };
+    assert_eq!(turn(vec![quick(100), quick(200), quick(400)]), None);
+    let (name, why) = turn(vec![quick(100), quick(110), quick(400)]).unwrap();
+    assert_eq!(
+        (name.as_str(), why.as_str()),
+        (
+            "s2",
+            "2.0 times the load of the stage before brings 1.10 times its throughput"
+        )
+    );
+    let mut slow = quick(400);
+    slow[1] = tally(20, 7);
+    let (name, why) = turn(vec![quick(100), quick(200), slow]).unwrap();
+    assert_eq!(name, "s3");
+    assert!(why.starts_with("p99 is 7.0"), "{why}");
+    let (name, why) = turn(vec![failing(), quick(200), quick(400)]).unwrap();
+    assert_eq!(
+        (name.as_str(), why.as_str()),
+        ("s1", "9.09 % of its requests fail")
+    );
+}
+
+#[test]
+fn the_page_is_whole_and_its_text_is_escaped() {
+    let stages = [stage("<b>", 1.0, true), stage("two", 2.0, true)];
+    let cells = || [tally(100, 1), tally(300, 3), tally(5, 2), tally(0, 0)];
+    let page = html::render(&report(&stages, vec![cells(), cells()], ""));
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    assert_eq!(page.matches("<svg").count(), 3);
+    for absent in [
+        "<b>", "<x>", "src=", "href=", "@import", "url(", "NaN", "inf",
+    ] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn nothing_measured_is_a_failure_and_no_fault() {
+    let stages = [stage("load", 1.0, true)];
+    let none = || [tally(0, 0), tally(0, 0), tally(0, 0), tally(0, 0)];
+    let report = report(&stages, vec![none()], "rps>=0");
+    assert!(!report.passed);
+    assert!(text::render(&report).contains("nothing was measured"));
+    assert!(!html::render(&report).contains("NaN"));
+}
+
+#[test]
+fn what_is_not_all_does_not_read_as_all() {
+    assert_eq!(percent_text(99.9999), "99.99 %");
+    assert_eq!(percent_text(100.0), "100.00 %");
+    assert_eq!(error_text(0.0001), "0.01 %");
+    assert_eq!(error_text(0.0), "0.00 %");
+    let texts = [999.0, 1_500.0, 150_000.0, 2_000_000.0].map(duration_text);
+    assert_eq!(texts, ["999 µs", "1.50 ms", "150 ms", "2.00 s"]);
+}

@@ -1,0 +1,178 @@
+//! What workers count: outcomes and latencies per endpoint and target, for one interval at a time.
+
+use hdrhistogram::Histogram;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Latencies are told apart down to a microsecond, to three digits above.
+const LATENCY_NS_MIN: u64 = 1_000;
+/// Longer ones count as this one.
+const LATENCY_NS_MAX: u64 = 600_000_000_000;
+
+/// Why a request got no usable answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// No connection.
+    Connect,
+    /// The connection was reset.
+    Reset,
+    /// The connection was closed before the whole answer.
+    Closed,
+    /// No whole answer in time.
+    Timeout,
+    /// The answer is no HTTP.
+    Malformed,
+    /// Another status than the right one.
+    Status,
+    /// At a fixed rate: it was due, and no connection was free for it in time.
+    Unsent,
+}
+
+impl Fault {
+    /// Every fault with its name in reports.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Connect, "connect"),
+        (Self::Reset, "reset"),
+        (Self::Closed, "closed"),
+        (Self::Timeout, "timeout"),
+        (Self::Malformed, "malformed"),
+        (Self::Status, "status"),
+        (Self::Unsent, "unsent"),
+    ];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered rightly.
+    Correct,
+    /// Answered with the right status and a wrong body; why.
+    Wrong(&'static str),
+    /// Not usably answered.
+    Failed(Fault),
+}
+
+/// Counts and latencies of some requests.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Requests answered rightly.
+    pub correct: u64,
+    /// Wrong bodies by reason.
+    pub wrong: BTreeMap<&'static str, u64>,
+    /// Failed requests by [`Fault`].
+    pub failed: [u64; Fault::ALL.len()],
+    /// Bytes of whole answers.
+    pub bytes: u64,
+    /// Nanoseconds from when a request was due to its answer's last byte; answers of any kind,
+    /// timeouts and requests not sent.
+    pub latency_ns: Histogram<u32>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            correct: 0,
+            wrong: BTreeMap::new(),
+            failed: [0; Fault::ALL.len()],
+            bytes: 0,
+            latency_ns: Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3)
+                .expect("constant bounds that are in order"),
+        }
+    }
+}
+
+impl Tally {
+    /// Counts one request.
+    pub fn record(&mut self, outcome: Outcome, latency: Duration) {
+        match outcome {
+            Outcome::Correct => self.correct += 1,
+            Outcome::Wrong(reason) => *self.wrong.entry(reason).or_default() += 1,
+            Outcome::Failed(fault) => {
+                self.failed[fault as usize] += 1;
+                if matches!(fault, Fault::Connect | Fault::Reset | Fault::Closed) {
+                    return; // an early end would look like a quick answer
+                }
+            }
+        }
+        let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.latency_ns.saturating_record(ns);
+    }
+
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.correct += other.correct;
+        for (reason, count) in &other.wrong {
+            *self.wrong.entry(reason).or_default() += count;
+        }
+        for (sum, count) in self.failed.iter_mut().zip(other.failed) {
+            *sum += count;
+        }
+        self.bytes += other.bytes;
+        let added = self.latency_ns.add(&other.latency_ns);
+        added.expect("all histograms have the same bounds");
+    }
+
+    /// Requests answered with a wrong body.
+    pub fn wrong_count(&self) -> u64 {
+        self.wrong.values().sum()
+    }
+
+    /// Requests without a usable answer.
+    pub fn failed_count(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+
+    /// All requests.
+    pub fn requests(&self) -> u64 {
+        self.correct + self.wrong_count() + self.failed_count()
+    }
+}
+
+/// What one worker counted in one interval, at most a second.
+#[derive(Debug)]
+pub struct Interval {
+    /// Index of the stage it lies in.
+    pub stage: usize,
+    /// Whole seconds from the start of the run to the start of the interval.
+    pub second: u64,
+    /// Tallies by endpoint, then by target; `None` where nothing ended.
+    pub cells: Vec<Option<Box<Tally>>>,
+    /// How late requests were sent, nanoseconds: more than a little, and the generator itself is slow.
+    pub late_ns: Histogram<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_is_counted_once() {
+        let mut tally = Tally::default();
+        let ms = Duration::from_millis;
+        tally.record(Outcome::Correct, ms(1));
+        tally.record(Outcome::Wrong("body"), ms(2));
+        tally.record(Outcome::Failed(Fault::Reset), ms(0));
+        tally.record(Outcome::Failed(Fault::Timeout), ms(900_000));
+        let mut sum = tally.clone();
+        sum.add(&tally);
+        assert_eq!(
+            (sum.correct, sum.wrong_count(), sum.failed_count()),
+            (2, 2, 4)
+        );
+        assert_eq!(sum.requests(), 8);
+        // a reset has no latency, a very long one counts as the longest
+        assert_eq!(sum.latency_ns.len(), 6);
+        assert!(sum.latency_ns.max() >= LATENCY_NS_MAX);
+    }
+
+    #[test]
+    fn names_stand_in_the_order_of_the_enum() {
+        for (fault, name) in Fault::ALL {
+            assert_eq!(fault.name(), name);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Where requests go: `http://HOST[:PORT]`.
+
+use super::LoadError;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// A server under test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// As given.
+    pub url: String,
+    /// Value of the Host field.
+    pub host: String,
+    /// The first address the name has.
+    pub address: SocketAddr,
+}
+
+impl Target {
+    /// Reads a URL and resolves its name.
+    ///
+    /// # Errors
+    /// Another scheme, a path, or a name without an address.
+    pub fn resolve(url: &str) -> Result<Self, LoadError> {
+        let refused = |message: &str| LoadError::Target {
+            target: url.into(),
+            message: message.into(),
+        };
+        let host = url
+            .strip_prefix("http://")
+            .ok_or_else(|| refused("expected http://HOST[:PORT]; TLS is not spoken"))?;
+        let host = host.strip_suffix('/').unwrap_or(host);
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        if host.is_empty() || !host.chars().all(plain) {
+            return Err(refused(
+                "expected http://HOST[:PORT] without user, path or query",
+            ));
+        }
+        let has_port = host
+            .rsplit_once(':')
+            .is_some_and(|(name, _)| !name.contains(':') || name.ends_with(']'));
+        let authority = if has_port {
+            host.to_owned()
+        } else {
+            format!("{host}:80")
+        };
+        let address = authority
+            .to_socket_addrs()
+            .map_err(|error| refused(&error.to_string()))?
+            .next()
+            .ok_or_else(|| refused("the name has no address"))?;
+        Ok(Self {
+            url: url.into(),
+            host: host.into(),
+            address,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_become_addresses() {
+        let target = |url| Target::resolve(url).unwrap();
+        assert_eq!(target("http://127.0.0.1:8080/").host, "127.0.0.1:8080");
+        assert_eq!(target("http://127.0.0.1").address.port(), 80);
+        assert_eq!(
+            target("http://[::1]:8081").address,
+            "[::1]:8081".parse().unwrap()
+        );
+        assert_eq!(target("http://[::1]").address, "[::1]:80".parse().unwrap());
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_what_was_expected() {
+        for url in [
+            "https://a",
+            "localhost:80",
+            "http://",
+            "http://a/b",
+            "http://u@a",
+            "http://a:x",
+            "http://a b",
+        ] {
+            let message = Target::resolve(url).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{url}: ")), "{message}");
+        }
+    }
+}

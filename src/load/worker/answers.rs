@@ -1,0 +1,253 @@
+//! What a worker does with what arrives: bytes to answers, answers to outcomes, outcomes to the next
+//! request.
+
+use super::{PAUSE_AFTER_FAULT, Worker};
+use crate::load::{
+    check::Verdict,
+    connection::{Pending, Received, State},
+    plan::Load,
+    response::{self, Answer},
+    tally::{Fault, Outcome, Tally},
+};
+use rustix::event::epoll::EventFlags;
+use std::{
+    cmp::Reverse,
+    mem,
+    time::{Duration, Instant},
+};
+
+impl Worker<'_> {
+    /// Handles an event of the connection at `index`.
+    pub(super) fn ready(&mut self, index: usize, flags: EventFlags, buffer: &mut [u8]) {
+        let now = Instant::now();
+        let connection = &mut self.connections[index];
+        if connection.state == State::Connecting
+            && !connection.finish_connecting(flags.contains(EventFlags::OUT))
+        {
+            return self.broken(index, Fault::Connect, now);
+        }
+        if flags.contains(EventFlags::OUT) && !self.connections[index].flush() {
+            return self.broken(index, Fault::Reset, now);
+        }
+        let ending = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        if !flags.intersects(EventFlags::IN | ending) {
+            return;
+        }
+        loop {
+            match self.connections[index].read(buffer) {
+                Received::Nothing => return,
+                Received::Broken => return self.broken(index, Fault::Reset, now),
+                Received::End => return self.ended(index, now),
+                Received::Bytes(bytes) => {
+                    if !self.take(index, &buffer[..bytes], now) {
+                        return;
+                    }
+                    // A short read has emptied the socket; what comes later is another event.
+                    if bytes > 0 && bytes < buffer.len() && !flags.intersects(ending) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes bytes off the connection at `index`; false when it was closed over them.
+    fn take(&mut self, index: usize, bytes: &[u8], now: Instant) -> bool {
+        let mut before = mem::take(&mut self.connections[index].received);
+        let whole = if before.is_empty() {
+            bytes
+        } else {
+            before.extend_from_slice(bytes);
+            &before
+        };
+        let Some(taken) = self.answers(index, whole, false, now) else {
+            return false;
+        };
+        let rest = &mut self.connections[index].received;
+        if taken < whole.len() {
+            rest.extend_from_slice(&whole[taken..]);
+        }
+        self.push_out_if_any(index, now);
+        true
+    }
+
+    pub(super) fn push_out_if_any(&mut self, index: usize, now: Instant) {
+        if !self.connections[index].output().is_empty() {
+            self.push_out(index, now);
+        }
+    }
+
+    /// Handles all whole answers in `bytes`; how many bytes that were, or `None` when the connection
+    /// was closed over them.
+    fn answers(&mut self, index: usize, bytes: &[u8], ended: bool, now: Instant) -> Option<usize> {
+        let mut at = 0;
+        // Requests that are sent in answer to these must not be taken for answered.
+        let mut waiting = self.connections[index].in_flight.len();
+        while waiting > 0 {
+            let answer = match response::parse(&bytes[at..], ended) {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return Some(at),
+                Err(_) => {
+                    self.broken(index, Fault::Malformed, now);
+                    return None;
+                }
+            };
+            at += answer.bytes;
+            waiting -= 1;
+            if waiting == 0 && at < bytes.len() {
+                // More bytes than were asked for: the framing of this answer was wrong.
+                self.broken(index, Fault::Malformed, now);
+                return None;
+            }
+            let closes = answer.closes;
+            self.answered(index, &answer, now);
+            if closes {
+                self.reconnect(index, now);
+                return None;
+            }
+        }
+        if at < bytes.len() {
+            self.broken(index, Fault::Malformed, now);
+            return None;
+        }
+        Some(at)
+    }
+
+    /// After an orderly close: what is still on the way goes over a new connection.
+    fn reconnect(&mut self, index: usize, now: Instant) {
+        self.connections[index].close();
+        let pending = mem::take(&mut self.connections[index].in_flight);
+        for pending in pending {
+            self.enqueue(index, pending);
+        }
+        self.push_out_if_any(index, now);
+    }
+
+    /// Judges the answer to the oldest request of the connection at `index`.
+    fn answered(&mut self, index: usize, answer: &Answer<'_>, now: Instant) {
+        let Some(pending) = self.connections[index].in_flight.pop_front() else {
+            return;
+        };
+        let target = self.connections[index].target;
+        let entry = &self.shared.corpus.entries[pending.entry];
+        let mut latency = now.saturating_duration_since(pending.due);
+        let mut question = None;
+        let verdict = if answer.status != entry.status {
+            Err(Outcome::Failed(Fault::Status))
+        } else if !self.shared.check {
+            Ok(Verdict::Correct)
+        } else if let Some((asked, latency_then)) = pending.question {
+            latency = latency_then;
+            let verdict = self.checker.answered(pending.entry, &asked, &answer.body);
+            question = Some(asked);
+            Ok(verdict)
+        } else {
+            Ok(self.checker.check(pending.entry, &answer.body))
+        };
+        let outcome = match verdict {
+            Ok(Verdict::Correct) => Outcome::Correct,
+            Ok(Verdict::Wrong(reason)) => Outcome::Wrong(reason),
+            Ok(Verdict::Ask(question)) => {
+                let question = Some((question, latency));
+                let (entry, due) = (pending.entry, pending.due);
+                return self.enqueue(
+                    index,
+                    Pending {
+                        entry,
+                        due,
+                        sent: now,
+                        question,
+                    },
+                );
+            }
+            Err(outcome) => outcome,
+        };
+        if let (true, Some(recorder)) = (outcome != Outcome::Correct, self.shared.recorder) {
+            let url = &self.shared.targets[target].url;
+            recorder.answer(
+                self.shared.corpus,
+                pending.entry,
+                question.as_deref(),
+                url,
+                outcome,
+                answer,
+            );
+        }
+        let tally = self.count(target, pending.entry, outcome, latency);
+        tally.bytes += answer.bytes as u64;
+        self.release(index, now);
+    }
+
+    /// Counts the outcome of one request.
+    pub(super) fn count(
+        &mut self,
+        target: usize,
+        entry: usize,
+        outcome: Outcome,
+        latency: Duration,
+    ) -> &mut Tally {
+        let endpoint = self.shared.corpus.entries[entry].endpoint;
+        let cell = endpoint * self.shared.targets.len() + target;
+        let tally = self.cells[cell].get_or_insert_default();
+        tally.record(outcome, latency);
+        tally
+    }
+
+    /// Gives a slot back after its answer.
+    pub(super) fn release(&mut self, index: usize, now: Instant) {
+        if self.finished {
+            return;
+        }
+        if index >= self.active {
+            self.connections[index].slots -= 1;
+            return;
+        }
+        match self.shared.stages[self.stage].load {
+            Load::Rate(_) => self.idle.push_back(index),
+            Load::Users { .. } => {
+                let think = self.think();
+                if think.is_zero() {
+                    self.next_at_once(index, now);
+                } else {
+                    self.thinking.push(Reverse((now + think, index)));
+                }
+            }
+        }
+    }
+
+    /// The next request of a closed loop without thinking; sent with whatever else is in the output.
+    fn next_at_once(&mut self, index: usize, now: Instant) {
+        let pending = Pending {
+            entry: self.picker.pick(),
+            due: now,
+            sent: now,
+            question: None,
+        };
+        self.enqueue(index, pending);
+    }
+
+    /// The server ended its stream.
+    fn ended(&mut self, index: usize, now: Instant) {
+        let received = mem::take(&mut self.connections[index].received);
+        if self.answers(index, &received, true, now).is_some() {
+            self.broken(index, Fault::Closed, now);
+        }
+    }
+
+    /// Closes the connection at `index` and fails what was on the way.
+    pub(super) fn broken(&mut self, index: usize, fault: Fault, now: Instant) {
+        let connection = &mut self.connections[index];
+        connection.close();
+        let target = connection.target;
+        for pending in mem::take(&mut connection.in_flight) {
+            let latency = now.saturating_duration_since(pending.due);
+            if let Some(recorder) = self.shared.recorder {
+                let url = &self.shared.targets[target].url;
+                recorder.fault(self.shared.corpus, pending.entry, url, fault);
+            }
+            self.count(target, pending.entry, Outcome::Failed(fault), latency);
+            self.thinking
+                .push(Reverse((now + PAUSE_AFTER_FAULT, index)));
+        }
+    }
+}

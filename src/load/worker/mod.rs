@@ -1,0 +1,438 @@
+//! A thread of the generator: one epoll set, its share of the connections, no locks.
+//!
+//! A **slot** is the permission to have one request on the way on a connection. In a closed loop a
+//! slot goes from the answer through thinking to the next request; at a fixed rate it waits in line
+//! until a request is due. Latency counts from when a request was due, not from when it was sent: a
+//! server that stalls is charged for all requests it kept from being sent.
+
+mod answers;
+
+use super::{
+    Identity,
+    check::Checker,
+    connection::{Connection, Pending, State},
+    corpus::Corpus,
+    error::LoadError,
+    pick::Picker,
+    plan::{Load, Stage, share},
+    record::Recorder,
+    tally::{Fault, Interval, Outcome, Tally},
+    target::Target,
+};
+use crossbeam::channel::Sender;
+use hdrhistogram::Histogram;
+use rustix::{
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, Event},
+    },
+    io::Errno,
+};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    mem,
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// One read takes most answers whole.
+const READ_BYTES: usize = 256 << 10;
+/// Events taken at once.
+const EVENTS_MAX: usize = 256;
+/// How often stages, users and the stop flag are looked at.
+const TICK: Duration = Duration::from_millis(10);
+/// Pause of a slot after a failure, so that a dead target is not hammered.
+const PAUSE_AFTER_FAULT: Duration = Duration::from_millis(10);
+/// After an interruption nobody waits long for the last answers.
+const PATIENCE_INTERRUPTED: Duration = Duration::from_millis(500);
+/// Requests that are sent later than this show the generator's own slowness; bounds of its histogram.
+const LATE_NS: (u64, u64) = (1_000, 60_000_000_000);
+
+/// What all workers share.
+pub struct Shared<'a> {
+    /// Requests and answers.
+    pub corpus: &'a Corpus,
+    /// In whose name the servers answer.
+    pub identity: &'a Identity,
+    /// The servers.
+    pub targets: &'a [Target],
+    /// What to do, in order.
+    pub stages: &'a [Stage],
+    /// Connections of all workers together at a fixed rate.
+    pub connections: usize,
+    /// Requests on the way per connection.
+    pub pipeline: usize,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Whether bodies are checked.
+    pub check: bool,
+    /// Number of workers.
+    pub workers: usize,
+    /// Start of the first stage.
+    pub start: Instant,
+    /// Set to end early.
+    pub stop: &'a AtomicBool,
+    /// Where failing pairs go.
+    pub recorder: Option<&'a Recorder>,
+}
+
+/// A worker.
+pub struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    number: usize,
+    poll: OwnedFd,
+    connections: Vec<Connection>,
+    /// Connections in use now; those from here on end when their answers are there.
+    active: usize,
+    checker: Checker<'a>,
+    picker: Picker<'a>,
+    stage: usize,
+    stage_start: Instant,
+    /// Number of the next request of this stage at a fixed rate, this worker's alone.
+    next_number: u64,
+    /// Slots that think, by when they are done.
+    thinking: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Slots that wait for a request to be due.
+    idle: VecDeque<usize>,
+    finished: bool,
+    cells: Vec<Option<Box<Tally>>>,
+    late_ns: Histogram<u32>,
+    second: u64,
+    out: Sender<Interval>,
+}
+
+fn late_histogram() -> Histogram<u32> {
+    Histogram::new_with_bounds(LATE_NS.0, LATE_NS.1, 2).expect("constant bounds that are in order")
+}
+
+impl<'a> Worker<'a> {
+    /// Worker `number` of those that share `shared`.
+    ///
+    /// # Errors
+    /// No epoll descriptor.
+    pub fn new(
+        shared: &'a Shared<'a>,
+        number: usize,
+        out: Sender<Interval>,
+    ) -> Result<Self, LoadError> {
+        let poll = epoll::create(CreateFlags::CLOEXEC).map_err(|error| LoadError::System {
+            doing: "cannot wait for sockets",
+            source: error.into(),
+        })?;
+        let users = shared.stages.iter().map(|stage| match stage.load {
+            Load::Users { .. } => stage.load.users_max(),
+            Load::Rate(_) => shared.connections,
+        });
+        let most = share(users.max().unwrap_or(0), number, shared.workers);
+        let target = |index| (index * shared.workers + number) % shared.targets.len();
+        Ok(Self {
+            shared,
+            number,
+            poll,
+            connections: (0..most).map(|i| Connection::new(target(i))).collect(),
+            active: 0,
+            checker: Checker::new(shared.corpus, shared.identity),
+            picker: Picker::new(shared.corpus, number as u64),
+            stage: 0,
+            stage_start: shared.start,
+            next_number: 0,
+            thinking: BinaryHeap::new(),
+            idle: VecDeque::new(),
+            finished: false,
+            cells: vec![None; shared.corpus.endpoints.len() * shared.targets.len()],
+            late_ns: late_histogram(),
+            second: 0,
+            out,
+        })
+    }
+
+    /// Goes through all stages.
+    ///
+    /// # Errors
+    /// The system refuses to wait for sockets.
+    pub fn run(mut self) -> Result<(), LoadError> {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
+        let mut buffer = vec![0; READ_BYTES];
+        self.enter_stage(0, self.shared.start);
+        let mut tick_at = self.shared.start;
+        let mut give_up = None;
+        loop {
+            let now = Instant::now();
+            if now >= tick_at {
+                self.tick(now);
+                tick_at = now + TICK;
+            }
+            if self.finished {
+                let stopped = self.shared.stop.load(Relaxed);
+                let patience = if stopped {
+                    PATIENCE_INTERRUPTED
+                } else {
+                    self.shared.timeout
+                };
+                let end = *give_up.get_or_insert(now + patience);
+                let on_the_way = self.connections.iter().any(|c| !c.in_flight.is_empty());
+                if !on_the_way || now >= end {
+                    self.end(now, stopped);
+                    return Ok(());
+                }
+            } else {
+                self.send_what_is_due(now);
+            }
+            self.wait(&mut events, tick_at)?;
+            for event in events.drain(..) {
+                let (flags, token) = (event.flags, event.data.u64() as usize);
+                self.ready(token, flags, &mut buffer);
+            }
+        }
+    }
+
+    fn wait(&self, events: &mut Vec<Event>, tick_at: Instant) -> Result<(), LoadError> {
+        let until = [Some(tick_at), self.next_due()].into_iter().flatten().min();
+        let pause = until
+            .unwrap_or(tick_at)
+            .saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: pause.as_secs() as i64,
+            tv_nsec: pause.subsec_nanos().into(),
+        };
+        match epoll::wait(
+            &self.poll,
+            rustix::buffer::spare_capacity(events),
+            Some(&timeout),
+        ) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(LoadError::System {
+                doing: "cannot wait for sockets",
+                source: error.into(),
+            }),
+        }
+    }
+
+    /// When something is to be sent next, if a slot is there for it.
+    fn next_due(&self) -> Option<Instant> {
+        if self.finished {
+            return None;
+        }
+        let thought = self.thinking.peek().map(|Reverse((due, _))| *due);
+        let arrival = if self.idle.is_empty() {
+            None
+        } else {
+            self.next_arrival()
+        };
+        [thought, arrival].into_iter().flatten().min()
+    }
+
+    /// When the next request at a fixed rate is due.
+    fn next_arrival(&self) -> Option<Instant> {
+        let stage = &self.shared.stages[self.stage];
+        let Load::Rate(rate) = stage.load else {
+            return None;
+        };
+        let number = self.next_number * self.shared.workers as u64 + self.number as u64;
+        let due = rate.due(number, stage.duration.as_secs_f64())?;
+        Some(self.stage_start + Duration::from_secs_f64(due))
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.flush_interval(now);
+        while !self.finished {
+            let end = self.stage_start + self.shared.stages[self.stage].duration;
+            if self.shared.stop.load(Relaxed) {
+                self.finished = true;
+            } else if now >= end {
+                self.leave_stage(end);
+            } else {
+                break;
+            }
+        }
+        if !self.finished {
+            self.set_users(now);
+        }
+        self.time_out(now);
+    }
+
+    fn leave_stage(&mut self, end: Instant) {
+        self.send_what_is_due(end);
+        while let Some(due) = self.next_arrival() {
+            self.unsent(due, end);
+        }
+        self.close_interval();
+        if self.stage + 1 < self.shared.stages.len() {
+            self.enter_stage(self.stage + 1, end);
+        } else {
+            self.finished = true;
+        }
+    }
+
+    fn enter_stage(&mut self, stage: usize, start: Instant) {
+        self.stage = stage;
+        self.stage_start = start;
+        self.next_number = 0;
+        self.picker.weigh(&self.shared.stages[stage].weights);
+        self.set_users(start);
+        for index in mem::take(&mut self.idle) {
+            self.release(index, start);
+            self.push_out_if_any(index, start);
+        }
+    }
+
+    /// Brings the connections in use to what the stage asks now.
+    fn set_users(&mut self, now: Instant) {
+        let stage = &self.shared.stages[self.stage];
+        let elapsed = now
+            .saturating_duration_since(self.stage_start)
+            .as_secs_f64();
+        let users = match stage.load {
+            Load::Users { count, .. } => {
+                count.at(elapsed, stage.duration.as_secs_f64()).round() as usize
+            }
+            Load::Rate(_) => self.shared.connections,
+        };
+        self.active = share(users, self.number, self.shared.workers);
+        for index in 0..self.connections.len() {
+            let connection = &mut self.connections[index];
+            let wanted = if index < self.active {
+                self.shared.pipeline
+            } else {
+                0
+            };
+            if wanted == 0 && connection.slots == 0 && connection.in_flight.is_empty() {
+                connection.close();
+            }
+            while self.connections[index].slots < wanted {
+                self.connections[index].slots += 1;
+                // The first requests of many users are spread like the later ones.
+                let think = self.think();
+                self.thinking.push(Reverse((now + think, index)));
+            }
+        }
+    }
+
+    /// A time to think; none at a fixed rate.
+    fn think(&mut self) -> Duration {
+        match self.shared.stages[self.stage].load {
+            Load::Users {
+                think: (least, most),
+                ..
+            } => least + (most - least).mul_f64(self.picker.unit()),
+            Load::Rate(_) => Duration::ZERO,
+        }
+    }
+
+    /// Fails what has been on the way for too long.
+    fn time_out(&mut self, now: Instant) {
+        for index in 0..self.connections.len() {
+            let front = self.connections[index].in_flight.front();
+            if front.is_some_and(|p| now.saturating_duration_since(p.sent) > self.shared.timeout) {
+                self.broken(index, Fault::Timeout, now);
+            }
+        }
+    }
+
+    fn send_what_is_due(&mut self, now: Instant) {
+        while let Some(Reverse((due, index))) = self.thinking.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.thinking.pop();
+            match self.shared.stages[self.stage].load {
+                _ if index >= self.active => self.connections[index].slots -= 1,
+                Load::Users { .. } => self.send(index, due, now),
+                Load::Rate(_) => self.idle.push_back(index),
+            }
+        }
+        while let Some(due) = self.next_arrival().filter(|due| *due <= now) {
+            if now.duration_since(due) > self.shared.timeout {
+                self.unsent(due, now);
+                continue;
+            }
+            let Some(index) = self.idle.pop_front() else {
+                break;
+            };
+            self.next_number += 1;
+            self.send(index, due, now);
+        }
+    }
+
+    /// Counts a request that was due and will not be sent.
+    fn unsent(&mut self, due: Instant, now: Instant) {
+        self.next_number += 1;
+        let entry = self.picker.pick();
+        let latency = now.saturating_duration_since(due);
+        self.count(0, entry, Outcome::Failed(Fault::Unsent), latency);
+    }
+
+    /// Sends the next request on a slot of the connection at `index`.
+    fn send(&mut self, index: usize, due: Instant, now: Instant) {
+        let entry = self.picker.pick();
+        let late = now.saturating_duration_since(due).as_nanos();
+        self.late_ns.saturating_record(late as u64);
+        self.enqueue(
+            index,
+            Pending {
+                entry,
+                due,
+                sent: now,
+                question: None,
+            },
+        );
+        self.push_out(index, now);
+    }
+
+    /// Writes a request into the output of the connection at `index`.
+    fn enqueue(&mut self, index: usize, pending: Pending) {
+        let connection = &mut self.connections[index];
+        let host = &self.shared.targets[connection.target].host;
+        let request = match &pending.question {
+            Some((question, _)) => &question.request,
+            None => &self.shared.corpus.entries[pending.entry].request,
+        };
+        request.append_to(connection.output(), host);
+        connection.in_flight.push_back(pending);
+    }
+
+    /// Sends what is to be sent, over a new connection if there is none.
+    fn push_out(&mut self, index: usize, now: Instant) {
+        let connection = &mut self.connections[index];
+        if connection.state == State::Closed {
+            let target = &self.shared.targets[connection.target];
+            if connection.connect(target, &self.poll, index).is_err() {
+                self.broken(index, Fault::Connect, now);
+            }
+        } else if !connection.flush() {
+            self.broken(index, Fault::Reset, now);
+        }
+    }
+
+    /// Sends off what was counted, once a second.
+    fn flush_interval(&mut self, now: Instant) {
+        let second = now.saturating_duration_since(self.shared.start).as_secs();
+        if second > self.second {
+            self.close_interval();
+            self.second = second;
+        }
+    }
+
+    fn close_interval(&mut self) {
+        let interval = Interval {
+            stage: self.stage,
+            second: self.second,
+            cells: self.cells.iter_mut().map(Option::take).collect(),
+            late_ns: mem::replace(&mut self.late_ns, late_histogram()),
+        };
+        // Nobody listens any more only when the run has failed elsewhere.
+        let _ = self.out.send(interval);
+    }
+
+    /// Counts what never came; after an interruption it is forgotten.
+    fn end(&mut self, now: Instant, stopped: bool) {
+        if !stopped {
+            for index in 0..self.connections.len() {
+                self.broken(index, Fault::Timeout, now);
+            }
+        }
+        self.close_interval();
+    }
+}

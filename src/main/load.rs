@@ -1,0 +1,109 @@
+//! Runs `trident load`.
+
+use anyhow::{Context, anyhow};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::{
+    env, fs,
+    io::{self, IsTerminal},
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
+use trident::{
+    cli::{self, LoadCommand},
+    exit::{ExitCode, Stop},
+    load::{self, Identity, LoadError, Options, Report, Watch, report},
+};
+
+/// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
+pub fn run(command: LoadCommand) -> Result<(), Stop> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
+    }
+    let options = options(&command)?;
+    let mut stderr = io::stderr();
+    let mut watch = Watch {
+        terminal: stderr.is_terminal(),
+        quiet: command.quiet,
+        out: &mut stderr,
+    };
+    let report = load::run(&options, &mut watch, &stop).map_err(stopped)?;
+    write(&command, &report)?;
+    if report.passed {
+        Ok(())
+    } else {
+        Err(Stop::silent(ExitCode::Failure))
+    }
+}
+
+/// A command line that makes no sense is told apart from a test that cannot be run.
+fn stopped(error: LoadError) -> Stop {
+    let code = match error {
+        LoadError::Usage(_) | LoadError::Corpus { .. } => ExitCode::Usage,
+        LoadError::Target { .. } | LoadError::LocalServer(_) => ExitCode::Unavailable,
+        LoadError::File { .. } | LoadError::System { .. } => ExitCode::Failure,
+    };
+    Stop::new(code, error.to_string())
+}
+
+fn options(command: &LoadCommand) -> Result<Options, Stop> {
+    let command = command.clone();
+    Ok(Options {
+        identity: Identity {
+            auth_key: auth_key(command.auth_key_file.as_deref())?,
+            team: command.team,
+            account: command.aws_account,
+        },
+        targets: command.targets,
+        duration: command.duration,
+        warmup: command.warmup,
+        connections: command.connections as usize,
+        rate: command.rate,
+        pipeline: command.pipeline as usize,
+        mix: command.mix,
+        scenario: command.scenario,
+        corpus: command.corpus,
+        workers: command.workers as usize,
+        check: !command.no_check,
+        timeout: command.timeout,
+        goal: command.goal,
+        requirements: command.requirements,
+        record: command.record,
+    })
+}
+
+/// The key of tokens, from the file or the environment; it is never repeated in a message.
+fn auth_key(file: Option<&Path>) -> Result<Option<[u8; 32]>, Stop> {
+    let (source, text) = match file {
+        Some(path) => {
+            let read = fs::read_to_string(path);
+            let read = read.with_context(|| format!("cannot read {}", path.display()))?;
+            (path.display().to_string(), read)
+        }
+        None => match env::var("TRIDENT_AUTH_KEY") {
+            Ok(text) if !text.is_empty() => ("TRIDENT_AUTH_KEY".into(), text),
+            _ => return Ok(None),
+        },
+    };
+    let key = load::digest(text.trim());
+    key.map(Some)
+        .map_err(|message| Stop::from(anyhow!(message).context(source).context(ExitCode::Usage)))
+}
+
+fn write(command: &LoadCommand, report: &Report) -> Result<(), Stop> {
+    let to_file = |path: &Path, text: &str| {
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    if let Some(path) = &command.html {
+        to_file(path, &report::html::render(report))?;
+    }
+    if let Some(path) = &command.json {
+        let json =
+            serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
+        if path.as_os_str() == "-" {
+            return cli::print(&(json + "\n"));
+        }
+        to_file(path, &(json + "\n"))?;
+    }
+    cli::print(&report::text::render(report))
+}
