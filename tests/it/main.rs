@@ -16,6 +16,7 @@ mod http_table;
 mod in_process;
 mod ingest;
 mod notify;
+mod load;
 mod panic;
 mod pending;
 mod scan;
