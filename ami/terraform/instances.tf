@@ -1,0 +1,199 @@
+# What an instance may do, and the instances.
+
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+data "aws_caller_identity" "current" {}
+
+locals {
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.name
+  account   = data.aws_caller_identity.current.account_id
+}
+
+resource "aws_iam_role" "instance_role" {
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ec2.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+  # Shell access through Session Manager: no port, no key.
+  managed_policy_arns = ["arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"]
+}
+
+resource "aws_iam_role_policy" "metrics_policy" {
+  name = "metrics"
+  role = aws_iam_role.instance_role.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "cloudwatch:PutMetricData"
+      Resource  = "*"
+      Condition = { StringEquals = { "cloudwatch:namespace" = "Trident" } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "lifecycle_policy" {
+  name = "lifecycle"
+  role = aws_iam_role.instance_role.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "autoscaling:CompleteLifecycleAction"
+      Resource = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "auth_key_policy" {
+  count = var.auth_key_parameter == "" ? 0 : 1
+  name  = "auth-key"
+  role  = aws_iam_role.instance_role.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "ssm:GetParameter"
+      Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.auth_key_parameter}"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "store_policy" {
+  count = var.store_url == "" ? 0 : 1
+  name  = "store"
+  role  = aws_iam_role.instance_role.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = "arn:${local.partition}:s3:::${trimprefix(var.store_url, "s3://")}"
+    }]
+  })
+}
+
+resource "aws_iam_instance_profile" "instance_profile" {
+  role = aws_iam_role.instance_role.name
+}
+
+resource "aws_launch_template" "launch_template" {
+  image_id               = var.image_id
+  instance_type          = var.instance_type
+  vpc_security_group_ids = [aws_security_group.instance_group.id]
+  # A boot that fails powers off (ami/rootfs): such a machine must not go on costing money.
+  instance_initiated_shutdown_behavior = "terminate"
+  iam_instance_profile {
+    arn = aws_iam_instance_profile.instance_profile.arn
+  }
+  metadata_options {
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+    instance_metadata_tags      = "disabled"
+  }
+  monitoring {
+    enabled = true
+  }
+  block_device_mappings {
+    device_name = "/dev/xvda"
+    ebs {
+      volume_type           = "gp3"
+      volume_size           = var.volume_gib
+      encrypted             = var.volume_encrypted
+      delete_on_termination = true
+    }
+  }
+  tag_specifications {
+    resource_type = "instance"
+    tags          = { Name = var.name }
+  }
+  tag_specifications {
+    resource_type = "volume"
+    tags          = { Name = var.name }
+  }
+  # Names and values only, read by trident-userdata; secrets are references.
+  user_data = base64encode(<<-DATA
+    TRIDENT_TEAM_NAME=${var.team_name}
+    TRIDENT_TEAM_AWS_ACCOUNT=${var.team_aws_account}
+    AUTH_KEY_PARAMETER=${var.auth_key_parameter}
+    STORE_URL=${var.store_url}
+    FLEET=${var.name}
+    REGION=${local.region}
+  DATA
+  )
+}
+
+resource "aws_autoscaling_group" "fleet" {
+  name                = var.name
+  vpc_zone_identifier = local.subnet_ids
+  min_size            = var.fleet_min
+  max_size            = var.fleet_max
+  target_group_arns   = [aws_lb_target_group.target_group.arn]
+  # What the balancer sees counts: a machine that runs and does not serve is replaced.
+  health_check_type         = "ELB"
+  health_check_grace_period = 90
+  default_instance_warmup   = 60
+  metrics_granularity       = "1Minute"
+  enabled_metrics           = ["GroupInServiceInstances", "GroupDesiredCapacity"]
+  launch_template {
+    id      = aws_launch_template.launch_template.id
+    version = aws_launch_template.launch_template.latest_version
+  }
+  # An instance joins when trident-lifecycle says so: after READY. One that never does is abandoned.
+  initial_lifecycle_hook {
+    name                 = "joining"
+    lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    heartbeat_timeout    = 300
+    default_result       = "ABANDON"
+  }
+  # Time for the drain, ended early by trident-lifecycle.
+  initial_lifecycle_hook {
+    name                 = "leaving"
+    lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
+    heartbeat_timeout    = 60
+    default_result       = "CONTINUE"
+  }
+  tag {
+    key                 = "Name"
+    value               = var.name
+    propagate_at_launch = false
+  }
+}
+
+resource "aws_autoscaling_policy" "cpu_tracking" {
+  name                   = "cpu-tracking"
+  autoscaling_group_name = aws_autoscaling_group.fleet.name
+  policy_type            = "TargetTrackingScaling"
+  target_tracking_configuration {
+    target_value = var.cpu_target_percent
+    predefined_metric_specification {
+      predefined_metric_type = "ASGAverageCPUUtilization"
+    }
+  }
+}
+
+# A load that comes by the clock finds its machines running: scaling takes minutes, a test begins at once.
+resource "aws_autoscaling_schedule" "warm_up" {
+  count                  = var.warm_min == 0 ? 0 : 1
+  scheduled_action_name  = "warm-up"
+  autoscaling_group_name = aws_autoscaling_group.fleet.name
+  min_size               = var.warm_min
+  max_size               = -1
+  desired_capacity       = -1
+  recurrence             = var.warm_start
+}
+
+resource "aws_autoscaling_schedule" "warm_down" {
+  count                  = var.warm_min == 0 ? 0 : 1
+  scheduled_action_name  = "warm-down"
+  autoscaling_group_name = aws_autoscaling_group.fleet.name
+  min_size               = var.fleet_min
+  max_size               = -1
+  desired_capacity       = -1
+  recurrence             = var.warm_end
+}

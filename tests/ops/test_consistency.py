@@ -1,0 +1,193 @@
+"""Numbers and names that must agree over files that do not know each other: units, stack, image, configuration."""
+import json
+import pathlib
+import re
+import subprocess
+import tomllib
+import unittest
+
+from templates import AMI, load_stack
+
+ROOT = AMI.parent
+
+
+def text(path):
+    return (ROOT / path).read_text()
+
+
+def unit(path):
+    """{Key: [values]} of a unit file."""
+    out = {}
+    for line in text(path).splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            out.setdefault(key, []).append(value)
+    return out
+
+
+def seconds(value):
+    number, suffix = re.fullmatch(r"(\d+)(ms|s|min|day)?", value).groups()
+    return int(number) * {"ms": 0.001, "min": 60, "day": 86400}.get(suffix, 1)
+
+
+def default(key):
+    """The default of a setting, from config/trident.toml, where every key stands commented out."""
+    lines = re.sub(r"(?m)^#([a-z_]+ = )", r"\1", text("config/trident.toml"))
+    value = tomllib.loads(lines)
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+class Consistency(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = load_stack()["Resources"]
+        cls.service = unit("systemd/trident.service")
+        cls.socket = unit("systemd/trident.socket")
+        cls.group = cls.stack["TargetGroup"]["Properties"]
+        cls.attributes = {one["Key"]: one["Value"] for one in cls.group["TargetGroupAttributes"]}
+
+    def test_one_public_port(self):
+        port = self.group["Port"]
+        rule, = self.stack["InstanceGroup"]["Properties"]["SecurityGroupIngress"]
+        self.assertEqual((rule["FromPort"], rule["ToPort"]), (port, port))
+        self.assertEqual(self.socket["ListenStream"], [str(port)])
+        self.assertEqual(default("listen"), [f"0.0.0.0:{port}"])
+        self.assertEqual(unit("systemd/trident-admin.socket")["ListenStream"], [default("admin")])
+        listener = self.stack["Listener"]["Properties"]["Port"]
+        rule, = self.stack["BalancerGroup"]["Properties"]["SecurityGroupIngress"]
+        self.assertEqual((rule["FromPort"], rule["ToPort"]), (listener, listener))
+
+    def test_the_balancer_notices_before_accepting_ends_and_systemd_waits_longest(self):
+        noticed = self.group["HealthCheckIntervalSeconds"] * self.group["UnhealthyThresholdCount"]
+        accept, deadline = default("drain.accept_ms") / 1000, default("drain.deadline_ms") / 1000
+        stop = seconds(self.service["TimeoutStopSec"][0])
+        self.assertLess(noticed + self.group["HealthCheckTimeoutSeconds"], accept)
+        self.assertLess(accept, deadline)
+        self.assertLess(deadline, stop)
+        deregistration = int(self.attributes["deregistration_delay.timeout_seconds"])
+        draining = int(self.attributes["target_health_state.unhealthy.draining_interval_seconds"])
+        self.assertLess(deadline, deregistration)
+        self.assertLess(deadline, draining)
+        hooks = self.stack["Fleet"]["Properties"]["LifecycleHookSpecificationList"]
+        leaving = next(hook for hook in hooks if hook["LifecycleHookName"] == "leaving")
+        self.assertLess(stop, leaving["HeartbeatTimeout"])
+
+    def test_an_instance_that_comes_up_is_not_taken_for_a_sick_one(self):
+        fleet = self.stack["Fleet"]["Properties"]
+        up = self.group["HealthCheckIntervalSeconds"] * self.group["HealthyThresholdCount"]
+        self.assertLess(up, fleet["HealthCheckGracePeriod"])
+        joining = next(h for h in fleet["LifecycleHookSpecificationList"] if h["LifecycleHookName"] == "joining")
+        self.assertLess(seconds(self.service["TimeoutStartSec"][0]), joining["HeartbeatTimeout"])
+
+    def test_the_server_ends_idle_connections_before_the_balancer_forgets_them(self):
+        listener = {one["Key"]: one["Value"] for one in self.stack["Listener"]["Properties"]["ListenerAttributes"]}
+        self.assertLess(default("http.idle_timeout_ms") / 1000, int(listener["tcp.idle_timeout.seconds"]))
+        keepalive = int(re.search(r"tcp_keepalive_time = (\d+)", text("systemd/trident.sysctl"))[1])
+        self.assertLess(keepalive, int(listener["tcp.idle_timeout.seconds"]))
+
+    def test_attribute_names_are_those_of_the_service(self):
+        """cfn-lint does not look at them, and the service ignores none: a misspelt one fails a deployment."""
+        names = {
+            "TargetGroup": (self.attributes, {
+                "deregistration_delay.timeout_seconds", "deregistration_delay.connection_termination.enabled",
+                "preserve_client_ip.enabled", "proxy_protocol_v2.enabled", "stickiness.enabled", "stickiness.type",
+                "load_balancing.cross_zone.enabled", "target_health_state.unhealthy.connection_termination.enabled",
+                "target_health_state.unhealthy.draining_interval_seconds",
+            }),
+            "Balancer": ({a["Key"] for a in self.stack["Balancer"]["Properties"]["LoadBalancerAttributes"]}, {
+                "deletion_protection.enabled", "load_balancing.cross_zone.enabled", "access_logs.s3.enabled",
+                "dns_record.client_routing_policy", "zonal_shift.config.enabled",
+            }),
+            "Listener": ({a["Key"] for a in self.stack["Listener"]["Properties"]["ListenerAttributes"]},
+                         {"tcp.idle_timeout.seconds"}),
+        }
+        for resource, (used, known) in names.items():
+            self.assertLessEqual(set(used), known, resource)
+        # An unhealthy target is drained only where its connections are not ended at once.
+        self.assertEqual(self.attributes["target_health_state.unhealthy.connection_termination.enabled"], "false")
+
+    def test_the_health_path_is_a_route(self):
+        path = self.group["HealthCheckPath"]
+        self.assertIn(f'b"{path}"', text("src/app/route.rs"))
+
+    def test_limits_hold_what_the_configuration_allows(self):
+        connections = default("http.connections_max")
+        self.assertGreater(int(self.service["LimitNOFILE"][0]), connections + 128)
+        settings = dict(re.findall(r"(?m)^([a-z0-9_.]+) = (\d+)", text("systemd/trident.sysctl")))
+        self.assertGreater(int(settings["vm.max_map_count"]), 4 * connections)
+        self.assertGreaterEqual(int(settings["net.core.somaxconn"]), int(self.socket["Backlog"][0]))
+        self.assertEqual(int(self.socket["Backlog"][0]), default("backlog"))
+
+    def test_every_kernel_setting_has_a_reason_and_every_key_is_a_name(self):
+        blocks = text("systemd/trident.sysctl").split("\n\n")
+        for block in blocks:
+            lines = block.splitlines()
+            keys = [line for line in lines if not line.startswith("#")]
+            if keys:
+                self.assertTrue(lines[0].startswith("# "), block)
+            for line in keys:
+                self.assertRegex(line, r"^(net|vm|fs|kernel)\.[a-z0-9_.]+ = [0-9 ]+$")
+
+    def test_exit_codes_of_the_unit_are_documented_ones(self):
+        self.assertEqual(self.service["RestartPreventExitStatus"], ["64"])
+        self.assertRegex(text("src/exit.rs"), r"Usage = 64")
+
+    def test_the_watchdog_waits_longer_than_any_allowed_answer(self):
+        self.assertGreaterEqual(seconds(self.service["WatchdogSec"][0]), 10)
+
+    def test_metric_names_of_publisher_alarms_and_dashboard_agree(self):
+        alarms = {r["Properties"]["MetricName"] for r in self.stack.values()
+                  if r["Type"] == "AWS::CloudWatch::Alarm" and r["Properties"]["Namespace"] == "Trident"}
+        published = set(re.findall(r'"([A-Z]\w+)": \(', text("ami/rootfs/usr/lib/trident/publish")))
+        self.assertLessEqual(alarms, published)
+        body = self.stack["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+        self.assertLessEqual(set(re.findall(r'\["Trident", "(\w+)"', body)), published)
+        families = set(re.findall(r'"(trident_\w+)"', text("src/metrics/names.rs")))
+        read = set(re.findall(r"trident_\w+_total", text("ami/rootfs/usr/lib/trident/publish")))
+        self.assertTrue(read)
+        self.assertLessEqual(read, families, "the publisher reads metrics that exist")
+
+    def test_user_data_carries_what_the_instance_reads(self):
+        data = self.stack["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
+        names = {line.partition("=")[0] for line in data.split()}
+        script = text("ami/rootfs/usr/lib/trident/userdata")
+        for name in names:
+            self.assertIn(name if not name.startswith("TRIDENT_") else "TRIDENT_", script)
+        known = set(re.findall(r"TRIDENT_[A-Z_]+", text("config/trident.toml")))
+        self.assertLessEqual({name for name in names if name.startswith("TRIDENT_")}, known)
+
+    def test_lifecycle_hooks_are_completed_under_their_names(self):
+        hooks = self.stack["Fleet"]["Properties"]["LifecycleHookSpecificationList"]
+        script = text("ami/rootfs/usr/lib/trident/lifecycle")
+        for hook in hooks:
+            self.assertIn(hook["LifecycleHookName"], script)
+
+    def test_the_file_systems_paths_agree(self):
+        installer = text("scripts/install-units")
+        self.assertEqual(self.service["EnvironmentFile"], ["-/etc/trident/trident.env"])
+        self.assertIn("/etc/trident/trident.env", text("systemd/trident.tmpfiles"))
+        self.assertIn("/etc/trident/trident.env", text("ami/rootfs/usr/lib/trident/userdata"))
+        for command in ("ExecStart", "ExecStartPre"):
+            self.assertIn("/usr/bin/trident", self.service[command][0])
+        self.assertIn("/usr/bin/trident", installer)
+        for name in pathlib.Path(ROOT / "systemd").iterdir():
+            if name.name != "README.md":
+                self.assertRegex(installer, re.escape(name.name.split(".")[0]), f"{name.name} is not installed")
+
+
+class Binary(unittest.TestCase):
+    """The baked binary must run on Amazon Linux 2023 (glibc 2.34) as well as on Debian 12."""
+
+    def test_glibc_need(self):
+        path = ROOT / "target/bake/trident"
+        if not path.exists():
+            self.skipTest(f"no {path.relative_to(ROOT)}: scripts/bake makes it")
+        run = subprocess.run(["objdump", "-T", str(path)], capture_output=True, text=True, check=True)
+        versions = {tuple(map(int, v.split("."))) for v in re.findall(r"GLIBC_([\d.]+)", run.stdout)}
+        self.assertLessEqual(max(versions), (2, 34))
+
+
+if __name__ == "__main__":
+    unittest.main()

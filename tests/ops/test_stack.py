@@ -1,0 +1,228 @@
+"""ami/stack.yaml made, rolled and deleted by the operator's own scripts, in an AWS on this machine (moto).
+
+moto has no instance refresh: a small `aws` in front of the real one plays it, and ends it as a test wants.
+"""
+import base64
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+
+import boto3
+
+HERE = pathlib.Path(__file__).resolve().parent
+SCRIPTS = HERE.parents[1] / "ami" / "scripts"
+
+# Answers instance refreshes from a file, sends everything else to the real AWS CLI.
+AWS = r"""#!/usr/bin/env bash
+state=$(dirname "$0")
+case "$1 $2" in
+"autoscaling start-instance-refresh")
+    printf '%s\n' "$@" >"$state/started"
+    echo '{"InstanceRefreshId": "refresh"}' ;;
+"autoscaling rollback-instance-refresh") touch "$state/rolled-back" ;;
+"autoscaling describe-instance-refreshes")
+    [[ -e $state/started ]] || { echo None && exit 0; }
+    case "$*" in
+    *.Status) head -n 1 "$state/outcome"; [[ $(wc -l <"$state/outcome") == 1 ]] || sed -i 1d "$state/outcome" ;;
+    *PercentageComplete) echo 50 ;;
+    *) echo "alarm trident-Latency is in state ALARM" ;;
+    esac ;;
+*) exec "$REAL_AWS" "$@" ;;
+esac
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Stack(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.state = pathlib.Path(cls.directory.name)
+        shim = cls.state / "aws"
+        shim.write_text(AWS)
+        shim.chmod(0o755)
+        port = free_port()
+        real = subprocess.run(["which", "aws"], capture_output=True, text=True, check=True).stdout.strip()
+        cls.environment = os.environ | {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
+            "REAL_AWS": real,
+            "ROLL_POLL_SECONDS": "0",
+            "PATH": f"{cls.state}:{os.environ['PATH']}",
+        }
+        with open(cls.state / "moto.log", "w") as log:
+            cls.moto = subprocess.Popen(
+                [sys.executable, str(HERE / "moto_server.py"), str(port)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, (cls.state / "moto.log").read_text()
+                time.sleep(0.1)
+        cls.images = [image["ImageId"] for image in cls.aws("ec2", "describe_images")["Images"][:2]]
+        cls.run_script(
+            "deploy", "--image", cls.images[0], "--set", "FleetMin=3", "--set", "FleetMax=6",
+            "--set", "AuthKeyParameter=/trident/key", "--set", "StoreUrl=s3://bucket/store.tar.zst",
+            "--set", "AlarmEmail=operator@example.org", "--set", "WarmMin=4",
+            "--timeout", "60",
+        )
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.moto.terminate()
+        cls.moto.wait()
+        cls.directory.cleanup()
+
+    @classmethod
+    def aws(cls, service, call, **arguments):
+        """A question to moto, in this process: starting the AWS CLI takes a second of processor time."""
+        client = boto3.client(
+            service, region_name="us-east-1", endpoint_url=cls.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id="x", aws_secret_access_key="x",
+        )
+        return getattr(client, call)(**arguments)
+
+    @classmethod
+    def run_script(cls, name, *arguments, code=0):
+        run = subprocess.run(
+            [str(SCRIPTS / name), *arguments], env=cls.environment, capture_output=True, text=True, timeout=300
+        )
+        assert run.returncode == code, f"{name}: exit {run.returncode}\n{run.stdout}{run.stderr}"
+        return run.stdout + run.stderr
+
+    def setUp(self):
+        for leftover in ("started", "rolled-back"):
+            (self.state / leftover).unlink(missing_ok=True)
+
+    def group(self):
+        return self.aws("autoscaling", "describe_auto_scaling_groups")["AutoScalingGroups"][0]
+
+    def stack(self):
+        return self.aws("cloudformation", "describe_stacks", StackName="trident")["Stacks"][0]
+
+    def image(self):
+        return {one["ParameterKey"]: one["ParameterValue"] for one in self.stack()["Parameters"]}["ImageId"]
+
+    def target_group(self):
+        return self.aws("elbv2", "describe_target_groups")["TargetGroups"][0]
+
+    def test_every_resource_is_made(self):
+        self.assertEqual(self.stack()["StackStatus"].split("_")[1], "COMPLETE")
+        made = self.aws("cloudformation", "describe_stack_resources", StackName="trident")["StackResources"]
+        statuses = [one["ResourceStatus"] for one in made]
+        self.assertTrue(all(status.endswith("_COMPLETE") for status in statuses), statuses)
+        self.assertGreaterEqual(len(statuses), 29)
+
+    def test_instances_are_healthy_targets(self):
+        arn = self.target_group()["TargetGroupArn"]
+        health = self.aws("elbv2", "describe_target_health", TargetGroupArn=arn)["TargetHealthDescriptions"]
+        self.assertEqual([one["TargetHealth"]["State"] for one in health], ["healthy"] * 3)
+        self.assertEqual(len(self.group()["VPCZoneIdentifier"].split(",")), 2, "two subnets")
+        subnets = self.aws("ec2", "describe_subnets", SubnetIds=self.group()["VPCZoneIdentifier"].split(","))
+        self.assertEqual(len({one["AvailabilityZone"] for one in subnets["Subnets"]}), 2, "in two zones")
+
+    def test_the_balancer_is_a_network_one_with_our_attributes(self):
+        balancer = self.aws("elbv2", "describe_load_balancers")["LoadBalancers"][0]
+        self.assertEqual((balancer["Type"], balancer["Scheme"]), ("network", "internet-facing"))
+        group = self.target_group()
+        self.assertEqual(
+            (group["Port"], group["HealthCheckPath"], group["HealthCheckIntervalSeconds"]), (8080, "/readyz", 5)
+        )
+        told = self.aws("elbv2", "describe_target_group_attributes", TargetGroupArn=group["TargetGroupArn"])
+        attributes = {one["Key"]: one["Value"] for one in told["Attributes"]}
+        self.assertEqual(attributes["target_health_state.unhealthy.connection_termination.enabled"], "false")
+        self.assertEqual(attributes["deregistration_delay.timeout_seconds"], "45")
+
+    def test_instances_need_imdsv2_and_get_their_settings(self):
+        template = self.group()["LaunchTemplate"]["LaunchTemplateId"]
+        versions = self.aws("ec2", "describe_launch_template_versions", LaunchTemplateId=template)
+        version = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        self.assertEqual(version["MetadataOptions"]["HttpTokens"], "required")
+        self.assertTrue(version["BlockDeviceMappings"][0]["Ebs"]["Encrypted"])
+        lines = base64.b64decode(version["UserData"]).decode().splitlines()
+        self.assertIn("AUTH_KEY_PARAMETER=/trident/key", lines)
+        self.assertIn("FLEET=trident", lines)
+
+    def test_a_policy_allows_no_more_than_its_one_action(self):
+        roles = self.aws("iam", "list_roles")["Roles"]
+        role = next(one["RoleName"] for one in roles if "InstanceRole" in one["RoleName"])
+        names = self.aws("iam", "list_role_policies", RoleName=role)["PolicyNames"]
+        self.assertEqual(sorted(names), ["auth-key", "lifecycle", "metrics", "store"])
+        policy = self.aws("iam", "get_role_policy", RoleName=role, PolicyName="store")["PolicyDocument"]
+        self.assertEqual(policy["Statement"][0]["Resource"], "arn:aws:s3:::bucket/store.tar.zst")
+
+    def test_deploy_again_changes_nothing_and_keeps_parameters(self):
+        self.run_script("deploy")
+        self.assertEqual(self.group()["MinSize"], 3)
+
+    def test_a_dry_run_changes_nothing(self):
+        before = self.group()["LaunchTemplate"]["Version"]
+        said = self.run_script("deploy", "--image", self.images[1], "--set", "FleetMin=5", "--dry-run")
+        self.assertIn("would run", said)
+        said = self.run_script("roll", "--image", self.images[1], "--dry-run")
+        self.assertIn("would run", said)
+        self.run_script("destroy", "--dry-run")
+        group = self.group()
+        self.assertEqual((group["MinSize"], group["LaunchTemplate"]["Version"]), (3, before))
+        self.assertFalse((self.state / "started").exists())
+
+    def test_a_roll_that_succeeds_is_remembered(self):
+        (self.state / "outcome").write_text("Pending\nInProgress\nSuccessful\n")
+        image = self.image()
+        other = next(candidate for candidate in self.images if candidate != image)
+        self.run_script("roll", "--image", other)
+        started = (self.state / "started").read_text()
+        preferences = json.loads(started.split("--preferences\n")[1].split("\n--desired")[0])
+        self.assertTrue(preferences["AutoRollback"])
+        self.assertEqual(preferences["MinHealthyPercentage"], 100)
+        self.assertEqual(len(preferences["AlarmSpecification"]["Alarms"]), 2)
+        now = self.image()
+        self.assertEqual(now, other)
+
+    def test_a_roll_that_alarms_fails_and_is_not_remembered(self):
+        (self.state / "outcome").write_text("InProgress\nRollbackSuccessful\n")
+        before = self.image()
+        other = next(candidate for candidate in self.images if candidate != before)
+        said = self.run_script("roll", "--image", other, code=1)
+        self.assertIn("RollbackSuccessful", said)
+        after = self.image()
+        self.assertEqual(before, after)
+
+    def test_back_stops_a_roll_under_way(self):
+        (self.state / "started").touch()
+        (self.state / "outcome").write_text("InProgress\n")
+        self.run_script("roll", "--back")
+        self.assertTrue((self.state / "rolled-back").exists())
+
+    def test_wrong_use_is_told_and_changes_nothing(self):
+        self.run_script("deploy", "--colour", code=64)
+        self.run_script("roll", code=64)
+        self.run_script("deploy", "--stack", "other", code=64)
+
+    def test_z_destroy_leaves_nothing(self):
+        self.run_script("destroy", "--yes")
+        self.assertEqual(self.aws("autoscaling", "describe_auto_scaling_groups")["AutoScalingGroups"], [])
+        self.assertIn("no stack", self.run_script("destroy", "--yes"))
+
+
+if __name__ == "__main__":
+    unittest.main()
