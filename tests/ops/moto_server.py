@@ -60,8 +60,8 @@ TargetGroup.get_cfn_attribute = lambda self, name: (
 plain_update = CloudFormationBackend._resolve_update_parameters
 
 
-def update_parameters(self, instance, incoming):
-    known = [one for one in incoming if "ParameterValue" in one or one["ParameterKey"] in instance.parameters]
+def update_parameters(self, instance, incoming_params):
+    known = [one for one in incoming_params if "ParameterValue" in one or one["ParameterKey"] in instance.parameters]
     return plain_update(self, instance, known)
 
 

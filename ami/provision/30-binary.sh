@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The binary, its units and settings (scripts/install-units), its documents.
+set -euo pipefail
+
+bake=/opt/trident-bake
+"$bake/scripts/install-units" --root / --binary "$bake/trident"
+install -D -m 0644 "$bake/image.json" /usr/share/doc/trident/image.json
+install -D -m 0644 "$bake/sbom.json" /usr/share/doc/trident/sbom.json
+install -D -m 0644 "$bake/ami/README.md" /usr/share/doc/trident/ami.md

@@ -1,0 +1,123 @@
+# Set by scripts/bake, which also checks them.
+
+variable "bundle" {
+  type        = string
+  description = "Archive made by scripts/bake: binary, checksum, SBOM, units, rootfs, perhaps a store"
+  default     = "target/bake/bundle.tar"
+}
+
+variable "commit" {
+  type        = string
+  description = "Commit the binary was built from; a tag of the image"
+  default     = "unknown"
+}
+
+variable "sha256" {
+  type        = string
+  description = "Checksum of the binary; a tag of the image, checked while provisioning"
+  default     = ""
+}
+
+variable "version" {
+  type        = string
+  description = "Version of Trident; part of the image's name"
+  default     = "0.0.0"
+}
+
+variable "stamp" {
+  type        = string
+  description = "Time of the build, YYYYMMDDhhmmss; part of the image's name"
+  default     = "00000000000000"
+}
+
+variable "region" {
+  type        = string
+  description = "Region the image is made in"
+  default     = "us-east-1"
+}
+
+variable "copy_to_regions" {
+  type        = list(string)
+  description = "Further regions the image is copied to"
+  default     = []
+}
+
+variable "encrypt" {
+  type        = bool
+  description = "Encrypt the image's volume with the account's default key; such an image cannot be shared"
+  default     = false
+}
+
+variable "volume_gib" {
+  type        = number
+  description = "Size of the image's volume"
+  default     = 8
+}
+
+variable "instance_type_amd64" {
+  type        = string
+  description = "Machine that bakes the amd64 image"
+  default     = "c7i.large"
+}
+
+variable "instance_type_arm64" {
+  type        = string
+  description = "Machine that bakes the arm64 image"
+  default     = "c8g.large"
+}
+
+variable "base_owner" {
+  type        = string
+  description = "Account that publishes the base image: Debian"
+  default     = "136693071363"
+}
+
+variable "base_name" {
+  type        = string
+  description = "Base image without its processor: the newest of this name is taken"
+  default     = "debian-12"
+}
+
+variable "qemu_image" {
+  type        = string
+  description = "Disk image for the local proof, with an SSH server that takes the key below"
+  default     = ""
+}
+
+variable "qemu_image_checksum" {
+  type        = string
+  description = "Its checksum, as file:… or sha256:…; none = not checked"
+  default     = "none"
+}
+
+variable "ssh_private_key_file" {
+  type        = string
+  description = "Key for the local proof, and for a builder that reaches a machine of its own; empty = a temporary key"
+  default     = ""
+}
+
+# The three below are for the proof against a local EC2; empty and false on the real one.
+
+variable "custom_endpoint_ec2" {
+  type        = string
+  description = "Address of another EC2 service"
+  default     = ""
+}
+
+variable "ssh_host" {
+  type        = string
+  description = "Machine to provision instead of the one the EC2 service names"
+  default     = ""
+}
+
+variable "ssh_port" {
+  type        = number
+  description = "Its SSH port"
+  default     = 22
+}
+
+variable "skip_metadata_api_check" {
+  type        = bool
+  description = "Do not ask the metadata service of the machine packer runs on for credentials"
+  default     = false
+}

@@ -1,0 +1,210 @@
+"""What an instance runs at boot, every minute and at its end, against a metadata service and an `aws` of ours."""
+import http.server
+import json
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "ami/rootfs/usr/lib/trident"
+TOKEN = "token-of-the-metadata-service"
+KEY = "ab" * 32
+
+# Records its arguments; gives the auth key, and a file for `s3 cp`.
+AWS = """#!/usr/bin/env bash
+printf '%s\\n' "$*" >>"$FAKE/aws.log"
+case "$1 $2" in
+"ssm get-parameter") [[ ! -e $FAKE/no-key ]] && cat "$FAKE/key" ;;
+"s3 cp") cp "$FAKE/store.tar" "${@: -1}" ;;
+*) exit "$(cat "$FAKE/exit" 2>/dev/null || echo 0)" ;;
+esac
+"""
+
+
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """IMDSv2: nothing without a token."""
+
+    paths = {}
+
+    def do_PUT(self):
+        self.reply(TOKEN if self.path == "/latest/api/token" else None)
+
+    def do_GET(self):
+        if self.headers.get("X-aws-ec2-metadata-token") != TOKEN and self.path.startswith("/latest"):
+            return self.reply(None, 401)
+        return self.reply(self.paths.get(self.path))
+
+    def reply(self, text, status=200):
+        body = (text or "").encode()
+        self.send_response(status if text is not None else max(status, 404))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Instance(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.fake = pathlib.Path(self.directory.name)
+        self.root = self.fake / "root"
+        (self.root / "usr/bin").mkdir(parents=True)
+        self.program("aws", AWS)
+        self.program("systemctl", '#!/bin/sh\necho "$@" >>"$FAKE/systemctl.log"\n')
+        trident = self.root / "usr/bin/trident"
+        trident.write_text('#!/bin/sh\n[ -e "$3/data.mdb" ]\n')
+        trident.chmod(0o755)
+        (self.fake / "key").write_text(KEY + "\n")
+        handler = type("Handler", (Metadata,), {"paths": {}})
+        self.paths = handler.paths
+        self.paths["/latest/meta-data/instance-id"] = "i-0123"
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.environment = os.environ | {
+            "FAKE": str(self.fake), "ROOT": str(self.root), "IMDS": self.url, "POLL_SECONDS": "0.05",
+            "PATH": f"{self.fake}:{os.environ['PATH']}",
+        }
+
+    def program(self, name, text):
+        path = self.fake / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def run_script(self, name, *arguments, code=0, **more):
+        run = subprocess.run([str(SCRIPTS / name), *arguments], env=self.environment | more,
+                             capture_output=True, text=True, timeout=60)
+        self.assertEqual(run.returncode, code, run.stdout + run.stderr)
+        return run.stdout + run.stderr
+
+    def userdata(self, text, code=0):
+        self.paths["/latest/user-data"] = text
+        return self.run_script("userdata", code=code)
+
+    def setting_lines(self):
+        return (self.root / "etc/trident/trident.env").read_text().splitlines()
+
+    # --- userdata ---------------------------------------------------------------------------------------
+
+    def test_settings_are_taken_over_word_for_word(self):
+        self.userdata('FLEET=f\nREGION=r\nTRIDENT_TEAM_NAME=A $(touch x) "B" \\ `c`\n\n# note\n')
+        self.assertEqual(self.setting_lines(), ['TRIDENT_TEAM_NAME="A \\$(touch x) \\"B\\" \\\\ \\`c\\`"'])
+        self.assertEqual((self.root / "run/trident/instance.env").read_text(), "FLEET=f\nREGION=r\nINSTANCE=i-0123\n")
+
+    def test_the_key_comes_from_the_parameter_store_and_stays_private(self):
+        said = self.userdata("FLEET=f\nREGION=r\nAUTH_KEY_PARAMETER=/trident/key\n")
+        path = self.root / "etc/trident/auth.key"
+        self.assertEqual(path.read_text(), KEY + "\n")
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        self.assertIn("TRIDENT_AUTH_KEY_FILE=/etc/trident/auth.key", self.setting_lines())
+        self.assertNotIn(KEY, said + "\n".join(self.setting_lines()))
+
+    def test_a_key_that_cannot_be_read_fails_the_boot(self):
+        (self.fake / "no-key").touch()
+        said = self.userdata("FLEET=f\nREGION=r\nAUTH_KEY_PARAMETER=/trident/key\n", code=1)
+        self.assertIn("/trident/key", said)
+        self.assertFalse((self.root / "etc/trident/trident.env").exists())
+
+    def archive(self, *names):
+        source = self.fake / "store"
+        source.mkdir()
+        for name in names:
+            (source / name).write_text("x")
+        subprocess.run(["tar", "-cf", str(self.fake / "store.tar"), "-C", str(source), "."], check=True)
+
+    def test_a_store_is_fetched_verified_and_named(self):
+        self.archive("data.mdb", "seal.json")
+        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/store.tar\n")
+        self.assertTrue((self.root / "var/lib/trident/store/data.mdb").exists())
+        self.assertIn("TRIDENT_TWITTER_STORE=/var/lib/trident/store", self.setting_lines())
+        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/store.tar\n")  # again, over the old one
+
+    def test_a_damaged_store_fails_the_boot_and_takes_nobodys_place(self):
+        old = self.root / "var/lib/trident/store"
+        old.mkdir(parents=True)
+        (old / "data.mdb").write_text("old")
+        self.archive("other")
+        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/store.tar\n", code=1)
+        self.assertEqual((old / "data.mdb").read_text(), "old")
+
+    def test_wrong_user_data_fail_the_boot(self):
+        for text in ("FLEET=f\n", "FLEET=f\nREGION=r\nnonsense\n", f"FLEET=f\nREGION=r\nTRIDENT_AUTH_KEY={KEY}\n"):
+            with self.subTest(text):
+                self.assertNotIn(KEY, self.userdata(text, code=1))
+        del self.paths["/latest/user-data"]
+        self.run_script("userdata", code=1)
+
+    def test_outside_ec2_nothing_happens(self):
+        environment = {key: value for key, value in self.environment.items() if key != "IMDS"}
+        run = subprocess.run([str(SCRIPTS / "userdata")], env=environment, capture_output=True, text=True, check=True)
+        self.assertIn("not an EC2 instance", run.stdout)
+
+    # --- lifecycle --------------------------------------------------------------------------------------
+
+    def test_joins_then_drains_before_it_lets_go(self):
+        state = "/latest/meta-data/autoscaling/target-lifecycle-state"
+        self.paths[state] = "InService"
+        told = {"FLEET": "f", "REGION": "r", "INSTANCE": "i-0123"}
+        process = subprocess.Popen([str(SCRIPTS / "lifecycle")], env=self.environment | told,
+                                   stdout=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        log = self.fake / "aws.log"
+        for _ in range(600):
+            if log.exists() and "joining" in log.read_text():
+                break
+            time.sleep(0.05)
+        self.assertIn("--lifecycle-hook-name joining", log.read_text())
+        self.assertIsNone(process.poll())
+        self.assertFalse((self.fake / "systemctl.log").exists(), "nothing is stopped while in service")
+        self.paths[state] = "Terminated"
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn("stop", (self.fake / "systemctl.log").read_text())
+        self.assertIn("--lifecycle-hook-name leaving", log.read_text().splitlines()[-1])
+
+    def test_a_hook_nobody_waits_for_is_no_failure(self):
+        (self.fake / "exit").write_text("254")
+        self.paths["/latest/meta-data/autoscaling/target-lifecycle-state"] = "Terminated"
+        self.run_script("lifecycle", FLEET="f", REGION="r", INSTANCE="i-0123")
+
+    # --- publish ----------------------------------------------------------------------------------------
+
+    def publish(self):
+        told = {"FLEET": "f", "REGION": "r", "RUNTIME_DIRECTORY": str(self.fake), "ADMIN_URL": self.url,
+                "PUBLIC_URL": self.url}
+        run = subprocess.run([sys.executable, str(SCRIPTS / "publish"), "--print"], env=self.environment | told,
+                             capture_output=True, text=True, check=True)
+        return {one["MetricName"]: one["Value"] for one in json.loads(run.stdout)}
+
+    def test_rates_and_shares_are_differences(self):
+        page = ("# HELP x\ntrident_requests_total {requests}\ntrident_connections_refused_total {refused}\n"
+                'trident_answers_total{{endpoint="twitter",outcome="unavailable"}} 0\ntrident_request_faults_total 9\n')
+        for number in range(5):
+            self.paths[f"/qrcode?type=encode&data=probe{number}"] = "x"
+        self.paths["/metrics"] = page.format(requests=1000, refused=5)
+        first = self.publish()
+        self.assertEqual((first["RequestsPerSecond"], first["ErrorSharePercent"]), (0, 0))
+        self.paths["/metrics"] = page.format(requests=1960, refused=45)
+        second = self.publish()
+        self.assertGreater(second["RequestsPerSecond"], 0)
+        self.assertEqual(second["ErrorSharePercent"], 4.0)
+        self.assertLess(second["ProbeLatencyMs"], 10_000)
+        self.paths["/metrics"] = page.format(requests=100, refused=0)  # started anew
+        self.assertEqual(self.publish()["ErrorSharePercent"], 0)
+
+    def test_a_probe_without_an_answer_counts(self):
+        self.paths["/metrics"] = "trident_requests_total 1\n"
+        self.assertEqual(self.publish()["ProbeLatencyMs"], 10_000)
+
+
+if __name__ == "__main__":
+    unittest.main()
