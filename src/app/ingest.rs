@@ -13,6 +13,7 @@
 //! | larger than `http.body_bytes_max`, or than `twitter.ingest_inflated_bytes_max` when inflated | 413 |
 //! | a user's value would be too large | 422 |
 //! | the store keeps no history | 409 |
+//! | the store is in a database | 501 |
 //! | no store is open, the queue is full, the store was replaced | 503 and Retry-After |
 //! | no room for the updates | 507 |
 //! | the store cannot be read or written | 500 |
@@ -119,6 +120,11 @@ pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outc
         reply.line(Status::Forbidden, text);
         return Outcome::Done;
     };
+    if app.database().is_some() {
+        let text = "a store in a database takes no tweets; load it anew with `trident etl load`";
+        reply.line(Status::NotImplemented, text);
+        return Outcome::Done;
+    }
     let gzip = match request.field(b"content-encoding") {
         None | Some(b"") => false,
         Some(coding) if coding.eq_ignore_ascii_case(b"identity") => false,

@@ -242,6 +242,16 @@ fn updates_need_a_place_to_write_to() {
 }
 
 #[test]
+fn a_store_in_a_database_takes_none() {
+    let server = serve(Path::new("mysql://nobody@127.0.0.1:1/none"), &[ON]);
+    let answer = admin(&server).ask(&post(b"{}\n", ""));
+    assert_eq!(answer.status, 501, "{}", answer.text());
+    assert!(answer.text().contains("trident etl load"));
+    // whatever it is coded with
+    assert_eq!(admin(&server).ask(&post(b"", GZIP)).status, 501);
+}
+
+#[test]
 fn batches_beyond_the_queue_are_refused_at_once() {
     let (_directory, path, later) = small(true);
     let server = serve(
