@@ -426,7 +426,7 @@ pub static SETTINGS: &[Setting] = &[
         key: "twitter.store",
         flag: Some(("twitter-store", "DIR")),
         field: |draft| &mut draft.app.twitter.store,
-        summary: "store of /twitter, or mysql://…; empty = the sample",
+        summary: "store of /twitter, or mysql://...; empty = the sample",
         reason: "A directory made by `trident etl`. Relative paths start at the working directory. \
                  Opened before the first port is bound, and again on SIGHUP or POST /admin/reload: put \
                  a new store under this name, or point this symbolic link to it, then reload; no \
