@@ -284,6 +284,39 @@ fn early_and_repeated_wakes_are_harmless() {
     }
 }
 
+/// A wake that crosses with the coroutine's going to sleep: it cost a worker, once in thousands.
+#[test]
+fn answers_that_come_at_once_cost_no_worker() {
+    let service = start();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(SeqCst) {
+                    let job = service.server.service().jobs.lock().unwrap().pop_front();
+                    let Some(job) = job else {
+                        std::hint::spin_loop();
+                        continue;
+                    };
+                    job.done.store(true, SeqCst);
+                    job.waker.wake();
+                }
+            });
+        }
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let mut client = service.connect();
+                scope
+                    .spawn(move || (0..5000).all(|_| client.ask(&get("/later")).text() == "/later"))
+            })
+            .collect();
+        let answered: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
+        is_over.store(true, SeqCst);
+        assert!(answered.into_iter().all(|all| all.unwrap()));
+    });
+    assert!(service.is_empty());
+}
+
 /// A deferred answer that is never given must not leave the client waiting.
 #[test]
 fn an_answer_that_is_dropped_becomes_a_500() {

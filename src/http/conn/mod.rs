@@ -198,6 +198,10 @@ impl<S: Service> Conn<S> {
                     while matches!(&self.stage, Stage::Pending(pending, _) if !pending.ready()) {
                         may::coroutine::park();
                     }
+                    // A wake that crosses with `park` resumes the coroutine from within `park`'s own
+                    // bookkeeping. Were it to end there, as it does after an answer, `may` would wait
+                    // for that bookkeeping to end, on the same stack: the worker would spin for ever.
+                    may::coroutine::yield_now();
                 }
                 // Not `yield_now`: the local queue is emptied before the sockets are polled again, so
                 // a yielding flooder would starve them. A fresh coroutine comes in through epoll.
