@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Runs inside the booted image (tests/ops/image/boot.py): says on the console what only the inside can see.
+set -uo pipefail
+
+say() { printf 'PROVE %s\n' "$*" >/dev/console; }
+check() { # what, wanted, found
+    if [[ $2 == "$3" ]]; then say "ok $1 = $3"; else say "FAULT $1 = $3, wanted $2"; fi
+}
+grep -E '^[a-z].* = ' /etc/sysctl.d/60-trident.conf | while IFS= read -r line; do
+    key=${line%% = *}
+    check "$key" "${line#* = }" "$(sysctl -n "$key" | tr '\t' ' ')"
+done
+pid=$(systemctl show -P MainPID trident)
+check 'service' active "$(systemctl is-active trident.service)"
+check 'user' trident "$(stat -c %U "/proc/$pid")"
+check 'capabilities' 0000000000000000 "$(awk '/^CapEff/ { print $2 }' "/proc/$pid/status")"
+check 'seccomp filter' 2 "$(awk '/^Seccomp:/ { print $2 }' "/proc/$pid/status")"
+check 'descriptors' 1048576 "$(awk '/^Max open files/ { print $5 }' "/proc/$pid/limits")"
+check 'backlog' 4096 "$(ss -ltnH 'sport = :8080' | awk '{ print $3 }')"
+check 'interfaces of its own' lo "$(nsenter -t "$pid" -n ls /sys/class/net | tr '\n' ' ' | sed 's/ $//')"
+check 'admin listener' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9090/metrics)"
+check 'journal' persistent "$([[ -d /var/log/journal ]] && echo persistent)"
+check 'failed units' '' "$(systemctl --failed --no-legend --plain | awk '{ print $1 }' | tr '\n' ' ')"
+say "status $(systemctl show -P StatusText trident)"
+say 'done'
