@@ -1,5 +1,6 @@
 //! Trident: one HTTP server for `/blockchain`, `/qrcode` and `/twitter`.
 
+pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod blockchain;

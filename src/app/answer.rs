@@ -16,7 +16,7 @@ use crate::{
     },
     codec::query,
     http::{Method, Outcome, Pending, Reply, Request, Status, Waker, clock},
-    metrics::{self, Counter},
+    metrics::{self, Counter, Mark},
     qrcode::{self, Format, Message},
 };
 
@@ -32,27 +32,21 @@ pub(super) fn blockchain(app: &App, worker: &mut Worker, request: &Request<'_>, 
     reply.text(|out| {
         out.extend_from_slice(&app.first_line);
         let valid = cc.is_some_and(|cc| extended_chain(app, worker, cc, out));
-        metrics::add(
-            if valid {
-                Counter::BlockchainValid
-            } else {
-                Counter::BlockchainInvalid
-            },
-            1,
-        );
         if !valid {
             out.extend_from_slice(INVALID);
         }
+        metrics::answered(if valid {
+            Counter::BlockchainValid
+        } else {
+            Counter::BlockchainInvalid
+        });
     });
 }
 
 /// Appends the answer for `cc` from the cache or from the endpoint; false if the request is INVALID.
 fn extended_chain(app: &App, worker: &mut Worker, cc: &[u8], out: &mut Vec<u8>) -> bool {
     if !app.answers.is_on() {
-        return app
-            .blockchain
-            .answer(&mut worker.blockchain, cc, out)
-            .is_ok();
+        return compute_chain(app, worker, cc, out);
     }
     let start = out.len();
     if app.answers.get(cc, out) {
@@ -60,13 +54,16 @@ fn extended_chain(app: &App, worker: &mut Worker, cc: &[u8], out: &mut Vec<u8>) 
         return out.len() > start;
     }
     metrics::add(Counter::CacheMisses, 1);
-    let valid = app
-        .blockchain
-        .answer(&mut worker.blockchain, cc, out)
-        .is_ok();
+    let valid = compute_chain(app, worker, cc, out);
     // An empty value stands for INVALID.
     metrics::add(Counter::CacheEvictions, app.answers.put(cc, &out[start..]));
     valid
+}
+
+fn compute_chain(app: &App, worker: &mut Worker, cc: &[u8], out: &mut Vec<u8>) -> bool {
+    let outcome = app.blockchain.answer(&mut worker.blockchain, cc, out);
+    metrics::add(Counter::MiningTries, worker.blockchain.mining_tries());
+    outcome.is_ok()
 }
 
 /// `/qrcode`: encode, decode, or a picture of a standard code.
@@ -102,7 +99,7 @@ fn encoded(app: &App, worker: &mut Worker, data: &[u8], reply: Reply<'_>) {
                 Counter::QrEncodeInvalid
             }
         };
-        metrics::add(counter, 1);
+        metrics::answered(counter);
     });
 }
 
@@ -124,23 +121,24 @@ fn decoded(
         (Some(timestamp), Tokens::Embedded(authority)) => reply.text(|out| {
             out.extend_from_slice(&app.first_line);
             authority.issue(app.team.as_bytes(), timestamp, message.as_bytes(), out);
+            metrics::add(Counter::AuthCallsEmbedded, 1);
         }),
         (None, _) => reply.text(|out| {
             out.extend_from_slice(&app.first_line);
             out.extend_from_slice(message.as_bytes());
         }),
     }
-    metrics::add(Counter::QrDecodeValid, 1);
+    metrics::answered(Counter::QrDecodeValid);
     Outcome::Done
 }
 
 #[cold]
 fn invalid(app: &App, counter: Counter, reply: Reply<'_>) {
-    metrics::add(counter, 1);
     reply.text(|out| {
         out.extend_from_slice(&app.first_line);
         out.extend_from_slice(INVALID);
     });
+    metrics::answered(counter);
 }
 
 /// A standard code for a person: no protocol line, and a status where a text cannot be drawn.
@@ -151,13 +149,12 @@ fn picture(app: &App, worker: &mut Worker, format: Format, data: &[u8], reply: R
         .render(&mut worker.qrcode, format, data, &mut drawn)
         .is_err()
     {
-        metrics::add(Counter::QrEncodeInvalid, 1);
-        return reply.line(
+        reply.line(
             Status::ContentTooLarge,
             "text too long: a QR code holds 2,953 bytes at most",
         );
+        return metrics::answered(Counter::QrPictureTooLong);
     }
-    metrics::add(Counter::QrRendered, 1);
     let content_type = match format {
         Format::Svg => "image/svg+xml",
         Format::Png => "image/png",
@@ -166,6 +163,7 @@ fn picture(app: &App, worker: &mut Worker, format: Format, data: &[u8], reply: R
     reply.send(Status::Ok, content_type, &[("Vary", "Accept")], |out| {
         out.append(&mut drawn)
     });
+    metrics::answered(Counter::QrPictureValid);
 }
 
 /// Hands the message to the external authority; the connection waits, its worker does not.
@@ -197,6 +195,7 @@ fn ask_authority(
         Ok(()) => Outcome::Pending(Box::new(TokenCall {
             answer,
             first_line: Arc::clone(&app.first_line),
+            asked: metrics::mark(),
         })),
         Err(error) => {
             note_failure(error);
@@ -210,6 +209,7 @@ fn ask_authority(
 struct TokenCall {
     answer: Arc<Mutex<Option<Result<String, RestError>>>>,
     first_line: Arc<[u8]>,
+    asked: Mark,
 }
 
 impl Pending for TokenCall {
@@ -224,11 +224,11 @@ impl Pending for TokenCall {
             match result {
                 Some(Ok(token)) => {
                     metrics::add(Counter::AuthCallsOk, 1);
-                    metrics::add(Counter::QrDecodeValid, 1);
+                    metrics::answered_since(Counter::QrDecodeValid, self.asked);
                     out.extend_from_slice(token.as_bytes());
                 }
                 failed => {
-                    metrics::add(Counter::QrDecodeInvalid, 1);
+                    metrics::answered_since(Counter::QrDecodeInvalid, self.asked);
                     if let Some(Err(error)) = failed {
                         note_failure(error);
                     }
@@ -279,7 +279,8 @@ fn authority_call(
     call: impl FnOnce(&auth::Authority, &mut Vec<u8>) -> Result<(), BadRequest>,
 ) {
     let Tokens::Embedded(authority) = &app.tokens else {
-        return reply.line(Status::NotFound, "no authority here: auth.mode is rest");
+        reply.line(Status::NotFound, "no authority here: auth.mode is rest");
+        return metrics::answered(Counter::AuthRefused);
     };
     let mut body = Vec::new();
     let (status, counter) = match call(authority, &mut body) {
@@ -287,9 +288,9 @@ fn authority_call(
         Err(bad) => {
             body.clear();
             bad.write(&mut body);
-            (Status::BadRequest, Counter::AuthInvalid)
+            (Status::BadRequest, Counter::AuthRefused)
         }
     };
-    metrics::add(counter, 1);
     reply.send(status, JSON, &[], |out| out.append(&mut body));
+    metrics::answered(counter);
 }

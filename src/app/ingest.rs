@@ -36,7 +36,7 @@ use super::{ADMIN, App, twitter::Twitter};
 use crate::{
     etl::update::{Applied, Batch, Refused},
     http::{Outcome, Pending, Reply, Request, Status, TEXT, Waker},
-    metrics::{self, Counter},
+    metrics::{self, Counter, Mark},
     twitter::{IngestAccess, IngestOptions, StoreError, store::UpdateError},
 };
 
@@ -118,6 +118,7 @@ pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outc
     let Some(queue) = &app.ingest.queue else {
         let text = "ingestion is off: set twitter.ingest to \"admin\"";
         reply.line(Status::Forbidden, text);
+        metrics::answered(Counter::TweetsRefused);
         return Outcome::Done;
     };
     if app.database().is_some() {
@@ -133,6 +134,7 @@ pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outc
             metrics::add(Counter::IngestRefused, 1);
             let text = "send JSON lines plain or with Content-Encoding: gzip";
             reply.line(Status::UnsupportedMediaType, text);
+            metrics::answered(Counter::TweetsRefused);
             return Outcome::Done;
         }
     };
@@ -147,10 +149,14 @@ pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outc
     };
     let body = request.body.to_vec();
     match queue.try_send(Job { body, gzip, answer }) {
-        Ok(()) => Outcome::Pending(Box::new(Waiting(result))),
+        Ok(()) => Outcome::Pending(Box::new(Waiting {
+            result,
+            sent: metrics::mark(),
+        })),
         Err(_full) => {
             metrics::add(Counter::IngestRefused, 1);
             again_later("too many batches wait already", reply);
+            metrics::answered(Counter::TweetsFailed);
             Outcome::Done
         }
     }
@@ -165,27 +171,40 @@ fn again_later(text: &str, reply: Reply<'_>) {
 }
 
 /// A batch that is being written.
-struct Waiting(Arc<Mutex<Option<Result<Applied, Failure>>>>);
+struct Waiting {
+    result: Arc<Mutex<Option<Result<Applied, Failure>>>>,
+    sent: Mark,
+}
 
 impl Pending for Waiting {
     fn ready(&self) -> bool {
-        self.0.lock().is_some()
+        self.result.lock().is_some()
     }
 
     fn finish(self: Box<Self>, reply: Reply<'_>) {
-        match self.0.lock().take().unwrap_or(Err(Failure::GivenUp)) {
+        let result = self.result.lock().take();
+        let counter = match result.unwrap_or(Err(Failure::GivenUp)) {
             Ok(applied) => {
                 let text = serde_json::to_vec(&applied).unwrap_or_default();
                 reply.send(Status::Ok, JSON, &[], |out| {
                     out.extend_from_slice(&text);
                     out.push(b'\n');
                 });
+                Counter::TweetsTaken
             }
-            Err(failure) => match failure.status() {
-                Status::ServiceUnavailable => again_later(&failure.to_string(), reply),
-                status => reply.line(status, &failure.to_string()),
-            },
-        }
+            Err(failure) => {
+                let status = failure.status();
+                match status {
+                    Status::ServiceUnavailable => again_later(&failure.to_string(), reply),
+                    status => reply.line(status, &failure.to_string()),
+                }
+                match status.code() {
+                    ..500 => Counter::TweetsRefused,
+                    _ => Counter::TweetsFailed,
+                }
+            }
+        };
+        metrics::answered_since(counter, self.sent);
     }
 }
 

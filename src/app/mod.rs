@@ -5,15 +5,13 @@
 
 mod accept;
 mod answer;
+mod health;
 mod ingest;
 mod networked;
 mod route;
 mod twitter;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -23,9 +21,10 @@ use crate::{
     cache::{Cache, Policy},
     http::{Outcome, Reply, Request, Service},
     qrcode::{self, QrCode},
-    twitter::{Options as TwitterOptions, Scratch as TwitterScratch, StoreError},
+    twitter::{Meta, Options as TwitterOptions, Scratch as TwitterScratch, StoreError, mysql},
 };
 
+pub use health::{Health, Phase};
 pub use twitter::Reload;
 
 /// Tag of requests that came through a public listener.
@@ -61,24 +60,6 @@ impl Default for Options {
             auth: auth::Options::default(),
             twitter: TwitterOptions::default(),
         }
-    }
-}
-
-/// Whether the next request would succeed.
-#[derive(Debug, Default)]
-pub struct Health {
-    ready: AtomicBool,
-}
-
-impl Health {
-    /// Says what `/readyz` answers from now on.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Relaxed);
-    }
-
-    /// What `/readyz` answers.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Relaxed)
     }
 }
 
@@ -152,6 +133,36 @@ impl App {
     /// The store of `/twitter` in a few words, for people.
     pub fn store_text(&self) -> String {
         self.twitter.text()
+    }
+
+    /// Answers a request to reload: as [`reload`](Self::reload), on a thread of its own.
+    pub fn reload_later(&self, reply: Reply<'_>) -> Outcome {
+        twitter::reload(self, reply)
+    }
+
+    /// Where the open store of `/twitter` is and what its build recorded of it.
+    pub fn store(&self) -> Option<(String, Meta)> {
+        self.twitter.meta()
+    }
+
+    /// The client of the database of `/twitter` and its cache as they are now; `None` without one.
+    pub fn database_state(&self) -> Option<mysql::State> {
+        self.database().map(mysql::Client::state)
+    }
+
+    /// Answers a request to change the cache in front of the database.
+    pub fn answer_store_cache(&self, request: &Request<'_>, reply: Reply<'_>) {
+        networked::cache(self, request, reply);
+    }
+
+    /// First line of every protocol answer, without its newline: team and account.
+    pub fn identity(&self) -> String {
+        String::from_utf8_lossy(self.first_line.trim_ascii_end()).into_owned()
+    }
+
+    /// Whole answers of `/blockchain`.
+    pub fn cache(&self) -> &Cache {
+        &self.answers
     }
 
     /// Readiness, as the lifecycle sets it.

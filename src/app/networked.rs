@@ -18,10 +18,10 @@ use crate::{
     cache::Policy,
     codec::query as codec_query,
     http::{Outcome, Pending, Reply, Request, Status, TEXT, Waker},
-    metrics::{self, Counter},
+    metrics::{self, Counter, Mark},
     twitter::{
         Found, Request as Query, Scratch,
-        mysql::{Answer, Client, LookupError, State},
+        mysql::{Answer, Client, LookupError},
         query, score,
     },
 };
@@ -53,6 +53,7 @@ pub(super) fn look_up(
         answer: Arc::default(),
         first_line: Arc::clone(&app.first_line),
         nothing_to_list: identity.nothing_to_list,
+        asked: metrics::mark(),
     };
     let slot = Arc::clone(&pending.answer);
     let done = Box::new(move |answer| {
@@ -75,6 +76,7 @@ struct Lookup {
     answer: Arc<Mutex<Option<Answer>>>,
     first_line: Arc<[u8]>,
     nothing_to_list: crate::twitter::NothingToList,
+    asked: Mark,
 }
 
 impl Pending for Lookup {
@@ -83,6 +85,7 @@ impl Pending for Lookup {
     }
 
     fn finish(self: Box<Self>, reply: Reply<'_>) {
+        let _timed = metrics::turn::resume(self.asked);
         let answer = self.answer.lock().take();
         let answer = answer.unwrap_or(Err(LookupError::Down));
         let identity = Identity {
@@ -120,23 +123,25 @@ fn respond(
 #[cold]
 fn refuse(error: LookupError, reply: Reply<'_>) {
     metrics::add(error.counter(), 1);
-    metrics::add(Counter::TwitterUnavailable, 1);
     let fields = [("Retry-After", RETRY_AFTER_SECONDS)];
     reply.send(Status::ServiceUnavailable, TEXT, &fields, |out| {
         out.extend_from_slice(error.to_string().as_bytes());
         out.push(b'\n');
     });
+    metrics::answered(Counter::TwitterUnavailable);
 }
 
 /// `POST /admin/cache?capacity_bytes=N&policy=lru|random`: changes what is given and tells the state.
 pub(super) fn cache(app: &App, request: &Request<'_>, reply: Reply<'_>) {
     let Some(client) = app.database() else {
         let text = "no cache: the store of /twitter is not in a database";
-        return reply.line(Status::Conflict, text);
+        reply.line(Status::Conflict, text);
+        return metrics::answered(Counter::OtherRefused);
     };
     let Some((bytes_max, policy)) = cache_change(request.head.query) else {
         let text = "expected capacity_bytes=0…1099511627776, policy=lru or policy=random";
-        return reply.line(Status::BadRequest, text);
+        reply.line(Status::BadRequest, text);
+        return metrics::answered(Counter::OtherRefused);
     };
     client.set_cache(bytes_max, policy);
     let state = client.state().cache;
@@ -154,6 +159,7 @@ pub(super) fn cache(app: &App, request: &Request<'_>, reply: Reply<'_>) {
             },
         ),
     );
+    metrics::answered(Counter::OtherValid);
 }
 
 /// Capacity and policy, as far as they are given; `None` if one of them is wrong.
@@ -173,48 +179,4 @@ fn cache_change(query: &[u8]) -> Option<(Option<usize>, Option<Policy>)> {
         Some(_) => return None,
     };
     Some((bytes_max, policy))
-}
-
-/// Appends what is now, in the Prometheus text exposition format.
-pub(super) fn write_gauges(client: &Client, out: &mut Vec<u8>) {
-    let State {
-        is_up,
-        connections,
-        waiting,
-        cache,
-    } = client.state();
-    for (name, help, value) in [
-        (
-            "trident_database_up",
-            "Whether lookups are sent to the database.",
-            usize::from(is_up),
-        ),
-        (
-            "trident_database_connections",
-            "Connections to the database that look users up.",
-            connections,
-        ),
-        (
-            "trident_database_waiting",
-            "Lookups without an answer.",
-            waiting,
-        ),
-        (
-            "trident_store_cache_bytes",
-            "Bytes in the cache in front of a database.",
-            cache.bytes,
-        ),
-        (
-            "trident_store_cache_capacity_bytes",
-            "Most bytes it may hold.",
-            cache.bytes_max,
-        ),
-        (
-            "trident_store_cache_entries",
-            "Users in it, existing or not.",
-            cache.entries,
-        ),
-    ] {
-        metrics::write_gauge(name, help, value as u64, out);
-    }
 }

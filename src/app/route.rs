@@ -1,9 +1,9 @@
 //! Path and method to handler.
 
-use super::{ADMIN, App, Worker, answer, ingest, networked, twitter};
+use super::{App, Worker, answer, ingest, twitter};
 use crate::{
     http::{Method, Outcome, Reply, Request, Status, TEXT},
-    metrics,
+    metrics::{self, Counter},
 };
 
 /// Everything that can be asked for.
@@ -18,14 +18,11 @@ enum Endpoint {
     Tweets,
     RestAuth,
     RestVerify,
-    Metrics,
-    Reload,
-    StoreCache,
 }
 
 impl Endpoint {
-    /// The endpoint of a path; some are there for the admin listener only.
-    fn of(path: &[u8], listener: u8) -> Option<Self> {
+    /// The endpoint of a path.
+    fn of(path: &[u8]) -> Option<Self> {
         Some(match path {
             b"/blockchain" => Self::Blockchain,
             b"/twitter" => Self::Twitter,
@@ -35,10 +32,7 @@ impl Endpoint {
             b"/readyz" => Self::Ready,
             b"/rest_auth" => Self::RestAuth,
             b"/rest_verify" => Self::RestVerify,
-            b"/metrics" if listener == ADMIN => Self::Metrics,
             b"/twitter/tweets" => Self::Tweets,
-            b"/admin/reload" if listener == ADMIN => Self::Reload,
-            b"/admin/cache" if listener == ADMIN => Self::StoreCache,
             _ => return None,
         })
     }
@@ -47,9 +41,7 @@ impl Endpoint {
     const fn allow(self) -> &'static str {
         match self {
             Self::Blockchain => "GET, HEAD, POST",
-            Self::RestAuth | Self::RestVerify | Self::Reload | Self::StoreCache | Self::Tweets => {
-                "POST"
-            }
+            Self::RestAuth | Self::RestVerify | Self::Tweets => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -58,10 +50,7 @@ impl Endpoint {
         match (self, method) {
             (_, Method::Other | Method::Unknown) => false,
             (Self::Blockchain, _) => true,
-            (
-                Self::RestAuth | Self::RestVerify | Self::Reload | Self::StoreCache | Self::Tweets,
-                _,
-            ) => {
+            (Self::RestAuth | Self::RestVerify | Self::Tweets, _) => {
                 matches!(method, Method::Post)
             }
             _ => !matches!(method, Method::Post),
@@ -76,11 +65,12 @@ pub(super) fn route(
     request: &Request<'_>,
     reply: Reply<'_>,
 ) -> Outcome {
-    let endpoint = Endpoint::of(request.head.path, request.listener).filter(|endpoint| {
+    let endpoint = Endpoint::of(request.head.path).filter(|endpoint| {
         *endpoint != Endpoint::Tweets || app.ingest.is_open_to(request.listener)
     });
     let Some(endpoint) = endpoint else {
         reply.line(Status::NotFound, "not found; the endpoints are listed at /");
+        metrics::answered(Counter::OtherRefused);
         return Outcome::Done;
     };
     if !endpoint.takes(request.head.method) {
@@ -91,26 +81,24 @@ pub(super) fn route(
         Endpoint::Blockchain => answer::blockchain(app, worker, request, reply),
         Endpoint::QrCode => return answer::qrcode(app, worker, request, reply),
         Endpoint::Twitter => return twitter::answer(app, worker, request, reply),
-        Endpoint::Alive => reply.text(|out| out.extend_from_slice(b"ok\n")),
-        Endpoint::Ready if app.is_ready() => reply.text(|out| out.extend_from_slice(b"ready\n")),
-        Endpoint::Ready => reply.line(
-            Status::ServiceUnavailable,
-            "not ready: starting, draining, or the database is not there",
-        ),
-        Endpoint::Home => reply.text(|out| out.extend_from_slice(HOME)),
+        Endpoint::Alive => plain(b"ok\n", reply),
+        Endpoint::Ready if app.is_ready() => plain(b"ready\n", reply),
+        Endpoint::Ready => {
+            let text = "not ready: starting, draining, or the database is not there";
+            reply.line(Status::ServiceUnavailable, text);
+            metrics::answered(Counter::OtherFailed);
+        }
+        Endpoint::Home => plain(HOME, reply),
         Endpoint::RestAuth => answer::rest_auth(app, request, reply),
         Endpoint::RestVerify => answer::rest_verify(app, request, reply),
-        Endpoint::Metrics => reply.send(Status::Ok, METRICS_TYPE, &[], |out| {
-            metrics::write_text(out);
-            if let Some(client) = app.database() {
-                networked::write_gauges(client, out);
-            }
-        }),
-        Endpoint::Reload => return twitter::reload(app, reply),
         Endpoint::Tweets => return ingest::answer(app, request, reply),
-        Endpoint::StoreCache => networked::cache(app, request, reply),
     }
     Outcome::Done
+}
+
+fn plain(text: &[u8], reply: Reply<'_>) {
+    reply.text(|out| out.extend_from_slice(text));
+    metrics::answered(Counter::OtherValid);
 }
 
 #[cold]
@@ -121,10 +109,8 @@ fn refuse_method(endpoint: Endpoint, reply: Reply<'_>) {
         out.extend_from_slice(endpoint.allow().as_bytes());
         out.push(b'\n');
     });
+    metrics::answered(Counter::OtherRefused);
 }
-
-/// The Prometheus text exposition format.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const HOME: &[u8] = b"Trident\n\
     GET  /blockchain?cc=...                       validate a chain, mine and append a block (POST: the text as body)\n\
@@ -138,7 +124,6 @@ const HOME: &[u8] = b"Trident\n\
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::PUBLIC;
 
     #[test]
     fn allow_says_what_is_taken() {
@@ -152,11 +137,8 @@ mod tests {
             "/twitter/tweets",
             "/rest_auth",
             "/rest_verify",
-            "/metrics",
-            "/admin/reload",
-            "/admin/cache",
         ] {
-            let endpoint = Endpoint::of(path.as_bytes(), ADMIN).unwrap();
+            let endpoint = Endpoint::of(path.as_bytes()).unwrap();
             for (method, name) in [
                 (Method::Get, "GET"),
                 (Method::Head, "HEAD"),
@@ -173,9 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_endpoints_are_not_public() {
-        assert_eq!(Endpoint::of(b"/metrics", PUBLIC), None);
-        assert_eq!(Endpoint::of(b"/admin/reload", PUBLIC), None);
-        assert_eq!(Endpoint::of(b"/blockchain/", PUBLIC), None);
+    fn paths_match_as_a_whole() {
+        assert_eq!(Endpoint::of(b"/metrics"), None);
+        assert_eq!(Endpoint::of(b"/blockchain/"), None);
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     http::{Outcome, Pending, Reply, Request, Status, Waker, clock},
     metrics::{self, Counter},
     twitter::{
-        self, Found, IngestAccess, IngestOptions, Location, NothingToList, Options, Store,
+        self, Found, IngestAccess, IngestOptions, Location, Meta, NothingToList, Options, Store,
         StoreError,
         mysql::{self, Address, Client, Start},
         query, score,
@@ -113,6 +113,16 @@ impl Twitter {
     /// The store that is open.
     pub(super) fn store(&self) -> Option<Arc<Store>> {
         self.store.load_full()
+    }
+
+    pub(super) fn meta(&self) -> Option<(String, Meta)> {
+        if let Some(database) = &self.database {
+            let meta = database.meta()?;
+            return Some((database.address().to_string(), meta));
+        }
+        let store = self.store.load();
+        let store = store.as_deref()?;
+        Some((store.path().display().to_string(), store.meta().clone()))
     }
 
     pub(super) fn text(&self) -> String {
@@ -204,8 +214,8 @@ pub(super) fn answer(
             }
         },
         Err(twitter::Invalid) => {
-            metrics::add(Counter::TwitterInvalid, 1);
             reply.text(|out| NothingToList::Invalid.write(&app.first_line, out));
+            metrics::answered(Counter::TwitterInvalid);
         }
     }
     scratch.release_large_buffers();
@@ -220,9 +230,9 @@ fn look_up(
 ) {
     let store = app.twitter.store.load();
     let Some(store) = store.as_deref() else {
-        metrics::add(Counter::TwitterUnavailable, 1);
         let text = "no store is open: give one with --twitter-store, or see the log of the start";
-        return reply.line(Status::ServiceUnavailable, text);
+        reply.line(Status::ServiceUnavailable, text);
+        return metrics::answered(Counter::TwitterUnavailable);
     };
     let reader = match store.read() {
         Ok(reader) => reader,
@@ -241,12 +251,12 @@ fn look_up(
 /// Answers for a user that does not exist.
 pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) {
     metrics::add(Counter::StoreMissing, 1);
-    metrics::add(Counter::TwitterNothing, 1);
     let Identity {
         first_line,
         nothing_to_list,
     } = identity;
     reply.text(|out| nothing_to_list.write(first_line, out));
+    metrics::answered(Counter::TwitterNothing);
 }
 
 /// Answers for a user that was found.
@@ -269,7 +279,7 @@ pub(super) fn list(
             }
             _ => Counter::TwitterValid,
         };
-        metrics::add(counter, 1);
+        metrics::answered(counter);
     });
 }
 
@@ -279,7 +289,6 @@ pub(super) fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: R
     const SECONDS_BETWEEN_LINES: u64 = 10;
     static LAST_LINE: AtomicU64 = AtomicU64::new(0);
     metrics::add(counter, 1);
-    metrics::add(Counter::TwitterUnavailable, 1);
     let now = clock::unix_seconds();
     let last = LAST_LINE.load(Relaxed);
     let due = now.saturating_sub(last) >= SECONDS_BETWEEN_LINES;
@@ -293,6 +302,7 @@ pub(super) fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: R
     }
     let text = "this user's value cannot be read from the store";
     reply.line(Status::InternalServerError, text);
+    metrics::answered(Counter::TwitterUnavailable);
 }
 
 /// `POST /admin/reload`: opening a store blocks, so a thread does it while the connection waits.

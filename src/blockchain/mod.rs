@@ -131,6 +131,7 @@ pub struct Scratch {
     messages: Batch,
     hashes: Batch,
     text: Vec<u8>,
+    mining_tries: u64,
 }
 
 impl Blockchain {
@@ -152,6 +153,7 @@ impl Blockchain {
             messages: Batch::default(),
             hashes: Batch::default(),
             text: Vec::new(),
+            mining_tries: 0,
         }
     }
 
@@ -163,6 +165,7 @@ impl Blockchain {
         cc: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Reject> {
+        scratch.mining_tries = 0;
         let outcome = self.extend(scratch, cc);
         if outcome.is_ok() {
             scratch.wire.pack(&scratch.text, out);
@@ -180,6 +183,7 @@ impl Blockchain {
             messages,
             hashes,
             text,
+            mining_tries,
         } = scratch;
         let Options {
             team_account,
@@ -199,8 +203,10 @@ impl Blockchain {
         self.rsa.check(&request.chain_txs)?;
         self.rsa.check(&request.new_txs)?;
         let seed_state = hash::new_seed_state(request, messages);
-        let found =
-            mine::search(&seed_state, threshold, mining_tries_max).ok_or(Reject::MiningTries)?;
+        let found = mine::search(&seed_state, threshold, mining_tries_max);
+        // The numbers tried begin with 0.
+        *mining_tries = found.map_or(mining_tries_max, |found| found.pow + 1);
+        let found = found.ok_or(Reject::MiningTries)?;
         text.clear();
         new_block::write(request, json, &self.rsa, found, text);
         Ok(())
@@ -208,6 +214,11 @@ impl Blockchain {
 }
 
 impl Scratch {
+    /// Hashes tried for the block of the last call; 0 if it did not come to that.
+    pub fn mining_tries(&self) -> u64 {
+        self.mining_tries
+    }
+
     fn shrink(&mut self) {
         self.wire.shrink_to(KEPT_BYTES);
         self.request.shrink_to(KEPT_BYTES);

@@ -4,6 +4,7 @@ use super::{Cli, output, text};
 use crate::{
     config::{SETTINGS, Setting, document},
     exit::{ExitCode, Stop},
+    metrics::reference,
 };
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
@@ -31,6 +32,8 @@ pub enum Generate {
     },
     /// Write the documented configuration file to standard output
     Config,
+    /// Write the reference page of the metrics to standard output
+    Metrics,
 }
 
 /// Writes what was asked for.
@@ -54,6 +57,7 @@ pub fn generate(what: &Generate) -> Result<(), Stop> {
             Stop::new(ExitCode::Failure, message)
         }),
         Generate::Config => output::print(&document::toml()),
+        Generate::Metrics => output::print(&reference::page()),
     }
 }
 

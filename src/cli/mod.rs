@@ -108,7 +108,7 @@ enum Command {
     /// and prints throughput, latencies, correctness and a score per endpoint. The exit status is 1 when
     /// an answer was wrong, a request failed or a --require was not met. docs/load.md is the manual.
     Load(Box<LoadCommand>),
-    /// Write shell completions, the man page or the documented configuration file
+    /// Write shell completions, the man page, the documented configuration file or the metrics' reference
     #[command(hide = true)]
     Generate {
         #[command(subcommand)]

@@ -100,6 +100,29 @@ pub static SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "admin_token",
+        field: |draft| &mut draft.serve.site.token,
+        rule: Rule::Text {
+            holds: is_token,
+            allowed: TOKEN,
+        },
+        secrecy: Secrecy::Hidden,
+        summary: "token for the controls on the admin address; \"\" = they are off",
+        reason: "Whoever sends it may set and clear the cache, reload the store and drain the \
+                 server. `openssl rand -hex 16` makes one. Prefer the environment: other users of \
+                 the machine can read a command line.",
+        ..PLAIN
+    },
+    Setting {
+        key: "admin_hosts",
+        field: |draft| &mut draft.serve.site.hosts,
+        summary: "names the admin address is reached by, separated by commas",
+        reason: "Addresses and names without a dot need not be listed. Any other name in Host is \
+                 refused except for metrics and health checks: a page on the web could have its own \
+                 name resolve to this machine.",
+        ..PLAIN
+    },
+    Setting {
         key: "drain.accept_ms",
         field: |draft| &mut draft.serve.drain_accept,
         rule: integer(0, 3_600_000),
@@ -572,6 +595,43 @@ pub static SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "metrics.histograms",
+        field: |draft| &mut draft.serve.measure.histograms,
+        summary: "measure latencies by endpoint",
+        reason: "Three reads of the processor's time counter for a request that comes alone, one for \
+                 a pipelined one: below one per cent of a fixed answer. Off, there is no log of slow \
+                 requests either.",
+        ..PLAIN
+    },
+    Setting {
+        key: "profile.on",
+        flag: Some(("profile-on", "SIGNAL")),
+        field: |draft| &mut draft.serve.site.profile.on,
+        rule: Rule::Text {
+            holds: is_user_signal,
+            allowed: "\"SIGUSR1\", \"SIGUSR2\" or \"\" for none",
+        },
+        summary: "signal that writes a CPU flame graph of the next seconds",
+        reason: "Into a file trident-PROCESS-TIME.svg. The signal is ignored while a recording is under \
+                 way; without this setting it ends the process, as signals do.",
+        ..PLAIN
+    },
+    Setting {
+        key: "profile.seconds",
+        field: |draft| &mut draft.serve.site.profile.seconds,
+        rule: integer(1, crate::admin::profile::SECONDS_MAX),
+        summary: "how long such a recording takes",
+        reason: "199 samples are taken in a second of processor time.",
+        ..PLAIN
+    },
+    Setting {
+        key: "profile.directory",
+        field: |draft| &mut draft.serve.site.profile.directory,
+        summary: "where its file goes; empty = the directory for temporary files",
+        reason: "The process needs permission to make files there.",
+        ..PLAIN
+    },
+    Setting {
         key: "log.level",
         flag: Some(("log-level", "LEVEL")),
         env: Some("TRIDENT_LOG"),
@@ -593,7 +653,29 @@ pub static SETTINGS: &[Setting] = &[
                  NO_COLOR is set. JSON is one object per line.",
         ..PLAIN
     },
+    Setting {
+        key: "log.slow_request_ms",
+        field: |draft| &mut draft.serve.measure.slow,
+        rule: integer(0, 86_400_000),
+        summary: "requests that take as long as this are logged; 0 = none",
+        reason: "From having read a request to having written its answer. At most one line a second, with \
+                 endpoint, sizes and stage times; the metrics count all of them. Waiting for an \
+                 external authority does not count.",
+        ..PLAIN
+    },
 ];
+
+fn is_user_signal(text: &str) -> bool {
+    matches!(text, "" | "SIGUSR1" | "SIGUSR2")
+}
+
+const TOKEN: &str = "16 to 256 visible ASCII characters, in quotes, or \"\" for none";
+
+/// What an HTTP field can carry, and nobody guesses.
+fn is_token(text: &str) -> bool {
+    text.is_empty()
+        || (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
 
 const IDENTITY: &str = "a text of 1 to 64 bytes without commas and control characters, in quotes";
 

@@ -297,7 +297,9 @@ impl<S: Service> Loop<S> {
             keep_alive: false,
             minor: 1,
         };
-        Reply::new(&mut answer, &mut self.heads, mode).fault(Fault::TooManyConnections);
+        let fault = Fault::TooManyConnections;
+        metrics::add(fault.counter(), 1);
+        Reply::new(&mut answer, &mut self.heads, mode).fault(fault);
         // An empty send buffer takes it whole; what the peer already sent is read so that closing
         // does not reset the connection.
         let _ = stream.set_nonblocking(true);

@@ -119,6 +119,16 @@ impl<S: Service> Server<S> {
         self.open.load(Relaxed)
     }
 
+    /// Connections that wait for a further request. Looks at every slot.
+    pub fn connections_idle(&self) -> usize {
+        self.slots.idle_count()
+    }
+
+    /// The bounds it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Bytes of incomplete requests and unread answers waiting now.
     pub fn buffered_bytes(&self) -> usize {
         self.buffered_bytes.load(Relaxed)

@@ -4,6 +4,8 @@
 //! one line of text that says what was wrong. Parsers return it, the connection loop answers it,
 //! metrics count it by kind.
 
+use crate::metrics::Counter;
+
 /// A status code of RFC 9110 §15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -86,9 +88,9 @@ macro_rules! faults {
                 match self { $(Fault::$name => $text,)* }
             }
 
-            /// The variant's name, as a metric label.
-            pub const fn name(self) -> &'static str {
-                match self { $(Fault::$name => stringify!($name),)* }
+            /// What counts it.
+            pub const fn counter(self) -> Counter {
+                match self { $(Fault::$name => Counter::$name,)* }
             }
         }
     };

@@ -92,6 +92,13 @@ impl Slots {
         });
     }
 
+    /// Connections that wait for a further request.
+    pub fn idle_count(&self) -> usize {
+        let watched = &self.slots[..self.end.load(Acquire)];
+        let idle = |slot: &&AtomicU64| phase_of(slot.load(Relaxed)) == Some(Phase::Idle);
+        watched.iter().filter(idle).count()
+    }
+
     fn expire(&self, mut shut: impl FnMut(i32, Phase), due: impl Fn(u64) -> Option<Phase>) {
         let watched = &self.slots[..self.end.load(Acquire)];
         for (descriptor, slot) in watched.iter().enumerate() {

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
@@ -25,7 +25,8 @@ use tracing::{info, warn};
 
 use super::notify::Manager;
 use crate::{
-    app::{App, Reload},
+    admin::Site,
+    app::{Health, Phase, Reload},
     http::Server,
 };
 
@@ -42,49 +43,46 @@ fn outcome_text<E: Display>(outcome: Result<Reload, E>) -> String {
     }
 }
 
-/// What the process is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Configuration is valid; sockets and stores are being opened. Not ready.
-    Starting,
-    /// The next request would succeed.
-    Ready,
-    /// A stop signal came: not ready, every answer ends its connection, new ones are accepted.
-    Draining,
-    /// Listeners are closed; requests in flight are being answered.
-    Finishing,
-    /// Everything has ended.
-    Stopped,
-}
-
 /// Stop signals in order of arrival.
-pub struct StopSignals(Receiver<i32>);
+pub struct StopSignals {
+    receive: Receiver<i32>,
+    send: Sender<i32>,
+}
 
 impl StopSignals {
     /// Catches SIGTERM and SIGINT from now on.
     pub fn catch() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let (send, receive) = unbounded();
+        let to_send = send.clone();
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    if send.send(signal).is_err() {
+                    if to_send.send(signal).is_err() {
                         return;
                     }
                 }
             })?;
-        Ok(Self(receive))
+        Ok(Self { receive, send })
+    }
+
+    /// What stops the server as a first SIGTERM does.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + use<> {
+        let send = self.send.clone();
+        move || {
+            let _ = send.send(SIGTERM); // fails only when nobody waits any more
+        }
     }
 
     /// Blocks until a stop signal comes.
     pub fn wait(&self) -> i32 {
-        self.0.recv().unwrap_or(SIGTERM)
+        self.receive.recv().unwrap_or(SIGTERM)
     }
 
     /// Waits for `timeout`; true if a further stop signal came first.
     fn again_within(&self, timeout: Duration) -> bool {
-        match self.0.recv_timeout(timeout) {
+        match self.receive.recv_timeout(timeout) {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => true,
             Err(RecvTimeoutError::Timeout) => false,
         }
@@ -101,50 +99,39 @@ impl ReloadSignals {
     }
 
     /// Reloads on every signal, on a thread of its own. The application logs the outcome.
-    pub fn serve(self, server: &Arc<Server<App>>, manager: &Arc<Manager>) -> io::Result<()> {
+    pub fn serve(self, server: &Arc<Server<Site>>, manager: &Arc<Manager>) -> io::Result<()> {
         let (mut signals, server, manager) = (self.0, Arc::clone(server), Arc::clone(manager));
         thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
                 for _ in signals.forever() {
-                    manager.reload(|| server.service().reload(), outcome_text);
+                    manager.reload(|| server.service().app().reload(), outcome_text);
                 }
             })
             .map(drop)
     }
 }
 
-impl Phase {
-    /// The name in logs and status lines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Finishing => "finishing",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 /// Records a change of phase and tells the service manager.
-pub fn enter(phase: Phase, manager: &Manager) {
+pub fn enter(health: &Health, phase: Phase, manager: &Manager) {
+    health.enter(phase);
     info!(?phase, "phase");
     manager.enter(phase);
 }
 
 /// Stops the server in the order above. Returns the number of connections cut off.
 pub fn stop(
-    server: &Arc<Server<App>>,
+    server: &Arc<Server<Site>>,
     stop_accepting: impl FnOnce(),
     signals: &StopSignals,
     manager: &Manager,
     options: &super::Options,
 ) -> usize {
     let deadline = Instant::now() + options.drain_deadline;
-    server.service().health().set_ready(false);
+    let health = server.service().app().health();
+    health.enter(Phase::Draining);
     server.announce_close();
-    enter(Phase::Draining, manager);
+    enter(health, Phase::Draining, manager);
     info!(
         accept_ms = options.drain_accept.as_millis() as u64,
         deadline_ms = options.drain_deadline.as_millis() as u64,
@@ -153,7 +140,7 @@ pub fn stop(
     if signals.again_within(options.drain_accept.min(options.drain_deadline)) {
         return cut_off(server, "second signal");
     }
-    enter(Phase::Finishing, manager);
+    enter(health, Phase::Finishing, manager);
     stop_accepting();
     loop {
         server.end_idle();
@@ -169,7 +156,7 @@ pub fn stop(
     }
 }
 
-fn cut_off(server: &Arc<Server<App>>, why: &str) -> usize {
+fn cut_off(server: &Arc<Server<Site>>, why: &str) -> usize {
     let connections = server.connections_open();
     warn!(why, connections, "stopping with connections open");
     connections

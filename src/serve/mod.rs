@@ -10,10 +10,12 @@ use anyhow::Context;
 use tracing::info;
 
 use crate::{
-    app::{self, App},
+    admin::{self, Site},
+    app::{self, App, Phase},
     http::{Server, Settings},
+    metrics::turn,
 };
-use lifecycle::{Phase, ReloadSignals, StopSignals};
+use lifecycle::{ReloadSignals, StopSignals};
 use notify::Manager;
 
 /// Settings of the process: addresses, workers, stop.
@@ -38,6 +40,10 @@ pub struct Options {
     pub drain_deadline: Duration,
     /// Bounds of the HTTP loop.
     pub limits: crate::http::Limits,
+    /// The operator's side.
+    pub site: admin::Options,
+    /// What is measured.
+    pub measure: turn::Options,
 }
 
 impl Default for Options {
@@ -52,6 +58,8 @@ impl Default for Options {
             drain_accept: Duration::from_secs(15),
             drain_deadline: Duration::from_secs(30),
             limits: crate::http::Limits::default(),
+            site: admin::Options::default(),
+            measure: turn::Options::default(),
         }
     }
 }
@@ -59,7 +67,8 @@ impl Default for Options {
 /// Serves until a stop signal; returns when everything has ended.
 pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     let manager = Manager::of_process();
-    lifecycle::enter(Phase::Starting, &manager);
+    info!(phase = ?Phase::Starting, "phase");
+    manager.enter(Phase::Starting);
     let signals = StopSignals::catch().context("cannot catch signals")?;
     let reload_signals = ReloadSignals::catch().context("cannot catch signals")?;
     raise_descriptor_limit(options.limits.connections_max);
@@ -73,6 +82,7 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
         stack_bytes: options.stack_bytes,
     }
     .apply();
+    options.measure.apply();
     let app = App::open(app).context("cannot set up the endpoints")?;
     let listeners = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = listeners
@@ -80,7 +90,12 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
         .map(|listener| Ok((listener.socket.local_addr()?, listener.tag)))
         .collect::<std::io::Result<Vec<_>>>()?;
     info!(store = app.store_text(), "endpoints are set up");
-    let server = Server::start(app, options.limits.clone()).context("cannot start the server")?;
+    let site = Site::new(app, options.site.clone(), workers, signals.stopper());
+    let server = Server::start(site, options.limits.clone()).context("cannot start the server")?;
+    if addresses.iter().any(|(_, tag)| *tag == app::ADMIN) {
+        Site::observe(&server).context("cannot start the thread that samples")?;
+    }
+    admin::profile::on_signal(&options.site.profile).context("cannot start the profiler")?;
     reload_signals
         .serve(&server, &manager)
         .context("cannot start the thread that reloads")?;
@@ -88,14 +103,15 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
         .listen(listeners)
         .context("cannot accept connections")?;
     manager.watch(&server, acceptor.pulse()?)?;
-    server.service().health().set_ready(true);
+    let health = server.service().app().health();
+    health.enter(Phase::Ready);
     greet(&addresses, workers);
-    lifecycle::enter(Phase::Ready, &manager);
+    lifecycle::enter(health, Phase::Ready, &manager);
 
     let signal = signals.wait();
     info!(signal, "stop signal");
     lifecycle::stop(&server, || acceptor.stop(), &signals, &manager, &options);
-    lifecycle::enter(Phase::Stopped, &manager);
+    lifecycle::enter(health, Phase::Stopped, &manager);
     Ok(())
 }
 

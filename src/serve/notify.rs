@@ -34,11 +34,11 @@ use parking_lot::Mutex;
 use sd_notify::NotifyState;
 use tracing::warn;
 
-use super::lifecycle::Phase;
 use crate::{
-    app::App,
+    admin::Site,
+    app::Phase,
     http::{Pulse, Server},
-    metrics::{self, Counter},
+    metrics,
 };
 
 /// How often the status line is renewed where no watchdog asks for more.
@@ -109,7 +109,7 @@ impl Manager {
     ///
     /// # Errors
     /// A worker does not run, or no thread can be started.
-    pub fn watch(self: &Arc<Self>, server: &Arc<Server<App>>, pulse: Pulse) -> anyhow::Result<()> {
+    pub fn watch(self: &Arc<Self>, server: &Arc<Server<Site>>, pulse: Pulse) -> anyhow::Result<()> {
         let mut pulse = pulse;
         pulse.ask();
         let give_up = Instant::now() + FIRST_RUN;
@@ -130,12 +130,12 @@ impl Manager {
         Ok(())
     }
 
-    fn beat(&self, server: &Weak<Server<App>>, mut pulse: Pulse) {
+    fn beat(&self, server: &Weak<Server<Site>>, mut pulse: Pulse) {
         let watchdog = sd_notify::watchdog_enabled().filter(|period| !period.is_zero());
         let every = watchdog.map_or(STATUS_EVERY, |period| {
             (period / BEATS_PER_PERIOD).min(STATUS_EVERY)
         });
-        let (mut requests, mut since) = (metrics::read(Counter::Requests), Instant::now());
+        let (mut requests, mut since) = (metrics::answers(), Instant::now());
         let mut silent_since = None;
         loop {
             let silent = pulse.silent();
@@ -146,7 +146,7 @@ impl Manager {
             let Some(server) = server.upgrade() else {
                 return;
             };
-            let total = metrics::read(Counter::Requests);
+            let total = metrics::answers();
             let rate =
                 total.wrapping_sub(requests) as f64 / since.elapsed().as_secs_f64().max(0.001);
             (requests, since) = (total, Instant::now());

@@ -20,7 +20,7 @@ pub mod score;
 pub mod store;
 
 pub use query::{Invalid, Request};
-pub use store::{Store, StoreError, mysql};
+pub use store::{Meta, Store, StoreError, mysql};
 
 use model::{Corrupt, User};
 use std::path::PathBuf;

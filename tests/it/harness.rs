@@ -216,6 +216,11 @@ impl Server {
 pub struct Metrics(String);
 
 impl Metrics {
+    /// All of them, as they came.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// The sum of all samples whose name, labels included, starts with `name`.
     pub fn sum(&self, name: &str) -> u64 {
         let samples: Vec<u64> = self

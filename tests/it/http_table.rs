@@ -416,6 +416,13 @@ const TABLE: &[(&str, &[Case])] = &[
     ("pipeline", PIPELINED),
 ];
 
+/// The bytes of every case.
+pub fn requests() -> impl Iterator<Item = &'static [u8]> {
+    TABLE
+        .iter()
+        .flat_map(|(_, cases)| cases.iter().map(|(_, bytes, _)| *bytes))
+}
+
 #[test]
 fn every_case_of_the_table() {
     let server = Server::start(&[]);

@@ -208,3 +208,20 @@ fn counts(answer: &Response) -> serde_json::Value {
     assert_eq!(answer.field("content-type"), Some("application/json"));
     serde_json::from_slice(&answer.body).unwrap()
 }
+
+/// A server that took tweets old and new, refused some, and had its store replaced.
+pub fn used_server() -> (Directory, Server) {
+    let lines = lines(3, 200, 20);
+    let directory = fresh_directory("ingest-used");
+    let path = directory.join("store");
+    build(&directory, &path, &lines[..100], true);
+    let server = serve(&path, &["twitter.ingest=admin"]);
+    let mut client = admin(&server);
+    counts(&client.ask(&post(&lines.concat(), "")));
+    let later = String::from_utf8_lossy(&lines.concat()).replace(" 2014\"", " 2020\"");
+    counts(&client.ask(&post(later.as_bytes(), "")));
+    assert_eq!(client.ask(&post(b"x", GZIP)).status, 400);
+    build(&directory, &path, &lines[..50], true);
+    assert_eq!(client.ask(&post(&lines[0], "")).status, 503);
+    (directory, server)
+}

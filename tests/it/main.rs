@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary, raw bytes, free ports. One module per subject.
 
+mod admin;
 mod bad_input;
 mod chain;
 mod cli;
@@ -16,6 +17,7 @@ mod http_table;
 mod in_process;
 mod ingest;
 mod load;
+mod metrics;
 mod notify;
 mod panic;
 mod pending;

@@ -6,7 +6,7 @@ mod mysql;
 mod oracle;
 mod reload;
 mod rules;
-mod stores;
+pub mod stores;
 
 use crate::harness::{Client, Response, Server};
 use std::{

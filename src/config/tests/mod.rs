@@ -109,6 +109,7 @@ fn other_value(setting: &Setting) -> (String, Value) {
         "debug",
         "json",
         "rest",
+        "SIGUSR2",
         KEY,
     ];
     let mut draft = Draft::default();

@@ -90,6 +90,7 @@ fn secrets_are_in_no_output() {
     let loaded = from_environment(&[
         ("TRIDENT_AUTH_KEY", KEY),
         ("TRIDENT_BLOCKCHAIN_TEAM_PRIVATE_EXPONENT", exponent),
+        ("TRIDENT_ADMIN_TOKEN", "t0ken-t0ken-t0ken"),
     ]);
     let loaded = loaded.ok().unwrap();
     let outputs = [
@@ -97,6 +98,7 @@ fn secrets_are_in_no_output() {
         report::json(&loaded),
         loaded.warnings.join("\n"),
         format!("{:?}", loaded.config().app.auth),
+        format!("{:?}", loaded.config().serve),
     ];
     for output in &outputs {
         let lower = output.to_lowercase();
@@ -105,10 +107,11 @@ fn secrets_are_in_no_output() {
             "{output}"
         );
         assert!(!output.contains(exponent), "{output}");
+        assert!(!output.contains("t0ken"), "{output}");
     }
     assert_eq!(
         outputs[0].matches("set (hidden)").count(),
-        2,
+        3,
         "{}",
         outputs[0]
     );

@@ -16,21 +16,26 @@ mod serve;
 use std::{
     io::ErrorKind,
     os::fd::AsRawFd,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use may::{io::WaitIo, net::TcpStream};
 use rustix::net::{RecvFlags, SendFlags};
+use tracing::warn;
 
 use super::{
     Mode, Pending, Service,
     body::Chunked,
+    clock,
     server::Server,
     watch::{Phase, Watch},
     worker::{self, Tools},
 };
-use crate::metrics::{self, Counter};
+use crate::metrics::{self, Counter, turn};
 
 /// Epoll flags after which no further event announces the end of the stream: ERR, HUP, RDHUP.
 const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
@@ -266,14 +271,22 @@ impl<S: Service> Conn<S> {
                     Ok(0) => return Next::Close,
                     Ok(n) => n,
                     Err(ErrorKind::WouldBlock) => return Next::Wait,
-                    Err(_) => return Next::Close,
+                    Err(_) => {
+                        metrics::add(Counter::ConnectionsReset, 1);
+                        return Next::Close;
+                    }
                 },
             };
+            turn::begin();
             match self.tail.is_empty() {
                 true => self.answer_fresh(&input[..fresh], tools),
                 false => self.answer_tail(tools),
             }
-            if let Some(next) = self.write_out(tools) {
+            let next = self.write_out(tools);
+            if let Some(slow) = turn::end() {
+                log_slow(&slow, fresh, tools.output.len());
+            }
+            if let Some(next) = next {
                 return next;
             }
             match (self.resume || self.filled, self.hung_up) {
@@ -374,6 +387,27 @@ impl<S: Service> Conn<S> {
             (_, false, false) => self.watch.ensure(Phase::Head, limits.head_timeout),
         }
     }
+}
+
+/// Tells of a slow turn, of one a second at most: slowness comes in crowds.
+#[cold]
+fn log_slow(slow: &turn::Slow, read_bytes: usize, answer_bytes: usize) {
+    static LAST_LINE: AtomicU64 = AtomicU64::new(0);
+    let now = clock::unix_seconds();
+    if LAST_LINE.swap(now, Relaxed) == now {
+        return;
+    }
+    warn!(
+        endpoint = slow.endpoint.name(),
+        requests = slow.requests,
+        read_bytes,
+        answer_bytes,
+        handler_us = slow.handler.as_micros() as u64,
+        handlers_us = slow.handlers.as_micros() as u64,
+        write_us = slow.write.as_micros() as u64,
+        slow_total = metrics::read(Counter::SlowRequests),
+        "slow request"
+    );
 }
 
 impl<S: Service> Drop for Conn<S> {

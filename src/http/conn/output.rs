@@ -82,7 +82,10 @@ impl<S: Service> Conn<S> {
             {
                 Ok(0)
             }
-            Err(error) => Err(error.kind()),
+            Err(error) => {
+                metrics::add(Counter::ConnectionsReset, 1);
+                Err(error.kind())
+            }
         }
     }
 

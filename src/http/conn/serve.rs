@@ -141,7 +141,6 @@ impl<S: Service> Conn<S> {
     ) -> Step {
         self.requests += 1;
         self.continued = false;
-        metrics::add(Counter::Requests, 1);
         let limits = &self.server.limits;
         let more_allowed = limits.requests_per_connection_max == 0
             || self.requests < limits.requests_per_connection_max;
@@ -220,6 +219,7 @@ impl<S: Service> Conn<S> {
             Ok(outcome) => outcome,
             Err(_) => {
                 metrics::add(Counter::HandlerPanics, 1);
+                metrics::answered(Counter::OtherFailed);
                 tools.output.truncate(start);
                 tools.service = self.server.service.worker();
                 Outcome::Done
@@ -230,7 +230,7 @@ impl<S: Service> Conn<S> {
     /// Answers a fault; the connection ends after it.
     #[cold]
     pub(super) fn refuse(&mut self, fault: Fault, head_only: bool, tools: &mut Tools<S>) -> Step {
-        metrics::add(Counter::RequestFaults, 1);
+        metrics::add(fault.counter(), 1);
         let mode = Mode {
             head_only,
             keep_alive: false,

@@ -75,10 +75,10 @@ fn compare(set: &Set) {
     kinds.check(cases);
     assert_eq!(answers.lines().count(), cases);
     assert!(rows > cases / 2, "only {rows} of {cases} answers have rows");
-    let valid = server.metric("trident_answers_total{endpoint=\"twitter\",outcome=\"valid\"}");
+    let valid = server.metric("trident_requests_total{endpoint=\"twitter\",outcome=\"valid\"}");
     assert_eq!(valid, rows as u64);
     assert_eq!(
-        server.metric("trident_answers_total{endpoint=\"twitter\""),
+        server.metric("trident_requests_total{endpoint=\"twitter\""),
         cases as u64
     );
     assert_eq!(

@@ -229,7 +229,7 @@ fn every_malformed_query_is_invalid() {
         let good = "x=%&=&user_id=%31&t%79pe=both&phrase=%zz&hashtag=%00&user_id=x";
         assert_eq!(ids(&ask(&mut client, good)), [2]);
         let counted =
-            server.metric("trident_answers_total{endpoint=\"twitter\",outcome=\"invalid\"}");
+            server.metric("trident_requests_total{endpoint=\"twitter\",outcome=\"invalid\"}");
         assert_eq!(counted, malformed.len() as u64);
     }
 }

@@ -52,13 +52,10 @@ fn a_store_that_cannot_be_opened_ends_the_start_with_69() {
     }
 }
 
-/// A value that is damaged although the file is as it was sealed: its user gets 500 and is counted,
-/// all others are served.
-#[test]
-fn a_corrupt_value_costs_its_user_only() {
-    let place = Place::new();
-    let path = place.at("store");
-    small(&path);
+/// A store at `path` with a value, that of user 77, that is damaged although the file is as it was
+/// sealed.
+pub fn damaged(path: &Path) {
+    small(path);
     let data = path.join("data.mdb");
     let mut bytes = fs::read(&data).unwrap();
     let value = value(77, &[(500, 3, &[(1, "some text", &["tag"])])]);
@@ -75,7 +72,14 @@ fn a_corrupt_value_costs_its_user_only() {
         crc32fast::hash(&bytes)
     );
     fs::write(path.join("seal.json"), seal).unwrap();
+}
 
+/// The user of a damaged value gets 500 and is counted, all others are served.
+#[test]
+fn a_corrupt_value_costs_its_user_only() {
+    let place = Place::new();
+    let path = place.at("store");
+    damaged(&path);
     let server = serve(&path, &[]);
     let mut client = server.connect();
     for user in 1..200 {

@@ -1,0 +1,125 @@
+//! Who may ask: Host names against DNS rebinding, origins against other sites' pages, the token.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use sha2::{Digest, Sha256};
+
+use crate::http::Request;
+
+/// Whether Host names this server as its operator would: by an address, by a name without a dot, which
+/// no public domain has, or by one of `names` (separated by commas). A page of another site that has
+/// its own name point here (DNS rebinding) sends its own name.
+pub(super) fn is_own_host(request: &Request<'_>, names: &str) -> bool {
+    let host = request.field(b"host").unwrap_or_default();
+    let Ok(host) = std::str::from_utf8(host) else {
+        return false;
+    };
+    if let Some((literal, _port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return literal.parse::<Ipv6Addr>().is_ok();
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    !name.contains('.')
+        || name.parse::<IpAddr>().is_ok()
+        || names
+            .split(',')
+            .any(|own| own.trim().eq_ignore_ascii_case(name))
+}
+
+/// Whether a page of another site sent the request, as browsers tell.
+pub(super) fn is_cross_site(request: &Request<'_>) -> bool {
+    let site = request.field(b"sec-fetch-site");
+    if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
+        return true;
+    }
+    let host = request.field(b"host").unwrap_or_default();
+    request
+        .field(b"origin")
+        .is_some_and(|origin| origin.strip_prefix(b"http://") != Some(host))
+}
+
+/// Whether the request carries `token` as its bearer token (RFC 6750 §2.1). The time it takes does not
+/// depend on how much of the token is right: digests are compared.
+pub(super) fn has_token(request: &Request<'_>, token: &str) -> bool {
+    let given = request.field(b"authorization").unwrap_or_default();
+    let Some((scheme, given)) = given.split_at_checked(b"Bearer ".len()) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case(b"Bearer ")
+        && Sha256::digest(given.trim_ascii()) == Sha256::digest(token.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Limits, parse};
+
+    fn with<T>(fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
+        let bytes = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        let Ok(parse::Parsed::Complete(head)) = parse::head(bytes.as_bytes(), &Limits::default())
+        else {
+            panic!("{bytes}");
+        };
+        ask(&Request {
+            head: &head,
+            body: &[],
+            listener: 1,
+        })
+    }
+
+    #[test]
+    fn addresses_and_dotless_names_are_own_others_must_be_listed() {
+        for (host, own) in [
+            ("127.0.0.1:9090", true),
+            ("[::1]:9090", true),
+            ("localhost:9090", true),
+            ("trident-1", true),
+            ("ops.example.com:9090", true),
+            ("OPS.example.com", true),
+            ("evil.example.com:9090", false),
+            ("127.0.0.1.example.com", false),
+            ("[v1.a]", false),
+        ] {
+            let names = "a.example, ops.example.com";
+            let fields = format!("Host: {host}\r\n");
+            assert_eq!(with(&fields, |r| is_own_host(r, names)), own, "{host}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_known_by_what_browsers_send() {
+        for (fields, cross) in [
+            ("", false),
+            ("Origin: http://a:1\r\n", false),
+            ("Origin: https://a:1\r\n", true),
+            ("Origin: http://b\r\n", true),
+            ("Origin: null\r\n", true),
+            ("Sec-Fetch-Site: same-origin\r\n", false),
+            ("Sec-Fetch-Site: cross-site\r\n", true),
+            ("Sec-Fetch-Site: same-site\r\n", true),
+        ] {
+            let fields = format!("Host: a:1\r\n{fields}");
+            assert_eq!(with(&fields, is_cross_site), cross, "{fields}");
+        }
+    }
+
+    #[test]
+    fn only_the_whole_token_will_do() {
+        for (field, right) in [
+            ("Authorization: Bearer secret-secret\r\n", true),
+            ("authorization: bearer  secret-secret \r\n", true),
+            ("Authorization: Bearer secret-secre\r\n", false),
+            ("Authorization: Bearer secret-secret2\r\n", false),
+            ("Authorization: Basic secret-secret\r\n", false),
+            ("Authorization: Bearer\r\n", false),
+            ("Authorization: x\r\n", false),
+            ("", false),
+        ] {
+            let fields = format!("Host: a\r\n{field}");
+            assert_eq!(
+                with(&fields, |r| has_token(r, "secret-secret")),
+                right,
+                "{field}"
+            );
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! What the charts show: figures of the last two minutes by the second and of the last thirty by the
+//! minute, kept by the server so that a page that is opened late, or again, has a past to show.
+//!
+//! One thread wakes once a second and takes differences of the counters; workers know nothing of it.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Weak,
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+
+use super::Site;
+use crate::{
+    http::Server,
+    metrics::{Counter, Distribution, Endpoint, Latency, Outcome, Totals, process::Process},
+};
+
+const SECONDS_KEPT: usize = 120;
+const MINUTES_KEPT: usize = 30;
+const STEP: Duration = Duration::from_secs(1);
+
+/// The figures of one step.
+#[derive(Serialize)]
+struct Point {
+    /// Its end, in milliseconds since 1970.
+    at_ms: u64,
+    /// Its length.
+    seconds: f64,
+    /// In the order of [`Endpoint::ALL`].
+    endpoints: Vec<Share>,
+    /// All endpoints together.
+    all: Share,
+    /// Requests refused before a handler saw them.
+    faults: u64,
+    connections_open: usize,
+    connections_idle: usize,
+    cache_hits: u64,
+    cache_misses: u64,
+    cache_entries: usize,
+    cache_bytes: usize,
+    /// Processors busy with this process.
+    cpu: f64,
+    memory_bytes: f64,
+    read_bytes: u64,
+    written_bytes: u64,
+}
+
+/// The requests of one endpoint in one step.
+#[derive(Serialize)]
+struct Share {
+    requests: u64,
+    invalid: u64,
+    /// Answered 4xx or 5xx.
+    errors: u64,
+    p50_us: Option<f64>,
+    p99_us: Option<f64>,
+    p999_us: Option<f64>,
+}
+
+impl Share {
+    fn new(counts: [u64; 3], times: &Distribution) -> Self {
+        let quantile_us = |quantile| {
+            let us = times.quantile_ns(quantile)? / 1000.0;
+            Some((us * 10.0).round() / 10.0)
+        };
+        Self {
+            requests: counts[0],
+            invalid: counts[1],
+            errors: counts[2],
+            p50_us: quantile_us(0.5),
+            p99_us: quantile_us(0.99),
+            p999_us: quantile_us(0.999),
+        }
+    }
+}
+
+/// Sums at one time.
+struct Reading {
+    at: Instant,
+    totals: Totals,
+    process: Process,
+}
+
+impl Reading {
+    fn now(site: &Site) -> Self {
+        Self {
+            at: Instant::now(),
+            totals: Totals::read(),
+            process: site.refresh_process(),
+        }
+    }
+}
+
+/// Steps of one length, the newest last.
+struct Series {
+    points: VecDeque<Point>,
+    kept: usize,
+    /// The sums at the end of the last step.
+    last: Option<Reading>,
+}
+
+impl Series {
+    const fn new(kept: usize) -> Self {
+        Self {
+            points: VecDeque::new(),
+            kept,
+            last: None,
+        }
+    }
+
+    fn add(&mut self, point: Point) {
+        if self.points.len() >= self.kept {
+            self.points.pop_front();
+        }
+        self.points.push_back(point);
+    }
+
+    fn since(&self, since_ms: u64) -> Vec<&Point> {
+        let newer = |point: &&Point| point.at_ms > since_ms;
+        self.points.iter().filter(newer).collect()
+    }
+}
+
+/// The past of the process.
+pub(super) struct History {
+    seconds: Series,
+    minutes: Series,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            seconds: Series::new(SECONDS_KEPT),
+            minutes: Series::new(MINUTES_KEPT),
+        }
+    }
+}
+
+impl History {
+    /// `GET /admin/history`, as far as it is newer than `since_ms`.
+    pub(super) fn json(&self, since_ms: u64) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Shown<'h> {
+            endpoints: Vec<&'static str>,
+            seconds: Vec<&'h Point>,
+            minutes: Vec<&'h Point>,
+        }
+        let shown = Shown {
+            endpoints: Endpoint::ALL.iter().map(|e| e.name()).collect(),
+            seconds: self.seconds.since(since_ms),
+            minutes: self.minutes.since(since_ms),
+        };
+        serde_json::to_vec(&shown).unwrap_or_default() // numbers and names always serialise
+    }
+}
+
+/// Starts the thread; it ends with the server.
+pub(super) fn start(server: Weak<Server<Site>>) -> io::Result<()> {
+    thread::Builder::new()
+        .name("sampler".into())
+        .spawn(move || {
+            let mut due = Instant::now();
+            while let Some(server) = server.upgrade() {
+                sample(&server);
+                drop(server);
+                due += STEP;
+                let now = Instant::now();
+                due = due.max(now); // after a pause of the machine nothing is made up for
+                thread::sleep(due - now);
+            }
+        })
+        .map(drop)
+}
+
+fn sample(server: &Server<Site>) {
+    let site = server.service();
+    let now = Reading::now(site);
+    let mut history = site.history.lock();
+    let minute_over = match &history.minutes.last {
+        None => true,
+        Some(last) => last.at.elapsed() + STEP / 2 >= Duration::from_secs(60),
+    };
+    if minute_over {
+        if let Some(last) = &history.minutes.last {
+            let point = point(server, last, &now);
+            history.minutes.add(point);
+        }
+        history.minutes.last = Some(Reading {
+            totals: now.totals.clone(),
+            ..now
+        });
+    }
+    if let Some(last) = &history.seconds.last {
+        let point = point(server, last, &now);
+        history.seconds.add(point);
+    }
+    history.seconds.last = Some(now);
+}
+
+fn point(server: &Server<Site>, last: &Reading, now: &Reading) -> Point {
+    let seconds = (now.at - last.at).as_secs_f64();
+    let counted = |counter| now.totals.counter(counter) - last.totals.counter(counter);
+    let mut all_counts = [0; 3];
+    let mut all_times = Distribution::default();
+    let mut endpoints = Vec::new();
+    for endpoint in Endpoint::ALL {
+        let latency = |totals: &Totals| totals.latency(Latency::Request, *endpoint);
+        let times = latency(&now.totals).since(&latency(&last.totals));
+        let counts = outcomes(*endpoint, counted);
+        all_times.add(&times);
+        all_counts = std::array::from_fn(|n| all_counts[n] + counts[n]);
+        endpoints.push(Share::new(counts, &times));
+    }
+    let cache = server.service().app.cache().state();
+    Point {
+        at_ms: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis() as u64,
+        seconds,
+        endpoints,
+        all: Share::new(all_counts, &all_times),
+        faults: faults().map(counted).sum(),
+        connections_open: server.connections_open(),
+        connections_idle: server.connections_idle(),
+        cache_hits: counted(Counter::CacheHits),
+        cache_misses: counted(Counter::CacheMisses),
+        cache_entries: cache.entries,
+        cache_bytes: cache.bytes,
+        cpu: (now.process.cpu_seconds - last.process.cpu_seconds) / seconds,
+        memory_bytes: now.process.resident_bytes,
+        read_bytes: counted(Counter::BytesRead),
+        written_bytes: counted(Counter::BytesWritten),
+    }
+}
+
+/// All requests of an endpoint, those answered INVALID, and those answered 4xx or 5xx.
+fn outcomes(endpoint: Endpoint, counted: impl Fn(Counter) -> u64) -> [u64; 3] {
+    let mut sums = [0; 3];
+    for counter in Counter::ALL.iter().filter(|c| c.endpoint() == endpoint) {
+        let Some(outcome) = counter.outcome() else {
+            continue;
+        };
+        let n = counted(*counter);
+        sums[0] += n;
+        match outcome {
+            Outcome::Valid => {}
+            Outcome::Invalid => sums[1] += n,
+            Outcome::ClientError | Outcome::ServerError => sums[2] += n,
+        }
+    }
+    sums
+}
+
+fn faults() -> impl Iterator<Item = Counter> {
+    let family = Counter::HandlerFault.family();
+    let all = Counter::ALL.iter().copied();
+    all.filter(move |counter| counter.family() == family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_counts_once_for_one_endpoint() {
+        let answers = Counter::ALL.iter().filter(|c| c.outcome().is_some());
+        let mut sums = [0; 3];
+        for endpoint in Endpoint::ALL {
+            let of_it = outcomes(*endpoint, |_| 1);
+            sums = std::array::from_fn(|n| sums[n] + of_it[n]);
+        }
+        assert_eq!(sums[0] as usize, answers.count());
+        assert!(sums[1] > 0 && sums[2] > 0 && sums[1] + sums[2] < sums[0]);
+    }
+
+    #[test]
+    fn a_series_keeps_the_newest_points() {
+        let mut series = Series::new(3);
+        for n in 0..5 {
+            series.add(Point {
+                at_ms: n,
+                seconds: 1.0,
+                endpoints: Vec::new(),
+                all: Share::new([0; 3], &Distribution::default()),
+                faults: 0,
+                connections_open: 0,
+                connections_idle: 0,
+                cache_hits: 0,
+                cache_misses: 0,
+                cache_entries: 0,
+                cache_bytes: 0,
+                cpu: 0.0,
+                memory_bytes: 0.0,
+                read_bytes: 0,
+                written_bytes: 0,
+            });
+        }
+        let kept: Vec<u64> = series.points.iter().map(|point| point.at_ms).collect();
+        assert_eq!(kept, [2, 3, 4]);
+        assert_eq!(series.since(3).len(), 1);
+    }
+}

@@ -1,0 +1,216 @@
+//! What an operator sees: metrics, the live page, its history, the controls. Wraps the application and
+//! takes the requests of the admin listener that are not the application's.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /` | the live page |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /admin/state` | identity, phase, settings of note, counters, as JSON |
+//! | `GET /admin/history?since=MS` | the last two minutes by the second, the last thirty by the minute, as JSON; with `since` only what is newer |
+//! | `POST /admin/…` | a control, see `control` |
+//!
+//! Everything is answered on the worker that the connection belongs to, within some hundred
+//! microseconds; what blocks has a thread of its own.
+
+mod control;
+mod guard;
+mod history;
+mod page;
+pub mod profile;
+mod state;
+
+use std::{
+    fmt, io,
+    sync::{Arc, OnceLock, Weak},
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    app::{self, ADMIN, App},
+    codec::{decimal, query},
+    http::{Method, Outcome, Reply, Request, Server, Service, Status, TEXT},
+    metrics::{self, Counter, process::Process},
+};
+use control::Control;
+use history::History;
+use page::Page;
+
+/// Settings of the operator's side.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Bearer token of the controls; empty = all are off but the reload, which then needs none.
+    pub token: String,
+    /// Names besides addresses and names without a dot that a Host field may hold, separated by commas.
+    pub hosts: String,
+    /// Flame graphs.
+    pub profile: profile::Options,
+}
+
+impl fmt::Debug for Options {
+    /// Everything but the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("controls", &!self.token.is_empty())
+            .field("hosts", &self.hosts)
+            .field("profile", &self.profile)
+            .finish()
+    }
+}
+
+/// The service of the whole process.
+pub struct Site {
+    app: App,
+    options: Options,
+    /// Set once the server runs: it owns this.
+    server: OnceLock<Weak<Server<Site>>>,
+    workers: usize,
+    history: Mutex<History>,
+    process: Mutex<Process>,
+    page: Page,
+    stop: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Site {
+    /// Puts `app` behind the operator's side. `stop` begins the stop of the server.
+    pub fn new(
+        app: App,
+        options: Options,
+        workers: usize,
+        stop: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            app,
+            options,
+            server: OnceLock::new(),
+            workers,
+            history: Mutex::default(),
+            process: Mutex::default(),
+            page: Page::new(),
+            stop: Box::new(stop),
+        }
+    }
+
+    /// Takes `server`, which this is the service of, under observation: starts the sampling thread,
+    /// which ends with it.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn observe(server: &Arc<Server<Self>>) -> io::Result<()> {
+        let site = server.service();
+        let _ = site.server.set(Arc::downgrade(server)); // the only call in a process
+        history::start(Arc::downgrade(server))
+    }
+
+    /// The application.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    fn server(&self) -> Option<Arc<Server<Self>>> {
+        self.server.get()?.upgrade()
+    }
+}
+
+/// What only the admin listener answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource {
+    Page,
+    Metrics,
+    State,
+    History,
+    Control(Control),
+}
+
+impl Resource {
+    fn of(path: &[u8]) -> Option<Self> {
+        Some(match path {
+            b"/" => Self::Page,
+            b"/metrics" => Self::Metrics,
+            b"/admin/state" => Self::State,
+            b"/admin/history" => Self::History,
+            path => Self::Control(Control::of(path)?),
+        })
+    }
+
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::Control(_) => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    fn takes(self, method: Method) -> bool {
+        match method {
+            Method::Get | Method::Head => self.allow() == "GET, HEAD",
+            Method::Post => self.allow() == "POST",
+            Method::Other | Method::Unknown => false,
+        }
+    }
+}
+
+impl Service for Site {
+    type Worker = app::Worker;
+
+    fn worker(&self) -> app::Worker {
+        self.app.worker()
+    }
+
+    #[inline]
+    fn call(&self, worker: &mut app::Worker, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+        if request.listener == ADMIN
+            && let Some(resource) = Resource::of(request.head.path)
+        {
+            return self.operate(resource, request, reply);
+        }
+        self.app.call(worker, request, reply)
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// The Prometheus text exposition format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// State and history are of the moment.
+const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+
+impl Site {
+    #[cold]
+    fn operate(&self, resource: Resource, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+        if !resource.takes(request.head.method) {
+            let fields = [("Allow", resource.allow())];
+            reply.send(Status::MethodNotAllowed, TEXT, &fields, |out| {
+                out.extend_from_slice(b"method not allowed here\n");
+            });
+            metrics::answered(Counter::OtherRefused);
+            return Outcome::Done;
+        }
+        // Metrics are for machines, which name their targets as they like, and hold no secret.
+        if resource != Resource::Metrics && !guard::is_own_host(request, &self.options.hosts) {
+            let text = "unknown Host: use an address, or list the name in admin_hosts";
+            reply.line(Status::Forbidden, text);
+            metrics::answered(Counter::OtherRefused);
+            return Outcome::Done;
+        }
+        match resource {
+            Resource::Page => self.page.answer(reply),
+            Resource::Metrics => reply.send(Status::Ok, METRICS_TYPE, &[], |out| {
+                metrics::write_text(&metrics::Totals::read(), &self.gauges(), out);
+            }),
+            Resource::State => {
+                let mut body = self.state_json();
+                reply.send(Status::Ok, JSON, &[NO_STORE], |out| out.append(&mut body));
+            }
+            Resource::History => {
+                let since = query::first(request.head.query, b"since");
+                let since_ms = since.and_then(decimal::parse_u63).unwrap_or(0);
+                let mut body = self.history.lock().json(since_ms);
+                reply.send(Status::Ok, JSON, &[NO_STORE], |out| out.append(&mut body));
+            }
+            Resource::Control(control) => return self.control(control, request, reply),
+        }
+        metrics::answered(Counter::OtherValid);
+        Outcome::Done
+    }
+}

@@ -1,0 +1,171 @@
+//! CPU flame graphs of the next seconds, by `pprof`: on a signal into a file, or as the answer to a control.
+//!
+//! While one is recorded, a timer interrupts whoever uses the processor 199 times per second of processor
+//! time and its stack is walked: below one per cent. At other times it costs nothing. Before Linux 6.4 the
+//! kernel gives most of these signals to the main thread, which waits: use `perf record -g` there.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use signal_hook::{
+    consts::{SIGUSR1, SIGUSR2},
+    iterator::Signals,
+};
+use tracing::{info, warn};
+
+use crate::{
+    http::{Outcome, Pending, Reply, Status, Waker, clock},
+    metrics::{self, Counter},
+};
+
+/// Samples in a second of processor time; a prime, so that it does not beat with anything periodic.
+const FREQUENCY_HZ: i32 = 199;
+
+/// Longest recording in seconds.
+pub const SECONDS_MAX: u64 = 300;
+
+/// Settings of the profiler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `SIGUSR1` or `SIGUSR2`: the signal that starts a recording into a file; empty = none does.
+    pub on: String,
+    /// Length of such a recording, 1 to [`SECONDS_MAX`].
+    pub seconds: u64,
+    /// Where its file goes; `None` = the directory for temporary files.
+    pub directory: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            on: String::new(),
+            seconds: 10,
+            directory: None,
+        }
+    }
+}
+
+/// Held while a recording is under way: the process has one profiling timer.
+static RECORDING: Mutex<()> = Mutex::new(());
+
+#[derive(Debug, thiserror::Error)]
+enum ProfileError {
+    #[error("a recording is under way")]
+    Busy,
+    #[error("no sample: the process used no processor time")]
+    Idle,
+    #[error("{0}")]
+    Profiler(#[from] pprof::Error),
+    #[error("cannot write {0}: {1}")]
+    File(PathBuf, io::Error),
+}
+
+/// A flame graph of the next `seconds`, as SVG. Blocks for as long.
+fn record(seconds: u64) -> Result<Vec<u8>, ProfileError> {
+    let _one_at_a_time = RECORDING.try_lock().ok_or(ProfileError::Busy)?;
+    // A sample taken while the unwinder itself runs would enter it a second time.
+    let unwinder = ["libgcc", "vdso"];
+    let guard = pprof::ProfilerGuardBuilder::default()
+        .frequency(FREQUENCY_HZ)
+        .blocklist(&unwinder)
+        .build()?;
+    thread::sleep(Duration::from_secs(seconds));
+    let report = guard.report().build()?;
+    drop(guard);
+    if report.data.is_empty() {
+        return Err(ProfileError::Idle);
+    }
+    let mut svg = Vec::new();
+    report.flamegraph(&mut svg)?;
+    Ok(svg)
+}
+
+/// Records whenever the signal of `options` comes, if they name one, on a thread of its own.
+///
+/// # Errors
+/// The signal cannot be caught, or no thread started.
+pub fn on_signal(options: &Options) -> io::Result<()> {
+    let signal = match options.on.as_str() {
+        "SIGUSR1" => SIGUSR1,
+        "SIGUSR2" => SIGUSR2,
+        _ => return Ok(()),
+    };
+    let mut signals = Signals::new([signal])?;
+    let seconds = options.seconds;
+    let directory = options.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let record_each = move || {
+        for _ in signals.forever() {
+            info!(seconds, "recording a flame graph");
+            match record(seconds).and_then(|svg| write(&directory, &svg)) {
+                Ok(path) => info!(path = %path.display(), "flame graph written"),
+                Err(error) => warn!(%error, "no flame graph"),
+            }
+        }
+    };
+    let builder = thread::Builder::new().name("profiler".into());
+    builder.spawn(record_each).map(drop)
+}
+
+/// Writes a file that was not there before: the directory may be everybody's.
+fn write(directory: &Path, svg: &[u8]) -> Result<PathBuf, ProfileError> {
+    let (process, now) = (std::process::id(), clock::unix_seconds());
+    let path = directory.join(format!("trident-{process}-{now}.svg"));
+    let written = File::create_new(&path).and_then(|mut file| file.write_all(svg));
+    match written {
+        Ok(()) => Ok(path),
+        Err(error) => Err(ProfileError::File(path, error)),
+    }
+}
+
+/// Answers with a flame graph of the next `seconds`.
+pub(super) fn answer(seconds: u64, reply: Reply<'_>) -> Outcome {
+    let Some(waker) = Waker::current() else {
+        reply.line(Status::ServiceUnavailable, "not on a connection");
+        return Outcome::Done;
+    };
+    let result: Arc<Mutex<Option<Result<Vec<u8>, ProfileError>>>> = Arc::default();
+    let recording = Recording(Arc::clone(&result));
+    let started = thread::Builder::new()
+        .name("profiler".into())
+        .spawn(move || {
+            let outcome = record(seconds);
+            *result.lock() = Some(outcome);
+            waker.wake();
+        });
+    if started.is_err() {
+        reply.line(Status::ServiceUnavailable, "no thread to record with");
+        return Outcome::Done;
+    }
+    Outcome::Pending(Box::new(recording))
+}
+
+/// A recording that is under way.
+struct Recording(Arc<Mutex<Option<Result<Vec<u8>, ProfileError>>>>);
+
+impl Pending for Recording {
+    fn ready(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    fn finish(self: Box<Self>, reply: Reply<'_>) {
+        let result = self.0.lock().take();
+        match result {
+            Some(Ok(mut svg)) => {
+                reply.send(Status::Ok, "image/svg+xml", &[], |out| out.append(&mut svg));
+                metrics::answered(Counter::OtherValid);
+            }
+            Some(Err(error)) => {
+                reply.line(Status::Conflict, &error.to_string());
+                metrics::answered(Counter::OtherRefused);
+            }
+            None => reply.line(Status::InternalServerError, "the recording was lost"),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The present: gauges for the metrics, and the state as JSON for scripts and the page.
+
+use serde_json::{Map, Value, json};
+
+use super::Site;
+use crate::{
+    app::Phase,
+    cache::Policy,
+    metrics::{Counter, Gauge, Gauges, Info, Totals, process::Process},
+};
+
+/// Every policy of the cache.
+pub(super) const POLICIES: [Policy; 2] = [Policy::Lru, Policy::Random];
+
+/// The word for a policy.
+pub(super) const fn policy_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Lru => "lru",
+        Policy::Random => "random",
+    }
+}
+
+/// Version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Commit and build profile.
+fn build() -> (&'static str, &'static str) {
+    env!("BUILD_ID")
+        .split_once(' ')
+        .unwrap_or(("unknown", "unknown"))
+}
+
+impl Site {
+    /// Everything that is read rather than counted.
+    pub(super) fn gauges(&self) -> Gauges {
+        let mut gauges = Gauges::default();
+        let (commit, profile) = build();
+        let labels = [
+            ("version", VERSION),
+            ("commit", commit),
+            ("profile", profile),
+        ];
+        let labels = labels.map(|(name, value)| (name, value.to_owned()));
+        gauges.describe(Info::Build, labels.into());
+        let phase = self.app.health().phase();
+        for (other, gauge) in Phase::ALL.into_iter().zip(Gauge::ALL) {
+            gauges.set(*gauge, f64::from(u8::from(other == phase)));
+        }
+        self.load_gauges(&mut gauges);
+        let cache = self.app.cache();
+        let cache = cache.state();
+        gauges.set(Gauge::CacheEntries, cache.entries as f64);
+        gauges.set(Gauge::CacheBytes, cache.bytes as f64);
+        gauges.set(Gauge::CacheLimit, cache.bytes_max as f64);
+        if let Some((path, meta)) = self.app.store() {
+            let checksum = format!("{:08x}", meta.content_crc32);
+            let built_by = meta.built_by;
+            let labels = [
+                ("path", path),
+                ("checksum", checksum),
+                ("built_by", built_by),
+            ];
+            gauges.describe(Info::Store, labels.into());
+            gauges.set(Gauge::StoreUsers, meta.users as f64);
+            gauges.set(Gauge::StoreContacts, meta.contacts as f64);
+            gauges.set(Gauge::StoreTweets, meta.tweets as f64);
+            gauges.set(Gauge::StoreValueBytes, meta.value_bytes as f64);
+        }
+        if let Some(database) = self.app.database_state() {
+            let cache = database.cache;
+            gauges.set(Gauge::DatabaseUp, f64::from(u8::from(database.is_up)));
+            gauges.set(Gauge::DatabaseConnections, database.connections as f64);
+            gauges.set(Gauge::DatabaseWaiting, database.waiting as f64);
+            gauges.set(Gauge::StoreCacheBytes, cache.bytes as f64);
+            gauges.set(Gauge::StoreCacheLimit, cache.bytes_max as f64);
+            gauges.set(Gauge::StoreCacheEntries, cache.entries as f64);
+        }
+        self.process.lock().set(&mut gauges);
+        gauges
+    }
+
+    fn load_gauges(&self, gauges: &mut Gauges) {
+        gauges.set(Gauge::Workers, self.workers as f64);
+        let Some(server) = self.server() else { return };
+        let limits = server.limits();
+        gauges.set(Gauge::ConnectionsOpen, server.connections_open() as f64);
+        gauges.set(Gauge::ConnectionsIdle, server.connections_idle() as f64);
+        gauges.set(Gauge::ConnectionsLimit, limits.connections_max as f64);
+        gauges.set(Gauge::BufferedBytes, server.buffered_bytes() as f64);
+        gauges.set(Gauge::BufferedLimit, limits.buffered_bytes_max as f64);
+    }
+
+    /// `GET /admin/state`.
+    pub(super) fn state_json(&self) -> Vec<u8> {
+        let (commit, profile) = build();
+        let gauges = self.gauges();
+        let integer = |gauge| gauges.get(gauge) as u64;
+        let limits = self.server().map(|server| server.limits().clone());
+        let limits = limits.unwrap_or_default();
+        let state = json!({
+            "version": VERSION,
+            "commit": commit,
+            "profile": profile,
+            "pid": std::process::id(),
+            "identity": self.app.identity(),
+            "phase": self.app.health().phase().name(),
+            "started_unix_s": gauges.get(Gauge::ProcessStart),
+            "controls": !self.options.token.is_empty(),
+            "settings": {
+                "workers": self.workers,
+                "cache_bytes": integer(Gauge::CacheLimit),
+                "http.connections_max": limits.connections_max,
+                "http.idle_timeout_ms": limits.idle_timeout.as_millis() as u64,
+                "http.request_line_bytes_max": limits.request_line_bytes_max,
+                "http.body_bytes_max": limits.body_bytes_max,
+                "http.buffered_bytes_max": limits.buffered_bytes_max,
+            },
+            "store": self.app.store().map(|(path, meta)| json!({
+                "path": path,
+                "users": meta.users,
+                "contacts": meta.contacts,
+                "checksum": format!("{:08x}", meta.content_crc32),
+                "built_by": meta.built_by,
+            })),
+            "cache": {
+                "entries": integer(Gauge::CacheEntries),
+                "bytes": integer(Gauge::CacheBytes),
+                "limit_bytes": integer(Gauge::CacheLimit),
+                "policy": policy_name(self.app.cache().policy()),
+                "policies": POLICIES.map(policy_name),
+            },
+            "connections": {
+                "open": integer(Gauge::ConnectionsOpen),
+                "idle": integer(Gauge::ConnectionsIdle),
+                "limit": integer(Gauge::ConnectionsLimit),
+            },
+            "counters": counters(),
+        });
+        state.to_string().into_bytes()
+    }
+
+    /// Reads the process's figures; the sampling thread does, because `/proc` takes its time.
+    pub(super) fn refresh_process(&self) -> Process {
+        let process = Process::read();
+        *self.process.lock() = process;
+        process
+    }
+}
+
+/// Every counter by its name and labels.
+fn counters() -> Map<String, Value> {
+    let totals = Totals::read();
+    let named = |counter: &Counter| {
+        let name = format!("{}{}", counter.family(), counter.labels());
+        (name, totals.counter(*counter).into())
+    };
+    Counter::ALL.iter().map(named).collect()
+}

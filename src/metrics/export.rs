@@ -1,0 +1,218 @@
+//! The Prometheus text exposition format, version 0.0.4, written by the `prometheus` crate from our sums.
+
+use prometheus::{
+    TextEncoder,
+    proto::{
+        Bucket, Counter as CounterValue, Gauge as GaugeValue, Histogram, LabelPair, Metric,
+        MetricFamily, MetricType,
+    },
+};
+
+use super::{Counter, Distribution, Endpoint, Gauge, Info, Latency, Totals};
+
+/// What is read when it is asked for.
+#[derive(Clone, Default)]
+pub struct Gauges {
+    values: Vec<(Gauge, f64)>,
+    infos: Vec<(Info, Vec<(&'static str, String)>)>,
+}
+
+impl Gauges {
+    /// Sets a gauge.
+    pub fn set(&mut self, gauge: Gauge, value: f64) {
+        self.values.push((gauge, value));
+    }
+
+    /// Sets the labels of an info.
+    pub fn describe(&mut self, info: Info, labels: Vec<(&'static str, String)>) {
+        self.infos.push((info, labels));
+    }
+
+    /// The value of a gauge; 0 if it was not set.
+    pub fn get(&self, gauge: Gauge) -> f64 {
+        let found = self.values.iter().find(|(other, _)| *other == gauge);
+        found.map_or(0.0, |(_, value)| *value)
+    }
+}
+
+/// Appends all counters, histograms and gauges.
+pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
+    let mut families = Vec::new();
+    for info in Info::ALL {
+        for (_, labels) in gauges.infos.iter().filter(|(other, _)| other == info) {
+            let labels = labels.iter().map(|(name, value)| label(name, value));
+            add(
+                &mut families,
+                info.family(),
+                info.help(),
+                gauge(1.0),
+                labels.collect(),
+            );
+        }
+    }
+    for (series, value) in &gauges.values {
+        let metric = match kind(series.family()) {
+            MetricType::COUNTER => counter(*value),
+            _ => gauge(*value),
+        };
+        add(
+            &mut families,
+            series.family(),
+            series.help(),
+            metric,
+            labels(series.labels()),
+        );
+    }
+    for series in Counter::ALL {
+        let metric = counter(totals.counter(*series) as f64);
+        add(
+            &mut families,
+            series.family(),
+            series.help(),
+            metric,
+            labels(series.labels()),
+        );
+    }
+    for latency in Latency::ALL {
+        for endpoint in Endpoint::ALL {
+            let distribution = totals.latency(*latency, *endpoint);
+            if distribution.count() > 0 {
+                let labels = vec![label("endpoint", endpoint.name())];
+                add(
+                    &mut families,
+                    latency.family(),
+                    latency.help(),
+                    histogram(&distribution),
+                    labels,
+                );
+            }
+        }
+    }
+    // It fails for families without series and for broken writers; there are neither.
+    if let Ok(text) = TextEncoder::new().encode_to_string(&families) {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Appends a metric to its family, which is the last one or a new one.
+fn add(
+    families: &mut Vec<MetricFamily>,
+    family: &str,
+    help: &str,
+    mut metric: Metric,
+    labels: Vec<LabelPair>,
+) {
+    metric.set_label(labels);
+    if families.last().is_none_or(|last| last.name() != family) {
+        let mut new = MetricFamily::default();
+        new.set_name(family.into());
+        new.set_help(help.into());
+        new.set_field_type(if metric.get_histogram().get_bucket().is_empty() {
+            kind(family)
+        } else {
+            MetricType::HISTOGRAM
+        });
+        families.push(new);
+    }
+    if let Some(last) = families.last_mut() {
+        last.mut_metric().push(metric);
+    }
+}
+
+/// The type of a family without buckets: its name says it.
+pub(super) fn kind(family: &str) -> MetricType {
+    if family.ends_with("_total") {
+        MetricType::COUNTER
+    } else {
+        MetricType::GAUGE
+    }
+}
+
+fn counter(value: f64) -> Metric {
+    let mut inner = CounterValue::default();
+    inner.set_value(value);
+    let mut metric = Metric::default();
+    metric.set_counter(inner);
+    metric
+}
+
+fn gauge(value: f64) -> Metric {
+    let mut inner = GaugeValue::default();
+    inner.set_value(value);
+    let mut metric = Metric::default();
+    metric.set_gauge(inner);
+    metric
+}
+
+fn histogram(distribution: &Distribution) -> Metric {
+    let buckets = distribution
+        .cumulative()
+        .into_iter()
+        .map(|(bound_ns, count)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound_ns as f64 / 1e9);
+            bucket.set_cumulative_count(count);
+            bucket
+        });
+    let mut inner = Histogram::default();
+    inner.set_bucket(buckets.collect());
+    inner.set_sample_count(distribution.count());
+    inner.set_sample_sum(distribution.sum_ns() as f64 / 1e9);
+    let mut metric = Metric::default();
+    metric.set_histogram(inner);
+    metric
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.into());
+    pair.set_value(value.into());
+    pair
+}
+
+/// The pairs of a text such as `{endpoint="twitter",outcome="valid"}`.
+fn labels(text: &str) -> Vec<LabelPair> {
+    let inner = text.trim_start_matches('{').trim_end_matches('}');
+    let pairs = inner.split(',').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(name, value)| label(name, value.trim_matches('"')))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::shard;
+
+    #[test]
+    fn the_text_names_every_family_once_and_keeps_the_labels() {
+        shard::observe(Latency::Handler, Endpoint::Other, 1, 1);
+        shard::observe(Latency::Request, Endpoint::Other, 600, 1);
+        let mut gauges = Gauges::default();
+        for gauge in Gauge::ALL {
+            gauges.set(*gauge, 1.5);
+        }
+        gauges.describe(Info::Build, vec![("version", "\"1\"".into())]);
+        gauges.describe(Info::Store, Vec::new());
+        let mut out = Vec::new();
+        write_text(&Totals::read(), &gauges, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        for family in crate::metrics::reference::families() {
+            let help = format!("# HELP {} ", family.name);
+            assert_eq!(text.matches(&help).count(), 1, "{help}");
+            let kind = format!("# TYPE {} {}\n", family.name, family.kind);
+            assert_eq!(text.matches(&kind).count(), 1, "{kind}");
+        }
+        for counter in Counter::ALL {
+            let series = format!("\n{}{} ", counter.family(), counter.labels());
+            assert!(text.contains(&series), "{series}");
+        }
+        assert!(
+            text.contains("trident_build_info{version=\"\\\"1\\\"\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("trident_request_seconds_bucket{endpoint=\"other\",le=\"0.000000512\"}")
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! What the kernel knows of this process: `/proc/self`, read by the sampling thread.
+
+use std::{
+    fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{Gauge, Gauges};
+
+/// Ticks of `/proc/self/stat` in a second: `USER_HZ`, 100 on every architecture served here.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Bytes of a page in `/proc/self/statm`.
+const PAGE_BYTES: f64 = 4096.0;
+
+/// Figures of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Processor time used, in seconds.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub resident_bytes: f64,
+    virtual_bytes: f64,
+    threads: f64,
+    open_fds: f64,
+    max_fds: f64,
+    start_seconds: f64,
+}
+
+impl Process {
+    /// Reads now; what cannot be read is 0.
+    pub fn read() -> Self {
+        let file = |name: &str| fs::read_to_string(name).unwrap_or_default();
+        let mut process = Self::parse(&file("/proc/self/stat"), &file("/proc/self/statm"));
+        process.max_fds = max_fds(&file("/proc/self/limits"));
+        process.open_fds = open_fds();
+        process.start_seconds = start_seconds(process.start_seconds, &file("/proc/uptime"));
+        process
+    }
+
+    /// Of the contents of `stat` and `statm` (proc(5)). The start is in seconds after boot.
+    fn parse(stat: &str, statm: &str) -> Self {
+        // The command's name, in parentheses, may hold spaces; the third field comes first after it.
+        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let fields: Vec<f64> = numbers(rest).collect();
+        let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
+        let mut pages = numbers(statm);
+        Self {
+            cpu_seconds: (field(14) + field(15)) / TICKS_PER_SECOND,
+            threads: field(20),
+            start_seconds: field(22) / TICKS_PER_SECOND,
+            virtual_bytes: pages.next().unwrap_or_default() * PAGE_BYTES,
+            resident_bytes: pages.next().unwrap_or_default() * PAGE_BYTES,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the gauges named `process_…`.
+    pub fn set(&self, gauges: &mut Gauges) {
+        gauges.set(Gauge::ProcessCpu, self.cpu_seconds);
+        gauges.set(Gauge::ProcessResident, self.resident_bytes);
+        gauges.set(Gauge::ProcessVirtual, self.virtual_bytes);
+        gauges.set(Gauge::ProcessOpenFds, self.open_fds);
+        gauges.set(Gauge::ProcessMaxFds, self.max_fds);
+        gauges.set(Gauge::ProcessThreads, self.threads);
+        gauges.set(Gauge::ProcessStart, self.start_seconds);
+    }
+}
+
+/// The words of `text` as numbers; 0 for those that are none.
+fn numbers(text: &str) -> impl Iterator<Item = f64> {
+    text.split_whitespace()
+        .map(|word| word.parse().unwrap_or_default())
+}
+
+fn max_fds(limits: &str) -> f64 {
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    line.map_or(0.0, |soft_and_hard| {
+        numbers(soft_and_hard).next().unwrap_or_default()
+    })
+}
+
+/// Since Linux 6.2 the directory's size is their number; before, it is 0 and they are counted.
+fn open_fds() -> f64 {
+    let directory = "/proc/self/fd";
+    match fs::metadata(directory).map_or(0, |directory| directory.len()) {
+        0 => fs::read_dir(directory).map_or(0, Iterator::count) as f64,
+        size => size as f64,
+    }
+}
+
+/// Seconds since 1970 of what happened `after_boot` seconds after boot.
+fn start_seconds(after_boot: f64, uptime: &str) -> f64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    now.as_secs_f64() - numbers(uptime).next().unwrap_or_default() + after_boot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_parentheses_do_not_shift_the_fields() {
+        let stat = "1 (a ) (b) S 2 3 4 5 6 7 8 9 10 11 1200 300 0 0 20 0 7 0 5000 1 2";
+        let process = Process::parse(stat, "100 50 1 1 0 1 0");
+        assert_eq!((process.cpu_seconds, process.threads), (15.0, 7.0));
+        assert_eq!(
+            (process.virtual_bytes, process.resident_bytes),
+            (409_600.0, 204_800.0)
+        );
+        assert_eq!(process.start_seconds, 50.0);
+        assert_eq!(Process::parse("", ""), Process::default());
+    }
+
+    #[test]
+    fn this_process_has_figures() {
+        let process = Process::read();
+        assert!(process.resident_bytes > 1e6 && process.virtual_bytes >= process.resident_bytes);
+        assert!(process.open_fds >= 3.0 && process.max_fds >= process.open_fds);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
+        assert!((0.0..86_400.0).contains(&(now - process.start_seconds)));
+    }
+}

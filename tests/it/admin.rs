@@ -1,0 +1,357 @@
+//! The admin address: state, history, who may ask, the controls, flame graphs, the log of slow requests.
+
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Instant,
+};
+
+use serde_json::Value;
+
+use crate::harness::{Client, GET, PATIENCE, Response, Server, eventually};
+
+const TOKEN: &str = "admin-test-token";
+
+fn with_token() -> Server {
+    Server::with(&[&format!("admin_token={TOKEN}"), "cache_bytes=1048576"])
+}
+
+/// Asks the admin address; `fields` are lines with their CRLF.
+fn ask(server: &Server, method: &str, path: &str, fields: &str) -> Response {
+    let request = format!("{method} {path} HTTP/1.1\r\n{fields}\r\n");
+    Client::connect(server.admin.unwrap()).ask(request.as_bytes())
+}
+
+fn control(server: &Server, path: &str) -> Response {
+    let fields = format!("Host: t\r\nAuthorization: Bearer {TOKEN}\r\n");
+    ask(server, "POST", path, &fields)
+}
+
+fn json(server: &Server, path: &str) -> Value {
+    let answer = ask(server, "GET", path, "Host: t\r\n");
+    assert_eq!(
+        (answer.status, answer.field("content-type")),
+        (200, Some("application/json"))
+    );
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[test]
+fn state_tells_who_and_how() {
+    let server = Server::start(&["--team", "Some Team", "--workers", "2"]);
+    server.ask(GET);
+    let state = json(&server, "/admin/state");
+    assert_eq!(state["identity"], "Some Team,000000000000");
+    assert_eq!(state["phase"], "ready");
+    assert_eq!(
+        (&state["pid"], &state["controls"]),
+        (&server.pid().into(), &false.into())
+    );
+    assert_eq!(state["settings"]["workers"], 2);
+    assert!(state["connections"]["open"].as_u64() >= Some(1), "{state}");
+    let counted =
+        &state["counters"]["trident_requests_total{endpoint=\"other\",outcome=\"valid\"}"];
+    assert!(counted.as_u64() >= Some(1), "{state}");
+}
+
+#[test]
+fn history_grows_by_the_second_and_can_be_asked_for_what_is_new() {
+    let server = Server::start(&[]);
+    let points = || {
+        json(&server, "/admin/history")["seconds"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let asked = || {
+        points()
+            .iter()
+            .map(|point| point["all"]["requests"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert!(eventually(|| {
+        server.ask(GET);
+        points().len() >= 3 && asked() >= 3
+    }));
+    let all = points();
+    let newest = all.last().unwrap()["at_ms"].as_u64().unwrap();
+    let since = json(&server, &format!("/admin/history?since={}", newest - 1));
+    assert!((1..all.len()).contains(&since["seconds"].as_array().unwrap().len()));
+    assert_eq!(
+        since["endpoints"].as_array().unwrap().len(),
+        all[0]["endpoints"].as_array().unwrap().len()
+    );
+    let busy = all
+        .iter()
+        .find(|point| point["all"]["requests"].as_u64() > Some(0))
+        .unwrap();
+    assert!(busy["all"]["p99_us"].as_f64() > Some(0.0), "{busy}");
+}
+
+#[test]
+fn the_public_listener_knows_nothing_of_it() {
+    let server = with_token();
+    for path in ["/metrics", "/admin/state", "/admin/history", "/admin/drain"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert_eq!(server.ask(request.as_bytes()).status, 404, "{path}");
+    }
+    let home = server.ask(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(
+        home.field("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+}
+
+/// A name on the web may resolve to this machine: its pages must not read what is here.
+#[test]
+fn names_that_are_not_ours_are_refused_except_for_machines() {
+    let server = Server::with(&["admin_hosts=ops.example.com"]);
+    for (host, status) in [
+        ("127.0.0.1:9090", 200),
+        ("ops.example.com:9090", 200),
+        ("evil.example.com", 403),
+    ] {
+        let fields = format!("Host: {host}\r\n");
+        for path in ["/", "/admin/state", "/admin/history"] {
+            assert_eq!(
+                ask(&server, "GET", path, &fields).status,
+                status,
+                "{host} {path}"
+            );
+        }
+        assert_eq!(ask(&server, "GET", "/metrics", &fields).status, 200);
+        assert_eq!(ask(&server, "GET", "/healthz", &fields).status, 200);
+    }
+}
+
+#[test]
+fn the_page_may_load_nothing_from_elsewhere() {
+    let server = Server::start(&[]);
+    let page = ask(&server, "GET", "/", "Host: t\r\n");
+    assert_eq!(page.field("content-type"), Some("text/html; charset=utf-8"));
+    let policy = page.field("content-security-policy").unwrap();
+    for part in [
+        "default-src 'none'",
+        "script-src 'sha256-",
+        "style-src 'sha256-",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let allowed = ask(&server, "POST", "/", "Host: t\r\nContent-Length: 0\r\n");
+    assert_eq!(
+        (allowed.status, allowed.field("allow")),
+        (405, Some("GET, HEAD"))
+    );
+}
+
+#[test]
+fn controls_want_post_and_the_token() {
+    let server = with_token();
+    for path in [
+        "/admin/cache?capacity_bytes=1",
+        "/admin/cache/clear",
+        "/admin/reload",
+        "/admin/drain",
+        "/admin/profile",
+    ] {
+        let got = ask(&server, "GET", path, "Host: t\r\n");
+        assert_eq!(
+            (got.status, got.field("allow")),
+            (405, Some("POST")),
+            "{path}"
+        );
+        let bare = ask(&server, "POST", path, "Host: t\r\n");
+        assert_eq!(
+            (bare.status, bare.field("www-authenticate")),
+            (401, Some("Bearer")),
+            "{path}"
+        );
+        let wrong = ask(
+            &server,
+            "POST",
+            path,
+            "Host: t\r\nAuthorization: Bearer admin-test-toke\r\n",
+        );
+        assert_eq!(wrong.status, 401, "{path}");
+    }
+    let right = format!("Host: t\r\nAuthorization: Bearer {TOKEN}\r\n");
+    let elsewhere = format!("{right}Sec-Fetch-Site: cross-site\r\n");
+    assert_eq!(
+        ask(&server, "POST", "/admin/cache/clear", &elsewhere).status,
+        403
+    );
+    assert_eq!(
+        ask(&server, "POST", "/admin/cache/clear", &right).status,
+        200
+    );
+    assert_eq!(server.ask(GET).status, 200, "nothing was drained");
+    assert!(!server.log().contains(TOKEN), "the log holds the token");
+}
+
+#[test]
+fn without_a_token_there_is_only_the_reload() {
+    let server = Server::start(&[]);
+    assert_eq!(
+        ask(&server, "POST", "/admin/drain", "Host: t\r\n").status,
+        403
+    );
+    assert_eq!(
+        ask(&server, "POST", "/admin/reload", "Host: t\r\n").status,
+        200
+    );
+    let page_elsewhere = "Host: t\r\nOrigin: https://example.com\r\n";
+    assert_eq!(
+        ask(&server, "POST", "/admin/reload", page_elsewhere).status,
+        403
+    );
+}
+
+#[test]
+fn the_cache_can_be_set_and_cleared() {
+    let server = with_token();
+    let cache = || json(&server, "/admin/state")["cache"].clone();
+    let chain = "GET /blockchain?cc=wrong HTTP/1.1\r\nHost: t\r\n\r\n";
+    server.ask(chain.as_bytes());
+    assert_eq!(cache()["entries"], 1);
+    assert_eq!(
+        control(&server, "/admin/cache/clear").text(),
+        "1 answers dropped\n"
+    );
+    assert_eq!(cache()["entries"], 0);
+    assert_eq!(
+        control(&server, "/admin/cache?capacity_bytes=2097152&policy=random").status,
+        200
+    );
+    assert_eq!(
+        (&cache()["limit_bytes"], &cache()["policy"]),
+        (&2_097_152.into(), &"random".into())
+    );
+    for wrong in [
+        "",
+        "?capacity_bytes=",
+        "?capacity_bytes=-1",
+        "?capacity_bytes=1e3",
+        "?capacity_bytes=9999999999999999",
+        "?capacity_bytes=5&policy=fifo",
+    ] {
+        assert_eq!(
+            control(&server, &format!("/admin/cache{wrong}")).status,
+            400,
+            "{wrong}"
+        );
+    }
+    assert_eq!(cache()["limit_bytes"], 2_097_152);
+    control(&server, "/admin/cache?capacity_bytes=0");
+    server.ask(chain.as_bytes());
+    assert_eq!(cache()["entries"], 0);
+}
+
+#[test]
+fn drain_stops_as_a_signal_does() {
+    let mut server = Server::with(&[&format!("admin_token={TOKEN}"), "drain.accept_ms=100"]);
+    assert_eq!(control(&server, "/admin/drain").text(), "draining\n");
+    assert!(server.wait().success());
+}
+
+/// Keeps the server busy until `done`.
+fn busy<T>(server: &Server, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = server.connect();
+            let request =
+                b"GET /qrcode?type=encode&data=profile&format=png HTTP/1.1\r\nHost: t\r\n\r\n";
+            // Bounded, because `work` may fail.
+            let give_up = Instant::now() + PATIENCE;
+            while !done.load(Relaxed) && Instant::now() < give_up {
+                client.send(&request.repeat(50));
+                (0..50).for_each(|_| assert_eq!(client.response().unwrap().status, 200));
+            }
+        });
+        let result = work();
+        done.store(true, Relaxed);
+        result
+    })
+}
+
+#[test]
+fn a_flame_graph_shows_the_handlers_while_requests_go_on() {
+    let server = with_token();
+    let graph = busy(&server, || control(&server, "/admin/profile?seconds=2"));
+    assert_eq!(
+        (graph.status, graph.field("content-type")),
+        (200, Some("image/svg+xml"))
+    );
+    let svg = graph.text();
+    assert!(
+        svg.trim_end().ends_with("</svg>"),
+        "{}",
+        &svg[svg.len() - 200..]
+    );
+    assert!(svg.contains("qrcode"), "no frame of the handler");
+    for wrong in ["?seconds=0", "?seconds=301", "?seconds=x"] {
+        assert_eq!(
+            control(&server, &format!("/admin/profile{wrong}")).status,
+            400,
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn a_signal_writes_a_flame_graph() {
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("profile-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let directory = format!("profile.directory={}", folder.display());
+    let server = Server::with(&["profile.on=SIGUSR2", "profile.seconds=1", &directory]);
+    busy(&server, || {
+        server.signal("USR2");
+        assert!(eventually(|| server.log().contains("flame graph written")));
+    });
+    let written: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(written.len(), 1, "{written:?}");
+    assert!(fs::read_to_string(&written[0]).unwrap().contains("<svg"));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn slow_requests_are_logged_with_their_stages() {
+    let server = Server::with(&["log.slow_request_ms=1"]);
+    let request = format!(
+        "GET /qrcode?type=encode&format=png&data={} HTTP/1.1\r\nHost: t\r\n\r\n",
+        "a".repeat(1000)
+    );
+    let mut client = server.connect();
+    client.send(request.repeat(10).as_bytes());
+    (0..10).for_each(|_| assert_eq!(client.response().unwrap().status, 200));
+    assert!(eventually(|| server.log().contains("slow request")));
+    let log = server.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("slow request"))
+        .unwrap();
+    for field in [
+        "endpoint=\"qrcode_picture\"",
+        "requests=",
+        "read_bytes=",
+        "answer_bytes=",
+        "handler_us=",
+        "write_us=",
+    ] {
+        assert!(line.contains(field), "{field} in {line}");
+    }
+    assert!(
+        log.matches("slow request").count() <= 2,
+        "more than one line a second: {log}"
+    );
+    assert!(server.metric("trident_slow_requests_total") > 0);
+}
