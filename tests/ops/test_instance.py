@@ -187,7 +187,7 @@ class Instance(unittest.TestCase):
 
     def test_rates_and_shares_are_differences(self):
         page = ("# HELP x\ntrident_requests_total {requests}\ntrident_connections_refused_total {refused}\n"
-                'trident_answers_total{{endpoint="twitter",outcome="unavailable"}} 0\ntrident_request_faults_total 9\n')
+                'trident_requests_total{{endpoint="twitter",outcome="5xx"}} 0\ntrident_request_faults_total 9\n')
         for number in range(5):
             self.paths[f"/qrcode?type=encode&data=probe{number}"] = "x"
         self.paths["/metrics"] = page.format(requests=1000, refused=5)

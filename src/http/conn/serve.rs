@@ -250,7 +250,10 @@ fn refuse_method<'a>(
     call: impl FnOnce(Reply<'a>) -> Outcome,
 ) -> Outcome {
     match head.method {
-        Method::Unknown => reply.fault(Fault::UnknownMethod),
+        Method::Unknown => {
+            metrics::add(Fault::UnknownMethod.counter(), 1);
+            reply.fault(Fault::UnknownMethod);
+        }
         _ if head.path.first() == Some(&b'/') => return call(reply),
         _ => reply.send(
             Status::MethodNotAllowed,
