@@ -21,5 +21,19 @@ check 'interfaces of its own' lo: "$(awk 'NR > 2 { print $1 }' "/proc/$pid/net/d
 check 'admin listener' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9090/metrics)"
 check 'journal' persistent "$([[ -d /var/log/journal ]] && echo persistent)"
 check 'failed units' '' "$(systemctl --failed --no-legend --plain | awk '{ print $1 }' | tr '\n' ' ')"
+# What systemd makes of a process that dies, and of one that lives and does nothing.
+restarted() { # times
+    for _ in $(seq 120); do
+        [[ $(systemctl show -P NRestarts trident) -ge $1 && $(systemctl is-active trident) == active ]] && break
+        sleep 0.5
+    done
+    systemctl is-active trident
+}
+kill -9 "$pid"
+check 'after kill -9' active "$(restarted 1)"
+kill -STOP "$(systemctl show -P MainPID trident)"
+check 'after SIGSTOP, by the watchdog' active "$(restarted 2)"
+check 'restarts' 2 "$(systemctl show -P NRestarts trident)"
+check 'answers after all that' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/readyz)"
 say "status $(systemctl show -P StatusText trident)"
 say 'done'
