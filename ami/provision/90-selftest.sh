@@ -49,7 +49,7 @@ runuser -u trident -- env HOME=/tmp/selftest-home /usr/bin/trident serve --liste
 server=$!
 trap 'kill $server 2>/dev/null || true; rm -rf /tmp/selftest.out /tmp/selftest-home' EXIT
 for _ in $(seq 100); do
-    curl -s -o /dev/null --max-time 1 http://127.0.0.1:18080/readyz && break
+    curl -sf -o /dev/null --max-time 1 http://127.0.0.1:18080/readyz && break
     sleep 0.2
 done
 check '/readyz answers' answers /readyz '^ready'
