@@ -449,7 +449,7 @@ pub static SETTINGS: &[Setting] = &[
         key: "twitter.store",
         flag: Some(("twitter-store", "DIR")),
         field: |draft| &mut draft.app.twitter.store,
-        summary: "store of /twitter, or mysql://...; empty = the sample",
+        summary: "store of /twitter, or mysql:// URL; empty = sample",
         reason: "A directory made by `trident etl`. Relative paths start at the working directory. \
                  Opened before the first port is bound, and again on SIGHUP or POST /admin/reload: put \
                  a new store under this name, or point this symbolic link to it, then reload; no \
@@ -611,7 +611,7 @@ pub static SETTINGS: &[Setting] = &[
             holds: is_user_signal,
             allowed: "\"SIGUSR1\", \"SIGUSR2\" or \"\" for none",
         },
-        summary: "signal that writes a CPU flame graph of the next seconds",
+        summary: "signal that writes a flame graph of the next seconds",
         reason: "Into a file trident-PROCESS-TIME.svg. The signal is ignored while a recording is under \
                  way; without this setting it ends the process, as signals do.",
         ..PLAIN
