@@ -611,7 +611,7 @@ pub static SETTINGS: &[Setting] = &[
             holds: is_user_signal,
             allowed: "\"SIGUSR1\", \"SIGUSR2\" or \"\" for none",
         },
-        summary: "signal that writes a flame graph of the next seconds",
+        summary: "signal for a flame graph of the next seconds",
         reason: "Into a file trident-PROCESS-TIME.svg. The signal is ignored while a recording is under \
                  way; without this setting it ends the process, as signals do.",
         ..PLAIN
