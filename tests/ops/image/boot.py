@@ -95,7 +95,7 @@ def prove_inside(machine):
     """What prove.sh said on the console."""
     deadline = time.monotonic() + BOOT_SECONDS
     while "PROVE done" not in machine.said():
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or machine.process.poll() is not None:
             fail(f"the inside said nothing:\n{machine.said()[-3000:]}")
         time.sleep(0.5)
     lines = re.findall(r"PROVE (.*)", machine.said().replace("\r", ""))
