@@ -130,7 +130,7 @@ pub(super) fn answer(seconds: u64, reply: Reply<'_>) -> Outcome {
         reply.line(Status::ServiceUnavailable, "not on a connection");
         return Outcome::Done;
     };
-    let result: Arc<Mutex<Option<Result<Vec<u8>, ProfileError>>>> = Arc::default();
+    let result = Recorded::default();
     let recording = Recording(Arc::clone(&result));
     let started = thread::Builder::new()
         .name("profiler".into())
@@ -146,8 +146,11 @@ pub(super) fn answer(seconds: u64, reply: Reply<'_>) -> Outcome {
     Outcome::Pending(Box::new(recording))
 }
 
+/// Where the thread leaves what became of a recording.
+type Recorded = Arc<Mutex<Option<Result<Vec<u8>, ProfileError>>>>;
+
 /// A recording that is under way.
-struct Recording(Arc<Mutex<Option<Result<Vec<u8>, ProfileError>>>>);
+struct Recording(Recorded);
 
 impl Pending for Recording {
     fn ready(&self) -> bool {
