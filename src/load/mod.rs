@@ -2,7 +2,9 @@
 //!
 //! Called by `main` only. A run goes
 //!
-//!     corpus, scenario → plan → workers → intervals → collect → report → { text | html | JSON }
+//! ```text
+//! corpus, scenario → plan → workers → intervals → collect → report → { text | html | JSON }
+//! ```
 //!
 //! Right answers come from the corpus, which an independent oracle made, and from recomputation here;
 //! nothing in this folder names another module, so that a fault of the server cannot agree with itself.

@@ -1,8 +1,10 @@
 //! `--require`: conditions a run must meet.
 //!
-//!     condition  = [endpoint "."] metric op value
-//!     op         = ">=" | "<=" | ">" | "<"
-//!     value      = decimal [unit]       us, ms or s for a latency; % is allowed for a share
+//! ```text
+//! condition  = [endpoint "."] metric op value
+//! op         = ">=" | "<=" | ">" | "<"
+//! value      = decimal [unit]       us, ms or s for a latency; % is allowed for a share
+//! ```
 //!
 //! Conditions are separated by commas. Without an endpoint all requests together are meant.
 
