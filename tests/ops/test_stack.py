@@ -17,7 +17,7 @@ import urllib.request
 import boto3
 
 HERE = pathlib.Path(__file__).resolve().parent
-SCRIPTS = HERE.parents[1] / "ami" / "scripts"
+SCRIPTS = HERE.parents[1] / "scripts"
 
 # Answers instance refreshes from a file, sends everything else to the real AWS CLI.
 AWS = r"""#!/usr/bin/env bash
