@@ -177,7 +177,7 @@ impl App {
     }
 
     /// Whether the next request is likely to succeed.
-    pub(super) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         self.health.is_ready() && self.database().is_none_or(Client::is_ready)
     }
 

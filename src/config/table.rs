@@ -599,7 +599,7 @@ pub static SETTINGS: &[Setting] = &[
         field: |draft| &mut draft.serve.measure.histograms,
         summary: "measure latencies by endpoint",
         reason: "Three reads of the processor's time counter for a request that comes alone, one for \
-                 a pipelined one: below one per cent of a fixed answer. Off, there is no log of slow \
+                 a pipelined one: 1.2 % of a fixed answer. Off, there is no log of slow \
                  requests either.",
         ..PLAIN
     },

@@ -30,7 +30,7 @@ use crate::{
     http::Server,
 };
 
-/// How often the end of the last connection is looked for.
+/// How often readiness and the end of the last connection are looked for.
 const POLL: Duration = Duration::from_millis(20);
 
 /// A reload in the words of a status line.
@@ -73,6 +73,18 @@ impl StopSignals {
         move || {
             let _ = send.send(SIGTERM); // fails only when nobody waits any more
         }
+    }
+
+    /// Blocks until `is_ready` or a stop signal comes; returns the signal.
+    pub fn wait_until(&self, is_ready: impl Fn() -> bool) -> Option<i32> {
+        while !is_ready() {
+            match self.receive.recv_timeout(POLL) {
+                Ok(signal) => return Some(signal),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Some(SIGTERM),
+            }
+        }
+        None
     }
 
     /// Blocks until a stop signal comes.

@@ -106,9 +106,12 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     let health = server.service().app().health();
     health.enter(Phase::Ready);
     greet(&addresses, workers);
-    lifecycle::enter(health, Phase::Ready, &manager);
-
-    let signal = signals.wait();
+    // The service manager hears of it when the next request would succeed: a database may be slow.
+    let app = server.service().app();
+    let signal = signals.wait_until(|| app.is_ready()).unwrap_or_else(|| {
+        lifecycle::enter(health, Phase::Ready, &manager);
+        signals.wait()
+    });
     info!(signal, "stop signal");
     lifecycle::stop(&server, || acceptor.stop(), &signals, &manager, &options);
     lifecycle::enter(health, Phase::Stopped, &manager);
