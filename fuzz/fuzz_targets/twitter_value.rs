@@ -19,20 +19,14 @@ fn written(recipe: &[u8]) -> Vec<u8> {
     for step in recipe.chunks_exact(5) {
         let [what, a, b, c, d] = [step[0], step[1], step[2], step[3], step[4]];
         let text = &recipe[..usize::from(d).min(recipe.len())];
-        match what % 3 {
-            0 => encoder.contact(
-                u64::from(a),
-                b == 0,
-                u64::from(c),
-                text,
-                &text[text.len() / 2..],
-            ),
-            _ => {
-                let types = [REPLY, RETWEET, REPLY | RETWEET][usize::from(b) % 3];
-                let tags: Vec<&[u8]> = text.chunks(1 + usize::from(c) % 7).take(9).collect();
-                encoder.tweet(u64::from(a), i64::from(c) << (b % 48), types, text, tags);
-            }
+        if what % 3 == 0 {
+            let (name, description) = text.split_at(text.len() / 2);
+            encoder.contact(u64::from(a), b == 0, u64::from(c), name, description);
         }
+        // A contact has at least one tweet; tweets before the first contact are ignored.
+        let types = [REPLY, RETWEET, REPLY | RETWEET][usize::from(b) % 3];
+        let tags: Vec<&[u8]> = text.chunks(1 + usize::from(c) % 7).take(9).collect();
+        encoder.tweet(u64::from(a), i64::from(c) << (b % 48), types, text, tags);
     }
     let mut value = Vec::new();
     encoder.finish(&mut value).expect("a few kilobytes");
