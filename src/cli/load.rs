@@ -9,7 +9,7 @@ const SECONDS_MAX: f64 = 7.0 * 86_400.0;
 /// What to run.
 #[derive(Args, Clone, Debug)]
 pub struct LoadCommand {
-    /// Server to test, http://HOST[:PORT]; repeatable
+    /// Server to test, http://HOST:PORT; repeatable
     ///
     /// Connections are spread evenly over several. Without one a temporary server is started on this
     /// machine and stopped at the end.

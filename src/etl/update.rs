@@ -7,7 +7,7 @@
 //!
 //! Lines become records and records become events by the same code as in a run. The events of tweets
 //! that are replaced are taken back, those of new ones are added to what is known about each user
-//! ([`people`]), and every value that tells of a changed user is written again ([`values`]).
+//! (`people`), and every value that tells of a changed user is written again (`values`).
 //!
 //! Called by `app` on a thread of its own. Not here: how the batch came, and the store's files.
 

@@ -12,12 +12,12 @@
 //! thread never serves a request. Being one thread is also what makes the cache sound when the data are
 //! swapped: between the comparison of generations and the insertion nothing else runs.
 //!
-//! - [`address`]: the URL, printable without its password.
+//! - `address`: the URL, printable without its password.
 //! - `schema`: tables, migrations, versions.
 //! - `lookups`: who waits for what until when.
 //! - `kept`: values and absences by user.
 //! - `connection`: the tasks of the database thread.
-//! - [`load`]: fills the tables from a store.
+//! - `load`: fills the tables from a store.
 //!
 //! Only this folder names tokio and mysql_async. Tables, outages and sizing: `docs/twitter-mysql.md`.
 
