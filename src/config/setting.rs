@@ -11,6 +11,7 @@ use std::path::PathBuf;
 pub const ENV_PREFIX: &str = "TRIDENT_";
 
 /// One setting: all there is to know about it, in one place.
+#[derive(Clone, Copy)]
 pub struct Setting {
     /// Name in the file and after `--set`: `http.idle_timeout_ms`. The part before the dot, if any,
     /// is its section; the unit comes last.
