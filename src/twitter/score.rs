@@ -14,7 +14,7 @@ use memchr::memmem::Finder;
 
 /// Phrases up to this length are searched by restarting one byte after each match, which costs at most
 /// this many comparisons per byte of text. Longer ones take the slower way that stays linear.
-const RESTART_BYTES_MAX: usize = 64;
+const RESTART_BYTES_MAX: usize = 32;
 
 /// Rows above this number are given back after the request that needed them: 64 KiB.
 const RETAINED_ROWS_MAX: usize = 1 << 10;
