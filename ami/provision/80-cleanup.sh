@@ -6,6 +6,8 @@ rm -rf /opt/trident-bake /tmp/bundle.tar
 rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
 rm -f /root/.bash_history /home/*/.bash_history /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
 rm -rf /var/lib/cloud/instances /var/lib/cloud/instance /var/lib/cloud/data /var/lib/cloud/sem
+# The journal of the bake itself stays in memory from here on (nothing to ask in a bare root).
+journalctl --relinquish-var 2>/dev/null || true
 rm -rf /var/log/journal/* /run/log/journal/*
 find /var/log -type f -exec truncate -s 0 {} +
 apt-get clean

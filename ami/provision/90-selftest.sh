@@ -14,10 +14,11 @@ check() { # what, command...
         faults=$((faults + 1))
     fi
 }
-none() { # path patterns that must match nothing
-    local found
-    found=$(compgen -G "$1" || true)
-    [[ -z $found ]] || { printf '%s\n' "$found" && return 1; }
+nothing() { # lines that must not be there
+    [[ -z $1 ]] || { printf '%s\n' "$1" && return 1; }
+}
+none() { # path pattern that must match nothing
+    nothing "$(compgen -G "$1" || true)"
 }
 empty() { [[ ! -s $1 ]]; }
 answers() { # query, pattern of the whole answer
@@ -26,7 +27,7 @@ answers() { # query, pattern of the whole answer
     [[ $answer =~ $2 ]] || { printf '%s\n' "$answer" | head -c 300 && return 1; }
 }
 enabled() { [[ $(systemctl is-enabled "$1") == enabled ]]; }
-logs_are_empty() { [[ -z $(find /var/log -type f -size +0 ! -name 'selftest*') ]]; }
+logs_are_empty() { nothing "$(find /var/log -type f -size +0)"; }
 glibc_fits() { ! ldd /usr/bin/trident 2>&1 | grep -q 'not found'; }
 
 check 'binary runs' /usr/bin/trident --version
