@@ -87,8 +87,9 @@ resource "aws_cloudwatch_dashboard" "dashboard" {
         title = "Errors, % of requests, worst instance", region = local.region, stat = "Maximum", period = 60,
         metrics = [["Trident", "ErrorSharePercent", "Fleet", var.name]] } },
       { type = "metric", x = 0, y = 6, width = 12, height = 6, properties = {
-        title = "Slowest probe, ms", region = local.region, stat = "Maximum", period = 60,
-        metrics = [["Trident", "ProbeLatencyMs", "Fleet", var.name]] } },
+        title = "Slowest probe, and 99 of 100 requests, of the worst instance, ms", region = local.region, stat = "Maximum", period = 60,
+        metrics = [["Trident", "ProbeLatencyMs", "Fleet", var.name],
+          ["Trident", "RequestP99Ms", "Fleet", var.name]] } },
       { type = "metric", x = 12, y = 6, width = 12, height = 6, properties = {
         title = "Processor use and instances", region = local.region, period = 60,
         metrics = [["AWS/EC2", "CPUUtilization", "AutoScalingGroupName", var.name],

@@ -145,6 +145,7 @@ class Consistency(unittest.TestCase):
         body = self.stack["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
         self.assertLessEqual(set(re.findall(r'\["Trident", "(\w+)"', body)), published)
         families = set(re.findall(r'"(trident_\w+)"', text("src/metrics/names.rs")))
+        self.assertIn("trident_request_seconds", families)
         read = set(re.findall(r"trident_\w+_total", text("ami/rootfs/usr/lib/trident/publish")))
         self.assertTrue(read)
         self.assertLessEqual(read, families, "the publisher reads metrics that exist")

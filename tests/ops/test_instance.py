@@ -201,6 +201,21 @@ class Instance(unittest.TestCase):
         self.paths["/metrics"] = page.format(requests=100, refused=0)  # started anew
         self.assertEqual(self.publish()["ErrorSharePercent"], 0)
 
+    def test_the_slowest_hundredth_is_of_the_requests_since(self):
+        def page(fast, slow, lost=0):
+            lines = []
+            for endpoint in ("qrcode_encode", "twitter"):
+                name = f'trident_request_seconds_bucket{{endpoint="{endpoint}",le='
+                counts = {"0.001": fast, "0.25": fast + slow, "+Inf": fast + slow + lost}
+                lines += [f'{name}"{bound}"}} {count}' for bound, count in counts.items()]
+            return "\n".join(lines) + "\n"
+
+        self.paths["/metrics"] = page(1000, 0)
+        self.assertEqual(self.publish()["RequestP99Ms"], 0)
+        for fast, slow, lost, wanted in ((2000, 5, 0, 1), (2100, 10, 0, 250), (2110, 10, 90, 10_000), (50, 0, 0, 1)):
+            self.paths["/metrics"] = page(fast, slow, lost)
+            self.assertEqual(self.publish()["RequestP99Ms"], wanted, (fast, slow, lost))
+
     def test_a_probe_without_an_answer_counts(self):
         self.paths["/metrics"] = "trident_requests_total 1\n"
         self.assertEqual(self.publish()["ProbeLatencyMs"], 10_000)
