@@ -106,6 +106,7 @@ source "qemu" "local" {
   headless             = true
   disable_vnc          = true
   boot_wait            = "1s"
+  qemuargs             = var.qemu_args
   memory               = 1024
   cpus                 = 2
   ssh_username         = "admin"

@@ -90,6 +90,12 @@ variable "qemu_image_checksum" {
   default     = "none"
 }
 
+variable "qemu_args" {
+  type        = list(list(string))
+  description = "Further arguments of QEMU, each with its value: a kernel for an image without a boot loader"
+  default     = []
+}
+
 variable "ssh_private_key_file" {
   type        = string
   description = "Key for the local proof, and for a builder that reaches a machine of its own; empty = a temporary key"

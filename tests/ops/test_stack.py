@@ -5,19 +5,10 @@ moto has no instance refresh: a small `aws` in front of the real one plays it, a
 import base64
 import json
 import os
-import pathlib
-import socket
-import subprocess
-import sys
-import tempfile
-import time
+import shutil
 import unittest
-import urllib.request
 
-import boto3
-
-HERE = pathlib.Path(__file__).resolve().parent
-SCRIPTS = HERE.parents[1] / "scripts"
+from local_aws import LocalAws
 
 # Answers instance refreshes from a file, sends everything else to the real AWS CLI.
 AWS = r"""#!/usr/bin/env bash
@@ -39,45 +30,21 @@ esac
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Stack(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.directory = tempfile.TemporaryDirectory()
-        cls.state = pathlib.Path(cls.directory.name)
+        cls.local = LocalAws()
+        cls.addClassCleanup(cls.local.close)
+        cls.state = cls.local.state
         shim = cls.state / "aws"
         shim.write_text(AWS)
         shim.chmod(0o755)
-        port = free_port()
-        real = subprocess.run(["which", "aws"], capture_output=True, text=True, check=True).stdout.strip()
-        cls.environment = os.environ | {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "x",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_PAGER": "",
-            "REAL_AWS": real,
+        cls.local.environment |= {
+            "REAL_AWS": shutil.which("aws"),
             "ROLL_POLL_SECONDS": "0",
             "PATH": f"{cls.state}:{os.environ['PATH']}",
         }
-        with open(cls.state / "moto.log", "w") as log:
-            cls.moto = subprocess.Popen(
-                [sys.executable, str(HERE / "moto_server.py"), str(port)], stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, (cls.state / "moto.log").read_text()
-                time.sleep(0.1)
+        cls.aws, cls.run_script = cls.local.ask, cls.local.run_script
         cls.images = [image["ImageId"] for image in cls.aws("ec2", "describe_images")["Images"][:2]]
         cls.run_script(
             "deploy", "--image", cls.images[0], "--set", "FleetMin=3", "--set", "FleetMax=6",
@@ -85,29 +52,6 @@ class Stack(unittest.TestCase):
             "--set", "AlarmEmail=operator@example.org", "--set", "WarmMin=4",
             "--timeout", "60",
         )
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.moto.terminate()
-        cls.moto.wait()
-        cls.directory.cleanup()
-
-    @classmethod
-    def aws(cls, service, call, **arguments):
-        """A question to moto, in this process: starting the AWS CLI takes a second of processor time."""
-        client = boto3.client(
-            service, region_name="us-east-1", endpoint_url=cls.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="x", aws_secret_access_key="x",
-        )
-        return getattr(client, call)(**arguments)
-
-    @classmethod
-    def run_script(cls, name, *arguments, code=0):
-        run = subprocess.run(
-            [str(SCRIPTS / name), *arguments], env=cls.environment, capture_output=True, text=True, timeout=300
-        )
-        assert run.returncode == code, f"{name}: exit {run.returncode}\n{run.stdout}{run.stderr}"
-        return run.stdout + run.stderr
 
     def setUp(self):
         for leftover in ("started", "rolled-back"):
@@ -133,9 +77,7 @@ class Stack(unittest.TestCase):
         self.assertGreaterEqual(len(statuses), 29)
 
     def test_instances_are_healthy_targets(self):
-        arn = self.target_group()["TargetGroupArn"]
-        health = self.aws("elbv2", "describe_target_health", TargetGroupArn=arn)["TargetHealthDescriptions"]
-        self.assertEqual([one["TargetHealth"]["State"] for one in health], ["healthy"] * 3)
+        self.assertEqual(self.local.target_states(), ["healthy"] * 3)
         self.assertEqual(len(self.group()["VPCZoneIdentifier"].split(",")), 2, "two subnets")
         subnets = self.aws("ec2", "describe_subnets", SubnetIds=self.group()["VPCZoneIdentifier"].split(","))
         self.assertEqual(len({one["AvailabilityZone"] for one in subnets["Subnets"]}), 2, "in two zones")

@@ -7,6 +7,7 @@ Addresses are the same in every run; names carry the process number, so that run
 import ctypes
 import os
 import subprocess
+import sys
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -32,7 +33,8 @@ class Network:
             self.build()
         except subprocess.CalledProcessError as error:
             self.close()
-            raise SystemExit(f"test-fleet: {error.cmd}: {error.stderr.strip()}") from error
+            print(f"test-fleet: no network of its own here: {error.cmd}: {error.stderr.strip()}", file=sys.stderr)
+            raise SystemExit(69) from error
 
     def name(self, host):
         return f"{self.prefix}{host}"

@@ -1,24 +1,22 @@
-"""Boots a provisioned disk under QEMU and proves that it serves, is tuned, drains and powers off.
+"""Boots a baked disk and proves that it serves, is tuned, drains and powers off.
 
     boot.py DISK KERNEL INITRD
 
-Emulated throughout (TCG): a /dev/kvm that exists may not work, and nothing here measures speed. Run by
-scripts/test-image.
+What runs inside comes on a second disk: a script that the base disk of scripts/test-image runs when it is there.
 """
 import http.client
-import json
 import pathlib
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
+
+from machine import Machine
 
 BOOT_SECONDS = 300
 OFF_SECONDS = 120
-PORT = 8080
 
 # What must be in an answer; the second line alone is what differs.
 ANSWERS = {
@@ -34,55 +32,18 @@ def fail(what):
     sys.exit(f"test-image: {what}")
 
 
-class Machine:
-    """A running QEMU: its console, its control socket and its public port on this machine."""
-
-    def __init__(self, disk, kernel, initrd):
-        self.directory = tempfile.TemporaryDirectory()
-        place = pathlib.Path(self.directory.name)
-        self.console = place / "console"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen([
-            "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults",
-            "-display", "none", "-no-reboot",
-            "-kernel", kernel, "-initrd", initrd, "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=1",
-            "-drive", f"file={disk},if=virtio,format=raw,snapshot=on",
-            "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:{PORT}", "-device", "virtio-net-pci,netdev=n",
-            "-device", "virtio-rng-pci",
-            "-serial", f"file:{self.console}", "-qmp", f"unix:{place}/qmp,server=on,wait=off",
-        ])
-        self.qmp = place / "qmp"
-
-    def said(self):
-        return self.console.read_text(errors="replace") if self.console.exists() else ""
-
-    def press_power_button(self):
-        with socket.socket(socket.AF_UNIX) as control:
-            control.connect(str(self.qmp))
-            for command in ("qmp_capabilities", "system_powerdown"):
-                control.recv(65536)
-                control.sendall(json.dumps({"execute": command}).encode() + b"\n")
-            control.recv(65536)
-
-    def get(self, path, timeout=10):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
-            return answer.read()
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.directory.cleanup()
+def get(machine, path, timeout=10):
+    with urllib.request.urlopen(f"http://127.0.0.1:{machine.http}{path}", timeout=timeout) as answer:
+        return answer.read()
 
 
 def wait_until_serving(machine):
     start = time.monotonic()
     while time.monotonic() - start < BOOT_SECONDS:
-        if machine.process.poll() is not None:
+        if not machine.is_on():
             fail(f"the machine went off while booting:\n{machine.said()[-3000:]}")
         try:
-            machine.get("/readyz", timeout=3)
+            get(machine, "/readyz", timeout=3)
             return time.monotonic() - start
         except OSError:
             time.sleep(0.5)
@@ -95,7 +56,7 @@ def prove_inside(machine):
     """What prove.sh said on the console."""
     deadline = time.monotonic() + BOOT_SECONDS
     while "PROVE done" not in machine.said():
-        if time.monotonic() > deadline or machine.process.poll() is not None:
+        if time.monotonic() > deadline or not machine.is_on():
             fail(f"the inside said nothing:\n{machine.said()[-3000:]}")
         time.sleep(0.5)
     lines = re.findall(r"PROVE (.*)", machine.said().replace("\r", ""))
@@ -109,20 +70,20 @@ def prove_stop(machine):
     """The power button: readiness fails, answers go on and close, no request is lost, the machine goes off."""
     machine.press_power_button()
     start, answered, lost, not_ready = time.monotonic(), 0, 0, None
-    while machine.process.poll() is None:
+    while machine.is_on():
         if time.monotonic() - start > OFF_SECONDS:
             fail(f"still on {OFF_SECONDS} s after the power button:\n{machine.said()[-2000:]}")
         # A client that knows readiness leaves after the balancer's two checks; until then every request counts.
         in_grace = not_ready is None or time.monotonic() - not_ready < 12
         try:
-            machine.get("/qrcode?type=encode&data=bye", timeout=10)
+            get(machine, "/qrcode?type=encode&data=bye", timeout=10)
             answered += 1
         except (OSError, http.client.HTTPException):
             lost += in_grace
             if not in_grace:
                 time.sleep(0.2)
         try:
-            machine.get("/readyz", timeout=10)
+            get(machine, "/readyz", timeout=10)
         except urllib.error.HTTPError as error:
             if error.code == 503 and not_ready is None:
                 not_ready = time.monotonic()
@@ -134,19 +95,40 @@ def prove_stop(machine):
     print(f"  power button: not ready after {not_ready - start:.1f} s, {answered} answers since, 0 lost, off after {took:.0f} s")
 
 
+def prove_wrong_settings(machine):
+    """An instance that cannot serve says why on its console and goes off."""
+    start = time.monotonic()
+    while machine.is_on():
+        if time.monotonic() - start > BOOT_SECONDS:
+            fail(f"an instance with wrong settings stays on:\n{machine.said()[-3000:]}")
+        time.sleep(0.5)
+    if "TRIDENT_WORKERS" not in machine.said():
+        fail(f"the console does not name the wrong setting:\n{machine.said()[-3000:]}")
+    print(f"  wrong settings: named on the console, off {time.monotonic() - start:.0f} s after power on")
+
+
+def payload(directory, script):
+    """A disk with one script on it."""
+    disk = pathlib.Path(directory) / script
+    text = (pathlib.Path(__file__).parent / script).read_bytes()
+    disk.write_bytes(text + b"\n" * (-len(text) % 512))
+    return disk
+
+
 def main():
-    machine = Machine(*sys.argv[1:4])
-    try:
-        print(f"  serving {wait_until_serving(machine):.0f} s after power on")
-        for path, wanted in ANSWERS.items():
-            answer = machine.get(path)
-            if not answer.startswith(wanted):
-                fail(f"{path}: {answer[:200]}")
-        print(f"  {len(ANSWERS)} endpoints answer correctly")
-        prove_inside(machine)
-        prove_stop(machine)
-    finally:
-        machine.close()
+    disk, kernel, initrd = sys.argv[1:4]
+    with tempfile.TemporaryDirectory() as directory:
+        with Machine(disk, kernel, initrd, payload(directory, "prove.sh")) as machine:
+            print(f"  serving {wait_until_serving(machine):.0f} s after power on")
+            for path, wanted in ANSWERS.items():
+                answer = get(machine, path)
+                if not answer.startswith(wanted):
+                    fail(f"{path}: {answer[:200]}")
+            print(f"  {len(ANSWERS)} endpoints answer correctly")
+            prove_inside(machine)
+            prove_stop(machine)
+        with Machine(disk, kernel, initrd, payload(directory, "broken.sh")) as machine:
+            prove_wrong_settings(machine)
 
 
 if __name__ == "__main__":

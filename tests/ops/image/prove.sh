@@ -35,5 +35,28 @@ kill -STOP "$(systemctl show -P MainPID trident)"
 check 'after SIGSTOP, by the watchdog' active "$(restarted 2)"
 check 'restarts' 2 "$(systemctl show -P NRestarts trident)"
 check 'answers after all that' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/readyz)"
+
+# A store opened again, while serving.
+systemctl reload trident
+sleep 1
+check 'after a reload' active "$(systemctl is-active trident)"
+# A wrong setting: the reason in the journal, one attempt, and back as soon as it is mended. Without the drop-in that
+# powers an instance off then (broken.sh).
+instance=/etc/systemd/system/trident.service.d/instance.conf
+mv "$instance" /run/instance.conf
+systemctl daemon-reload
+printf 'TRIDENT_WORKERS=many\n' >/etc/trident/trident.env
+systemctl restart trident && say 'FAULT a wrong setting starts'
+sleep 3
+check 'wrong setting: exit' 64 "$(systemctl show -P ExecMainStatus trident)"
+check 'wrong setting: attempts again' 0 "$(systemctl show -P NRestarts trident)"
+check 'wrong setting: state' failed "$(systemctl is-active trident)"
+check 'wrong setting: named in the journal' yes \
+    "$(journalctl -u trident -n 20 -o cat | grep -q 'workers' && echo yes)"
+rm /etc/trident/trident.env
+mv /run/instance.conf "$instance"
+systemctl daemon-reload
+systemctl start trident
+check 'mended' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/readyz)"
 say "status $(systemctl show -P StatusText trident)"
 say 'done'

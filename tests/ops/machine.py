@@ -1,0 +1,65 @@
+"""An emulated machine: a disk, its console, its control socket, two of its ports on this one.
+
+Emulated throughout (TCG): a /dev/kvm that exists may not work, and nothing here measures speed.
+"""
+import json
+import pathlib
+import socket
+import subprocess
+import tempfile
+
+HTTP_PORT = 8080
+SSH_PORT = 22
+
+# What boots a disk without a boot loader of its own, followed by the kernel and its initial file system.
+COMMAND_LINE = "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=1"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Machine:
+    """A running QEMU on a disk that is left as it is; `payload` is a second disk."""
+
+    def __init__(self, disk, kernel, initrd, payload=None):
+        self.directory = tempfile.TemporaryDirectory()
+        place = pathlib.Path(self.directory.name)
+        self.console, self.qmp = place / "console", place / "qmp"
+        self.http, self.ssh = free_port(), free_port()
+        forwards = f"hostfwd=tcp:127.0.0.1:{self.http}-:{HTTP_PORT},hostfwd=tcp:127.0.0.1:{self.ssh}-:{SSH_PORT}"
+        form = "qcow2" if str(disk).endswith(".qcow2") else "raw"
+        command = [
+            "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1024", "-nodefaults",
+            "-display", "none", "-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", COMMAND_LINE,
+            "-drive", f"file={disk},if=virtio,format={form},snapshot=on",
+            "-netdev", f"user,id=n,{forwards}", "-device", "virtio-net-pci,netdev=n", "-device", "virtio-rng-pci",
+            "-serial", f"file:{self.console}", "-qmp", f"unix:{self.qmp},server=on,wait=off",
+        ]
+        if payload:
+            command += ["-drive", f"file={payload},if=virtio,format=raw,readonly=on"]
+        self.process = subprocess.Popen(command)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.directory.cleanup()
+
+    def is_on(self):
+        return self.process.poll() is None
+
+    def said(self):
+        return self.console.read_text(errors="replace") if self.console.exists() else ""
+
+    def press_power_button(self):
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(self.qmp))
+            for command in ("qmp_capabilities", "system_powerdown"):
+                control.recv(65536)
+                control.sendall(json.dumps({"execute": command}).encode() + b"\n")
+            control.recv(65536)
