@@ -31,6 +31,21 @@ resource "aws_cloudwatch_metric_alarm" "unhealthy_targets" {
   alarm_actions       = local.alarm_actions
 }
 
+resource "aws_cloudwatch_metric_alarm" "too_few_targets" {
+  alarm_name          = "${var.name}-too-few-targets"
+  alarm_description   = "Fewer targets are healthy than the fleet has at least. See ami/README.md, alarms."
+  namespace           = "AWS/NetworkELB"
+  metric_name         = "HealthyHostCount"
+  dimensions          = { LoadBalancer = aws_lb.balancer.arn_suffix, TargetGroup = aws_lb_target_group.target_group.arn_suffix }
+  statistic           = "Minimum"
+  period              = 60
+  evaluation_periods  = 3
+  threshold           = var.fleet_min
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "breaching"
+  alarm_actions       = local.alarm_actions
+}
+
 resource "aws_cloudwatch_metric_alarm" "error_share" {
   alarm_name          = "${var.name}-error-share"
   alarm_description   = "Share of requests refused or failed. See ami/README.md, alarms."

@@ -8,6 +8,7 @@ resource "aws_lb" "balancer" {
   # One address per zone; a client that knows one of them still reaches every instance.
   enable_cross_zone_load_balancing = true
   enable_deletion_protection       = false
+  depends_on                       = [aws_route.route_out]
 }
 
 resource "aws_lb_target_group" "target_group" {
@@ -19,7 +20,8 @@ resource "aws_lb_target_group" "target_group" {
   # because the balancer forgets it.
   deregistration_delay   = 45
   connection_termination = false
-  preserve_client_ip     = true
+  # Nothing here looks at a client's address; kept, two zones could give a target the same client port twice.
+  preserve_client_ip = false
   proxy_protocol_v2      = false
   # A draining instance is unhealthy to the balancer and still answers: its flows must not be reset.
   target_health_state {

@@ -19,8 +19,27 @@ resource "aws_iam_role" "instance_role" {
       Action    = "sts:AssumeRole"
     }]
   })
-  # Shell access through Session Manager: no port, no key.
-  managed_policy_arns = ["arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"]
+}
+
+# Shell access through Session Manager: no port, no key. The managed policy for it would also let an instance
+# read every parameter of the account.
+resource "aws_iam_role_policy" "shell_policy" {
+  name = "shell"
+  role = aws_iam_role.instance_role.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect = "Allow"
+      Action = [
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+      ]
+      Resource = "*"
+    }]
+  })
 }
 
 resource "aws_iam_role_policy" "metrics_policy" {
@@ -148,7 +167,7 @@ resource "aws_autoscaling_group" "fleet" {
   initial_lifecycle_hook {
     name                 = "joining"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
-    heartbeat_timeout    = 300
+    heartbeat_timeout    = 420
     default_result       = "ABANDON"
   }
   # Time for the drain, ended early by trident-lifecycle.
@@ -163,6 +182,17 @@ resource "aws_autoscaling_group" "fleet" {
     value               = var.name
     propagate_at_launch = false
   }
+  # What an instance needs is there before it boots and until it is gone.
+  depends_on = [
+    aws_route.route_out,
+    aws_route_table_association.routes_of_a,
+    aws_route_table_association.routes_of_b,
+    aws_iam_role_policy.shell_policy,
+    aws_iam_role_policy.metrics_policy,
+    aws_iam_role_policy.lifecycle_policy,
+    aws_iam_role_policy.auth_key_policy,
+    aws_iam_role_policy.store_policy,
+  ]
 }
 
 resource "aws_autoscaling_policy" "cpu_tracking" {

@@ -21,7 +21,10 @@ printf '%s\\n' "$*" >>"$FAKE/aws.log"
 case "$1 $2" in
 "ssm get-parameter") [[ ! -e $FAKE/no-key ]] && cat "$FAKE/key" ;;
 "s3 cp") cp "$FAKE/store.tar" "${@: -1}" ;;
-*) exit "$(cat "$FAKE/exit" 2>/dev/null || echo 0)" ;;
+*)
+    left=$(cat "$FAKE/refusals" 2>/dev/null || echo 0)
+    ((left == 0)) || { echo $((left - 1)) >"$FAKE/refusals" && echo 'AccessDenied: not yet' >&2 && exit 254; }
+    [[ ! -e $FAKE/exit ]] || { echo 'ValidationError: No active Lifecycle Action found' >&2 && exit 254; } ;;
 esac
 """
 
@@ -73,6 +76,7 @@ class Instance(unittest.TestCase):
         self.url = f"http://127.0.0.1:{server.server_port}"
         self.environment = os.environ | {
             "FAKE": str(self.fake), "ROOT": str(self.root), "IMDS": self.url, "POLL_SECONDS": "0.05",
+            "READY_URL": f"{self.url}/readyz",
             "PATH": f"{self.fake}:{os.environ['PATH']}",
         }
 
@@ -154,16 +158,20 @@ class Instance(unittest.TestCase):
     def test_joins_then_drains_before_it_lets_go(self):
         state = "/latest/meta-data/autoscaling/target-lifecycle-state"
         self.paths[state] = "InService"
+        (self.fake / "refusals").write_text("2")
         told = {"FLEET": "f", "REGION": "r", "INSTANCE": "i-0123"}
         process = subprocess.Popen([str(SCRIPTS / "lifecycle")], env=self.environment | told,
                                    stdout=subprocess.DEVNULL)
         self.addCleanup(process.kill)
         log = self.fake / "aws.log"
+        time.sleep(0.3)
+        self.assertFalse(log.exists(), "does not join before the server is ready")
+        self.paths["/readyz"] = "ready"
         for _ in range(600):
-            if log.exists() and "joining" in log.read_text():
+            if log.exists() and log.read_text().count("joining") == 3:
                 break
             time.sleep(0.05)
-        self.assertIn("--lifecycle-hook-name joining", log.read_text())
+        self.assertEqual(log.read_text().count("--lifecycle-hook-name joining"), 3, "two refusals, then told")
         self.assertIsNone(process.poll())
         self.assertFalse((self.fake / "systemctl.log").exists(), "nothing is stopped while in service")
         self.paths[state] = "Terminated"
@@ -172,6 +180,7 @@ class Instance(unittest.TestCase):
         self.assertIn("--lifecycle-hook-name leaving", log.read_text().splitlines()[-1])
 
     def test_a_hook_nobody_waits_for_is_no_failure(self):
+        self.paths["/readyz"] = "ready"
         (self.fake / "exit").write_text("254")
         self.paths["/latest/meta-data/autoscaling/target-lifecycle-state"] = "Terminated"
         self.run_script("lifecycle", FLEET="f", REGION="r", INSTANCE="i-0123")
@@ -215,6 +224,9 @@ class Instance(unittest.TestCase):
         for fast, slow, lost, wanted in ((2000, 5, 0, 1), (2100, 10, 0, 250), (2110, 10, 90, 10_000), (50, 0, 0, 1)):
             self.paths["/metrics"] = page(fast, slow, lost)
             self.assertEqual(self.publish()["RequestP99Ms"], wanted, (fast, slow, lost))
+
+    def test_a_server_that_is_gone_has_a_slow_probe_and_nothing_else(self):
+        self.assertEqual(self.publish(), {"ProbeLatencyMs": 10_000})
 
     def test_a_probe_without_an_answer_counts(self):
         self.paths["/metrics"] = "trident_requests_total 1\n"

@@ -108,7 +108,9 @@ class Stack(unittest.TestCase):
         roles = self.aws("iam", "list_roles")["Roles"]
         role = next(one["RoleName"] for one in roles if "InstanceRole" in one["RoleName"])
         names = self.aws("iam", "list_role_policies", RoleName=role)["PolicyNames"]
-        self.assertEqual(sorted(names), ["auth-key", "lifecycle", "metrics", "store"])
+        self.assertEqual(sorted(names), ["auth-key", "lifecycle", "metrics", "shell", "store"])
+        attached = self.aws("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
+        self.assertEqual(attached, [], "a managed policy would allow more")
         policy = self.aws("iam", "get_role_policy", RoleName=role, PolicyName="store")["PolicyDocument"]
         self.assertEqual(policy["Statement"][0]["Resource"], "arn:aws:s3:::bucket/store.tar.zst")
 

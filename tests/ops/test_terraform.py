@@ -59,7 +59,7 @@ RENAMED = {
 
 # Paths only Terraform has: names CloudFormation makes up, and defaults that differ between the two.
 TERRAFORM_ONLY = re.compile(
-    r"count$|depends_on|egress\.|alarm_name$|scheduled_action_name$|stickiness\.type$|tag\.(key|propagate)"
+    r"count$|depends_on|egress\.|scheduled_action_name$|stickiness\.type$|tag\.(key|propagate)"
 )
 SCHEDULE_UNCHANGED = {"max_size": "-1", "desired_capacity": "-1"}
 
