@@ -128,6 +128,7 @@ build {
     environment_vars = [
       "BUNDLE=/tmp/bundle.tar",
       "SHA256=${var.sha256}",
+      "SSM_AGENT_URL=${var.ssm_agent_url}",
     ]
     scripts = [
       "ami/provision/10-base.sh",

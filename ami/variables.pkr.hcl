@@ -78,6 +78,12 @@ variable "base_name" {
   default     = "debian-12"
 }
 
+variable "ssm_agent_url" {
+  type        = string
+  description = "Package of the agent for Session Manager, ARCH in it replaced by amd64 or arm64; empty = none, and no way in"
+  default     = "https://s3.amazonaws.com/ec2-downloads-linux/SSMAgent/latest/debian_ARCH/amazon-ssm-agent.deb"
+}
+
 variable "qemu_image" {
   type        = string
   description = "Disk image for the local proof, with an SSH server that takes the key below"

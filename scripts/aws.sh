@@ -42,6 +42,49 @@ resource() {
         --query "StackResources[?LogicalResourceId=='$1'].PhysicalResourceId"
 }
 
+# What the group makes instances from: id and version of its launch template, and its image.
+template() {
+    aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names "$stack" --output text \
+        --query 'AutoScalingGroups[0].LaunchTemplate.[LaunchTemplateId,Version]'
+}
+image_of() { # launch template, version
+    aws ec2 describe-launch-template-versions --launch-template-id "$1" --versions "$2" --output text \
+        --query 'LaunchTemplateVersions[0].LaunchTemplateData.ImageId'
+}
+
+# The newest image of this account for the processor of an instance type.
+latest_image() { # instance type
+    local architectures image
+    architectures=$(aws ec2 describe-instance-types --instance-types "$1" --output text \
+        --query 'InstanceTypes[0].ProcessorInfo.SupportedArchitectures') || fail 1 "EC2 knows no instance type $1"
+    architectures=${architectures//[[:space:]]/,}
+    image=$(aws ec2 describe-images --owners self --output text --query 'sort_by(Images, &CreationDate)[-1].ImageId' \
+        --filters 'Name=name,Values=trident-*' Name=state,Values=available "Name=architecture,Values=$architectures")
+    [[ $image == ami-* ]] || fail 1 "this account has no image called trident-* for $1 ($architectures); \
+make one with scripts/bake on such a processor, or choose another type with --set InstanceType=…"
+    say "$image"
+}
+
+# Instances that were made from another version of the launch template than the group's.
+stale() {
+    aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names "$stack" --output text --query \
+        "length(AutoScalingGroups[0].Instances[?LaunchTemplate.Version != '$(template | cut -f 2)'])"
+}
+
+# A field of the newest instance refresh; None without one.
+refresh() {
+    aws autoscaling describe-instance-refreshes --auto-scaling-group-name "$stack" --max-records 1 --output text \
+        --query "InstanceRefreshes[0].$1"
+}
+
+# Waits for the end of a change of the stack and says what failed. Argument: create, update or delete.
+wait_stack() {
+    aws cloudformation wait "stack-$1-complete" --stack-name "$stack" && return
+    aws cloudformation describe-stack-events --stack-name "$stack" --output text --max-items 200 \
+        --query "StackEvents[?contains(ResourceStatus, 'FAILED')].[LogicalResourceId, ResourceStatusReason]" >&2 || true
+    fail 1 "$1 of stack $stack failed; the reasons are above, the last one first"
+}
+
 # Instances wanted, and targets the balancer finds healthy.
 wanted() {
     aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names "$stack" --output text \

@@ -40,6 +40,7 @@ for unit in trident.socket trident-admin.socket trident.service trident-userdata
     trident-lifecycle.service trident-publish.timer; do
     check "$unit is enabled" enabled "$unit"
 done
+[[ -z ${SSM_AGENT_URL:-} ]] || check 'the agent of Session Manager is enabled' enabled amazon-ssm-agent.service
 check 'versions are recorded' grep -q '"commit"' /usr/share/doc/trident/image.json
 check 'the parts of the binary are recorded' grep -q '"name"' /usr/share/doc/trident/sbom.json
 

@@ -1,6 +1,7 @@
 """ami/stack.yaml made, rolled and deleted by the operator's own scripts, in an AWS on this machine (moto).
 
-moto has no instance refresh: a small `aws` in front of the real one plays it, and ends it as a test wants.
+moto has no instance refresh: a small `aws` in front of the real one plays it, and ends it as a test wants. It makes no
+alarms either.
 """
 import base64
 import json
@@ -9,6 +10,7 @@ import shutil
 import unittest
 
 from local_aws import LocalAws
+from templates import load_stack
 
 # Answers instance refreshes from a file, sends everything else to the real AWS CLI.
 AWS = r"""#!/usr/bin/env bash
@@ -25,6 +27,11 @@ case "$1 $2" in
     *PercentageComplete) echo 50 ;;
     *) echo "alarm trident-Latency is in state ALARM" ;;
     esac ;;
+"ec2 delete-launch-template-versions") printf '%s\n' "$@" >"$state/forgotten" ;;
+"autoscaling describe-auto-scaling-groups")
+    # The local one gives every instance the version of the group.
+    [[ $* != *'Instances[?LaunchTemplate'* ]] || { cat "$state/stale" 2>/dev/null || echo 0; exit; }
+    exec "$REAL_AWS" "$@" ;;
 *) exec "$REAL_AWS" "$@" ;;
 esac
 """
@@ -54,7 +61,7 @@ class Stack(unittest.TestCase):
         )
 
     def setUp(self):
-        for leftover in ("started", "rolled-back"):
+        for leftover in ("started", "rolled-back", "forgotten", "stale"):
             (self.state / leftover).unlink(missing_ok=True)
 
     def group(self):
@@ -138,7 +145,11 @@ class Stack(unittest.TestCase):
         preferences = json.loads(started.split("--preferences\n")[1].split("\n--desired")[0])
         self.assertTrue(preferences["AutoRollback"])
         self.assertEqual(preferences["MinHealthyPercentage"], 100)
-        self.assertEqual(len(preferences["AlarmSpecification"]["Alarms"]), 2)
+        named = preferences["AlarmSpecification"]["Alarms"]
+        alarms = [one["Properties"] for one in load_stack()["Resources"].values() if one["Type"].endswith("::Alarm")]
+        existing = {one["AlarmName"]["Fn::Sub"].replace("${AWS::StackName}", "trident") for one in alarms}
+        self.assertEqual(len(named), 2)
+        self.assertLessEqual(set(named), existing)
         now = self.image()
         self.assertEqual(now, other)
 
@@ -150,6 +161,36 @@ class Stack(unittest.TestCase):
         self.assertIn("RollbackSuccessful", said)
         after = self.image()
         self.assertEqual(before, after)
+        template = self.group()["LaunchTemplate"]["LaunchTemplateId"]
+        versions = self.aws("ec2", "describe_launch_template_versions", LaunchTemplateId=template)
+        newest = max(version["VersionNumber"] for version in versions["LaunchTemplateVersions"])
+        forgotten = (self.state / "forgotten").read_text().splitlines()
+        self.assertEqual(forgotten[-1], str(newest), "--back must not choose what failed")
+
+    def test_changed_settings_reach_running_instances_by_a_roll(self):
+        self.assertIn("every instance is of", self.run_script("roll", "--settings"))
+        (self.state / "stale").write_text("3\n")
+        said = self.run_script("deploy", "--set", "TeamName=Others")
+        self.assertIn("roll --settings", said)
+        (self.state / "outcome").write_text("Pending\nSuccessful\n")
+        self.run_script("roll", "--settings")
+        started = (self.state / "started").read_text()
+        self.assertIn('"AutoRollback":false', started)
+        self.assertIn(f'"Version":"{self.group()["LaunchTemplate"]["Version"]}"', started)
+
+    def test_nothing_is_deployed_into_a_roll(self):
+        (self.state / "started").touch()
+        (self.state / "outcome").write_text("InProgress\n")
+        self.assertIn("roll is under way", self.run_script("deploy", "--set", "FleetMax=7", code=1))
+
+    def test_the_latest_image_is_one_for_the_processor(self):
+        """This account has an image for another one only."""
+        instance = self.aws("ec2", "run_instances", ImageId=self.images[0], MinCount=1, MaxCount=1)["Instances"][0]
+        made = self.aws("ec2", "create_image", InstanceId=instance["InstanceId"], Name="trident-1-amd64")["ImageId"]
+        said = self.run_script("deploy", "--image", "latest", "--set", "InstanceType=c6g.large", code=1)
+        self.assertIn("c6g.large (arm64)", said)
+        said = self.run_script("deploy", "--image", "latest", "--set", "InstanceType=c5.large", "--dry-run")
+        self.assertIn(made, said)
 
     def test_back_stops_a_roll_under_way(self):
         (self.state / "started").touch()
@@ -161,6 +202,8 @@ class Stack(unittest.TestCase):
         self.run_script("deploy", "--colour", code=64)
         self.run_script("roll", code=64)
         self.run_script("deploy", "--stack", "other", code=64)
+        said = self.run_script("deploy", "--stack", "other", "--image", self.images[0], code=64)
+        self.assertIn("AuthKeyParameter", said)
 
     def test_z_destroy_leaves_nothing(self):
         self.run_script("destroy", "--yes")

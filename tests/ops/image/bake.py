@@ -42,7 +42,7 @@ def main():
         wait_for_ssh(machine)
         variables = {
             "custom_endpoint_ec2": aws.url, "skip_metadata_api_check": "true",
-            "ssh_host": "127.0.0.1", "ssh_port": machine.ssh,
+            "ssh_host": "127.0.0.1", "ssh_port": machine.ssh, "ssm_agent_url": "",
         }
         said = aws.run_script(
             "bake", "--dirty", "--binary", binary, "--key", key,
@@ -63,7 +63,10 @@ def main():
         check("machines left running", [], left["Reservations"])
         print(f"  {ami} ({image['Name']}) is made, tagged with commit and checksum")
 
-        aws.run_script("deploy", "--image", "latest", "--set", "FleetMin=2", "--timeout", "60")
+        aws.run_script(
+            "deploy", "--image", "latest", "--set", "InstanceType=c5.large", "--set", "FleetMin=2",
+            "--set", "AuthKeyParameter=/trident/key", "--timeout", "60",
+        )
         check("targets", ["healthy"] * 2, aws.target_states())
         group, = aws.ask("autoscaling", "describe_auto_scaling_groups")["AutoScalingGroups"]
         template = group["LaunchTemplate"]["LaunchTemplateId"]
