@@ -33,6 +33,7 @@ kill -9 "$pid"
 check 'after kill -9' active "$(restarted 1)"
 kill -STOP "$(systemctl show -P MainPID trident)"
 check 'after SIGSTOP, by the watchdog' active "$(restarted 2)"
+check 'core of the abort' yes "$(coredumpctl list --no-legend --no-pager trident 2>/dev/null | grep -q SIGABRT && echo yes)"
 check 'restarts' 2 "$(systemctl show -P NRestarts trident)"
 check 'answers after all that' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/readyz)"
 
