@@ -1,7 +1,7 @@
 //! Blocks of a deflate stream (RFC 1951 §3.2.3): bits in, text out.
 
 use super::{
-    BYTES_RETAINED, InflateError, TEXT_BYTES_INITIAL,
+    BYTES_RETAINED, HEADERS_MAX, InflateError, TEXT_BYTES_INITIAL,
     header::BlockCodes,
     prefix::{END, LITERAL, LONG, RARE},
 };
@@ -135,30 +135,34 @@ impl Output {
 #[target_feature(enable = "bmi1,bmi2,lzcnt")]
 pub fn inflate_blocks_bmi2(
     stream: &[u8],
-    codes: &mut BlockCodes,
+    [codes, fixed]: [&mut BlockCodes; 2],
     output: &mut Output,
 ) -> Result<usize, InflateError> {
-    inflate_blocks(stream, codes, output)
+    inflate_blocks(stream, [codes, fixed], output)
 }
 
-/// Inflates the blocks of `stream`, which ends with padding, and returns the bytes they take.
+/// Inflates the blocks of `stream`, which ends with padding, and returns the bytes they take. The first
+/// codes are for those that blocks bring along, the second stay the fixed ones: putting those in place
+/// takes longer than a block of 10 bits that asks for them.
 #[inline(always)]
 pub fn inflate_blocks(
     stream: &[u8],
-    codes: &mut BlockCodes,
+    [codes, fixed]: [&mut BlockCodes; 2],
     output: &mut Output,
 ) -> Result<usize, InflateError> {
     let mut bits = Bits::new(stream);
+    let mut headers_left = HEADERS_MAX;
     loop {
         bits.refill()?;
         let last = bits.take(1) == 1;
         match bits.take(2) {
             0 => bits = put_stored(bits, output)?,
             1 => {
-                codes.fix()?;
-                bits = put_coded(bits, codes, output)?;
+                fixed.fix()?;
+                bits = put_coded(bits, fixed, output)?;
             }
             2 => {
+                headers_left = headers_left.checked_sub(1).ok_or(InflateError::TooLarge)?;
                 codes.read(&mut bits)?;
                 bits = put_coded(bits, codes, output)?;
             }

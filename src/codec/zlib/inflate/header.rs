@@ -18,6 +18,9 @@ pub struct BlockCodes {
     symbols: Box<[Symbol; 512]>,
     /// The codes in place are the fixed ones.
     fixed: bool,
+    /// How often the fixed codes were put in place.
+    #[cfg(test)]
+    pub fixes: usize,
 }
 
 /// Order in which the lengths of the length codes are sent (RFC 1951 §3.2.7).
@@ -33,6 +36,8 @@ impl BlockCodes {
             length: Codes::new(),
             symbols: Box::new([Symbol { index: 0, bits: 0 }; 512]),
             fixed: false,
+            #[cfg(test)]
+            fixes: 0,
         }
     }
 
@@ -40,6 +45,10 @@ impl BlockCodes {
     pub fn fix(&mut self) -> Result<(), InflateError> {
         if self.fixed {
             return Ok(());
+        }
+        #[cfg(test)]
+        {
+            self.fixes += 1;
         }
         for (index, symbol) in (0..).zip(self.symbols.iter_mut()) {
             *symbol = match index {

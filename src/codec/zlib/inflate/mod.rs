@@ -20,9 +20,17 @@ use header::BlockCodes;
 pub enum InflateError {
     /// Not a complete zlib stream, or its checksum is wrong.
     Malformed,
-    /// Inflates to more than the bound.
+    /// Inflates to more than the bound, or more than [`HEADERS_MAX`] blocks bring codes along.
     TooLarge,
 }
+
+/// Most blocks of a stream that may bring codes along (dynamic blocks, RFC 1951 §3.2.7).
+///
+/// Reading codes takes as long as inflating a few hundred bytes, and an empty block of codes is 12 bytes
+/// that add nothing to the text: without this bound a stream costs far more than its text's size allows.
+/// zlib with its smallest buffer (`memLevel` 1) begins a block every 127 symbols, 2,065 times in 256 KiB
+/// of text; with its usual one every 16,383.
+pub const HEADERS_MAX: usize = 4096;
 
 /// Bytes of text that a new inflater has room for.
 const TEXT_BYTES_INITIAL: usize = 8 << 10;
@@ -36,10 +44,13 @@ const BYTES_RETAINED: usize = 64 << 10;
 
 /// Inflates whole zlib streams into a buffer it owns.
 ///
-/// Holds 20 KiB to begin with. After a long stream it holds a copy of that and the text, which has
+/// Holds 27 KiB to begin with. After a long stream it holds a copy of that and the text, which has
 /// at most the bound's bytes; what is above 64 KiB of either is given back by the next stream.
 pub struct Inflater {
+    /// Those that the block under way brought along.
     codes: BlockCodes,
+    /// The fixed codes, put in place when a block first asks for them.
+    fixed: BlockCodes,
     /// The stream and some zeros, so that eight bytes can be read anywhere in it.
     stream: Vec<u8>,
     output: Output,
@@ -52,6 +63,7 @@ impl Inflater {
     pub fn new(bytes_max: usize) -> Self {
         Self {
             codes: BlockCodes::new(),
+            fixed: BlockCodes::new(),
             stream: Vec::with_capacity(STREAM_BYTES_INITIAL),
             output: Output::new(bytes_max),
             #[cfg(target_arch = "x86_64")]
@@ -95,15 +107,17 @@ impl Inflater {
         if self.bmi2 {
             let Self {
                 codes,
+                fixed,
                 stream,
                 output,
                 ..
             } = self;
             #[allow(unsafe_code)] // 5 % of inflating
             // SAFETY: `new` saw that the CPU has the features the function is compiled for.
-            return unsafe { block::inflate_blocks_bmi2(stream, codes, output) };
+            return unsafe { block::inflate_blocks_bmi2(stream, [codes, fixed], output) };
         }
-        block::inflate_blocks(&self.stream, &mut self.codes, &mut self.output)
+        let codes = [&mut self.codes, &mut self.fixed];
+        block::inflate_blocks(&self.stream, codes, &mut self.output)
     }
 }
 

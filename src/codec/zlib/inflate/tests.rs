@@ -1,6 +1,6 @@
 //! The inflater against two others, and against streams written bit by bit.
 
-use super::{InflateError, Inflater};
+use super::{HEADERS_MAX, InflateError, Inflater};
 use crate::codec::zlib::{
     Deflater,
     tests::{Numbers, json_text, texts},
@@ -97,11 +97,15 @@ impl Stream {
     /// The header of a dynamic block that is the last, whose lengths are sent in codes of 4 bits
     /// for lengths 0..=14 and 5 bits for 15 and the repetition `16`.
     fn dynamic(self, literals: u32, distances: u32) -> Self {
+        self.bits(1, 1).dynamic_after_last_bit(literals, distances)
+    }
+
+    /// [`Self::dynamic`] without the bit that says whether the block is the last.
+    fn dynamic_after_last_bit(self, literals: u32, distances: u32) -> Self {
         let order = [
             16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
         ];
         let stream = self
-            .bits(1, 1)
             .bits(2, 2)
             .bits(literals - 257, 5)
             .bits(distances - 1, 5);
@@ -215,6 +219,74 @@ fn empty_blocks_of_every_kind() {
         .lengths(&lengths(258, &[(256, 1)]));
     accepted(dynamic.code(0, 1).of(b""), b"");
     refused(Stream::new().bits(0b111, 3).code(0, 7).of(b""));
+}
+
+/// `headers` blocks that bring codes along and nothing else, each followed by one in the fixed codes
+/// with an `x`.
+fn alternating(headers: usize) -> Vec<u8> {
+    let end_only = lengths(258, &[(256, 1)]);
+    let x = |stream: Stream, last: u32| {
+        let stream = stream.bits(0b010 | last, 3);
+        stream.code(0x30 + u32::from(b'x'), 8).code(0, 7)
+    };
+    let mut stream = Stream::new();
+    for _ in 0..headers {
+        let dynamic = stream.bits(0, 1).dynamic_after_last_bit(257, 1);
+        stream = x(dynamic.lengths(&end_only).code(0, 1), 0);
+    }
+    x(stream, 1).of(&vec![b'x'; headers + 1])
+}
+
+#[test]
+fn headers_of_blocks_are_bounded() {
+    let mut inflater = Inflater::new(BYTES_MAX);
+    for headers in [1, HEADERS_MAX] {
+        let text = vec![b'x'; headers + 1];
+        accepted(alternating(headers), &text);
+        // Anew in every stream.
+        assert_eq!(inflater.inflate(&alternating(headers)), Ok(&text[..]));
+    }
+    let stream = alternating(HEADERS_MAX + 1);
+    assert!(with_flate2(&stream).is_some());
+    assert_eq!(inflater.inflate(&stream), Err(InflateError::TooLarge));
+    // What comes after it is not looked at.
+    let (whole, within) = (stream.len(), alternating(HEADERS_MAX).len());
+    for (cut, error) in [
+        (whole - 20, InflateError::TooLarge),
+        (within - 20, InflateError::Malformed),
+    ] {
+        assert_eq!(inflater.inflate(&stream[..cut]), Err(error));
+    }
+}
+
+#[test]
+fn fixed_codes_are_put_in_place_once() {
+    let mut inflater = Inflater::new(BYTES_MAX);
+    for _ in 0..2 {
+        assert!(inflater.inflate(&alternating(100)).is_ok());
+    }
+    assert_eq!((inflater.fixed.fixes, inflater.codes.fixes), (1, 0));
+}
+
+/// The encoder that begins blocks most often, on what makes it do so.
+#[test]
+fn streams_of_many_small_blocks_are_within_the_bound() {
+    // zlib's default buffer is 128 times as large; the library has no call for `memLevel`.
+    let mut numbers = Numbers(5);
+    let text: Vec<u8> = (0..256 << 10)
+        .map(|_| b"0123456789abcdef"[numbers.next() as usize % 16])
+        .collect();
+    let mut encoder = flate2::Compress::new(flate2::Compression::new(6), true);
+    let mut stream = Vec::with_capacity(1 << 20);
+    for part in text.chunks(127) {
+        encoder
+            .compress_vec(part, &mut stream, flate2::FlushCompress::Partial)
+            .unwrap();
+    }
+    encoder
+        .compress_vec(&[], &mut stream, flate2::FlushCompress::Finish)
+        .unwrap();
+    assert_eq!(Inflater::new(BYTES_MAX).inflate(&stream), Ok(&text[..]));
 }
 
 #[test]
