@@ -134,20 +134,19 @@ impl Cache {
     }
 
     /// Keeps a copy of `value` for `key`, making room as the policy says; returns how many entries
-    /// were dropped. An entry that would fill a shard on its own is not kept.
+    /// were dropped. An entry that would fill a shard on its own is not kept, and neither is the value
+    /// the key had.
     pub fn put(&self, key: &[u8], value: &[u8]) -> u64 {
         if self.fits(key, value) {
             self.put_shared(key, value.into())
         } else {
+            self.remove(key);
             0
         }
     }
 
     /// [`put`](Self::put) without the copy.
     pub fn put_shared(&self, key: &[u8], value: Arc<[u8]>) -> u64 {
-        if !self.fits(key, &value) {
-            return 0;
-        }
         let hash = self.hasher.hash_one(key);
         let entry = Entry {
             hash,
@@ -159,13 +158,22 @@ impl Cache {
         };
         let mut shard = self.shard(hash).lock();
         // Under the lock: whoever lowers the bound afterwards takes every shard's lock.
-        let room = self.shard_bytes_max().saturating_sub(entry.bytes());
+        let room = self.shard_bytes_max().checked_sub(entry.bytes());
         if let Some(slot) = shard.find(hash, key) {
             shard.remove(slot);
         }
+        let Some(room) = room else { return 0 };
         let evicted = shard.make_room(room, self.policy());
         shard.insert(entry);
         evicted
+    }
+
+    fn remove(&self, key: &[u8]) {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard(hash).lock();
+        if let Some(slot) = shard.find(hash, key) {
+            shard.remove(slot);
+        }
     }
 
     fn fits(&self, key: &[u8], value: &[u8]) -> bool {

@@ -30,6 +30,47 @@ fn a_cache_of_no_bytes_holds_nothing() {
     assert!(!cache.is_on() && cache.is_empty());
 }
 
+/// Whoever puts has seen the old bound and waits for the shard while the new one is set.
+#[test]
+fn an_entry_that_comes_after_the_bound_was_lowered_is_not_kept() {
+    for (bytes_max, value_bytes) in [(0, 1), (64 << 10, 2000)] {
+        let cache = Cache::new(1 << 20);
+        let mut shard = cache.shard(cache.hasher.hash_one(b"a".as_slice())).lock();
+        std::thread::scope(|scope| {
+            let (begins, begun) = std::sync::mpsc::channel();
+            let cache = &cache;
+            scope.spawn(move || {
+                begins.send(()).unwrap();
+                cache.put(b"a", &vec![0; value_bytes])
+            });
+            begun.recv().unwrap();
+            // Time to come to the lock. If it is not enough, the new bound is seen at once.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            // What `set_bytes_max` does, as far as this shard goes.
+            cache.bytes_max.store(bytes_max, Relaxed);
+            shard.make_room(bytes_max / SHARDS, Policy::Lru);
+            drop(shard);
+        });
+        assert_eq!((cache.len(), cache.bytes()), (0, 0), "{bytes_max}");
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_takes_the_old_one_with_it() {
+    let large = vec![0; 64 << 10];
+    let put: [fn(&Cache, &[u8]) -> u64; 2] = [
+        |cache, value| cache.put(b"a", value),
+        |cache, value| cache.put_shared(b"a", value.into()),
+    ];
+    for put in put {
+        let cache = Cache::new(64 << 10);
+        cache.put(b"b", b"other");
+        cache.put(b"a", b"old");
+        assert_eq!(put(&cache, &large), 0);
+        assert_eq!((get(&cache, "a"), cache.len()), (None, 1));
+    }
+}
+
 #[test]
 fn it_stays_within_its_bound_and_keeps_what_is_used() {
     let bytes_max = 64 << 10;
