@@ -22,9 +22,11 @@ fn check(stream: &[u8], want: Option<Vec<u8>>) {
             }
             match inflater.inflate(stream) {
                 Ok(text) => assert_eq!(Some(text), want.as_deref()),
-                Err(InflateError::Malformed) => assert_eq!(want, None),
-                // The C library reports no text before a fault.
-                Err(InflateError::TooLarge) => assert!(want.as_ref().is_none_or(too_large)),
+                // The C library reports no text before a fault, and no fault after the text there was
+                // room for; ours may have come to either first.
+                Err(InflateError::Malformed | InflateError::TooLarge) => {
+                    assert!(want.as_ref().is_none_or(too_large));
+                }
             }
         });
     }
