@@ -28,7 +28,9 @@
 //!   an ignored value it passes. The reference fails without an answer where it has to hash or write one.
 //! - An integer of more than 4,300 digits passes as an ignored value, and ignored values may nest
 //!   [`json::DEPTH_MAX`] deep; the reference refuses such integers and nesting deeper than about 990.
-//! - The search for a new block is bounded ([`Options::mining_tries_max`]).
+//! - The search for a new block is bounded ([`Options::mining_tries_max`]); so are the blocks of the zlib
+//!   stream that bring codes along, and the transactions to sign with a modulus of 64 bits and more
+//!   ([`sign::SLOW_OWN_TXS_MAX`]).
 
 pub mod balances;
 pub mod chain;
@@ -191,6 +193,7 @@ impl Blockchain {
         } = self.options;
         let json = wire.unpack(cc)?;
         request.parse(json)?;
+        self.rsa.check_own_count(&request.new_txs)?;
         let threshold = mine::threshold(request.new_target.of(json, &request.side));
         if threshold == 0 {
             return Err(Reject::TargetUnreachable);

@@ -44,6 +44,9 @@ pub enum Reject {
     Target,
     /// Rule 11: a reward among the new transactions.
     NewReward,
+    /// More new transactions to sign than [`SLOW_OWN_TXS_MAX`](super::sign::SLOW_OWN_TXS_MAX), under a
+    /// modulus with which that takes long.
+    OwnTransactions,
     /// No hash can be below `new_target`.
     TargetUnreachable,
     /// No hash below `new_target` within
@@ -53,7 +56,7 @@ pub enum Reject {
 
 impl Reject {
     /// Every reason, in the order of the discriminants: `ALL[r as usize] == r`.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Base64,
         Self::Zlib,
         Self::InflatedSize,
@@ -72,6 +75,7 @@ impl Reject {
         Self::BlockHash,
         Self::Target,
         Self::NewReward,
+        Self::OwnTransactions,
         Self::TargetUnreachable,
         Self::MiningTries,
     ];
@@ -97,6 +101,7 @@ impl Reject {
             Self::BlockHash => "block_hash",
             Self::Target => "target",
             Self::NewReward => "new_reward",
+            Self::OwnTransactions => "own_transactions",
             Self::TargetUnreachable => "target_unreachable",
             Self::MiningTries => "mining_tries",
         }

@@ -13,6 +13,10 @@ use super::{
 use crate::codec::decimal;
 use num_bigint::BigUint;
 
+/// Most transactions of a request that are signed here where that takes long ([`Ring::Big`]): 100 ms at
+/// 4096 bits, during which the worker serves nobody else. Genuine requests have at most 2.
+pub const SLOW_OWN_TXS_MAX: usize = 16;
+
 /// The modulus and the team's key, ready for use.
 pub struct Rsa {
     ring: Ring,
@@ -70,6 +74,16 @@ impl Rsa {
         Self {
             ring,
             modulus_or_max: word.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Refuses more of the team's own transactions than may be signed for one request. Called before the
+    /// search for a block that would hold them.
+    pub fn check_own_count(&self, txs: &[Transaction]) -> Result<(), Reject> {
+        let own = txs.iter().filter(|tx| tx.kind == Kind::Own);
+        match self.ring {
+            Ring::Big { .. } if own.count() > SLOW_OWN_TXS_MAX => Err(Reject::OwnTransactions),
+            _ => Ok(()),
         }
     }
 

@@ -8,7 +8,8 @@ use super::{
     },
     pack,
 };
-use crate::blockchain::{Options, Reject, chain::reward_amt};
+use crate::blockchain::{Options, Reject, chain::reward_amt, sign::SLOW_OWN_TXS_MAX};
+use num_bigint::BigUint;
 use serde_json::{Value, json};
 
 const fn time(minutes: u64) -> u64 {
@@ -399,6 +400,33 @@ fn rules_11_to_14_new_transactions() {
     mixed[2] = signed(ALICE, TEAM, 1, 0, time(3));
     mixed[2]["sig"] = 1.into();
     assert_eq!(rich_team(&mixed), Err(Reject::Signature));
+}
+
+/// With a modulus of two words signatures are slow, so the number of those to make is bounded: before
+/// the search for a block, and only then.
+#[test]
+fn slow_signatures_are_bounded() {
+    let asked = |modulus: &BigUint, count: usize, target: &str| {
+        let txs: Vec<_> = (0..count as u64)
+            .map(|nth| own(BOB, 0, time(nth)))
+            .collect();
+        let request = json!({ "chain": [], "new_target": target, "new_tx": txs });
+        let options = Options {
+            modulus: modulus.clone(),
+            ..Options::default()
+        };
+        let answer: Value =
+            serde_json::from_str(&ask_cc(options, &pack(request.to_string().as_bytes()))?).unwrap();
+        Ok(answer["chain"][0]["all_tx"].as_array().unwrap().len() - 1)
+    };
+    let large = (BigUint::from(1u32) << 127u32) + 29u32;
+    assert_eq!(asked(&large, 2, "1"), Ok(2));
+    assert_eq!(asked(&large, SLOW_OWN_TXS_MAX, "1"), Ok(SLOW_OWN_TXS_MAX));
+    let refused = Err(Reject::OwnTransactions);
+    assert_eq!(asked(&large, SLOW_OWN_TXS_MAX + 1, "1"), refused);
+    assert_eq!(asked(&large, SLOW_OWN_TXS_MAX + 1, "00000001"), refused);
+    let default = Options::default().modulus;
+    assert_eq!(asked(&default, 100, "1"), Ok(100));
 }
 
 #[test]

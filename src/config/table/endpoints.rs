@@ -39,7 +39,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         summary: "RSA modulus shared by all accounts, decimal",
         reason: "The default is the protocol's. Below 2^63 signatures take the fast path; up to \
-                 4096 bits work. A warning tells when modulus, account and private exponent do not \
+                 4096 bits work, where one signature holds a worker for some 100 ms and a request \
+                 with more than 16 to sign is INVALID. A warning tells when modulus, account and private exponent do not \
                  belong together.",
         ..PLAIN
     },
