@@ -1,12 +1,11 @@
 //! Why a request is INVALID.
 //!
-//! The client is only ever told `INVALID`; the reasons exist to be counted. Rule numbers are those of
+//! The client is only ever told `INVALID`; by the reasons tests see which rule it was. Rule numbers are those of
 //! docs/protocol/blockchain.md §4. When several rules are broken, the cheapest check wins: the code looks
 //! at shape, order and balances before it hashes, and hashes before it verifies signatures.
 
 /// The first rule found broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
     /// `cc` is missing, empty or not base64 in either alphabet (§1).
     Base64,
@@ -52,73 +51,4 @@ pub enum Reject {
     /// No hash below `new_target` within
     /// [`Options::mining_tries_max`](super::Options::mining_tries_max) tries (§5).
     MiningTries,
-}
-
-impl Reject {
-    /// Every reason, in the order of the discriminants: `ALL[r as usize] == r`.
-    pub const ALL: [Self; 21] = [
-        Self::Base64,
-        Self::Zlib,
-        Self::InflatedSize,
-        Self::Json,
-        Self::Shape,
-        Self::TransactionKeys,
-        Self::TransactionValue,
-        Self::BlockId,
-        Self::RewardPlace,
-        Self::Time,
-        Self::Negative,
-        Self::TransactionHash,
-        Self::Signature,
-        Self::Overdraft,
-        Self::RewardAmount,
-        Self::BlockHash,
-        Self::Target,
-        Self::NewReward,
-        Self::OwnTransactions,
-        Self::TargetUnreachable,
-        Self::MiningTries,
-    ];
-
-    /// The reason as a metric label: lowercase words joined by `_`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Base64 => "base64",
-            Self::Zlib => "zlib",
-            Self::InflatedSize => "inflated_size",
-            Self::Json => "json",
-            Self::Shape => "shape",
-            Self::TransactionKeys => "transaction_keys",
-            Self::TransactionValue => "transaction_value",
-            Self::BlockId => "block_id",
-            Self::RewardPlace => "reward_place",
-            Self::Time => "time",
-            Self::Negative => "negative",
-            Self::TransactionHash => "transaction_hash",
-            Self::Signature => "signature",
-            Self::Overdraft => "overdraft",
-            Self::RewardAmount => "reward_amount",
-            Self::BlockHash => "block_hash",
-            Self::Target => "target",
-            Self::NewReward => "new_reward",
-            Self::OwnTransactions => "own_transactions",
-            Self::TargetUnreachable => "target_unreachable",
-            Self::MiningTries => "mining_tries",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Reject;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn all_is_in_discriminant_order_and_names_are_distinct() {
-        for (index, reject) in Reject::ALL.into_iter().enumerate() {
-            assert_eq!(reject as usize, index);
-        }
-        let names: BTreeSet<_> = Reject::ALL.into_iter().map(Reject::name).collect();
-        assert_eq!(names.len(), Reject::ALL.len());
-    }
 }
