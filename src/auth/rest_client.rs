@@ -68,30 +68,6 @@ pub enum RestError {
     Stopped,
 }
 
-impl RestError {
-    /// Every error, for registering counters.
-    pub const ALL: [Self; 6] = [
-        Self::Busy,
-        Self::Deadline,
-        Self::Refused,
-        Self::Disconnected,
-        Self::BadAnswer,
-        Self::Stopped,
-    ];
-
-    /// Name of the counter of this error.
-    pub fn counter(self) -> &'static str {
-        match self {
-            Self::Busy => "auth_busy_errors_total",
-            Self::Deadline => "auth_deadline_errors_total",
-            Self::Refused => "auth_refused_errors_total",
-            Self::Disconnected => "auth_disconnected_errors_total",
-            Self::BadAnswer => "auth_bad_answer_errors_total",
-            Self::Stopped => "auth_stopped_errors_total",
-        }
-    }
-}
-
 /// Why no client could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

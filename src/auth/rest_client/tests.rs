@@ -497,9 +497,3 @@ fn unusable_options_are_named() {
         assert!(matches!(RestClient::start(bad), Err(StartError::Zero(_))));
     }
 }
-
-#[test]
-fn every_error_has_its_own_counter() {
-    let names: std::collections::HashSet<_> = RestError::ALL.map(RestError::counter).into();
-    assert_eq!(names.len(), RestError::ALL.len());
-}
