@@ -2,6 +2,7 @@
 
 use super::{Field, Mismatch, Rule};
 use crate::{
+    auth::Key,
     config::value::{Raw, Value},
     twitter::{Location, mysql::Address},
 };
@@ -187,18 +188,10 @@ word_field!(crate::twitter::IngestAccess {
 });
 
 /// 64 hex digits of either case, white space around them allowed.
-impl Field for Option<crate::auth::Key> {
+impl Field for Option<Key> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
-        let text = raw.text().ok_or(Mismatch)?.trim();
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(Mismatch);
-        }
-        let mut key = [0u8; 32];
-        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digit = |b: u8| char::from(b).to_digit(16).ok_or(Mismatch);
-            *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-        }
-        *self = Some(crate::auth::Key(key));
+        let text = raw.text().ok_or(Mismatch)?;
+        *self = Some(Key::from_hex(text).map_err(|_| Mismatch)?);
         Ok(())
     }
 
