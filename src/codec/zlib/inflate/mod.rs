@@ -2,7 +2,7 @@
 //!
 //! Called once per request on a stream of some 400 bytes, where setting up the codes costs a
 //! library as much as decoding does; this one takes a fifth less time than libdeflate on such
-//! streams (`benches/codec.rs`), and is plain Rust. On streams of 20 KiB and more libdeflate is
+//! streams, and is plain Rust. On streams of 20 KiB and more libdeflate is
 //! faster; nobody sends them.
 //!
 //! Accepts what zlib accepts: among others any window size in the header, and distance codes of one
