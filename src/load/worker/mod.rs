@@ -45,6 +45,8 @@ const EVENTS_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(10);
 /// Pause of a slot after a failure, so that a dead target is not hammered.
 const PAUSE_AFTER_FAULT: Duration = Duration::from_millis(10);
+/// How much longer than its stage what was due in it may be sent.
+const BACKLOG: Duration = Duration::from_secs(1);
 /// After an interruption nobody waits long for the last answers.
 const PATIENCE_INTERRUPTED: Duration = Duration::from_millis(500);
 /// Requests that are sent later than this show the generator's own slowness; bounds of its histogram.
@@ -241,7 +243,7 @@ impl<'a> Worker<'a> {
             let end = self.stage_start + self.shared.stages[self.stage].duration;
             if self.shared.stop.load(Relaxed) {
                 self.finished = true;
-            } else if now >= end {
+            } else if now >= end && (self.next_arrival().is_none() || now >= end + BACKLOG) {
                 self.leave_stage(end);
             } else {
                 break;

@@ -266,3 +266,30 @@ fn requests_that_were_never_sent_count() {
     let failed = |kind: &str| total["failed"][kind].as_u64().unwrap_or(0);
     assert!(failed("timeout") >= 1 && failed("unsent") >= 40, "{total}");
 }
+
+/// A request due just before the end waits for a connection like any other; it is not a failure.
+#[test]
+fn what_waits_at_the_end_of_a_stage_is_sent() {
+    let place = Place::new();
+    let corpus = place.file("c.jsonl", HELLO);
+    let server = StandIn::always(|| {
+        thread::sleep(Duration::from_millis(60));
+        Reply::Bytes(answer(200, "hello"))
+    });
+    let (code, report) = reported(&[
+        "--target",
+        &server.url,
+        "--corpus",
+        &corpus,
+        "--connections",
+        "1",
+        "--warmup",
+        "0",
+        "--duration",
+        "500ms",
+        "--rate",
+        "20", // every 50 ms: behind by 10 ms more with each
+    ]);
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(report["total"]["correct"], json!(10), "{report}");
+}
