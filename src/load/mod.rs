@@ -146,7 +146,7 @@ pub fn run(
         pipeline: options.pipeline,
         timeout: options.timeout,
         check: options.check,
-        workers: workers(options),
+        workers: workers(options, &stages),
         start,
         stop,
         recorder: recorder.as_ref(),
@@ -183,10 +183,16 @@ fn targets(options: &Options, local: Option<&LocalServer>) -> Result<Vec<Target>
     urls.map(|url| Target::resolve(url)).collect()
 }
 
-fn workers(options: &Options) -> usize {
-    match options.workers {
+fn workers(options: &Options, stages: &[Stage]) -> usize {
+    let asked = match options.workers {
         0 => thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
         n => n,
+    };
+    let at_rate = |stage: &Stage| matches!(stage.load, Load::Rate(_));
+    match stages.iter().any(at_rate) {
+        // One without a connection could send nothing of its share of the rate.
+        true => asked.min(options.connections),
+        false => asked,
     }
 }
 

@@ -293,3 +293,30 @@ fn what_waits_at_the_end_of_a_stage_is_sent() {
     assert_eq!(code, 0, "{report}");
     assert_eq!(report["total"]["correct"], json!(10), "{report}");
 }
+
+/// A thread without a connection would send nothing of its share.
+#[test]
+fn there_are_no_more_threads_than_connections() {
+    let place = Place::new();
+    let corpus = place.file("c.jsonl", HELLO);
+    let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
+    let (code, report) = reported(&[
+        "--target",
+        &server.url,
+        "--corpus",
+        &corpus,
+        "--connections",
+        "1",
+        "--workers",
+        "4",
+        "--warmup",
+        "0",
+        "--duration",
+        "200ms",
+        "--rate",
+        "100",
+    ]);
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(report["setup"]["workers"], json!(1));
+    assert_eq!(report["total"]["correct"], json!(20), "{report}");
+}
