@@ -1,7 +1,13 @@
 //! Where requests go: `http://HOST[:PORT]`.
 
 use super::LoadError;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
+
+/// How long an address of a name that has several may take to accept a connection.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// A server under test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +16,7 @@ pub struct Target {
     pub url: String,
     /// Value of the Host field.
     pub host: String,
-    /// The first address the name has.
+    /// The first address of the name that accepts a connection, else its first.
     pub address: SocketAddr,
 }
 
@@ -42,11 +48,18 @@ impl Target {
         } else {
             format!("{host}:80")
         };
-        let address = authority
+        let addresses: Vec<SocketAddr> = authority
             .to_socket_addrs()
             .map_err(|error| refused(&error.to_string()))?
-            .next()
-            .ok_or_else(|| refused("the name has no address"))?;
+            .collect();
+        let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, PROBE).is_ok();
+        // localhost is ::1 first, and many servers listen on 127.0.0.1 only
+        let address = match &addresses[..] {
+            [only] => *only,
+            several => *(several.iter().find(answers))
+                .or(several.first())
+                .ok_or_else(|| refused("the name has no address"))?,
+        };
         Ok(Self {
             url: url.into(),
             host: host.into(),
@@ -69,6 +82,15 @@ mod tests {
             "[::1]:8081".parse().unwrap()
         );
         assert_eq!(target("http://[::1]").address, "[::1]:80".parse().unwrap());
+    }
+
+    /// Where localhost is ::1 first, as in most systems, this needs the second address.
+    #[test]
+    fn a_name_is_the_address_that_accepts() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = Target::resolve(&format!("http://localhost:{port}")).unwrap();
+        assert_eq!(target.address, listener.local_addr().unwrap());
     }
 
     #[test]
