@@ -1,7 +1,7 @@
 //! Runs `trident load`.
 
 use anyhow::{Context, anyhow};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::{
     env, fs,
     io::{self, IsTerminal},
@@ -17,7 +17,7 @@ use trident::{
 /// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
 pub fn run(command: LoadCommand) -> Result<(), Stop> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
     }
     let options = options(&command)?;

@@ -102,7 +102,13 @@ fn without_a_target_a_server_comes_and_goes() {
 
 #[test]
 fn an_interruption_ends_the_run_and_the_server() {
-    let team = format!("I{}", std::process::id());
+    for signal in ["INT", "HUP", "QUIT"] {
+        interrupted_by(signal);
+    }
+}
+
+fn interrupted_by(signal: &str) {
+    let team = format!("{signal}{}", std::process::id());
     let mut command = load(&["--duration", "60s", "--warmup", "0", "--team", &team]);
     let mut child = command
         .stdout(Stdio::piped())
@@ -112,7 +118,7 @@ fn an_interruption_ends_the_run_and_the_server() {
     assert!(eventually(|| runs(&team)));
     std::thread::sleep(std::time::Duration::from_millis(300));
     let killed = Command::new("kill")
-        .args(["-s", "INT", &child.id().to_string()])
+        .args(["-s", signal, &child.id().to_string()])
         .status();
     assert!(killed.unwrap().success());
     let status = child.wait().unwrap();
@@ -120,7 +126,7 @@ fn an_interruption_ends_the_run_and_the_server() {
         .lines()
         .map_while(Result::ok)
         .collect();
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(1), "{signal}");
     assert!(lines.iter().any(|line| line == "interrupted"), "{lines:?}");
     assert!(eventually(|| !runs(&team)));
 }
