@@ -113,6 +113,14 @@ pub struct Options {
     pub record: Option<PathBuf>,
 }
 
+/// What a run left.
+pub struct Ended {
+    /// Its figures.
+    pub report: Report,
+    /// Why `--record` lacks failing pairs: no reason to lose the figures.
+    pub not_recorded: Option<LoadError>,
+}
+
 /// Runs the load test until its end, or until `stop` is set.
 ///
 /// # Errors
@@ -121,7 +129,7 @@ pub fn run(
     options: &Options,
     watch: &mut Watch<'_>,
     stop: &AtomicBool,
-) -> Result<Report, LoadError> {
+) -> Result<Ended, LoadError> {
     raise_descriptor_limit();
     let identity = identity(options);
     let corpus = Corpus::read(options.corpus.as_deref(), &identity)?;
@@ -155,9 +163,7 @@ pub fn run(
     let elapsed = start.elapsed();
     drop(local);
     let setup = setup(&shared, name, is_local);
-    if let Some(recorder) = recorder {
-        recorder.finish()?;
-    }
+    let not_recorded = recorder.and_then(|recorder| recorder.finish().err());
     let frame = Frame {
         setup,
         stages: &stages,
@@ -165,7 +171,10 @@ pub fn run(
         goals,
         requirements,
     };
-    Ok(Report::new(frame, &collector))
+    Ok(Ended {
+        report: Report::new(frame, &collector),
+        not_recorded,
+    })
 }
 
 /// In whose name the servers answer; a temporary one needs a key.

@@ -88,18 +88,17 @@ impl Recorder {
         }
     }
 
-    /// Writes what is buffered; the number of pairs kept.
+    /// Writes what is buffered.
     ///
     /// # Errors
     /// Not everything could be written.
-    pub fn finish(self) -> Result<u64, LoadError> {
+    pub fn finish(self) -> Result<(), LoadError> {
         let mut inner = self.inner.into_inner();
         let outcome = inner.failed.take().map_or_else(|| inner.file.flush(), Err);
         outcome.map_err(|source| LoadError::File {
             path: self.path,
             source,
-        })?;
-        Ok(inner.pairs)
+        })
     }
 }
 

@@ -27,8 +27,12 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
         quiet: command.quiet,
         out: &mut stderr,
     };
-    let report = load::run(&options, &mut watch, &stop).map_err(stopped)?;
+    let ended = load::run(&options, &mut watch, &stop).map_err(stopped)?;
+    let report = ended.report;
     write(&command, &report)?;
+    if let Some(error) = ended.not_recorded {
+        return Err(stopped(error));
+    }
     if report.passed {
         Ok(())
     } else {
@@ -90,20 +94,27 @@ fn auth_key(file: Option<&Path>) -> Result<Option<[u8; 32]>, Stop> {
         .map_err(|message| Stop::from(anyhow!(message).context(source).context(ExitCode::Usage)))
 }
 
+/// The figures go to standard output first: a file that cannot be written must not cost them.
 fn write(command: &LoadCommand, report: &Report) -> Result<(), Stop> {
     let to_file = |path: &Path, text: &str| {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
+    let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
+    let json = json + "\n";
+    let json_file = command
+        .json
+        .as_deref()
+        .filter(|path| path.as_os_str() != "-");
+    if command.json.is_some() && json_file.is_none() {
+        cli::print(&json)?;
+    } else {
+        cli::print(&report::text::render(report))?;
+    }
     if let Some(path) = &command.html {
         to_file(path, &report::html::render(report))?;
     }
-    if let Some(path) = &command.json {
-        let json =
-            serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
-        if path.as_os_str() == "-" {
-            return cli::print(&(json + "\n"));
-        }
-        to_file(path, &(json + "\n"))?;
+    if let Some(path) = json_file {
+        to_file(path, &json)?;
     }
-    cli::print(&report::text::render(report))
+    Ok(())
 }

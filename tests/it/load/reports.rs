@@ -261,3 +261,33 @@ fn without_a_terminal_lines_are_plain() {
         "{err}"
     );
 }
+
+#[test]
+fn a_file_that_cannot_be_written_does_not_cost_the_figures() {
+    let place = Place::new();
+    let corpus = place.file("c.jsonl", HELLO);
+    let server = StandIn::always(|| Reply::Bytes(answer(200, "hallo")));
+    let nowhere = place.path("none/file");
+    for (flag, file) in [
+        ("--html", nowhere.as_str()),
+        ("--json", &nowhere),
+        ("--record", "/dev/full"),
+    ] {
+        let (code, out, err) = ended(&mut load(&[
+            "--target",
+            &server.url,
+            "--corpus",
+            &corpus,
+            "--warmup",
+            "0",
+            "--duration",
+            "200ms",
+            "--quiet",
+            flag,
+            file,
+        ]));
+        assert_eq!(code, 1, "{flag}: {err}");
+        assert!(out.contains("p99"), "{flag}: {out}");
+        assert!(err.contains(file), "{flag}: {err}");
+    }
+}
