@@ -77,7 +77,8 @@ pub struct LoadCommand {
     ///
     /// [ENDPOINT.]METRIC OP VALUE, separated by commas. Metrics: correctness, errors (percent), requests,
     /// rps, correct_rps, score, mean, p50, p90, p99, p99.9, max (with us, ms or s). Operators: >= <= > <.
-    /// Of an endpoint that no condition speaks of, all answers must be right and none may fail.
+    /// Of each endpoint that no condition on correctness speaks of, 100 % is required; of each that none
+    /// on errors speaks of, 0 %.
     #[arg(long = "require", value_name = "CONDITIONS")]
     pub requirements: Vec<String>,
     /// Keep failing requests and answers, JSON lines

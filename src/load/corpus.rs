@@ -118,7 +118,7 @@ impl Corpus {
     /// The file cannot be read, has no entry, or has a line that is none.
     pub fn read(path: Option<&Path>, identity: &Identity) -> Result<Self, LoadError> {
         let name = path.map_or_else(|| BUILT_IN_NAME.into(), |path| path.display().to_string());
-        let failed = |source| LoadError::File {
+        let failed = |source| LoadError::Input {
             path: name.clone().into(),
             source,
         };

@@ -9,7 +9,15 @@ pub enum LoadError {
     /// A flag, scenario or requirement makes no sense; the message says where.
     #[error("{0}")]
     Usage(String),
-    /// A file cannot be read or written.
+    /// The corpus or the scenario cannot be read.
+    #[error("{}: {source}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file cannot be written.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.

@@ -74,7 +74,7 @@ impl Scenario {
     /// # Errors
     /// It cannot be read, or is no scenario; the message says where.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let text = fs::read_to_string(path).map_err(|source| LoadError::File {
+        let text = fs::read_to_string(path).map_err(|source| LoadError::Input {
             path: path.into(),
             source,
         })?;

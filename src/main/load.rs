@@ -43,7 +43,7 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
 /// A command line that makes no sense is told apart from a test that cannot be run.
 fn stopped(error: LoadError) -> Stop {
     let code = match error {
-        LoadError::Usage(_) | LoadError::Corpus { .. } => ExitCode::Usage,
+        LoadError::Usage(_) | LoadError::Corpus { .. } | LoadError::Input { .. } => ExitCode::Usage,
         LoadError::Target { .. } | LoadError::LocalServer(_) => ExitCode::Unavailable,
         LoadError::File { .. } | LoadError::System { .. } => ExitCode::Failure,
     };

@@ -165,6 +165,8 @@ fn mistakes_end_with_64_and_say_where() {
             "s.toml: stage 1: give either users or rate",
         ),
         (&["--duration", "1d"], "30s"),
+        (&["--corpus", "/nonexistent/c"], "/nonexistent/c: "),
+        (&["--scenario", "/nonexistent/s"], "/nonexistent/s: "),
         (&["--scenario", &scenario, "--rate", "1"], "--rate"),
     ] {
         let (code, out, err) = ended(&mut load(arguments));
