@@ -95,10 +95,13 @@ fn a_panic_costs_one_connection_and_is_counted() {
     }
     for path in ["/panic", "/panic-midway"] {
         let before = metrics::read(Counter::HandlerPanics);
+        let failed = metrics::read(Counter::OtherFailed);
         for _ in 0..10 {
             assert_eq!(statuses_around(&service, path), [200, 500], "{path}");
         }
         assert_eq!(metrics::read(Counter::HandlerPanics) - before, 10);
+        let counted_twice = metrics::read(Counter::OtherFailed) - failed;
+        assert_eq!(counted_twice, 0, "it is a fault already");
         for bystander in &mut bystanders {
             assert_eq!(bystander.ask(&get("/")).status, 200, "after {path}");
         }

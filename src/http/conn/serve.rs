@@ -219,7 +219,6 @@ impl<S: Service> Conn<S> {
             Ok(outcome) => outcome,
             Err(_) => {
                 metrics::add(Counter::HandlerPanics, 1);
-                metrics::answered(Counter::OtherFailed);
                 tools.output.truncate(start);
                 tools.service = self.server.service.worker();
                 Outcome::Done
