@@ -141,7 +141,8 @@ impl Site {
 
     /// Reads the process's figures; the sampling thread does, because `/proc` takes its time.
     pub(super) fn refresh_process(&self) -> Process {
-        let process = Process::read();
+        let mut process = *self.process.lock();
+        process.refresh();
         *self.process.lock() = process;
         process
     }

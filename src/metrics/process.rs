@@ -28,31 +28,43 @@ pub struct Process {
 }
 
 impl Process {
-    /// Reads now; what cannot be read is 0.
-    pub fn read() -> Self {
-        let file = |name: &str| fs::read_to_string(name).unwrap_or_default();
-        let mut process = Self::parse(&file("/proc/self/stat"), &file("/proc/self/statm"));
-        process.max_fds = max_fds(&file("/proc/self/limits"));
-        process.open_fds = open_fds();
-        process.start_seconds = start_seconds(process.start_seconds, &file("/proc/uptime"));
-        process
+    /// Reads now. What cannot be read, for lack of a descriptor say, keeps its last value: a counter
+    /// that goes back to 0 looks like a restart. The start is found once, as clocks are set meanwhile.
+    pub fn refresh(&mut self) {
+        let file = |name: &str| fs::read_to_string(name).ok();
+        if let Some(stat) = file("/proc/self/stat") {
+            let after_boot = self.take_stat(&stat);
+            if self.start_seconds == 0.0
+                && let Some(uptime) = file("/proc/uptime")
+            {
+                self.start_seconds = start_seconds(after_boot, &uptime);
+            }
+        }
+        if let Some(statm) = file("/proc/self/statm") {
+            self.take_statm(&statm);
+        }
+        if let Some(limits) = file("/proc/self/limits") {
+            self.max_fds = max_fds(&limits);
+        }
+        self.open_fds = open_fds().unwrap_or(self.open_fds);
     }
 
-    /// Of the contents of `stat` and `statm` (proc(5)). The start is in seconds after boot.
-    fn parse(stat: &str, statm: &str) -> Self {
+    /// The contents of `stat` (proc(5)); the start in seconds after boot.
+    fn take_stat(&mut self, stat: &str) -> f64 {
         // The command's name, in parentheses, may hold spaces; the third field comes first after it.
         let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         let fields: Vec<f64> = numbers(rest).collect();
         let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
+        self.cpu_seconds = (field(14) + field(15)) / TICKS_PER_SECOND;
+        self.threads = field(20);
+        field(22) / TICKS_PER_SECOND
+    }
+
+    /// The contents of `statm` (proc(5)).
+    fn take_statm(&mut self, statm: &str) {
         let mut pages = numbers(statm);
-        Self {
-            cpu_seconds: (field(14) + field(15)) / TICKS_PER_SECOND,
-            threads: field(20),
-            start_seconds: field(22) / TICKS_PER_SECOND,
-            virtual_bytes: pages.next().unwrap_or_default() * PAGE_BYTES,
-            resident_bytes: pages.next().unwrap_or_default() * PAGE_BYTES,
-            ..Self::default()
-        }
+        self.virtual_bytes = pages.next().unwrap_or_default() * PAGE_BYTES;
+        self.resident_bytes = pages.next().unwrap_or_default() * PAGE_BYTES;
     }
 
     /// Sets the gauges named `process_…`.
@@ -83,11 +95,11 @@ fn max_fds(limits: &str) -> f64 {
 }
 
 /// Since Linux 6.2 the directory's size is their number; before, it is 0 and they are counted.
-fn open_fds() -> f64 {
+fn open_fds() -> Option<f64> {
     let directory = "/proc/self/fd";
-    match fs::metadata(directory).map_or(0, |directory| directory.len()) {
-        0 => fs::read_dir(directory).map_or(0, Iterator::count) as f64,
-        size => size as f64,
+    match fs::metadata(directory).ok()?.len() {
+        0 => Some(fs::read_dir(directory).ok()?.count() as f64),
+        size => Some(size as f64),
     }
 }
 
@@ -106,19 +118,24 @@ mod tests {
     #[test]
     fn names_with_parentheses_do_not_shift_the_fields() {
         let stat = "1 (a ) (b) S 2 3 4 5 6 7 8 9 10 11 1200 300 0 0 20 0 7 0 5000 1 2";
-        let process = Process::parse(stat, "100 50 1 1 0 1 0");
+        let mut process = Process::default();
+        assert_eq!(process.take_stat(stat), 50.0);
+        process.take_statm("100 50 1 1 0 1 0");
         assert_eq!((process.cpu_seconds, process.threads), (15.0, 7.0));
         assert_eq!(
             (process.virtual_bytes, process.resident_bytes),
             (409_600.0, 204_800.0)
         );
-        assert_eq!(process.start_seconds, 50.0);
-        assert_eq!(Process::parse("", ""), Process::default());
+        let mut none = Process::default();
+        assert_eq!(none.take_stat(""), 0.0);
+        none.take_statm("");
+        assert_eq!(none, Process::default());
     }
 
     #[test]
     fn this_process_has_figures() {
-        let process = Process::read();
+        let mut process = Process::default();
+        process.refresh();
         assert!(process.resident_bytes > 1e6 && process.virtual_bytes >= process.resident_bytes);
         assert!(process.open_fds >= 3.0 && process.max_fds >= process.open_fds);
         let now = SystemTime::now()
@@ -126,5 +143,8 @@ mod tests {
             .unwrap()
             .as_secs_f64();
         assert!((0.0..86_400.0).contains(&(now - process.start_seconds)));
+        let start = process.start_seconds;
+        process.refresh();
+        assert_eq!(process.start_seconds, start, "to the bit");
     }
 }
