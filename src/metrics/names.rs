@@ -186,7 +186,7 @@ families! {
         OtherRefused = "{endpoint=\"other\",outcome=\"4xx\"}",
         OtherFailed = "{endpoint=\"other\",outcome=\"5xx\"}",
     }
-    "trident_request_faults_total", "Requests refused before a handler saw them, by what was wrong with them." {
+    "trident_request_faults_total", "Requests refused before a handler saw them, by what was wrong with them; handler_fault is a handler that panicked or did not answer." {
         BadMethod = "{kind=\"bad_method\"}",
         UnknownMethod = "{kind=\"unknown_method\"}",
         BadTarget = "{kind=\"bad_target\"}",
@@ -234,7 +234,7 @@ families! {
     "trident_cache_evictions_total", "Answers dropped from the cache to make room." {
         CacheEvictions = "",
     }
-    "trident_store_lookups_total", "Lookups of users in the store of /twitter, by result; corrupt and failed ones are answered 500." {
+    "trident_store_lookups_total", "Lookups of users in the store of /twitter, by result; corrupt ones are answered 500, failed ones 500, or 503 if the store is a database." {
         StoreFound = "{result=\"found\"}",
         StoreMissing = "{result=\"missing\"}",
         StoreCorrupt = "{result=\"corrupt\"}",
@@ -287,7 +287,7 @@ families! {
         AuthCallsOk = "{authority=\"rest\",outcome=\"ok\"}",
         AuthCallsFailed = "{authority=\"rest\",outcome=\"failed\"}",
     }
-    "trident_admin_controls_total", "Controls used on the admin address, by outcome; refused ones lacked the token." {
+    "trident_admin_controls_total", "Controls used on the admin address, by outcome; refused ones lacked the token, were off, came from a page of another site or had a wrong value." {
         ControlsDone = "{outcome=\"done\"}",
         ControlsRefused = "{outcome=\"refused\"}",
     }
