@@ -328,8 +328,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             allowed: "\"SIGUSR1\", \"SIGUSR2\" or \"\" for none",
         },
         summary: "signal for a flame graph of the next seconds",
-        reason: "Into a file trident-PROCESS-TIME.svg. The signal is ignored while a recording is under \
-                 way; without this setting it ends the process, as signals do.",
+        reason: "Into a file trident-PROCESS-TIME.svg. However often the signal comes while a recording is \
+                 under way, one more follows; without this setting it ends the process, as signals do.",
         ..PLAIN
     },
     Setting {
