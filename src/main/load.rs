@@ -17,7 +17,8 @@ use trident::{
 /// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
 pub fn run(command: LoadCommand) -> Result<(), Stop> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+    let hangup = (!is_hangup_ignored()).then_some(SIGHUP);
+    for signal in [SIGINT, SIGQUIT, SIGTERM].into_iter().chain(hangup) {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
     }
     let options = options(&command)?;
@@ -38,6 +39,16 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     } else {
         Err(Stop::silent(ExitCode::Failure))
     }
+}
+
+/// Whether this was started with nohup(1), hence goes on without its terminal.
+fn is_hangup_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 << (SIGHUP - 1) != 0)
 }
 
 /// A command line that makes no sense is told apart from a test that cannot be run.
