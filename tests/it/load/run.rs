@@ -109,8 +109,12 @@ fn an_interruption_ends_the_run_and_the_server() {
 
 fn interrupted_by(signal: &str) {
     let team = format!("{signal}{}", std::process::id());
-    let mut command = load(&["--duration", "60s", "--warmup", "0", "--team", &team]);
-    let mut child = command
+    let run = load(&["--duration", "60s", "--warmup", "0", "--team", &team]);
+    // Ignored signals are inherited, and these tests may run under nohup.
+    let mut child = Command::new("env")
+        .arg(format!("--default-signal={signal}"))
+        .arg(run.get_program())
+        .args(run.get_args())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
