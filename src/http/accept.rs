@@ -185,13 +185,19 @@ impl<S: Service> Loop<S> {
             !listener.inherited && drop_new_handshakes(&listener.socket).is_ok()
         });
         let settled = Instant::now() + SETTLE;
-        while !self.listeners.is_empty() && Instant::now() < settled {
-            thread::sleep(SETTLE / 20);
-            (0..self.listeners.len()).for_each(|index| self.accept_batch(index));
+        // However long the queue is: nothing joins it any more.
+        let mut is_waiting = false;
+        while is_waiting || !self.listeners.is_empty() && Instant::now() < settled {
+            if !is_waiting {
+                thread::sleep(SETTLE / 20);
+            }
+            is_waiting =
+                (0..self.listeners.len()).fold(false, |any, index| self.accept_batch(index) | any);
         }
     }
 
-    fn accept_batch(&mut self, index: usize) {
+    /// Takes a batch of connections; whether more may be waiting.
+    fn accept_batch(&mut self, index: usize) -> bool {
         for _ in 0..BATCH {
             let Listener { socket, tag, .. } = &self.listeners[index];
             match socket.accept() {
@@ -200,14 +206,15 @@ impl<S: Service> Loop<S> {
                     metrics::add(Counter::ConnectionsAccepted, 1);
                     self.admit(stream, tag);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) => {
                     if !self.recover(index, &error) {
-                        return;
+                        return false;
                     }
                 }
             }
         }
+        true
     }
 
     /// Whether accepting may go on at once after `error`.
@@ -219,10 +226,7 @@ impl<S: Service> Loop<S> {
                 metrics::add(Counter::AcceptOther, 1);
                 true
             }
-            Some(libc::EMFILE | libc::ENFILE) => {
-                metrics::add(Counter::AcceptDescriptors, 1);
-                self.refuse_with_spare(index)
-            }
+            Some(libc::EMFILE | libc::ENFILE) => self.refuse_with_spare(index),
             cause => {
                 let memory = matches!(cause, Some(libc::ENOBUFS | libc::ENOMEM));
                 metrics::add(
@@ -245,10 +249,17 @@ impl<S: Service> Loop<S> {
         self.refused.clear(); // these hold descriptors too
         self.spare = None;
         let accepted = self.listeners[index].socket.accept();
+        // Without descriptors accept(2) fails on an empty queue, too: nobody is refused then.
+        let is_queue_empty =
+            matches!(&accepted, Err(error) if error.kind() == ErrorKind::WouldBlock);
         if let Ok((stream, _)) = accepted {
             self.write_refusal(&stream);
         }
         self.spare = File::open("/dev/null").ok();
+        if is_queue_empty {
+            return false;
+        }
+        metrics::add(Counter::AcceptDescriptors, 1);
         thread::sleep(Duration::from_millis(1)); // a full table is not a reason to burn a processor
         self.spare.is_some()
     }

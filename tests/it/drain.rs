@@ -2,14 +2,20 @@
 
 use std::{
     io::ErrorKind,
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::{fd::AsRawFd, unix::process::CommandExt},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
     time::Duration,
 };
 
-use crate::harness::{Client, GET, PATIENCE, READY, Server, eventually};
+use socket2::{Domain, Socket, Type};
+use trident::http::{Limits, Listener, Server as Http, Settings};
+
+use crate::{
+    harness::{Client, GET, PATIENCE, READY, Server, eventually, raise_descriptor_limit},
+    in_process::Echo,
+};
 
 /// A server that drains for `accept_ms` and ends by `deadline_ms`.
 fn draining(accept_ms: u32, deadline_ms: u32) -> Server {
@@ -344,4 +350,41 @@ fn descriptors_of_another_process_are_not_taken() {
     let arguments = ["--listen", "127.0.0.1:0", "--admin", "off"];
     let server = Server::spawn(Server::shell(script, &arguments));
     assert_eq!(server.ask(GET).status, 200);
+}
+
+/// A queue that is longer than what is taken at once, at the moment of the stop.
+#[test]
+fn the_whole_queue_is_accepted_at_the_stop() {
+    const WAITING: usize = 2500;
+    let limit = raise_descriptor_limit();
+    assert!(limit > 2 * WAITING as u64 + 200, "descriptors: {limit}");
+    Settings {
+        workers: 2,
+        pin_workers: false,
+        stack_bytes: 64 << 10,
+    }
+    .apply();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(4096).unwrap();
+    let socket = TcpListener::from(socket);
+    let address = socket.local_addr().unwrap();
+    let mut clients: Vec<Client> = (0..WAITING)
+        .map(|_| {
+            let mut client = Client::connect(address);
+            client.send(GET);
+            client
+        })
+        .collect();
+    let server = Http::start(Echo, Limits::default()).unwrap();
+    let listener = Listener {
+        socket,
+        tag: 0,
+        inherited: false,
+    };
+    server.listen(vec![listener]).unwrap().stop();
+    for client in &mut clients {
+        assert_eq!(client.response().expect("an answer").status, 200);
+    }
 }

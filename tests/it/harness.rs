@@ -213,7 +213,7 @@ impl Server {
 }
 
 /// Samples in the Prometheus text format.
-pub struct Metrics(String);
+pub struct Metrics(pub String);
 
 impl Metrics {
     /// All of them, as they came.

@@ -202,6 +202,42 @@ fn accepting_goes_on_after_descriptors_ran_out() {
     }
 }
 
+/// Every refusal for want of descriptors counts once, and nothing else does.
+#[test]
+fn refusals_for_want_of_descriptors_are_counted() {
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--workers",
+        "1",
+    ];
+    let server = Server::spawn(Server::shell("ulimit -n 64; exec \"$@\"", &arguments));
+    let mut admin = Client::connect(server.admin.unwrap()); // while there is room
+    let mut counted = move || {
+        let answer = admin.ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
+        crate::harness::Metrics(answer.text())
+            .sum("trident_accept_errors_total{cause=\"descriptors\"}")
+    };
+    assert_eq!(counted(), 0);
+    let mut served = Vec::new();
+    let is_refused = |client: &mut Client| {
+        client.send(GET);
+        client.response().is_none_or(|answer| answer.status == 503)
+    };
+    let mut refused = 0;
+    for _ in 0..100 {
+        let mut client = server.connect();
+        match is_refused(&mut client) {
+            true => refused += 1,
+            false => served.push(client),
+        }
+    }
+    assert!(refused > 0 && served.len() > 20, "{refused} refused");
+    assert_eq!(counted(), refused);
+}
+
 /// One client that pipelines without end must not keep others of the same worker waiting: while
 /// another is served once, the flooder gets at most the answers of a few turns.
 #[test]
