@@ -44,6 +44,8 @@ impl AcceptBeat {
 pub struct Pulse {
     /// Whether a worker has run since it was asked.
     workers: Box<[Arc<AtomicBool>]>,
+    /// Workers that could not be asked: no coroutine could be made.
+    unasked: Box<[bool]>,
     accept: Arc<AcceptBeat>,
     /// A byte here wakes the accept thread.
     wake: UnixStream,
@@ -51,10 +53,11 @@ pub struct Pulse {
 
 impl Pulse {
     pub(super) fn new(accept: Arc<AcceptBeat>, wake: UnixStream) -> Self {
-        let workers = (0..may::config().get_workers())
+        let workers: Box<[_]> = (0..may::config().get_workers())
             .map(|_| Arc::new(AtomicBool::new(true)))
             .collect();
         Self {
+            unasked: vec![false; workers.len()].into(),
             workers,
             accept,
             wake,
@@ -63,9 +66,9 @@ impl Pulse {
 
     /// Asks every thread that has answered so far. One that is silent keeps its question.
     pub fn ask(&mut self) {
-        for (index, ran) in self.workers.iter().enumerate() {
-            if ran.swap(false, AcqRel) {
-                ask_worker(index, Arc::clone(ran));
+        for (index, (ran, unasked)) in self.workers.iter().zip(&mut self.unasked).enumerate() {
+            if ran.swap(false, AcqRel) || *unasked {
+                *unasked = !ask_worker(index, Arc::clone(ran));
             }
         }
         if !self.accept.is_silent() {
@@ -87,13 +90,17 @@ impl Pulse {
     }
 }
 
-/// Lets worker `index` set `ran`. If no coroutine can be made, it stays unset: no connection could be
-/// served either.
+/// Lets worker `index` set `ran`. False if no coroutine can be made: no connection could be served
+/// either.
 #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
-fn ask_worker(index: usize, ran: Arc<AtomicBool>) {
+fn ask_worker(index: usize, ran: Arc<AtomicBool>) -> bool {
     let builder = may::coroutine::Builder::new().id(index);
-    // SAFETY: the coroutine touches no thread-local, never waits and needs no stack to speak of.
-    let _detached = unsafe { builder.spawn(move || ran.store(true, Release)) };
+    // It panics if no stack can be mapped.
+    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // SAFETY: the coroutine touches no thread-local, never waits and needs no stack to speak of.
+        unsafe { builder.spawn(move || ran.store(true, Release)) }
+    }));
+    matches!(asked, Ok(Ok(_detached)))
 }
 
 #[cfg(test)]

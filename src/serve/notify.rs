@@ -141,8 +141,8 @@ impl Manager {
             let silent = pulse.silent();
             if silent.is_none() {
                 silent_since = None;
-                pulse.ask();
             }
+            pulse.ask(); // those that are silent keep their question
             let Some(server) = server.upgrade() else {
                 return;
             };

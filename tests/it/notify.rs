@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{GET, PATIENCE, READY, Server};
+use crate::harness::{Client, GET, PATIENCE, READY, Server};
 
 /// The receiving end of sd_notify(3).
 struct Manager {
@@ -244,4 +244,51 @@ fn a_reload_is_told_from_begin_to_end() {
     let ended = manager.until("READY=1").pop().unwrap();
     assert!(status(&ended).contains("reload"), "{ended}");
     assert_eq!(server.ask(READY).status, 200);
+}
+
+/// Address space of a process in bytes, most of it as from now on; `None` = no limit.
+#[allow(unsafe_code)] // limits of another process have no counterpart in std
+fn limit_address_space(pid: u32, bytes: Option<u64>) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes.unwrap_or(libc::RLIM_INFINITY),
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: `limit` is a valid rlimit for the kernel to read, and the old one is not asked for.
+    let set = unsafe {
+        libc::prlimit(
+            pid as libc::pid_t,
+            libc::RLIMIT_AS,
+            &limit,
+            std::ptr::null_mut(),
+        )
+    };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// While no stack can be mapped no connection is served, so there are no beats; once there is room
+/// they go on, although the question itself had been lost.
+#[test]
+fn beats_go_on_after_memory_ran_out() {
+    let manager = Manager::new();
+    let mut server = manager.start(400, &["workers=1"]);
+    manager.until("WATCHDOG=1");
+    // Stacks of connections that have ended are kept for others: these use them up.
+    let mut held: Vec<Client> = (0..600).map(|_| server.connect()).collect();
+    for client in &mut held {
+        assert_eq!(client.ask(GET).status, 200);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/statm", server.pid())).unwrap();
+    let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
+    limit_address_space(server.pid(), Some(pages * 4096));
+    let mut starved = Vec::new();
+    let is_silent = (0..40).any(|_| {
+        starved.push(server.connect());
+        manager.count_for(Duration::from_millis(500), "WATCHDOG=1") == 0
+    });
+    assert!(is_silent, "beats although no connection can be served");
+    assert!(server.is_running());
+    limit_address_space(server.pid(), None);
+    manager.until("WATCHDOG=1");
+    assert_eq!(held[0].ask(GET).status, 200);
+    assert_eq!(server.ask(GET).status, 200);
 }
