@@ -39,8 +39,8 @@ pub enum Phase {
     Linger = 5,
     /// A handler waits for another service, which has a deadline of its own: never expires.
     Handler = 6,
-    /// New, the first request is still on its way: closed without a word, but not before its time
-    /// when the server stops.
+    /// New, the first request is still on its way: as `Idle`, but not before its time when the server
+    /// stops.
     Fresh = 7,
 }
 

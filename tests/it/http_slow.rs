@@ -475,3 +475,42 @@ fn continue_is_sent_to_who_waits_for_it() {
         }
     }
 }
+
+/// Holds its worker for as long as a head may take, and longer.
+struct Blocking;
+
+impl Service for Blocking {
+    type Worker = ();
+
+    fn worker(&self) {}
+
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+        if request.head.path == b"/block" {
+            thread::sleep(Duration::from_millis(1200));
+        }
+        reply.text(|out| out.push(b'x'));
+        Outcome::Done
+    }
+}
+
+/// The first request of a connection came in time and waits for its worker: it is answered.
+#[test]
+fn a_first_request_that_waited_for_its_worker_is_answered() {
+    let limits = Limits {
+        head_timeout: Duration::from_millis(400),
+        ..Limits::default()
+    };
+    let service = InProcess::start(Blocking, limits);
+    let sending = |request: &[u8]| {
+        let mut client = service.connect();
+        client.send(request);
+        client
+    };
+    let block = b"GET /block HTTP/1.1\r\nHost: t\r\n\r\n";
+    let _blocked: Vec<Client> = (0..4).map(|_| sending(block)).collect();
+    thread::sleep(Duration::from_millis(50)); // the workers are in it
+    let mut others: Vec<Client> = (0..8).map(|_| sending(GET)).collect();
+    for client in &mut others {
+        assert_eq!(client.response().expect("an answer").status, 200);
+    }
+}

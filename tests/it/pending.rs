@@ -16,6 +16,9 @@ use crate::{
     in_process::InProcess,
 };
 
+/// Size of the answer to `/large`: no socket takes it at once.
+const LARGE_BYTES: usize = 16 << 20;
+
 /// Answers `/later…` when the test says so, everything else at once.
 #[derive(Default)]
 struct Deferring {
@@ -53,6 +56,10 @@ impl Service for Deferring {
 
     fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
         let path = String::from_utf8_lossy(request.head.path).into_owned();
+        if path == "/large" {
+            reply.text(|out| out.resize(out.len() + LARGE_BYTES, b'x'));
+            return Outcome::Done;
+        }
         if !path.starts_with("/later") {
             reply.text(|out| out.extend_from_slice(path.as_bytes()));
             return Outcome::Done;
@@ -348,4 +355,44 @@ fn answers_that_come_during_a_stop_are_delivered() {
         assert_eq!(client.response(), None);
     }
     assert!(service.is_empty());
+}
+
+/// An answer that the socket does not take at once goes out while the next one is still to come, and
+/// the time to write does not run while there is nothing to write.
+#[test]
+fn earlier_answers_are_written_while_one_waits() {
+    let limits = Limits {
+        write_timeout: Duration::from_millis(300),
+        write_buffer_bytes_max: 2 * LARGE_BYTES, // both requests in one turn
+        ..Limits::default()
+    };
+    let service = InProcess::start(Deferring::default(), limits);
+    let mut client = service.connect();
+    client.send(&["/large", "/later", "/next"].map(get).concat());
+    service.await_jobs(1);
+    let large = client.response().expect("an answer");
+    assert_eq!(large.body.len(), LARGE_BYTES);
+    assert!(client.stays_silent(Duration::from_millis(900)));
+    service.release();
+    assert_eq!(next_text(&mut client), "/later");
+    assert_eq!(next_text(&mut client), "/next");
+    drop(client);
+    assert!(service.is_empty());
+}
+
+/// Who does not read an earlier answer is cut off all the same.
+#[test]
+fn an_unread_answer_ends_the_wait_for_the_next() {
+    let limits = Limits {
+        write_timeout: Duration::from_millis(300),
+        write_buffer_bytes_max: 2 * LARGE_BYTES, // both requests in one turn
+        ..Limits::default()
+    };
+    let service = InProcess::start(Deferring::default(), limits);
+    let mut client = service.connect();
+    client.send(&["/large", "/later"].map(get).concat());
+    service.await_jobs(1);
+    assert!(service.is_empty(), "closed, and nothing is left of it");
+    service.release(); // a wake for a connection that is gone
+    assert_eq!(service.connect().ask(&get("/next")).text(), "/next");
 }

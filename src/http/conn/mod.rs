@@ -3,7 +3,7 @@
 //! | stage | waits for | then |
 //! | --- | --- | --- |
 //! | `Open` | bytes | answers every complete request, writes once |
-//! | `Pending` | another thread's answer | appends it, goes on as `Open` |
+//! | `Pending` | room for earlier answers, then another thread's answer | appends it, goes on as `Open` |
 //! | `Flushing` | room in the socket | reading stops until all is written |
 //! | `Lingering` | the peer's end | drops what it sends, then closes |
 //!
@@ -222,7 +222,7 @@ impl<S: Service> Conn<S> {
         tools.heads.refresh();
         match self.watch.expired() {
             None => {}
-            Some(Phase::Idle) => self.expire_idle(),
+            Some(Phase::Idle | Phase::Fresh) => self.expire_idle(),
             Some(phase) => return self.expire(phase, tools),
         }
         let next = match self.stage {
@@ -247,7 +247,9 @@ impl<S: Service> Conn<S> {
             }
             stage @ Stage::Pending(..) => {
                 self.stage = stage;
-                Next::Park
+                // What came before is written first; the wait for room may have taken an event.
+                self.filled = true;
+                self.write_out(tools).unwrap_or(Next::Park)
             }
             Stage::Flushing => {
                 // The wait for room may have taken the event that announced further bytes.

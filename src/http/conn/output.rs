@@ -31,7 +31,12 @@ impl<S: Service> Conn<S> {
             return Some(Next::Close);
         }
         match (&self.stage, self.unsent.is_empty(), self.end) {
-            (Stage::Pending(..), _, _) => Some(Next::Park),
+            // Earlier answers go first: a wake meanwhile is found when they are out.
+            (Stage::Pending(..), false, _) => Some(Next::Wait),
+            (Stage::Pending(..), true, _) => {
+                self.watch.pause();
+                Some(Next::Park)
+            }
             (_, false, _) => {
                 self.stage = Stage::Flushing;
                 Some(Next::Wait)
@@ -115,7 +120,7 @@ impl<S: Service> Conn<S> {
         next
     }
 
-    /// An idle connection is to end. A request may have crossed with that: what has come until now is
+    /// An idle or new connection is to end. A request may have crossed with that: what has come until now is
     /// still in the socket, and gets its answer before the end.
     #[cold]
     pub(super) fn expire_idle(&mut self) {
