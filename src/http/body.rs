@@ -130,12 +130,13 @@ impl Chunked {
 
     fn size_digit(&mut self, b: u8, body_bytes: usize, limits: &Limits) -> Result<(), Fault> {
         let digit = (b as char).to_digit(16).unwrap_or(0);
-        if self.state == State::SizeStart {
+        let is_first = std::mem::replace(&mut self.state, State::Size) == State::SizeStart;
+        if is_first {
             self.remaining = 0;
         }
-        self.state = State::Size;
-        // Leading zeros are digits too: the line's length is bounded like any other overhead.
-        if self.remaining == 0 && digit == 0 {
+        // A digit behind a zero makes that a leading one: the line's length is bounded like any other
+        // overhead. The zero that ends a body is none.
+        if !is_first && self.remaining == 0 {
             self.count_overhead(limits)?;
         }
         // Past the limit the size only has to stay past it, so it cannot overflow.

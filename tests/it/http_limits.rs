@@ -244,6 +244,26 @@ fn chunk_overhead_bytes_max() {
     expect(&server, "zeros without end", zeros.as_bytes(), "400 closed");
 }
 
+/// Zero forbids what carries nothing, not bodies in chunks: the zero that ends one is no overhead.
+#[test]
+fn no_chunk_overhead_at_all() {
+    let server = Server::with(&["http.chunk_overhead_bytes_max=0"]);
+    expect(&server, "plain chunks", &chunked(&[3, 16, 1]), "200 open");
+    let head = "POST /blockchain HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (what, body) in [
+        ("leading zero", "03\r\nabc\r\n0\r\n\r\n"),
+        ("two zeros at the end", "3\r\nabc\r\n00\r\n\r\n"),
+        ("extension", "3;a\r\nabc\r\n0\r\n\r\n"),
+    ] {
+        expect(
+            &server,
+            what,
+            format!("{head}{body}").as_bytes(),
+            "400 closed",
+        );
+    }
+}
+
 #[test]
 fn requests_per_connection_max() {
     let server = Server::with(&["http.requests_per_connection_max=3"]);
