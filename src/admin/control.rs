@@ -14,7 +14,7 @@
 use tracing::{info, warn};
 
 use super::{
-    Site, guard, profile,
+    CROSS_SITE, Site, guard, profile,
     state::{POLICIES, policy_name},
 };
 use crate::{
@@ -109,7 +109,7 @@ impl Site {
 
     fn permit(&self, control: Control, request: &Request<'_>) -> Result<(), Refusal> {
         if guard::is_cross_site(request) {
-            return Err(Refusal(Status::Forbidden, "not from pages of other sites"));
+            return Err(Refusal(Status::Forbidden, CROSS_SITE));
         }
         match (self.options.token.as_str(), control) {
             ("", Control::Reload) => Ok(()),

@@ -9,6 +9,8 @@
 //! | `GET /admin/history?since=MS` | the last two minutes by the second, the last thirty by the minute, as JSON; with `since` only what is newer |
 //! | `POST /admin/…` | a control, see `control` |
 //!
+//! `POST /twitter/tweets` is the application's, but is as well kept from pages of other sites here.
+//!
 //! Everything is answered on the worker that the connection belongs to, within some hundred
 //! microseconds; what blocks has a thread of its own.
 
@@ -158,10 +160,18 @@ impl Service for Site {
 
     #[inline]
     fn call(&self, worker: &mut app::Worker, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
-        if request.listener == ADMIN
-            && let Some(resource) = Resource::of(request.head.path)
-        {
-            return self.operate(resource, request, reply);
+        if request.listener == ADMIN {
+            if let Some(resource) = Resource::of(request.head.path) {
+                return self.operate(resource, request, reply);
+            }
+            // The one request of the application's that changes what is served.
+            if request.head.path == app::TWEETS_PATH
+                && let Err(text) = self.admit_writer(request)
+            {
+                reply.line(Status::Forbidden, text);
+                metrics::answered(Counter::TweetsRefused);
+                return Outcome::Done;
+            }
         }
         self.app.call(worker, request, reply)
     }
@@ -175,7 +185,22 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// State and history are of the moment.
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
+const UNKNOWN_HOST: &str = "unknown Host: use an address, or list the name in admin_hosts";
+const CROSS_SITE: &str = "not from pages of other sites";
+
 impl Site {
+    /// Whether `request` may change the store: not if a page of another site made a browser send it.
+    #[cold]
+    fn admit_writer(&self, request: &Request<'_>) -> Result<(), &'static str> {
+        if guard::is_cross_site(request) {
+            return Err(CROSS_SITE);
+        }
+        match guard::is_own_host(request, &self.options.hosts) {
+            true => Ok(()),
+            false => Err(UNKNOWN_HOST),
+        }
+    }
+
     #[cold]
     fn operate(&self, resource: Resource, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
         if !resource.takes(request.head.method) {
@@ -188,8 +213,7 @@ impl Site {
         }
         // Metrics are for machines, which name their targets as they like, and hold no secret.
         if resource != Resource::Metrics && !guard::is_own_host(request, &self.options.hosts) {
-            let text = "unknown Host: use an address, or list the name in admin_hosts";
-            reply.line(Status::Forbidden, text);
+            reply.line(Status::Forbidden, UNKNOWN_HOST);
             metrics::answered(Counter::OtherRefused);
             return Outcome::Done;
         }

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | taken | 200, counts as JSON ([`Applied`]) |
 //! | the setting is off | 403 on the admin address, 404 elsewhere |
+//! | on the admin address, a page of another site sent it (`admin`) | 403 |
 //! | the setting is `admin` and the request came elsewhere | 404 |
 //! | a content coding other than gzip | 415 |
 //! | damaged gzip | 400 |

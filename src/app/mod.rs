@@ -33,6 +33,9 @@ pub const PUBLIC: u8 = 0;
 /// Tag of requests that came through the admin listener.
 pub const ADMIN: u8 = 1;
 
+/// Path of the request that takes tweets in.
+pub const TWEETS_PATH: &[u8] = b"/twitter/tweets";
+
 /// Settings of the application as a whole.
 #[derive(Clone, Debug)]
 pub struct Options {

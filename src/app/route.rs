@@ -32,7 +32,7 @@ impl Endpoint {
             b"/readyz" => Self::Ready,
             b"/rest_auth" => Self::RestAuth,
             b"/rest_verify" => Self::RestVerify,
-            b"/twitter/tweets" => Self::Tweets,
+            super::TWEETS_PATH => Self::Tweets,
             _ => return None,
         })
     }

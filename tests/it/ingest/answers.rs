@@ -279,3 +279,39 @@ fn batches_beyond_the_queue_are_refused_at_once() {
         || admin(&server).ask(&post(b"", "")).status == 200
     ));
 }
+
+/// A page that an operator looks at must not change the store: browsers say where a request is from, and
+/// a page whose own name was made to point here has that name in Host.
+#[test]
+fn pages_of_other_sites_are_refused() {
+    let (_directory, path, later) = small(true);
+    let server = serve(&path, &[ON, "admin_hosts=ops.example.com"]);
+    let mut client = admin(&server);
+    let address = server.admin.unwrap();
+    let mut ask = |host: &str, fields: &str| {
+        let body = &later[0];
+        let length = body.len();
+        let head = format!(
+            "POST /twitter/tweets HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n"
+        );
+        client.ask(&[head.as_bytes(), body].concat())
+    };
+    let own = address.to_string();
+    for (host, fields) in [
+        (own.as_str(), "Origin: http://evil.example.com\r\n"),
+        (own.as_str(), "Origin: null\r\n"),
+        (own.as_str(), "Sec-Fetch-Site: cross-site\r\n"),
+        ("evil.example.com", "Origin: http://evil.example.com\r\n"),
+        ("evil.example.com", ""),
+    ] {
+        let answer = ask(host, fields);
+        assert_eq!(answer.status, 403, "{host} {fields}: {}", answer.text());
+    }
+    assert_eq!(
+        server.metric("trident_requests_total{endpoint=\"tweets\",outcome=\"4xx\"}"),
+        5
+    );
+    let same_site = format!("Origin: http://{own}\r\nSec-Fetch-Site: same-origin\r\n");
+    assert_eq!(counts(&ask(&own, &same_site))["lines"], 1);
+    assert_eq!(counts(&ask("ops.example.com", ""))["lines"], 1);
+}
