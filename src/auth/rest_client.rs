@@ -109,6 +109,11 @@ impl RestOptions {
         if uri.host().is_none_or(str::is_empty) {
             return Err(fault("it names no host"));
         }
+        // The parser takes any text for a port.
+        let server = uri.authority().and_then(|a| a.as_str().rsplit('@').next());
+        if server != uri.host() && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err(fault("its port is not a number from 1 to 65535"));
+        }
         for (is_zero, name) in [
             (self.deadline.is_zero(), "deadline"),
             (self.connections_max == 0, "connections_max"),

@@ -124,6 +124,8 @@ fn authority(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
     if external && auth.rest.url.is_empty() {
         let problem = "\"rest\" needs auth.url, for example http://auth:9000/rest_auth".into();
         faults.push(fault(loaded, "auth.mode", problem));
+    } else if external && let Err(error) = auth.rest.check() {
+        faults.push(fault(loaded, "auth.url", error.to_string()));
     } else if !external && !auth.rest.url.is_empty() {
         loaded.warn("auth.url", "has no effect while auth.mode is \"embedded\"");
     }

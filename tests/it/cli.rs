@@ -307,3 +307,20 @@ fn the_generated_file_is_accepted_by_the_same_binary() {
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("given=0"), "{err}");
 }
+
+/// What `serve` would not start with is found before.
+#[test]
+fn an_unusable_authority_is_refused_by_check_and_start() {
+    for command in ["check-config", "serve"] {
+        let rest = ["--set", "auth.mode=rest", "--set"];
+        for (setting, problem) in [
+            ("auth.url=http://auth:99999/rest_auth", "1 to 65535"),
+            ("auth.queue_max=0", "from 1 to"),
+        ] {
+            let mut run = trident(&[command]);
+            let (code, _, err) = ended(run.args(rest).arg(setting));
+            assert_eq!(code, 64, "{command} {setting}: {err}");
+            assert!(err.contains(problem), "{command} {setting}: {err}");
+        }
+    }
+}

@@ -469,12 +469,18 @@ fn unusable_options_are_named() {
         ("ftp://auth.example/rest_auth", "http://"),
         ("http://", "empty"),
         ("http://a b/", "invalid"),
+        ("http://auth:65536/rest_auth", "65535"),
+        ("http://auth:0/rest_auth", "65535"),
+        ("http://auth:auth/rest_auth", "65535"),
+        ("http://[::1]:/rest_auth", "65535"),
     ] {
         let error = with(url).check().unwrap_err().to_string();
         assert!(error.contains(reason), "{url}: {error}");
     }
     let good = with("http://127.0.0.1:9000/rest_auth");
     good.check().unwrap();
+    with("http://auth/rest_auth").check().unwrap();
+    with("http://[::1]:65535/rest_auth").check().unwrap();
     let too_long = RestOptions {
         deadline: Duration::MAX,
         ..good.clone()

@@ -156,7 +156,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "auth.queue_max",
         field: |draft| &mut draft.app.auth.rest.queue_max,
-        rule: integer(0, 1_000_000),
+        rule: integer(1, 1_000_000),
         summary: "calls that may wait for a connection; one more is refused at once",
         reason: "A full queue means that the authority is too slow; waiting longer would not help.",
         ..PLAIN

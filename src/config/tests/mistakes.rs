@@ -133,6 +133,7 @@ fn bad_values_name_key_source_and_what_is_allowed() {
         ("auth.mode", "REST", "\"embedded\" or \"rest\""),
         ("auth.url", "https://a/b", "https not being built in"),
         ("auth.url", "http:///b", "http://HOST[:PORT]/PATH"),
+        ("auth.queue_max", "0", "an integer from 1 to 1000000"),
         ("log.level", "inof", "off, error, warn"),
         ("log.format", "xml", "\"text\" or \"json\""),
     ];
@@ -213,7 +214,7 @@ fn a_refused_value_changes_nothing() {
 
 #[test]
 fn relations_between_settings_are_checked() {
-    let table: [(&[(&str, &str)], &str); 5] = [
+    let table: [(&[(&str, &str)], &str); 7] = [
         (
             &[("drain.accept_ms", "30000")],
             "drain.deadline_ms: 30000 ms is not longer than",
@@ -233,6 +234,14 @@ fn relations_between_settings_are_checked() {
         (
             &[("auth.mode", "rest")],
             "--set: auth.mode: \"rest\" needs auth.url",
+        ),
+        (
+            &[("auth.mode", "rest"), ("auth.url", "http://a:65536/b")],
+            "--set: auth.url: the authority's URL \"http://a:65536/b\" is not of the form",
+        ),
+        (
+            &[("auth.mode", "rest"), ("auth.url", "http://[::1/b")],
+            "--set: auth.url: the authority's URL",
         ),
     ];
     for (set, problem) in table {
