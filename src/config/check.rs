@@ -10,15 +10,15 @@ use super::{
     source::Fault,
     value::{Raw, Value},
 };
-use crate::twitter::{IngestAccess, Location};
+use crate::{
+    http::limits::OTHER_DESCRIPTORS_MAX,
+    twitter::{IngestAccess, Location},
+};
 use num_bigint::BigUint;
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 /// Default idle timeout of an AWS network load balancer.
 const BALANCER_IDLE_TIMEOUT: Duration = Duration::from_secs(350);
-
-/// Descriptors that are not connections: listeners, epoll instances, log, store.
-const FILES_RESERVED: u64 = 64;
 
 /// Memory mappings of one connection's coroutine: stack and guard page.
 const MAPPINGS_PER_CONNECTION: u64 = 2;
@@ -200,14 +200,15 @@ fn timeouts(loaded: &mut Loaded) {
 
 fn capacity(loaded: &mut Loaded, machine: Machine) {
     let connections = loaded.draft.serve.limits.connections_max as u64;
+    let others = OTHER_DESCRIPTORS_MAX as u64;
     if let Some(files) = machine
         .files_max
-        .filter(|files| connections + FILES_RESERVED > *files)
+        .filter(|files| connections + others > *files)
     {
         let problem = format!(
-            "{connections} do not fit into the {files} files this process may open; raise the limit \
-             (LimitNOFILE in systemd, `ulimit -Hn`) or lower this to {}",
-            files.saturating_sub(FILES_RESERVED)
+            "{connections}, and {others} for all else, do not fit into the {files} files this process \
+             may open; raise the limit (LimitNOFILE in systemd, `ulimit -Hn`) to {} or lower this",
+            connections + others
         );
         loaded.warn("http.connections_max", &problem);
     }

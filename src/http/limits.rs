@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Descriptors a process may need besides `connections_max`: connections just refused (128), to the
+/// authority (up to 1024) and the database, two for each worker, listeners, store and log.
+pub const OTHER_DESCRIPTORS_MAX: usize = 2048;
+
 /// Bounds of one server. Input past a bound gets the status named with it, never growth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

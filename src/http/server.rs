@@ -15,6 +15,7 @@ use super::{
     accept::Acceptor,
     clock,
     conn::Conn,
+    limits::OTHER_DESCRIPTORS_MAX,
     watch::{Phase, Slots},
 };
 
@@ -31,9 +32,6 @@ pub struct Settings {
 
 /// Coroutine stacks kept for the next connections; made in advance, 8 kB each.
 const STACK_POOL: usize = 512;
-
-/// Descriptors besides connections: listeners, epoll, store files, the admin's.
-const OTHER_DESCRIPTORS_MAX: usize = 4096;
 
 impl Settings {
     /// Applies the settings. Only the first call in a process has an effect.

@@ -12,7 +12,7 @@ use tracing::info;
 use crate::{
     admin::{self, Site},
     app::{self, App, Phase},
-    http::{Server, Settings},
+    http::{Server, Settings, limits::OTHER_DESCRIPTORS_MAX},
     metrics::turn,
 };
 use lifecycle::{ReloadSignals, StopSignals};
@@ -160,9 +160,7 @@ fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
 /// the hard limit allows.
 #[allow(unsafe_code)] // resource limits have no counterpart in std
 fn raise_descriptor_limit(connections_max: usize) {
-    /// Descriptors besides connections: listeners, epoll, log, store.
-    const OTHERS: u64 = 128;
-    let wanted = connections_max as u64 + OTHERS;
+    let wanted = (connections_max + OTHER_DESCRIPTORS_MAX) as u64;
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,

@@ -303,7 +303,7 @@ fn what_is_probably_not_meant_is_a_warning() {
 #[test]
 fn connections_are_compared_with_what_the_machine_allows() {
     let machine = Machine {
-        files_max: Some(1024),
+        files_max: Some(3008),
         mappings_max: Some(1920),
     };
     let at_the_limit = warned(&[("http.connections_max", "960")], machine);
@@ -311,7 +311,8 @@ fn connections_are_compared_with_what_the_machine_allows() {
     let above = warned(&[("http.connections_max", "961")], machine);
     let lines: Vec<&str> = above.lines().collect();
     assert!(
-        lines[0].contains("961 do not fit into the 1024 files") && lines[0].ends_with("to 960")
+        lines[0].contains("961, and 2048 for all else, do not fit into the 3008 files")
+            && lines[0].contains(" to 3009 ")
     );
     assert!(lines[1].contains("961 need 1922 memory mappings") && lines[1].ends_with("to 960"));
 }
