@@ -116,11 +116,14 @@ class Consistency(unittest.TestCase):
 
     def test_limits_hold_what_the_configuration_allows(self):
         connections = default("http.connections_max")
-        self.assertGreater(int(self.service["LimitNOFILE"][0]), connections + 128)
+        self.assertGreater(int(self.service["LimitNOFILE"][0]), connections + 2048)
         settings = dict(re.findall(r"(?m)^([a-z0-9_.]+) = (\d+)", text("systemd/trident.sysctl")))
         self.assertGreater(int(settings["vm.max_map_count"]), 4 * connections)
         self.assertGreaterEqual(int(settings["net.core.somaxconn"]), int(self.socket["Backlog"][0]))
         self.assertEqual(int(self.socket["Backlog"][0]), default("backlog"))
+        send_buffer = self.socket["SendBuffer"][0]
+        self.assertEqual(int(send_buffer.removesuffix("K")) * 1024, default("http.send_buffer_bytes"))
+        self.assertTrue(send_buffer.endswith("K"))
 
     def test_every_kernel_setting_has_a_reason_and_every_key_is_a_name(self):
         blocks = text("systemd/trident.sysctl").split("\n\n")
