@@ -125,6 +125,7 @@ pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outc
     if app.database().is_some() {
         let text = "a store in a database takes no tweets; load it anew with `trident etl load`";
         reply.line(Status::NotImplemented, text);
+        metrics::answered(Counter::TweetsFailed);
         return Outcome::Done;
     }
     let gzip = match request.field(b"content-encoding") {
@@ -141,6 +142,7 @@ pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outc
     };
     let Some(waker) = Waker::current() else {
         reply.line(Status::ServiceUnavailable, "not on a connection");
+        metrics::answered(Counter::TweetsFailed);
         return Outcome::Done;
     };
     let result = Arc::default();

@@ -309,10 +309,12 @@ pub(super) fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: R
 pub(super) fn reload(app: &App, reply: Reply<'_>) -> Outcome {
     let Some(waker) = Waker::current() else {
         reply.line(Status::ServiceUnavailable, "not on a connection");
+        metrics::answered(Counter::OtherFailed);
         return Outcome::Done;
     };
     if app.twitter.reloading.is_locked() {
         reply.line(Status::Conflict, "a reload is under way");
+        metrics::answered(Counter::OtherRefused);
         return Outcome::Done;
     }
     let pending = Reloading {
@@ -329,6 +331,7 @@ pub(super) fn reload(app: &App, reply: Reply<'_>) -> Outcome {
         Ok(_detached) => Outcome::Pending(Box::new(pending)),
         Err(_) => {
             reply.line(Status::ServiceUnavailable, "no thread to reload with");
+            metrics::answered(Counter::OtherFailed);
             Outcome::Done
         }
     }
@@ -359,5 +362,10 @@ impl Pending for Reloading {
             None => (Status::InternalServerError, "the reload was lost".into()),
         };
         reply.line(status, &text);
+        metrics::answered(match status.code() {
+            ..400 => Counter::OtherValid,
+            ..500 => Counter::OtherRefused,
+            _ => Counter::OtherFailed,
+        });
     }
 }

@@ -174,3 +174,18 @@ fn hammer(client: &mut Client, done: &AtomicBool) -> usize {
     }
     requests
 }
+
+/// Reloads are requests like others in the metrics.
+#[test]
+fn reloads_are_counted_as_requests() {
+    let place = Place::new();
+    let path = place.at("store");
+    numbered(&path, "first");
+    let server = serve(&path, &[]);
+    let valid = || server.metric("trident_requests_total{endpoint=\"other\",outcome=\"valid\"}");
+    let before = valid();
+    for _ in 0..3 {
+        assert_eq!(reload(&server).status, 200);
+    }
+    assert_eq!(valid(), before + 1 + 3, "one is the reading of metrics");
+}
