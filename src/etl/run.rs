@@ -8,7 +8,7 @@ use super::{
     report::{Report, StageReport},
     sink::UserSink,
     stages::{self, Context},
-    workdir::{Outcome, Plan, WorkDir},
+    workdir::{self, Outcome, Plan, WorkDir},
 };
 use std::{path::PathBuf, time::Instant};
 
@@ -52,7 +52,7 @@ pub struct Options {
     /// How many of the most frequent hashtags the report has.
     pub top: usize,
     /// The name that the result is going to have, noted in the work directory for whoever resumes the
-    /// run, see [`super::workdir::noted_output`].
+    /// run, see [`earlier`].
     pub output: Option<PathBuf>,
     /// Give the sink all kept tweets and what is known about each user, for later updates.
     pub history: bool,
@@ -97,6 +97,35 @@ pub fn count_tags(options: &Options, progress: &dyn Progress) -> Result<Report, 
     run.close(None)
 }
 
+/// What became of an earlier run with the same plan, work directory and output.
+#[derive(Debug)]
+pub enum Earlier {
+    /// There was none, or it cannot have made the output.
+    Nothing,
+    /// What has the output's name may be what it made, but also anything else.
+    MayHaveBuilt,
+    /// It was complete and is now cleared away.
+    Complete(Box<Report>),
+}
+
+/// Looks for a run that [`run()`] would go on with, and ends one that had nothing left to do but to
+/// delete its work directory.
+pub fn earlier(options: &Options) -> Result<Earlier, EtlError> {
+    let Some(output) = &options.output else {
+        return Ok(Earlier::Nothing);
+    };
+    let plan = plan(options, &excluded(options)?)?;
+    let work_dir = &options.work_dir;
+    if let Some(report) = workdir::take_closed(work_dir, &plan, output)? {
+        return Ok(Earlier::Complete(Box::new(report)));
+    }
+    let [.., last] = &STAGES;
+    Ok(match workdir::got_to(work_dir, &plan, output, last.name)? {
+        true => Earlier::MayHaveBuilt,
+        false => Earlier::Nothing,
+    })
+}
+
 /// A run under way, in its locked work directory.
 struct Run<'o> {
     options: &'o Options,
@@ -109,10 +138,7 @@ struct Run<'o> {
 
 impl<'o> Run<'o> {
     fn open(options: &'o Options, progress: &'o dyn Progress) -> Result<Self, EtlError> {
-        let excluded = match &options.exclude {
-            Some(path) => Excluded::load(path)?,
-            None => Excluded::default(),
-        };
+        let excluded = excluded(options)?;
         let plan = plan(options, &excluded)?;
         let work = WorkDir::open(&options.work_dir, plan.clone(), options.output.clone())?;
         let workers = match options.workers {
@@ -236,6 +262,13 @@ fn stage_report(name: &str, began: Instant, read_bytes: u64, workers: usize) -> 
         seconds: began.elapsed().as_secs_f64(),
         read_bytes,
         workers,
+    }
+}
+
+fn excluded(options: &Options) -> Result<Excluded, EtlError> {
+    match &options.exclude {
+        Some(path) => Excluded::load(path),
+        None => Ok(Excluded::default()),
     }
 }
 

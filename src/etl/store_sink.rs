@@ -17,10 +17,19 @@ pub struct StoreSink {
 impl StoreSink {
     /// Starts a store that will be called `target`, see [`StoreWriter::create`].
     pub fn create(target: &Path, replace: bool) -> Result<Self, StoreError> {
-        Ok(Self {
-            writer: Some(StoreWriter::create(target, replace)?),
+        Ok(Self::over(StoreWriter::create(target, replace)?))
+    }
+
+    /// Goes on with a run that may already have made the store `target`, see [`StoreWriter::resume`].
+    pub fn resume(target: &Path) -> Result<Self, StoreError> {
+        Ok(Self::over(StoreWriter::resume(target)?))
+    }
+
+    fn over(writer: StoreWriter) -> Self {
+        Self {
+            writer: Some(writer),
             meta: None,
-        })
+        }
     }
 
     /// What the finished store says about itself.

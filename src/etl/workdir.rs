@@ -70,6 +70,11 @@ impl Manifest {
             tags: TagReport::default(),
         }
     }
+
+    /// Whether this is a run of `plan` that calls its result `output`.
+    fn is_for(&self, plan: &Plan, output: &Path) -> bool {
+        self.version == VERSION && self.plan == *plan && self.output.as_deref() == Some(output)
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -259,20 +264,22 @@ impl WorkDir {
     }
 }
 
-/// What the result of the unfinished run in `path` is going to be called. If there is something of
-/// this name, that run made it, or it was free to replace it: the name was looked at before it was
-/// noted.
-pub fn noted_output(path: &Path) -> Option<PathBuf> {
-    read_manifest(&path.join(MANIFEST)).ok()??.output
+/// Whether a run of `plan` in `path` went as far as `stage` and was going to call its result `output`.
+/// Something of this name may then be what it made before it was killed, but also anything else.
+pub fn got_to(path: &Path, plan: &Plan, output: &Path, stage: &str) -> Result<bool, EtlError> {
+    let manifest = read_manifest(&path.join(MANIFEST))?;
+    Ok(manifest.is_some_and(|manifest| {
+        let mut finished = manifest.finished.iter();
+        manifest.is_for(plan, output) && finished.any(|finished| finished.report.stage == stage)
+    }))
 }
 
-/// Finishes a run that was killed when it had nothing left to do but to delete `path`; its report, if
-/// there is such a run, and `output`, which it made, is there.
-pub fn take_closed(path: &Path, output: &Path) -> Result<Option<Report>, EtlError> {
+/// Finishes a run of `plan` that was killed when it had nothing left to do but to delete `path`; its
+/// report, if there is such a run, and `output`, which it made, is there.
+pub fn take_closed(path: &Path, plan: &Plan, output: &Path) -> Result<Option<Report>, EtlError> {
     let file = path.join(MANIFEST);
-    let is_it = |manifest: &Manifest| {
-        manifest.closed && manifest.output.as_deref() == Some(output) && output.exists()
-    };
+    let is_it =
+        |manifest: &Manifest| manifest.closed && manifest.is_for(plan, output) && output.exists();
     if !read_manifest(&file)?.as_ref().is_some_and(is_it) {
         return Ok(None);
     }

@@ -14,9 +14,8 @@ use trident::{
         pipe::{self, Order},
         plot, progress,
         report::Report,
-        run::{MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
+        run::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
         store_sink::StoreSink,
-        workdir,
     },
     exit::{ExitCode, Stop},
     twitter::StoreError,
@@ -48,18 +47,18 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
 fn whole(flags: &EtlRun) -> Result<(), Stop> {
     let options = options(flags)?;
     let progress = progress::for_stderr();
-    if let Some(output) = &options.output
-        && let Some(report) = workdir::take_closed(&options.work_dir, output).map_err(failed)?
-    {
-        return write_results(flags, &report);
+    let earlier = run::earlier(&options).map_err(failed)?;
+    if let Earlier::Complete(report) = &earlier {
+        return write_results(flags, report);
     }
     let report = match &options.output {
         None => etl::count_tags(&options, &*progress),
         Some(output) => {
-            let ours = workdir::noted_output(&options.work_dir).as_ref() == Some(output);
-            let mut sink =
-                StoreSink::create(output, flags.replace || ours).map_err(store_failed)?;
-            etl::run(&options, &mut sink, &*progress)
+            let sink = match earlier {
+                Earlier::MayHaveBuilt if !flags.replace => StoreSink::resume(output),
+                _ => StoreSink::create(output, flags.replace),
+            };
+            etl::run(&options, &mut sink.map_err(store_failed)?, &*progress)
         }
     };
     let report = report.map_err(|error| resumable(failed(error), &options.work_dir))?;
@@ -214,17 +213,22 @@ fn failed(error: EtlError) -> Stop {
         | EtlError::Record(_)
         | EtlError::Unsorted { .. }
         | EtlError::Incomplete { .. } => ExitCode::Data,
+        EtlError::SinkFinish(why) if is_taken(why.downcast_ref()) => ExitCode::Usage,
         _ => ExitCode::Failure,
     };
     Stop::new(code, error.to_string())
 }
 
 fn store_failed(error: StoreError) -> Stop {
-    let code = match &error {
-        StoreError::Exists(_) => ExitCode::Usage,
-        _ => ExitCode::Failure,
+    let code = match is_taken(Some(&error)) {
+        true => ExitCode::Usage,
+        false => ExitCode::Failure,
     };
     Stop::new(code, error.to_string())
+}
+
+fn is_taken(error: Option<&StoreError>) -> bool {
+    matches!(error, Some(StoreError::Exists(_)))
 }
 
 /// Says that the work is not lost, where that is so.

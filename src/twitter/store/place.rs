@@ -14,13 +14,30 @@ use std::{
 /// End of the names of directories that are not finished.
 const SUFFIX: &str = ".building";
 
+/// What is to become of a store that has the name already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It stays; nothing is begun.
+    Refuse,
+    /// It stays, but whether there is one matters only in the end.
+    RefuseAtEnd,
+    /// It is replaced in one step.
+    Replace,
+}
+
+impl Taken {
+    pub(super) fn replace_if(replace: bool) -> Self {
+        if replace { Self::Replace } else { Self::Refuse }
+    }
+}
+
 /// A directory beside its final name, removed unless it gets it.
 pub(super) struct Staging {
     path: PathBuf,
     /// Locked as long as somebody is at work; what is not locked is left over.
     _lock: File,
     target: PathBuf,
-    replace: bool,
+    taken: Taken,
 }
 
 impl Staging {
@@ -28,11 +45,11 @@ impl Staging {
     ///
     /// A killed process leaves that directory behind: it is deleted by the next one that makes
     /// something of the same name, or by anybody.
-    pub(super) fn beside(target: &Path, replace: bool) -> Result<Self, StoreError> {
+    pub(super) fn beside(target: &Path, taken: Taken) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // What a link points to is replaced, not the link.
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.into());
-        if !replace && target.symlink_metadata().is_ok() {
+        if taken == Taken::Refuse && target.symlink_metadata().is_ok() {
             return Err(StoreError::Exists(target));
         }
         let name = target.file_name().ok_or_else(|| StoreError::Io {
@@ -68,7 +85,7 @@ impl Staging {
                     path,
                     _lock: lock,
                     target,
-                    replace,
+                    taken,
                 });
             }
         }
@@ -82,13 +99,13 @@ impl Staging {
     /// Gives the directory its final name. Its files must have been synced.
     pub(super) fn publish(self) -> Result<(), StoreError> {
         sync(&self.path)?;
-        let renamed = if self.replace && self.target.exists() {
+        let renamed = if self.taken == Taken::Replace && self.target.exists() {
             exchange(&self.path, &self.target)
         } else {
             fs::rename(&self.path, &self.target)
         };
         renamed.map_err(|error| match error.kind() {
-            ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists => {
+            ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
                 StoreError::Exists(self.target.clone())
             }
             _ => StoreError::io("write", &self.target)(error),
@@ -187,8 +204,8 @@ mod tests {
         }
         fs::create_dir(&leftover).unwrap();
         fs::write(leftover.join("data.mdb"), "half").unwrap();
-        let one = Staging::beside(&parent.join("store"), false).unwrap();
-        let two = Staging::beside(&parent.join("store"), false).unwrap();
+        let one = Staging::beside(&parent.join("store"), Taken::Refuse).unwrap();
+        let two = Staging::beside(&parent.join("store"), Taken::Refuse).unwrap();
         assert!(!leftover.exists() && one.path().exists() && two.path().exists());
         assert_eq!(names().len(), others.len() + 2);
         one.publish().unwrap();

@@ -5,7 +5,7 @@
 use super::{
     Content, HISTORY_FILE, Meta, StoreError, StoreWriter, UpdatesMeta,
     embedded::{Access, Pages, Scan, Store, Table},
-    place::Staging,
+    place::{Staging, Taken},
     seal::{self, Depth},
 };
 use crate::twitter::{dump, model::User};
@@ -189,7 +189,7 @@ pub fn snapshot(path: &Path, target: &Path) -> Result<Meta, StoreError> {
     if scan.updates()?.is_some() {
         return write_folded(&scan, StoreWriter::create(target, false)?);
     }
-    let staging = Staging::beside(target, false)?;
+    let staging = Staging::beside(target, Taken::Refuse)?;
     store.copy_compacted(staging.path())?;
     copy_history(store.path(), store.meta(), &staging)?;
     publish(staging)
@@ -207,7 +207,7 @@ pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreE
     if scan.updates()?.is_some() {
         return write_folded(&scan, StoreWriter::create(target, replace)?);
     }
-    let staging = Staging::beside(target, replace)?;
+    let staging = Staging::beside(target, Taken::replace_if(replace))?;
     copy_file(path, super::DATA_FILE, &staging)?;
     copy_history(path, &meta, &staging)?;
     publish(staging)

@@ -3,7 +3,7 @@
 use super::{
     Content, DATA_FILE, HISTORY_FILE, Meta, StoreError, USER_ID_MAX,
     embedded::{Access, Store, Table, Writing},
-    place::Staging,
+    place::{Staging, Taken},
     seal::{self, Depth},
 };
 use std::path::Path;
@@ -18,6 +18,8 @@ pub struct StoreWriter {
     users: Batches<[u8; 8]>,
     history: Option<Batches<[u8; 9]>>,
     content: Content,
+    /// A store of this content may have the name already.
+    may_be_there: bool,
 }
 
 /// A file that is written a transaction at a time.
@@ -77,12 +79,31 @@ impl StoreWriter {
     /// # Errors
     /// The name is taken, or the directory beside it cannot be made.
     pub fn create(target: &Path, replace: bool) -> Result<Self, StoreError> {
-        let staging = Staging::beside(target, replace)?;
+        Self::start(target, Taken::replace_if(replace))
+    }
+
+    /// Starts a store that will be called `target`, for a run that was interrupted when it may already
+    /// have made it. If so that store is kept as it is, with the updates it has taken since; see
+    /// [`StoreWriter::finish`].
+    ///
+    /// # Errors
+    /// The directory beside the name cannot be made.
+    pub fn resume(target: &Path) -> Result<Self, StoreError> {
+        let resumed = Self::start(target, Taken::RefuseAtEnd)?;
+        Ok(Self {
+            may_be_there: true,
+            ..resumed
+        })
+    }
+
+    fn start(target: &Path, taken: Taken) -> Result<Self, StoreError> {
+        let staging = Staging::beside(target, taken)?;
         Ok(Self {
             users: Batches::create(&staging, DATA_FILE)?,
             history: None,
             staging,
             content: Content::default(),
+            may_be_there: false,
         })
     }
 
@@ -147,7 +168,8 @@ impl StoreWriter {
     /// Completes the store, syncs it, reads it back, and gives it its name.
     ///
     /// # Errors
-    /// Anything that keeps the store from being complete and durable; the name is then untouched.
+    /// Anything that keeps the store from being complete and durable; the name is then untouched. After
+    /// [`StoreWriter::resume`], a store of this name that was not built from the same.
     pub fn finish(mut self) -> Result<Meta, StoreError> {
         self.users.flush()?;
         let meta = self.content.meta();
@@ -162,7 +184,15 @@ impl StoreWriter {
         let store = Store::open_for(path, Access::Scan, Depth::Full)?;
         super::tools::compare_content(&store, &meta)?;
         drop(store);
-        self.staging.publish()?;
+        match self.staging.publish() {
+            Err(StoreError::Exists(target)) if self.may_be_there && is_built(&target, &meta) => {}
+            published => published?,
+        }
         Ok(meta)
     }
+}
+
+/// Whether a store that was built with this content is at `target`, whatever it took in later.
+fn is_built(target: &Path, meta: &Meta) -> bool {
+    Store::open(target).is_ok_and(|store| store.meta() == meta)
 }

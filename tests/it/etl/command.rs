@@ -12,6 +12,7 @@ use std::{
     thread,
     time::Instant,
 };
+use trident::twitter::store::Store;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_trident");
 
@@ -408,6 +409,52 @@ fn wrong_use_ends_with_64_and_leaves_everything_alone() {
     fs::write(&smaller, "{}\n").unwrap();
     succeeds(&mut etl(&smaller, set, &store, &["--replace"]));
     assert_eq!(dump(&store), "");
+}
+
+/// A run that was interrupted after it had made its store, and what became of that store meanwhile.
+#[test]
+fn a_store_is_not_replaced_by_a_run_that_goes_on() {
+    let set = &sets::all()[4];
+    let directory = fresh_directory("goes-on");
+    let store = directory.join("store");
+    let more = ["--keep-work-dir", "--keep-history"];
+    let again = |more: &[&str]| ended(&mut etl(&set.data, set, &store, more));
+    succeeds(&mut etl(&set.data, set, &store, &more));
+    let batches = || {
+        let open = Store::open_for_updates(&store, 1 << 20).unwrap();
+        open.updates_meta().unwrap().batches
+    };
+    let open = Store::open_for_updates(&store, 1 << 20).unwrap();
+    open.update().unwrap().commit().unwrap();
+    drop(open);
+    let (code, _, err) = again(&more);
+    assert_eq!((code, batches()), (Some(0), 1), "{err}");
+
+    // Another store, then one of the work directory of another plan that was being deleted.
+    let smaller = directory.join("smaller.jsonl");
+    fs::write(&smaller, "{}\n").unwrap();
+    let other = ["--replace", "--keep-history", "--work-dir", "other"];
+    succeeds(etl(&smaller, set, &store, &other).current_dir(&*directory));
+    let manifest = directory.join("store.work/manifest.json");
+    let open = fs::read_to_string(&manifest).unwrap();
+    let closed = open.replace("\"closed\":false", "\"closed\":true");
+    for (text, more) in [
+        (&open, &more[..]),
+        (&closed, &["--keep-history", "--top", "7"]),
+    ] {
+        fs::write(&manifest, text).unwrap();
+        let (code, _, err) = again(more);
+        assert_eq!(code, Some(64), "{err}");
+        assert!(err.contains("exists already"), "{err}");
+        assert_eq!(dump(&store), "");
+    }
+    // As the run that closed it would have ended.
+    assert_eq!(again(&more).0, Some(0));
+    assert!(!manifest.exists());
+    let before = names(&directory);
+    assert_eq!(before, ["smaller.jsonl", "store"]);
+    succeeds(&mut etl(&set.data, set, &store, &["--replace"]));
+    assert_equal_dumps(&dump(&store), &set.dump, set.name);
 }
 
 #[test]
