@@ -14,14 +14,18 @@ mod updates;
 pub(super) use scan::Scan;
 pub use updates::Update;
 
-use super::{DATA_FILE, Meta, StoreError, UpdatesMeta, seal, seal::Depth};
+use super::{
+    DATA_FILE, Meta, StoreError, UpdatesMeta,
+    place::{Identity, identity},
+    seal,
+    seal::Depth,
+};
 use heed::{
     CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RoTxn,
     WithoutTls, types::Bytes,
 };
 use std::{
     fs::{self, File},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -33,6 +37,9 @@ const META_KEY: &[u8] = b"\xffmeta";
 /// How long to wait for the end of the reads on a store that has to be closed first.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a store may be replaced while it is opened before that is given up.
+const OPENINGS_MAX: u32 = 3;
+
 type Records = Database<'static, Bytes, Bytes>;
 
 /// An open store.
@@ -42,11 +49,9 @@ pub struct Store {
     updates: Option<updates::Updates>,
     meta: Meta,
     path: PathBuf,
-    identity: Identity,
+    /// `None` never is that of a path.
+    identity: Option<Identity>,
 }
-
-/// Device and inode of a data file: the same as long as it is the same file.
-type Identity = (u64, u64);
 
 /// What the pages of a store will be read for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,17 +85,35 @@ impl Store {
     }
 
     pub(super) fn open_for(path: &Path, access: Access, depth: Depth) -> Result<Self, StoreError> {
-        let path = fs::canonicalize(path).map_err(StoreError::io("open store", path))?;
-        let id = seal::check(&path, depth)?;
-        let identity = identity(&path)?;
-        let env = open_env(&path, access)?;
-        let updates = updates::Updates::open(&path, &id, access)?;
-        if identity != self::identity(&path)? {
-            return Err(StoreError::damaged(
-                &path,
-                "it was replaced while being opened",
-            ));
+        for _ in 0..OPENINGS_MAX {
+            let path = fs::canonicalize(path).map_err(StoreError::io("open store", path))?;
+            // Before anything is read and after everything was: in between it may be replaced, and then
+            // seal, records and updates would be of two stores, or seem damaged.
+            let before = identity(&path).ok();
+            let opened = Self::open_as(path.clone(), before, access, depth);
+            if identity(&path).ok() == before {
+                return opened;
+            }
         }
+        Err(StoreError::ReplacedWhile {
+            path: path.into(),
+            action: "opened",
+        })
+    }
+
+    fn open_as(
+        path: PathBuf,
+        identity: Option<Identity>,
+        access: Access,
+        depth: Depth,
+    ) -> Result<Self, StoreError> {
+        let id = seal::check(&path, depth)?;
+        let env = open_env(&path, access)?;
+        if self::identity(&path).ok() != identity {
+            // No updates of this store are to be begun in the directory of another.
+            return Err(StoreError::Replaced(path));
+        }
+        let updates = updates::Updates::open(&path, &id, access)?;
         let users = open_records(&env).map_err(|error| lmdb(&path, error))?;
         let users =
             users.ok_or_else(|| StoreError::damaged(&path, "LMDB finds no database in it"))?;
@@ -139,7 +162,7 @@ impl Store {
         fs::canonicalize(path)
             .map_err(StoreError::io("open store", path))
             .and_then(|path| identity(&path))
-            .is_ok_and(|identity| identity == self.identity)
+            .is_ok_and(|identity| Some(identity) == self.identity)
     }
 
     /// Starts reading. Must end before the caller may suspend.
@@ -244,12 +267,6 @@ fn lmdb(path: &Path, error: heed::Error) -> StoreError {
         path: path.into(),
         why: error.to_string(),
     }
-}
-
-fn identity(dir: &Path) -> Result<Identity, StoreError> {
-    let path = dir.join(DATA_FILE);
-    let metadata = fs::metadata(&path).map_err(StoreError::io("open", &path))?;
-    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Opens the environment in `dir`, also while one that had this name before is still being read.

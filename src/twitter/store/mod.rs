@@ -227,6 +227,14 @@ pub enum StoreError {
     /// Another store has the name of the one that is open.
     #[error("another store has taken the place of {}; reload, then try again", .0.display())]
     Replaced(PathBuf),
+    /// As [`StoreError::Replaced`], in the middle of something that takes one store.
+    #[error("store {} was replaced by another while it was being {action}: try again", path.display())]
+    ReplacedWhile {
+        /// The directory.
+        path: PathBuf,
+        /// What was being done to it.
+        action: &'static str,
+    },
     /// The final name is taken.
     #[error("{} exists already; choose another name, or replace it explicitly", .0.display())]
     Exists(PathBuf),

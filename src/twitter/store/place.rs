@@ -1,11 +1,11 @@
 //! A directory that gets its name when it is finished.
 
-use super::StoreError;
+use super::{DATA_FILE, StoreError};
 use std::{
     ffi::{CString, OsString},
     fs::{self, File},
     io::{self, ErrorKind},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -119,6 +119,16 @@ impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Device and inode of a data file: the same as long as it is the same file.
+pub(super) type Identity = (u64, u64);
+
+/// Which store is in `dir` now.
+pub(super) fn identity(dir: &Path) -> Result<Identity, StoreError> {
+    let path = dir.join(DATA_FILE);
+    let metadata = fs::metadata(&path).map_err(StoreError::io("open", &path))?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Deletes directories in `parent` that somebody began under `prefix` and is not at work on any more.

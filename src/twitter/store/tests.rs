@@ -300,3 +300,46 @@ fn statistics_tell_the_distribution() {
     assert_eq!(stat.contacts_per_user, [2, 2, 100, 100]);
     assert!(stat.data_bytes > meta.value_bytes && stat.pages.leaf > 0);
 }
+
+/// The seal of one store is read, then another takes its place: with the same records, so that the seal
+/// fits, and with others.
+#[test]
+fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
+    for text in ["old", "new"] {
+        let place = Place::new();
+        let [target, aside, other] = ["s", "aside", "other"].map(|name| place.at(name));
+        for (path, text) in [(&target, "old"), (&other, text)] {
+            let mut writer = StoreWriter::create(path, false).unwrap();
+            writer.begin_history(b"").unwrap();
+            writer.put(1, &value(1, text)).unwrap();
+            writer.finish().unwrap();
+        }
+        // A seal that cannot be read before it is written, which the test does when it is being read.
+        let pipe = target.join("seal.json");
+        let seal = fs::read(&pipe).unwrap();
+        fs::remove_file(&pipe).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| Store::open_for_updates(&target, 1 << 20));
+            let mut writing = fs::File::create(&pipe).unwrap();
+            fs::rename(&target, &aside).unwrap();
+            fs::rename(&other, &target).unwrap();
+            std::io::Write::write_all(&mut writing, &seal).unwrap();
+            drop(writing);
+            let store = opening.join().unwrap().unwrap();
+            assert_eq!(get(&store, 1), Some(value(1, text)));
+            store.update().unwrap().commit().unwrap();
+        });
+        assert!(!has_updates(&aside), "{text}");
+        // What was acknowledged is there for whoever opens the store next.
+        let store = Store::open(&target).unwrap();
+        assert_eq!(store.updates_meta().unwrap().batches, 1, "{text}");
+    }
+}
+
+fn has_updates(dir: &Path) -> bool {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names = entries.map(|entry| entry.unwrap().file_name());
+    names.any(|name| name.to_string_lossy().starts_with("updates-"))
+}
