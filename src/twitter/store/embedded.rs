@@ -157,6 +157,11 @@ impl Store {
         !self.is_at(path) || unseen_updates()
     }
 
+    /// What it was when it was opened.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
     /// Whether `path` names the directory that is open.
     fn is_at(&self, path: &Path) -> bool {
         fs::canonicalize(path)

@@ -5,6 +5,7 @@ use std::{
     ffi::{CString, OsString},
     fs::{self, File},
     io::{self, ErrorKind},
+    mem,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     process,
@@ -23,6 +24,8 @@ pub(super) enum Taken {
     RefuseAtEnd,
     /// It is replaced in one step.
     Replace,
+    /// As `Replace`, but only this one.
+    ReplaceOnly(Identity),
 }
 
 impl Taken {
@@ -99,10 +102,14 @@ impl Staging {
     /// Gives the directory its final name. Its files must have been synced.
     pub(super) fn publish(self) -> Result<(), StoreError> {
         sync(&self.path)?;
-        let renamed = if self.taken == Taken::Replace && self.target.exists() {
-            exchange(&self.path, &self.target)
-        } else {
-            fs::rename(&self.path, &self.target)
+        let renamed = match self.taken {
+            // Nearly always enough, and leaves no moment in which a crash would lose the other one.
+            Taken::ReplaceOnly(expected) if identity(&self.target).ok() != Some(expected) => {
+                return Err(self.refused());
+            }
+            Taken::ReplaceOnly(expected) => return self.exchange_only(expected),
+            Taken::Replace if self.target.exists() => exchange(&self.path, &self.target),
+            _ => fs::rename(&self.path, &self.target),
         };
         renamed.map_err(|error| match error.kind() {
             ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
@@ -112,6 +119,30 @@ impl Staging {
         })?;
         sync(parent(&self.target))
         // Dropping removes what now has the temporary name: nothing, or the replaced store.
+    }
+
+    /// Takes the place of the store `expected`, and of no other that has taken it meanwhile: what nobody
+    /// else has a copy of would be deleted. Only what came out tells what was there at the exchange.
+    fn exchange_only(self, expected: Identity) -> Result<(), StoreError> {
+        let swap =
+            || exchange(&self.path, &self.target).map_err(StoreError::io("write", &self.target));
+        swap()?;
+        if identity(&self.path).ok() == Some(expected) {
+            return sync(parent(&self.target));
+        }
+        if let Err(error) = swap() {
+            // Under the temporary name is a store that has no other.
+            mem::forget(self);
+            return Err(error);
+        }
+        Err(self.refused())
+    }
+
+    fn refused(&self) -> StoreError {
+        StoreError::ReplacedWhile {
+            path: self.target.clone(),
+            action: "folded",
+        }
     }
 }
 
@@ -221,6 +252,31 @@ mod tests {
         one.publish().unwrap();
         drop(two);
         assert_eq!(names().len(), others.len() + 1);
+        fs::remove_dir_all(parent).unwrap();
+    }
+
+    #[test]
+    fn what_was_not_expected_is_put_back() {
+        let parent = std::env::temp_dir().join(format!("trident-back-{}", process::id()));
+        let target = parent.join("store");
+        fs::create_dir_all(&target).unwrap();
+        fs::write(target.join(DATA_FILE), "restored").unwrap();
+        let text = || fs::read_to_string(target.join(DATA_FILE)).unwrap();
+        let staging = |taken| {
+            let staging = Staging::beside(&target, taken).unwrap();
+            fs::write(staging.path().join(DATA_FILE), "folded").unwrap();
+            staging
+        };
+        let other = (0, 0);
+        // With and without a look before.
+        let taken = Taken::ReplaceOnly(other);
+        staging(taken).publish().unwrap_err();
+        staging(taken).exchange_only(other).unwrap_err();
+        assert_eq!(text(), "restored");
+        let taken = Taken::ReplaceOnly(identity(&target).unwrap());
+        staging(taken).publish().unwrap();
+        assert_eq!(text(), "folded");
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
         fs::remove_dir_all(parent).unwrap();
     }
 }

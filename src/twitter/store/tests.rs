@@ -343,3 +343,24 @@ fn has_updates(dir: &Path) -> bool {
     let mut names = entries.map(|entry| entry.unwrap().file_name());
     names.any(|name| name.to_string_lossy().starts_with("updates-"))
 }
+
+/// As `store fold` does it, when the store is restored from a snapshot meanwhile.
+#[test]
+fn a_fold_takes_the_place_of_no_other_store() {
+    let place = Place::new();
+    let target = place.at("s");
+    build(&target, 10, "old");
+    let store = Store::open(&target).unwrap();
+    let mut folded = StoreWriter::in_place_of(&store).unwrap();
+    folded.put(0, &value(1, "folded")).unwrap();
+    let meta = build(&target, 20, "new");
+    let error = folded.finish().unwrap_err().to_string();
+    assert!(error.contains("replaced by another while"), "{error}");
+    assert_eq!(tools::verify(&target).unwrap(), meta);
+    let store = Store::open(&target).unwrap();
+    let mut folded = StoreWriter::in_place_of(&store).unwrap();
+    folded.put(0, &value(1, "folded")).unwrap();
+    folded.finish().unwrap();
+    assert_eq!(Store::open(&target).unwrap().meta().users, 1);
+    assert_eq!(place.names(), ["s"]);
+}

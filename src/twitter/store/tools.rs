@@ -218,7 +218,7 @@ pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreE
 /// replaced. A store without updates is left as it is.
 ///
 /// # Errors
-/// As [`snapshot`]; the store is then as it was.
+/// As [`snapshot`]; or the store was replaced meanwhile. What is there is then as it was.
 pub fn fold(path: &Path) -> Result<Meta, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
     let meta = store.meta().clone();
@@ -228,7 +228,7 @@ pub fn fold(path: &Path) -> Result<Meta, StoreError> {
     drop(store);
     let store = Store::open_for(path, Access::Updates { bytes_max: 0 }, Depth::Open)?;
     let _held = store.hold_updates()?;
-    write_folded(&store.scan(true)?, StoreWriter::create(path, true)?)
+    write_folded(&store.scan(true)?, StoreWriter::in_place_of(&store)?)
 }
 
 /// One store of what was built and what came in later.

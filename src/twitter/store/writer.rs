@@ -96,6 +96,17 @@ impl StoreWriter {
         })
     }
 
+    /// Starts a store that will take the place of `store`, and of no other.
+    ///
+    /// # Errors
+    /// The directory beside it cannot be made.
+    pub(super) fn in_place_of(store: &Store) -> Result<Self, StoreError> {
+        let path = store.path();
+        let identity = store.identity();
+        let identity = identity.ok_or_else(|| StoreError::Replaced(path.into()))?;
+        Self::start(path, Taken::ReplaceOnly(identity))
+    }
+
     fn start(target: &Path, taken: Taken) -> Result<Self, StoreError> {
         let staging = Staging::beside(target, taken)?;
         Ok(Self {
