@@ -232,13 +232,66 @@ fn a_store_that_cannot_take_updates_says_why() {
     }
 }
 
-/// A store on media that cannot be written is served, but not updated.
+/// A store beside which no file can be written is served, but not updated. No mode keeps root from
+/// writing; a limit on the length of files does.
 #[test]
 fn updates_need_a_place_to_write_to() {
     let (_directory, path, _) = small(true);
-    fs::write(path.join(".updates.1.building"), "").unwrap();
-    let server = serve(&path, &[]);
+    let limited = |settings: &[&str]| {
+        let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let store = ["--twitter-store", path.to_str().unwrap()];
+        let script = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+        Server::shell(script, &[&listen[..], &store, settings].concat())
+    };
+    let server = Server::spawn(limited(&[]));
     assert_eq!(server.ask(crate::harness::READY).status, 200);
+    drop(server);
+    let refused = limited(&["--set", ON]).output().unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(69), "{error}");
+    assert!(error.contains("updates"), "{error}");
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 3, "nothing is left");
+}
+
+/// A reader keeps pages from being used again; one that was killed must not do so for good.
+#[test]
+fn a_killed_dump_is_no_reader_any_more() {
+    let directory = fresh_directory("killed-dump");
+    let path = directory.join("store");
+    // So much that a dump nobody reads does not end.
+    let mut lines = lines(8, 2000, 30);
+    let later = lines.split_off(1900);
+    build(&directory, &path, &lines, true);
+    let server = serve(&path, &[ON]);
+    counts(&admin(&server).ask(&post(&later[..5].concat(), "")));
+    // LMDB's table of readers: processes in 32 bits each.
+    let is_reader = |pid: u32| {
+        let updates = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let locks = updates.map(|path| path.join("lock.mdb"));
+        let table = locks
+            .filter(|file| file.exists())
+            .map(|file| fs::read(file).unwrap());
+        let pid = pid.to_ne_bytes();
+        table
+            .flatten()
+            .collect::<Vec<u8>>()
+            .chunks(4)
+            .any(|found| found == pid)
+    };
+    let mut dump = std::process::Command::new(env!("CARGO_BIN_EXE_trident"))
+        .args(["store", "dump"])
+        .arg(&path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let reads = eventually(|| is_reader(dump.id()));
+    dump.kill().unwrap();
+    dump.wait().unwrap();
+    assert!(reads && is_reader(dump.id()));
+    counts(&admin(&server).ask(&post(&later[5..10].concat(), "")));
+    assert!(!is_reader(dump.id()));
 }
 
 #[test]

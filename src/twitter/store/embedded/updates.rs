@@ -144,13 +144,9 @@ fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError
     let building = store_dir.join(format!(".updates.{}.building", process::id()));
     let _ = fs::remove_dir_all(&building);
     fs::create_dir(&building).map_err(StoreError::io("make", &building))?;
-    let failed = |error| lmdb(&building, error);
-    let env = open_env(&building, bytes_max, EnvFlags::empty()).map_err(failed)?;
-    create_records(&env).map_err(failed)?;
-    env.prepare_for_closing().wait();
-    File::open(&building)
-        .and_then(|directory| directory.sync_all())
-        .map_err(StoreError::io("sync", &building))?;
+    fill(&building, bytes_max).inspect_err(|_| {
+        let _ = fs::remove_dir_all(&building);
+    })?;
     let renamed = match fs::rename(&building, dir) {
         // Another process was faster.
         Err(error)
@@ -166,6 +162,16 @@ fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError
     renamed
         .and_then(|()| File::open(store_dir)?.sync_all())
         .map_err(StoreError::io("make", dir))
+}
+
+fn fill(building: &Path, bytes_max: u64) -> Result<(), StoreError> {
+    let failed = |error| lmdb(building, error);
+    let env = open_env(building, bytes_max, EnvFlags::empty()).map_err(failed)?;
+    create_records(&env).map_err(failed)?;
+    env.prepare_for_closing().wait();
+    File::open(building)
+        .and_then(|directory| directory.sync_all())
+        .map_err(StoreError::io("sync", building))
 }
 
 fn open_env(dir: &Path, map_bytes: u64, flags: EnvFlags) -> heed::Result<Env<WithoutTls>> {
@@ -198,6 +204,8 @@ impl Store {
             return Err(UpdateError::NoHistory);
         };
         let failed = |error| UpdateError::Store(lmdb(&updates.dir, error));
+        // A process killed in the middle of reading would keep pages from being used again for good.
+        updates.env.clear_stale_readers().map_err(failed)?;
         let txn = updates.env.write_txn().map_err(failed)?;
         let meta = updates.meta_in(&txn).map_err(UpdateError::Store)?;
         let meta = meta.or_of(self.meta());
