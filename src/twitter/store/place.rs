@@ -1,12 +1,18 @@
 //! A directory that gets its name when it is finished.
 
-use super::{DATA_FILE, StoreError};
+use super::{DATA_FILE, HISTORY_FILE, StoreError, seal::SEAL_FILE};
 use std::{
     ffi::{CString, OsString},
     fs::{self, File},
     io::{self, ErrorKind},
     mem,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::{
+        fd::AsRawFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, fchown},
+        },
+    },
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -38,7 +44,7 @@ impl Taken {
 pub(super) struct Staging {
     path: PathBuf,
     /// Locked as long as somebody is at work; what is not locked is left over.
-    _lock: File,
+    lock: File,
     target: PathBuf,
     taken: Taken,
 }
@@ -86,7 +92,7 @@ impl Staging {
             if path.exists() {
                 return Ok(Self {
                     path,
-                    _lock: lock,
+                    lock,
                     target,
                     taken,
                 });
@@ -101,6 +107,9 @@ impl Staging {
 
     /// Gives the directory its final name. Its files must have been synced.
     pub(super) fn publish(self) -> Result<(), StoreError> {
+        if matches!(self.taken, Taken::Replace | Taken::ReplaceOnly(_)) {
+            self.give_away();
+        }
         sync(&self.path)?;
         let renamed = match self.taken {
             // Nearly always enough, and leaves no moment in which a crash would lose the other one.
@@ -119,6 +128,21 @@ impl Staging {
         })?;
         sync(parent(&self.target))
         // Dropping removes what now has the temporary name: nothing, or the replaced store.
+    }
+
+    /// Gives directory and files to the owner of what is replaced: a server that may write updates to a
+    /// store may also do so to the one that root made of it. Who must not leaves everything as it is.
+    fn give_away(&self) {
+        let (Ok(old), Ok(new)) = (fs::metadata(&self.target), self.lock.metadata()) else {
+            return;
+        };
+        if (old.uid(), old.gid()) == (new.uid(), new.gid()) {
+            return;
+        }
+        for name in [DATA_FILE, HISTORY_FILE, SEAL_FILE] {
+            let _ = chown_in(&self.lock, name, old.uid(), old.gid());
+        }
+        let _ = fchown(&self.lock, Some(old.uid()), Some(old.gid()));
     }
 
     /// Takes the place of the store `expected`, and of no other that has taken it meanwhile: what nobody
@@ -212,6 +236,28 @@ fn exchange(a: &Path, b: &Path) -> io::Result<()> {
             libc::AT_FDCWD,
             to.as_ptr(),
             libc::RENAME_EXCHANGE,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Changes the owner of the file `name` in an open directory. Not by path: in a directory of somebody
+/// else that may lead elsewhere by now.
+#[allow(unsafe_code)] // fchownat(2) has no counterpart in std
+fn chown_in(directory: &File, name: &str, uid: u32, gid: u32) -> io::Result<()> {
+    let name = CString::new(name)?;
+    // SAFETY: the descriptor is open and the name NUL-terminated until the call returns.
+    let result = unsafe {
+        libc::fchownat(
+            directory.as_raw_fd(),
+            name.as_ptr(),
+            uid,
+            gid,
+            libc::AT_SYMLINK_NOFOLLOW,
         )
     };
     if result == 0 {

@@ -15,7 +15,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-const SEAL_FILE: &str = "seal.json";
+/// Name of the seal in a store.
+pub(super) const SEAL_FILE: &str = "seal.json";
 
 /// Files up to this size are compared in full whenever they are opened: about half a second from
 /// the page cache. Of larger ones the length is compared; `trident store verify` does the rest.
