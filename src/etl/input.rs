@@ -43,6 +43,15 @@ impl Source {
 /// The files meant by `inputs`, sorted: a directory stands for all `.json`, `.jsonl` and `.gz` files
 /// below it.
 pub fn list(inputs: &[PathBuf]) -> Result<Vec<Source>, EtlError> {
+    list_without(inputs, &[])
+}
+
+/// As [`list`], without what is below the directories `left_out`; they need not be there.
+pub fn list_without(inputs: &[PathBuf], left_out: &[&Path]) -> Result<Vec<Source>, EtlError> {
+    let left_out: Vec<PathBuf> = left_out
+        .iter()
+        .filter_map(|path| fs::canonicalize(path).ok())
+        .collect();
     let mut sources = Vec::new();
     for input in inputs {
         if input == Path::new("-") {
@@ -55,7 +64,7 @@ pub fn list(inputs: &[PathBuf]) -> Result<Vec<Source>, EtlError> {
         }
         let found = fs::metadata(input).map_err(|e| EtlError::io("open", input, 0, e))?;
         if found.is_dir() {
-            walk(input, &mut sources)?
+            walk(input, &left_out, &mut sources)?
         } else {
             sources.push(source(input, &found))
         }
@@ -68,13 +77,16 @@ pub fn list(inputs: &[PathBuf]) -> Result<Vec<Source>, EtlError> {
     Ok(sources)
 }
 
-fn walk(directory: &Path, sources: &mut Vec<Source>) -> Result<(), EtlError> {
+fn walk(directory: &Path, left_out: &[PathBuf], sources: &mut Vec<Source>) -> Result<(), EtlError> {
     let failed = |e| EtlError::io("list", directory, 0, e);
+    if !left_out.is_empty() && left_out.contains(&fs::canonicalize(directory).map_err(failed)?) {
+        return Ok(());
+    }
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let found = fs::metadata(&path).map_err(|e| EtlError::io("open", &path, 0, e))?;
         if found.is_dir() {
-            walk(&path, sources)?;
+            walk(&path, left_out, sources)?;
         } else if path
             .extension()
             .is_some_and(|e| e == "json" || e == "jsonl" || e == "gz")
@@ -147,8 +159,13 @@ impl Reader {
             .fill_buf()
             .map_err(|e| EtlError::io("read", &path, 0, e))?;
         let is_gzip = first.starts_with(&GZIP_MAGIC);
-        if !is_gzip && !first.is_empty() && path.extension().is_some_and(|e| e == "gz") {
-            let what = "is damaged: no gzip header".to_owned();
+        if !is_gzip && path.extension().is_some_and(|e| e == "gz") {
+            // The least gzip file, of nothing, has 20 bytes.
+            let what = match first.is_empty() {
+                true => "is truncated",
+                false => "is damaged: no gzip header",
+            };
+            let what = what.to_owned();
             return Err(EtlError::Gzip {
                 path,
                 what,

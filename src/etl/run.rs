@@ -10,7 +10,10 @@ use super::{
     stages::{self, Context},
     workdir::{self, Outcome, Plan, WorkDir},
 };
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 /// Memory for buffers and sorting by default. Together with the program, the blocks being parsed
 /// and allocator slack it stays below 1 GiB (measured by `scripts/etl-soak`).
@@ -279,7 +282,11 @@ fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
             "memory must be at least {least} MiB"
         )));
     }
-    let sources = input::list(&options.inputs)?;
+    // Both hold files with the names of inputs, and change from one attempt to the next.
+    let ours =
+        [Some(&options.work_dir), options.output.as_ref()].map(|path| path.map(PathBuf::as_path));
+    let ours: Vec<&Path> = ours.into_iter().flatten().collect();
+    let sources = input::list_without(&options.inputs, &ours)?;
     let partitions = match options.partitions {
         Some(n) if n.is_power_of_two() && n <= 512 => n,
         Some(n) => {

@@ -41,6 +41,13 @@ pub struct Plan {
     pub top: usize,
 }
 
+impl Plan {
+    /// Whether equal plans mean equal input: of standard input nothing is known.
+    fn is_recognisable(&self) -> bool {
+        !self.sources.iter().any(Source::is_stdin)
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
     version: u32,
@@ -73,7 +80,10 @@ impl Manifest {
 
     /// Whether this is a run of `plan` that calls its result `output`.
     fn is_for(&self, plan: &Plan, output: &Path) -> bool {
-        self.version == VERSION && self.plan == *plan && self.output.as_deref() == Some(output)
+        self.version == VERSION
+            && self.plan == *plan
+            && plan.is_recognisable()
+            && self.output.as_deref() == Some(output)
     }
 }
 
@@ -323,6 +333,13 @@ fn check_plan(path: &Path, manifest: Manifest, plan: &Plan) -> Result<Manifest, 
     let old = &manifest.plan;
     let what = match () {
         _ if manifest.version != VERSION => "another version of the program",
+        _ if !plan.is_recognisable() => {
+            return Err(EtlError::Usage(format!(
+                "{} belongs to an unfinished run, and standard input cannot be recognised again: \
+                 remove {0}, then run from the beginning",
+                path.display()
+            )));
+        }
         _ if old.sources != plan.sources => "another list of input files, or they have changed",
         _ if old.exclude_sha256 != plan.exclude_sha256 => "another list of excluded hashtags",
         _ if old.partitions != plan.partitions => "another number of partitions",

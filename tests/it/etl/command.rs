@@ -458,6 +458,55 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
 }
 
 #[test]
+fn standard_input_is_not_taken_for_that_of_an_earlier_run() {
+    let directory = fresh_directory("stdin-again");
+    let set = &sets::all()[4];
+    let store = directory.join("store");
+    let run = |store: &Path, more: &[&str]| {
+        ended(etl(Path::new("-"), set, store, more).stdin(File::open(&set.data).unwrap()))
+    };
+    let work = ["--work-dir", "work", "--keep-work-dir"];
+    let work = work.map(|word| match word {
+        "work" => directory.join(word).to_str().unwrap().to_owned(),
+        word => word.to_owned(),
+    });
+    let more: Vec<&str> = work.iter().map(String::as_str).collect();
+    assert_eq!(run(&store, &more).0, Some(0));
+    let (code, _, err) = run(&directory.join("other"), &more);
+    assert_eq!(code, Some(64), "{err}");
+    assert!(
+        err.contains("standard input cannot be recognised again"),
+        "{err}"
+    );
+    // The store of the first run is not taken for that of a second one either.
+    let manifest = directory.join("work/manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(
+        &manifest,
+        text.replace("\"closed\":false", "\"closed\":true"),
+    )
+    .unwrap();
+    let (code, _, err) = run(&store, &more);
+    assert_eq!(code, Some(64), "{err}");
+    assert!(err.contains("exists already"), "{err}");
+}
+
+#[test]
+fn work_directory_and_store_below_the_input_are_no_input() {
+    let directory = fresh_directory("below");
+    let set = &sets::all()[4];
+    let input = directory.join("in");
+    fs::create_dir(&input).unwrap();
+    fs::copy(&set.data, input.join("tweets.jsonl")).unwrap();
+    let store = input.join("store");
+    succeeds(&mut etl(&input, set, &store, &["--keep-work-dir"]));
+    let out = succeeds(&mut etl(&input, set, &store, &[]));
+    assert!(!input.join("store.work").exists());
+    assert!(out.contains("lines read"), "{out}");
+    assert_equal_dumps(&dump(&store), &set.dump, set.name);
+}
+
+#[test]
 fn help_names_the_defaults() {
     let help = succeeds(&mut trident(&[&"etl", &"--help"]));
     for number in [

@@ -32,6 +32,7 @@ fn damaged_gzip_is_named_with_its_offset() {
             "is truncated",
         ),
         ("cut-in-header.gz", whole[..5].to_vec(), "is truncated"),
+        ("empty.gz", Vec::new(), "is truncated"),
         ("flipped.gz", flipped, "is damaged"),
         ("wrong-sum.gz", wrong_sum, "is damaged"),
         (
