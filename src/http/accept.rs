@@ -252,14 +252,15 @@ impl<S: Service> Loop<S> {
         // Without descriptors accept(2) fails on an empty queue, too: nobody is refused then.
         let is_queue_empty =
             matches!(&accepted, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        if is_queue_empty {
+            self.spare = File::open("/dev/null").ok();
+            return false;
+        }
+        metrics::add(Counter::AcceptDescriptors, 1);
         if let Ok((stream, _)) = accepted {
             self.write_refusal(&stream);
         }
         self.spare = File::open("/dev/null").ok();
-        if is_queue_empty {
-            return false;
-        }
-        metrics::add(Counter::AcceptDescriptors, 1);
         thread::sleep(Duration::from_millis(1)); // a full table is not a reason to burn a processor
         self.spare.is_some()
     }
