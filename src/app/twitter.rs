@@ -364,7 +364,7 @@ impl Pending for Reloading {
         reply.line(status, &text);
         metrics::answered(match status.code() {
             ..400 => Counter::OtherValid,
-            ..500 => Counter::OtherRefused,
+            400..500 => Counter::OtherRefused,
             _ => Counter::OtherFailed,
         });
     }
