@@ -13,7 +13,7 @@ use super::{
 use crate::codec::decimal;
 use num_bigint::BigUint;
 
-/// Most transactions of a request that are signed here where that takes long ([`Ring::Big`]): 100 ms at
+/// Most transactions of a request that are signed here where that takes long (`Ring::Big`): 100 ms at
 /// 4096 bits, during which the worker serves nobody else. Genuine requests have at most 2.
 pub const SLOW_OWN_TXS_MAX: usize = 16;
 

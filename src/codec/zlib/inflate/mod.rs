@@ -20,7 +20,7 @@ use header::BlockCodes;
 pub enum InflateError {
     /// Not a complete zlib stream, or its checksum is wrong.
     Malformed,
-    /// Inflates to more than the bound, or more than [`HEADERS_MAX`] blocks bring codes along.
+    /// Inflates to more than the bound, or more than `HEADERS_MAX` blocks bring codes along.
     TooLarge,
 }
 
