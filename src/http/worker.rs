@@ -49,8 +49,12 @@ pub(super) struct Tools<S: Service> {
 }
 
 impl<S: Service> Worker<S> {
-    fn new(server: &Server<S>) -> Self {
-        Self {
+    // Kept out of `turn`, whose frame is on every connection's stack: room for a service's scratch on its
+    // way to the heap would cost each of them a page.
+    #[cold]
+    #[inline(never)]
+    fn boxed(server: &Server<S>) -> Box<dyn Any> {
+        Box::new(Self {
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
             tools: Tools {
                 output: Vec::with_capacity(INPUT_BYTES),
@@ -60,7 +64,7 @@ impl<S: Service> Worker<S> {
                 service: server.service.worker(),
             },
             stack: HandlerStack::new(HANDLER_STACK_BYTES),
-        }
+        })
     }
 
     fn release_large_buffers(&mut self) {
@@ -89,7 +93,7 @@ pub(super) fn turn<S: Service>(conn: &mut Conn<S>) -> Next {
         let index = match workers.iter().position(|(n, _)| *n == number) {
             Some(index) => index,
             None => {
-                workers.push((number, Box::new(Worker::new(&conn.server))));
+                workers.push((number, Worker::boxed(&conn.server)));
                 workers.len() - 1
             }
         };
