@@ -1,6 +1,6 @@
 //! How fast are tweets read, turned into values, and values read?
 //!
-//! Input is generated (see `trident::generate`), 4,000 lines of the usual mixture, about 14 MB.
+//! Input is generated (see `trident::synth`), 4,000 lines of the usual mixture, about 14 MB.
 //! Every result is checked inside. Run one group: `cargo bench --bench etl -- map`.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -14,16 +14,16 @@ use trident::{
         pipe::{self, Order},
         sink::{SinkError, UserSink},
     },
-    generate::{self, World},
+    synth::{self, World},
     twitter::model::{Encoder, Kind, REPLY, RETWEET, User},
 };
 
 const LINES: u64 = 4_000;
 
 fn tweets() -> Vec<u8> {
-    let world = World::new(generate::Options::for_lines(1, LINES));
+    let world = World::new(synth::Options::for_lines(1, LINES));
     let mut text = Vec::new();
-    generate::output::write_tweets(&world, LINES, 1, &mut text).unwrap();
+    synth::output::write_tweets(&world, LINES, 1, &mut text).unwrap();
     text
 }
 
@@ -226,7 +226,7 @@ fn model(c: &mut Criterion) {
 
 fn generator(c: &mut Criterion) {
     let bytes = tweets().len() as u64;
-    let mut group = c.benchmark_group("generate");
+    let mut group = c.benchmark_group("synth");
     group.throughput(Throughput::Bytes(bytes));
     group.bench_function("tweets", |b| {
         b.iter(|| assert_eq!(tweets().len() as u64, bytes))

@@ -8,8 +8,8 @@ mod etl_load;
 mod load;
 #[path = "main/store.rs"]
 mod store;
-#[path = "main/synthesize.rs"]
-mod synthesize;
+#[path = "main/synth.rs"]
+mod synth;
 
 use std::{io::Write, panic, path::PathBuf, process};
 use trident::{
@@ -42,10 +42,10 @@ fn run() -> Result<(), Stop> {
         Invocation::Serve(settings) => serve(settings),
         Invocation::CheckConfig { settings, json } => check_config(settings, json),
         Invocation::Etl(command) => etl::run(&command),
-        Invocation::Gen(what) => synthesize::run(&what),
+        Invocation::Gen(what) => synth::run(&what),
         Invocation::Store(command) => store::run(&command),
         Invocation::Load(command) => load::run(*command),
-        Invocation::Generate(what) => cli::generate(&what),
+        Invocation::Documents(what) => cli::write_document(&what),
     }
 }
 

@@ -4,26 +4,26 @@
 //! that help and version are printed here. The flags of settings are not listed here: they come
 //! from the table in `config`, see `flags`. Only this folder knows `clap`.
 
+mod documents;
 mod etl;
 mod etl_load;
 mod flags;
-mod generate;
 mod load;
 mod output;
 mod store;
-mod synthesize;
+mod synth;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use documents::{Documents, write_document};
 pub use etl::{EtlCommand, EtlMachine, EtlRun, EtlSort, EtlStage};
 pub use etl_load::{DatabaseUrl, EtlLoad};
 pub use flags::SettingFlags;
-pub use generate::{Generate, generate};
 pub use load::LoadCommand;
 pub use output::{closed_is_success, print};
 pub use store::StoreCommand;
-pub use synthesize::{GenCommand, GenTargets, GenTo, GenWorld};
+pub use synth::{GenCommand, GenTargets, GenTo, GenWorld};
 
 use crate::{
     config::{self, Loaded},
@@ -112,7 +112,7 @@ enum Command {
     #[command(hide = true)]
     Generate {
         #[command(subcommand)]
-        what: Generate,
+        what: Documents,
     },
 }
 
@@ -135,8 +135,8 @@ pub enum Invocation {
     Store(StoreCommand),
     /// Put load on servers.
     Load(Box<LoadCommand>),
-    /// Write a generated file.
-    Generate(Generate),
+    /// Write one of the documents that are made from these definitions.
+    Documents(Documents),
 }
 
 /// Reads the arguments, the program's name first.
@@ -154,7 +154,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Some(Command::Gen { what }) => Invocation::Gen(what),
         Some(Command::Store { what }) => Invocation::Store(what),
         Some(Command::Load(command)) => Invocation::Load(command),
-        Some(Command::Generate { what }) => Invocation::Generate(what),
+        Some(Command::Generate { what }) => Invocation::Documents(what),
     })
 }
 

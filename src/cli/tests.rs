@@ -181,7 +181,7 @@ fn the_examples_work() {
             Invocation::Serve(settings) | Invocation::CheckConfig { settings, .. } => settings,
             Invocation::Etl(_) => continue,
             Invocation::Gen(_)
-            | Invocation::Generate(_)
+            | Invocation::Documents(_)
             | Invocation::Load(_)
             | Invocation::Store(_) => {
                 panic!("{command}")

@@ -3,7 +3,7 @@
 //! A process of its own, so that the generator shares nothing with it but the processors. It is in a
 //! process group of its own too: Ctrl-C at a terminal reaches the generator only, which then stops it.
 
-use super::{Identity, LoadError, chain::hex};
+use crate::load::{Identity, LoadError, judge::chain::hex};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read},

@@ -3,49 +3,41 @@
 //! Called by `main` only. A run goes
 //!
 //! ```text
-//! corpus, scenario → plan → workers → intervals → collect → report → { text | html | JSON }
+//! plan → worker ⇄ wire, judge → tally → report → { text | html | JSON }
 //! ```
 //!
 //! Right answers come from the corpus, which an independent oracle made, and from recomputation here;
 //! nothing in this folder names another module, so that a fault of the server cannot agree with itself.
 //! docs/load.md is the manual.
 
-mod chain;
-mod check;
-mod collect;
-mod connection;
-mod corpus;
 mod error;
-mod grid;
+mod judge;
 mod local;
-mod pick;
 mod plan;
-mod record;
 pub mod report;
-mod require;
-mod response;
-mod scenario;
 mod tally;
-mod target;
 #[cfg(test)]
 mod tests;
+mod wire;
 mod worker;
 
-pub use collect::Watch;
-pub use corpus::digest;
 pub use error::LoadError;
+pub use plan::corpus::digest;
 pub use report::Report;
+pub use tally::collect::Watch;
 
-use collect::Collector;
-use corpus::Corpus;
 use crossbeam::channel;
 use local::LocalServer;
-use plan::{Load, Ramp, Stage};
-use record::Recorder;
-use report::{Frame, Setup};
-use require::Requirement;
+use plan::{
+    corpus::Corpus,
+    scenario::{self, Mix, Scenario},
+    stage::{Load, Ramp, Stage},
+};
+use report::{
+    Frame, Setup,
+    requirement::{self, Requirement},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use scenario::{Mix, Scenario};
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -53,7 +45,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use target::Target;
+use tally::{collect::Collector, record::Recorder};
+use wire::target::Target;
 use worker::{Shared, Worker};
 
 /// Key of the temporary server's tokens. Nobody else uses it, so it need not be secret.
@@ -332,7 +325,7 @@ fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
 fn requirements(options: &Options, endpoints: &[String]) -> Result<Vec<Requirement>, LoadError> {
     let mut all = Vec::new();
     for text in &options.requirements {
-        for requirement in require::parse(text)? {
+        for requirement in requirement::parse(text)? {
             if let Some(name) = requirement
                 .endpoint
                 .as_ref()

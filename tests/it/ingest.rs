@@ -20,7 +20,7 @@ use std::{
 };
 use trident::{
     etl::{self, Options, progress::Silent, store_sink::StoreSink},
-    generate::{self, World},
+    synth::{self, World},
     twitter::store::{Meta, tools},
 };
 
@@ -49,7 +49,7 @@ impl Random {
 /// Generated lines, newlines included, and among them other versions of some of these tweets: with
 /// another time, sender, text, reply, retweet or tags.
 fn lines(seed: u64, count: u64, users: u64) -> Vec<Vec<u8>> {
-    let world = World::new(generate::Options {
+    let world = World::new(synth::Options {
         seed,
         users,
         tags: 60,

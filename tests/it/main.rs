@@ -22,5 +22,5 @@ mod notify;
 mod panic;
 mod pending;
 mod scan;
-mod synthesize;
+mod synth;
 mod twitter;

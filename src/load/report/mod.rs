@@ -4,14 +4,15 @@
 //! to. `text` and `html` are views of it.
 
 pub mod html;
+pub mod requirement;
 mod svg;
 pub mod text;
 
-use super::{
-    collect::Collector,
-    plan::Stage,
-    require::Requirement,
-    tally::{Fault, Tally},
+use crate::load::{
+    plan::stage::Stage,
+    report::requirement::Requirement,
+    tally::collect::Collector,
+    tally::counts::{Fault, Tally},
 };
 use hdrhistogram::Histogram;
 use serde::Serialize;

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::load::{
-    collect::Collector,
-    plan::{Load, Ramp},
-    require,
-    tally::Outcome,
+    plan::stage::{Load, Ramp},
+    report::requirement,
+    tally::collect::Collector,
+    tally::counts::Outcome,
 };
 
 fn stage(name: &str, users: f64, measured: bool) -> Stage {
@@ -51,7 +51,7 @@ fn report(stages: &[Stage], tallies: Vec<[Tally; 4]>, requirements: &str) -> Rep
     collected.by_stage = tallies.into_iter().map(Vec::from).collect();
     let requirements = match requirements {
         "" => Vec::new(),
-        text => require::parse(text).unwrap(),
+        text => requirement::parse(text).unwrap(),
     };
     let frame = Frame {
         setup: setup(),

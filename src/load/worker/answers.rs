@@ -3,11 +3,11 @@
 
 use super::{PAUSE_AFTER_FAULT, Worker};
 use crate::load::{
-    check::Verdict,
-    connection::{Pending, Received, State},
-    plan::Load,
-    response::{self, Answer},
-    tally::{Fault, Outcome, Tally},
+    judge::check::Verdict,
+    plan::stage::Load,
+    tally::counts::{Fault, Outcome, Tally},
+    wire::connection::{Pending, Received, State},
+    wire::response::{self, Answer},
 };
 use rustix::event::epoll::EventFlags;
 use std::{

@@ -7,17 +7,17 @@
 
 mod answers;
 
-use super::{
+use crate::load::{
     Identity,
-    check::Checker,
-    connection::{Connection, Pending, State},
-    corpus::Corpus,
     error::LoadError,
-    pick::Picker,
-    plan::{Load, Stage, share},
-    record::Recorder,
-    tally::{Fault, Interval, Outcome, Tally},
-    target::Target,
+    judge::check::Checker,
+    plan::corpus::Corpus,
+    plan::pick::Picker,
+    plan::stage::{Load, Stage, share},
+    tally::counts::{Fault, Interval, Outcome, Tally},
+    tally::record::Recorder,
+    wire::connection::{Connection, Pending, State},
+    wire::target::Target,
 };
 use crossbeam::channel::Sender;
 use hdrhistogram::Histogram;

@@ -5,7 +5,7 @@ use flate2::read::GzDecoder;
 use std::{fs, io::Read, path::Path};
 use trident::{
     etl::Options,
-    generate::{self, World},
+    synth::{self, World},
 };
 
 fn shipped(name: &str) -> std::path::PathBuf {
@@ -17,9 +17,9 @@ fn shipped(name: &str) -> std::path::PathBuf {
 /// Whoever changes the generator regenerates the files.
 #[test]
 fn the_sample_is_what_the_generator_makes() {
-    let world = World::new(generate::Options::sample());
+    let world = World::new(synth::Options::sample());
     let mut expected = Vec::new();
-    generate::output::write_tweets(&world, generate::SAMPLE_LINES, 2, &mut expected).unwrap();
+    synth::output::write_tweets(&world, synth::SAMPLE_LINES, 2, &mut expected).unwrap();
     let mut text = Vec::new();
     let file = fs::File::open(shipped("sample-tweets.jsonl.gz")).unwrap();
     GzDecoder::new(file).read_to_end(&mut text).unwrap();

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use trident::generate::{self, World};
+use trident::synth::{self, World};
 
 /// One input with what the oracle makes of it.
 pub struct Set {
@@ -126,9 +126,9 @@ fn by_our_generator() -> Set {
         directory.join("tweets.jsonl"),
         directory.join("excluded.txt"),
     );
-    let world = World::new(generate::Options::for_lines(14, 6000));
+    let world = World::new(synth::Options::for_lines(14, 6000));
     let mut file = fs::File::create(&data).unwrap();
-    generate::output::write_tweets(&world, 6000, 2, &mut file).unwrap();
+    synth::output::write_tweets(&world, 6000, 2, &mut file).unwrap();
     fs::write(&excluded, world.excluded_list()).unwrap();
     with_answers("our generator", directory, data, excluded)
 }

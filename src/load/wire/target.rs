@@ -1,6 +1,6 @@
 //! Where requests go: `http://HOST[:PORT]`.
 
-use super::LoadError;
+use crate::load::LoadError;
 use std::{
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,

@@ -2,12 +2,12 @@
 //!
 //! Workers write under a lock; only failures come here, and only the first [`PAIRS_MAX`].
 
-use super::{
+use crate::load::{
     LoadError,
-    check::Question,
-    corpus::{Corpus, Expect},
-    response::Answer,
-    tally::{Fault, Outcome},
+    judge::check::Question,
+    plan::corpus::{Corpus, Expect},
+    tally::counts::{Fault, Outcome},
+    wire::response::Answer,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ fn expected(status: u16, expect: &Expect) -> Value {
     let mut out = match expect {
         Expect::Any => json!({}),
         Expect::Exact(body) => json!({"body": text(body)}),
-        Expect::Sha256(digest) => json!({"body_sha256": super::chain::hex(digest)}),
+        Expect::Sha256(digest) => json!({"body_sha256": crate::load::judge::chain::hex(digest)}),
         Expect::Chain(chain) => json!({"chain": chain}),
         Expect::Extends(request) => json!({"extends": request}),
         Expect::DecodesTo(text) => json!({"decodes_to": text}),

@@ -19,7 +19,7 @@ use std::{
 
 /// What to write.
 #[derive(Subcommand)]
-pub enum Generate {
+pub enum Documents {
     /// Write a completion script to standard output
     Completions {
         /// The shell to write for
@@ -40,24 +40,24 @@ pub enum Generate {
 ///
 /// # Errors
 /// [`ExitCode::Failure`] if a file or standard output cannot be written.
-pub fn generate(what: &Generate) -> Result<(), Stop> {
+pub fn write_document(what: &Documents) -> Result<(), Stop> {
     match what {
-        Generate::Completions { shell } => {
+        Documents::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "trident", &mut script);
             output::print(&String::from_utf8_lossy(&script))
         }
-        Generate::Man { directory: None } => {
+        Documents::Man { directory: None } => {
             output::print(&page(Cli::command()).map_err(anyhow::Error::from)?)
         }
-        Generate::Man {
+        Documents::Man {
             directory: Some(directory),
         } => write_pages(directory).map_err(|error| {
             let message = format!("cannot write man pages to {}: {error}", directory.display());
             Stop::new(ExitCode::Failure, message)
         }),
-        Generate::Config => output::print(&document::toml()),
-        Generate::Metrics => output::print(&reference::page()),
+        Documents::Config => output::print(&document::toml()),
+        Documents::Metrics => output::print(&reference::page()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Puts the workers' intervals together while the run goes on: tallies by stage, a row per second,
 //! and a line for whoever watches.
 
-use super::{
-    plan::Stage,
+use crate::load::{
+    plan::stage::Stage,
     report::{Latency, Row, rounded},
-    tally::{Interval, Tally},
+    tally::counts::{Interval, Tally},
 };
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use hdrhistogram::Histogram;
@@ -181,8 +181,8 @@ impl<'a> Collector<'a> {
             elapsed.as_secs_f64(),
             stage.name,
             since.requests() as f64 / every.as_secs_f64(),
-            super::report::duration_text(latency.p50),
-            super::report::duration_text(latency.p99),
+            crate::load::report::duration_text(latency.p50),
+            crate::load::report::duration_text(latency.p99),
             since.wrong_count(),
             since.failed_count(),
         );

@@ -1,41 +1,41 @@
-//! A tweet as a line of JSON, with its quirk.
+//! A tweet as a line of JSON, with its anomaly.
 
 use super::{
     World,
+    anomaly::Anomaly,
     json::{JsonWriter, date},
-    quirk::Quirk,
     random::Random,
     tweet::{Contact, Tweet},
-    words::SOURCES,
+    vocabulary::SOURCES,
 };
 
 const DETAILS: u64 = 20;
 
 impl World {
-    /// Appends `tweet`, spoiled or bent by `quirk`; no newline.
-    pub fn write_tweet(&self, tweet: &Tweet, quirk: Quirk, out: &mut Vec<u8>) {
+    /// Appends `tweet`, spoiled or bent by `anomaly`; no newline.
+    pub fn write_tweet(&self, tweet: &Tweet, anomaly: Anomaly, out: &mut Vec<u8>) {
         let start = out.len();
         let mut random = Random::new(self.options.seed, DETAILS, tweet.id);
-        match quirk {
-            Quirk::NotAnObject(bytes) => return out.extend_from_slice(bytes),
-            Quirk::DeleteNotice => return write_delete_notice(out, &mut random),
-            Quirk::BlanksAround => out.extend_from_slice(b"  "),
+        match anomaly {
+            Anomaly::NotAnObject(bytes) => return out.extend_from_slice(bytes),
+            Anomaly::DeleteNotice => return write_delete_notice(out, &mut random),
+            Anomaly::BlanksAround => out.extend_from_slice(b"  "),
             _ => {}
         }
         let mut json = JsonWriter {
             out,
-            raw: quirk == Quirk::RawUtf8,
+            raw: anomaly == Anomaly::RawUtf8,
         };
-        self.write_object(&mut json, tweet, quirk, &mut random);
-        match quirk {
-            Quirk::Cut => {
+        self.write_object(&mut json, tweet, anomaly, &mut random);
+        match anomaly {
+            Anomaly::Cut => {
                 let kept = random.below((out.len() - start) as u64) as usize;
                 out.truncate(start + kept);
             }
-            Quirk::TrailingBrace => out.push(b'}'),
-            Quirk::BytesAfterEnd => out.extend_from_slice(b"\xc3\x28"),
-            Quirk::CarriageReturn => out.push(b'\r'),
-            Quirk::BlanksAround => out.extend_from_slice(b" \t"),
+            Anomaly::TrailingBrace => out.push(b'}'),
+            Anomaly::BytesAfterEnd => out.extend_from_slice(b"\xc3\x28"),
+            Anomaly::CarriageReturn => out.push(b'\r'),
+            Anomaly::BlanksAround => out.extend_from_slice(b" \t"),
             _ => {}
         }
     }
@@ -44,45 +44,45 @@ impl World {
         &self,
         json: &mut JsonWriter<'_>,
         tweet: &Tweet,
-        quirk: Quirk,
+        anomaly: Anomaly,
         random: &mut Random,
     ) {
         json.put("{");
-        write_date(json, tweet.seconds, quirk);
-        write_ids(json, tweet.id, quirk);
-        write_text(json, &tweet.text, quirk);
+        write_date(json, tweet.seconds, anomaly);
+        write_ids(json, tweet.id, anomaly);
+        write_text(json, &tweet.text, anomaly);
         let (url, client) = random.pick(&SOURCES);
         json.put("\"source\":\"\\u003ca href=\\\"");
         json.text(url);
         json.put("\\\" rel=\\\"nofollow\\\"\\u003e");
         json.text(client);
         json.put("\\u003c\\/a\\u003e\",\"truncated\":false,");
-        self.write_reply(json, tweet, quirk, random);
-        match quirk {
-            Quirk::NoUser => {}
-            Quirk::NullUser => json.put("\"user\":null,"),
+        self.write_reply(json, tweet, anomaly, random);
+        match anomaly {
+            Anomaly::NoUser => {}
+            Anomaly::NullUser => json.put("\"user\":null,"),
             _ => {
                 json.put("\"user\":");
-                self.write_user(json, tweet.sender, tweet.seconds, quirk);
+                self.write_user(json, tweet.sender, tweet.seconds, anomaly);
                 json.put(",");
             }
         }
         json.put("\"geo\":null,\"coordinates\":null,\"place\":null,\"contributors\":null,");
-        self.write_nested(json, tweet, quirk);
+        self.write_nested(json, tweet, anomaly);
         json.put("\"is_quote_status\":false,\"retweet_count\":");
-        json.put(if quirk == Quirk::NotANumber {
+        json.put(if anomaly == Anomaly::NotANumber {
             "NaN"
         } else {
             "0"
         });
         json.put(",\"favorite_count\":");
         json.number(random.below(16));
-        self.write_entities(json, tweet, quirk);
+        self.write_entities(json, tweet, anomaly);
         json.put(",\"favorited\":false,\"retweeted\":false,\"possibly_sensitive\":false,\"filter_level\":\"low\"");
-        match quirk {
-            Quirk::NoLanguage => {}
-            Quirk::NullLanguage => json.put(",\"lang\":null"),
-            Quirk::OtherLanguage(lang) => write_member(json, ",\"lang\":\"", lang, "\""),
+        match anomaly {
+            Anomaly::NoLanguage => {}
+            Anomaly::NullLanguage => json.put(",\"lang\":null"),
+            Anomaly::OtherLanguage(lang) => write_member(json, ",\"lang\":\"", lang, "\""),
             _ => write_member(json, ",\"lang\":\"", tweet.lang, "\""),
         }
         json.put("}");
@@ -92,13 +92,13 @@ impl World {
         &self,
         json: &mut JsonWriter<'_>,
         tweet: &Tweet,
-        quirk: Quirk,
+        anomaly: Anomaly,
         random: &mut Random,
     ) {
-        let target = match (&tweet.contact, quirk) {
-            (_, Quirk::NoReplyFields) => return,
+        let target = match (&tweet.contact, anomaly) {
+            (_, Anomaly::NoReplyFields) => return,
             (Contact::Reply(target), _) => Some(*target),
-            (Contact::Retweet(target, _), Quirk::ReplyToRetweeted) => Some(*target),
+            (Contact::Retweet(target, _), Anomaly::ReplyToRetweeted) => Some(*target),
             _ => None,
         };
         let Some(target) = target else {
@@ -116,7 +116,7 @@ impl World {
             ("\"in_reply_to_user_id_str\":", user, true),
         ] {
             json.put(name);
-            if quirk == Quirk::ReplyOnlyText && !text {
+            if anomaly == Anomaly::ReplyOnlyText && !text {
                 json.put("null,");
                 continue;
             }
@@ -132,13 +132,13 @@ impl World {
     }
 
     /// Tweets inside the tweet.
-    fn write_nested(&self, json: &mut JsonWriter<'_>, tweet: &Tweet, quirk: Quirk) {
-        if quirk == Quirk::Quote {
+    fn write_nested(&self, json: &mut JsonWriter<'_>, tweet: &Tweet, anomaly: Anomaly) {
+        if anomaly == Anomaly::Quote {
             json.put("\"quoted_status\":");
-            self.write_tweet(&self.tweet(tweet.id % 1000), Quirk::None, json.out);
+            self.write_tweet(&self.tweet(tweet.id % 1000), Anomaly::None, json.out);
             json.put(",");
         }
-        if quirk == Quirk::ExtendedTweet {
+        if anomaly == Anomaly::ExtendedTweet {
             json.put("\"extended_tweet\":{\"full_text\":");
             json.string(&tweet.text.repeat(2));
             json.put(",\"entities\":{\"hashtags\":[{\"text\":\"ignored\",\"indices\":[0,8]}]}},");
@@ -147,17 +147,17 @@ impl World {
             return;
         };
         json.put("\"retweeted_status\":");
-        match quirk {
-            Quirk::NullRetweet => json.put("null"),
+        match anomaly {
+            Anomaly::NullRetweet => json.put("null"),
             _ => {
-                let inner = match quirk {
-                    Quirk::RetweetWithoutUser => Quirk::NoUser,
-                    Quirk::RetweetNullUserId => Quirk::NullUserId,
-                    _ => Quirk::None,
+                let inner = match anomaly {
+                    Anomaly::RetweetWithoutUser => Anomaly::NoUser,
+                    Anomaly::RetweetNullUserId => Anomaly::NullUserId,
+                    _ => Anomaly::None,
                 };
-                let nested = match quirk {
+                let nested = match anomaly {
                     // A reply and a retweet one level too deep.
-                    Quirk::NestedRetweet => Tweet {
+                    Anomaly::NestedRetweet => Tweet {
                         contact: Contact::Retweet(tweet.sender, original.clone()),
                         ..original.as_ref().clone()
                     },
@@ -169,18 +169,18 @@ impl World {
         json.put(",");
     }
 
-    fn write_entities(&self, json: &mut JsonWriter<'_>, tweet: &Tweet, quirk: Quirk) {
-        match quirk {
-            Quirk::NoEntities => return,
-            Quirk::NullEntities => return json.put(",\"entities\":null"),
-            Quirk::RepeatedKey => json.put(",\"entities\":{\"hashtags\":[{\"text\":\"wrong\"}]}"),
+    fn write_entities(&self, json: &mut JsonWriter<'_>, tweet: &Tweet, anomaly: Anomaly) {
+        match anomaly {
+            Anomaly::NoEntities => return,
+            Anomaly::NullEntities => return json.put(",\"entities\":null"),
+            Anomaly::RepeatedKey => json.put(",\"entities\":{\"hashtags\":[{\"text\":\"wrong\"}]}"),
             _ => {}
         }
         json.put(",\"entities\":{\"hashtags\":");
-        match quirk {
-            Quirk::NoHashtags => json.put("[]"),
-            Quirk::NullHashtags => json.put("null"),
-            Quirk::OnlyEmptyHashtags => json.put("[{\"indices\":[3,9]}]"),
+        match anomaly {
+            Anomaly::NoHashtags => json.put("[]"),
+            Anomaly::NullHashtags => json.put("null"),
+            Anomaly::OnlyEmptyHashtags => json.put("[{\"indices\":[3,9]}]"),
             _ => {
                 json.put("[");
                 for (i, tag) in tweet.tags.iter().enumerate() {
@@ -193,7 +193,7 @@ impl World {
                     json.number(at + 1 + tag.chars().count() as u64);
                     json.put("]}");
                 }
-                if quirk == Quirk::EmptyHashtags {
+                if anomaly == Anomaly::EmptyHashtags {
                     json.put(",{\"indices\":[0,1]},{\"text\":null},{\"text\":\"\"},null");
                 }
                 json.put("]");
@@ -221,11 +221,11 @@ impl World {
     }
 }
 
-fn write_date(json: &mut JsonWriter<'_>, seconds: u64, quirk: Quirk) {
-    let offset = match quirk {
-        Quirk::NoDate => return,
-        Quirk::BadDate(text) => return write_member(json, "\"created_at\":\"", text, "\","),
-        Quirk::Offset(offset) => offset,
+fn write_date(json: &mut JsonWriter<'_>, seconds: u64, anomaly: Anomaly) {
+    let offset = match anomaly {
+        Anomaly::NoDate => return,
+        Anomaly::BadDate(text) => return write_member(json, "\"created_at\":\"", text, "\","),
+        Anomaly::Offset(offset) => offset,
         _ => "+0000",
     };
     json.put("\"created_at\":\"");
@@ -233,17 +233,17 @@ fn write_date(json: &mut JsonWriter<'_>, seconds: u64, quirk: Quirk) {
     json.put("\",");
 }
 
-fn write_ids(json: &mut JsonWriter<'_>, id: u64, quirk: Quirk) {
-    let (number, text) = match quirk {
-        Quirk::NoId => return,
-        Quirk::NullId => return json.put("\"id\":null,\"id_str\":null,"),
-        Quirk::TextIds => (("\"id\":\"", "\","), ("\"id_str\":\"", "\",")),
-        Quirk::FloatId => (("\"id\":", ".0,"), ("\"id_str\":\"", "\",")),
+fn write_ids(json: &mut JsonWriter<'_>, id: u64, anomaly: Anomaly) {
+    let (number, text) = match anomaly {
+        Anomaly::NoId => return,
+        Anomaly::NullId => return json.put("\"id\":null,\"id_str\":null,"),
+        Anomaly::TextIds => (("\"id\":\"", "\","), ("\"id_str\":\"", "\",")),
+        Anomaly::FloatId => (("\"id\":", ".0,"), ("\"id_str\":\"", "\",")),
         _ => (("\"id\":", ","), ("\"id_str\":\"", "\",")),
     };
     for ((before, after), left_out) in [
-        (number, quirk == Quirk::IdOnlyText),
-        (text, quirk == Quirk::IdOnlyNumber),
+        (number, anomaly == Anomaly::IdOnlyText),
+        (text, anomaly == Anomaly::IdOnlyNumber),
     ] {
         if !left_out {
             json.put(before);
@@ -253,20 +253,20 @@ fn write_ids(json: &mut JsonWriter<'_>, id: u64, quirk: Quirk) {
     }
 }
 
-fn write_text(json: &mut JsonWriter<'_>, text: &str, quirk: Quirk) {
-    match quirk {
-        Quirk::NoText => return,
-        Quirk::EmptyText => return json.put("\"text\":\"\","),
-        Quirk::BlankText => return json.put("\"text\":\" \\n\","),
-        Quirk::RepeatedKey => json.put("\"text\":\"wrong\",\"te\\u0078t\":\""),
-        Quirk::BadEscape => json.put("\"text\":\"\\q"),
+fn write_text(json: &mut JsonWriter<'_>, text: &str, anomaly: Anomaly) {
+    match anomaly {
+        Anomaly::NoText => return,
+        Anomaly::EmptyText => return json.put("\"text\":\"\","),
+        Anomaly::BlankText => return json.put("\"text\":\" \\n\","),
+        Anomaly::RepeatedKey => json.put("\"text\":\"wrong\",\"te\\u0078t\":\""),
+        Anomaly::BadEscape => json.put("\"text\":\"\\q"),
         _ => json.put("\"text\":\""),
     }
-    if let Quirk::InvalidUtf8(bytes) = quirk {
+    if let Anomaly::InvalidUtf8(bytes) = anomaly {
         json.out.extend_from_slice(bytes);
     }
     json.text(text);
-    json.put(if quirk == Quirk::LoneSurrogates {
+    json.put(if anomaly == Anomaly::LoneSurrogates {
         "\\ud83d\","
     } else {
         "\","

@@ -1,9 +1,9 @@
-//! One synthetic tweet: who, to whom, what; decided here, written by [`super::write`].
+//! One synthetic tweet: who, to whom, what; decided here, written by [`super::tweet_json`].
 
 use super::{
     START_SECONDS, World,
     random::Random,
-    words::{EMOJI, ODDITIES, SPECIAL_TAGS, Vocabulary},
+    vocabulary::{EMOJI, ODDITIES, SPECIAL_TAGS, Vocabulary},
 };
 
 const TWEET: u64 = 10;

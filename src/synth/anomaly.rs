@@ -2,13 +2,13 @@
 
 use super::{
     random::Random,
-    words::{NEAR_LANGUAGES, ODD_DESCRIPTIONS, OTHER_LANGUAGES},
+    vocabulary::{NEAR_LANGUAGES, ODD_DESCRIPTIONS, OTHER_LANGUAGES},
 };
 
 /// What is unusual about one line. The first group makes the filter drop it, the second does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it, and the writer shows it")]
-pub enum Quirk {
+pub enum Anomaly {
     None,
     // --- dropped ---
     NoHashtags,
@@ -77,7 +77,7 @@ pub enum Quirk {
     RepeatedKey,
 }
 
-impl Quirk {
+impl Anomaly {
     /// What makes a line be dropped: mostly no hashtags or another language, as in real files.
     pub fn dropped(random: &mut Random) -> Self {
         match random.below(1000) {
@@ -107,24 +107,24 @@ impl Quirk {
             "Fri Apr 31 05:30:11 +0000 2014",
             "2014-04-04T05:30:11Z",
         ];
-        const PLAIN: [Quirk; 17] = [
-            Quirk::NullLanguage,
-            Quirk::NoLanguage,
-            Quirk::BadEscape,
-            Quirk::TrailingBrace,
-            Quirk::NotANumber,
-            Quirk::BytesAfterEnd,
-            Quirk::NoId,
-            Quirk::NullId,
-            Quirk::NullUser,
-            Quirk::NoUser,
-            Quirk::NoUserId,
-            Quirk::NullUserId,
-            Quirk::NoDate,
-            Quirk::NoText,
-            Quirk::EmptyText,
-            Quirk::NoEntities,
-            Quirk::NullHashtags,
+        const PLAIN: [Anomaly; 17] = [
+            Anomaly::NullLanguage,
+            Anomaly::NoLanguage,
+            Anomaly::BadEscape,
+            Anomaly::TrailingBrace,
+            Anomaly::NotANumber,
+            Anomaly::BytesAfterEnd,
+            Anomaly::NoId,
+            Anomaly::NullId,
+            Anomaly::NullUser,
+            Anomaly::NoUser,
+            Anomaly::NoUserId,
+            Anomaly::NullUserId,
+            Anomaly::NoDate,
+            Anomaly::NoText,
+            Anomaly::EmptyText,
+            Anomaly::NoEntities,
+            Anomaly::NullHashtags,
         ];
         match random.below(PLAIN.len() as u64 + 4) {
             0 => Self::NotAnObject(random.pick(&NOT_OBJECTS)),
@@ -138,33 +138,33 @@ impl Quirk {
     /// What makes a kept line unusual.
     pub fn kept(random: &mut Random) -> Self {
         const INVALID: [&[u8]; 4] = [b"\xc3\x28", b"\xff", b"\xe2\x82", b"\xed\xa0\xbd"];
-        const PLAIN: [Quirk; 26] = [
-            Quirk::CarriageReturn,
-            Quirk::BlanksAround,
-            Quirk::IdOnlyText,
-            Quirk::IdOnlyNumber,
-            Quirk::FloatId,
-            Quirk::TextIds,
-            Quirk::UserIdOnlyText,
-            Quirk::UserIdOnlyNumber,
-            Quirk::NoDescription,
-            Quirk::NullDescription,
-            Quirk::StaleDescription,
-            Quirk::NoScreenName,
-            Quirk::NullScreenName,
-            Quirk::EmptyHashtags,
-            Quirk::OnlyEmptyHashtags,
-            Quirk::ReplyOnlyText,
-            Quirk::NoReplyFields,
-            Quirk::NullRetweet,
-            Quirk::RetweetWithoutUser,
-            Quirk::RetweetNullUserId,
-            Quirk::Quote,
-            Quirk::NestedRetweet,
-            Quirk::ExtendedTweet,
-            Quirk::RawUtf8,
-            Quirk::LoneSurrogates,
-            Quirk::RepeatedKey,
+        const PLAIN: [Anomaly; 26] = [
+            Anomaly::CarriageReturn,
+            Anomaly::BlanksAround,
+            Anomaly::IdOnlyText,
+            Anomaly::IdOnlyNumber,
+            Anomaly::FloatId,
+            Anomaly::TextIds,
+            Anomaly::UserIdOnlyText,
+            Anomaly::UserIdOnlyNumber,
+            Anomaly::NoDescription,
+            Anomaly::NullDescription,
+            Anomaly::StaleDescription,
+            Anomaly::NoScreenName,
+            Anomaly::NullScreenName,
+            Anomaly::EmptyHashtags,
+            Anomaly::OnlyEmptyHashtags,
+            Anomaly::ReplyOnlyText,
+            Anomaly::NoReplyFields,
+            Anomaly::NullRetweet,
+            Anomaly::RetweetWithoutUser,
+            Anomaly::RetweetNullUserId,
+            Anomaly::Quote,
+            Anomaly::NestedRetweet,
+            Anomaly::ExtendedTweet,
+            Anomaly::RawUtf8,
+            Anomaly::LoneSurrogates,
+            Anomaly::RepeatedKey,
         ];
         match random.below(PLAIN.len() as u64 + 5) {
             0 => Self::OddDescription(random.pick(&ODD_DESCRIPTIONS)),

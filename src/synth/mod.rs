@@ -6,29 +6,29 @@
 //! popular accounts, topics with their hashtags, duplicates, bursts, profiles that change, eight
 //! languages, and a share of lines that the filter drops, for every reason there is.
 //!
-//! - [`tweet`]: who says what. [`people`]: users. [`words`]: vocabulary. [`quirk`]: what is unusual.
-//! - [`mod@write`], [`json`]: the lines. [`query`]: query strings about these tweets.
+//! - [`tweet`]: who says what. [`users`], [`vocabulary`]. [`anomaly`]: what is unusual or invalid in a line.
+//! - [`tweet_json`], [`json`]: the lines. [`query`]: query strings about these tweets.
 //! - [`blockchain`], [`qrcode`]: requests to the other endpoints.
 //! - [`random`]: numbers that are the same everywhere. [`output`]: many lines on all cores.
 //!
 //! Called by `trident gen`. Knows nothing of the rest of the program, so that a shared mistake cannot
 //! hide itself; only the matrices of decode requests are drawn by `qrcode`.
 
+pub mod anomaly;
 pub mod blockchain;
 pub mod json;
 pub mod output;
-pub mod people;
 pub mod qrcode;
 pub mod query;
-pub mod quirk;
 pub mod random;
 pub mod tweet;
-pub mod words;
-pub mod write;
+pub mod tweet_json;
+pub mod users;
+pub mod vocabulary;
 
-use quirk::Quirk;
+use anomaly::Anomaly;
 use random::Random;
-use words::Vocabulary;
+use vocabulary::Vocabulary;
 
 /// 2014-04-01 00:00 UTC, when the first line is posted.
 pub const START_SECONDS: u64 = 1_396_310_400;
@@ -102,7 +102,7 @@ impl World {
         };
         Self {
             options,
-            vocabularies: words::vocabularies(),
+            vocabularies: vocabulary::vocabularies(),
         }
     }
 
@@ -113,8 +113,8 @@ impl World {
             // The same tweet again, as it was written the first time or changed.
             0..7 if index > 0 => {
                 let earlier = random.below(index);
-                let quirk = self.quirk(&mut self.fate(earlier).0);
-                self.write_tweet(&self.tweet(earlier), quirk, out);
+                let anomaly = self.anomaly(&mut self.fate(earlier).0);
+                self.write_tweet(&self.tweet(earlier), anomaly, out);
             }
             7..9 if index > 0 => {
                 let mut tweet = self.tweet(index - 1);
@@ -123,11 +123,11 @@ impl World {
                     1 => tweet.tags.push("edited".to_owned()),
                     _ => tweet.lang = "de",
                 }
-                self.write_tweet(&tweet, Quirk::None, out);
+                self.write_tweet(&tweet, Anomaly::None, out);
             }
             _ => {
-                let quirk = self.quirk(&mut random);
-                self.write_tweet(&self.tweet(index), quirk, out);
+                let anomaly = self.anomaly(&mut random);
+                self.write_tweet(&self.tweet(index), anomaly, out);
             }
         }
     }
@@ -145,10 +145,10 @@ impl World {
         lines.concat()
     }
 
-    /// Whether line `index` is its tweet without any quirk.
+    /// Whether line `index` is its tweet without any anomaly.
     fn is_plain(&self, index: u64) -> bool {
         let (mut random, fate) = self.fate(index);
-        fate >= 9 && self.quirk(&mut random) == Quirk::None
+        fate >= 9 && self.anomaly(&mut random) == Anomaly::None
     }
 
     /// What decides about line `index`, and a number below 1,000: lines with the lowest repeat others.
@@ -158,14 +158,14 @@ impl World {
         (random, fate)
     }
 
-    fn quirk(&self, random: &mut Random) -> Quirk {
+    fn anomaly(&self, random: &mut Random) -> Anomaly {
         if !random.per_mille(self.options.valid_per_mille) {
-            return Quirk::dropped(random);
+            return Anomaly::dropped(random);
         }
         if random.per_mille(60) {
-            Quirk::kept(random)
+            Anomaly::kept(random)
         } else {
-            Quirk::None
+            Anomaly::None
         }
     }
 }

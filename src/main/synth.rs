@@ -8,7 +8,7 @@ use std::{
 use trident::{
     cli::{GenCommand, GenTargets, GenTo, GenWorld},
     exit::{ExitCode, Stop},
-    generate::{
+    synth::{
         Options, World, blockchain, is_of_share,
         output::{Form, write_lines},
         qrcode,

@@ -2,7 +2,7 @@
 //!
 //! Holds no policy: `worker` decides what is sent when and what an answer means.
 
-use super::{check::Question, target::Target};
+use crate::load::{judge::check::Question, wire::target::Target};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{

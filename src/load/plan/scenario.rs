@@ -1,8 +1,8 @@
 //! Scenario files: stages in TOML (docs/load.md, `config/scenarios/`).
 
-use super::{
+use crate::load::{
     LoadError,
-    plan::{Load, Ramp, Stage},
+    plan::stage::{Load, Ramp, Stage},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};

@@ -4,10 +4,11 @@
 //! the same bytes are compared the next time and nothing is unpacked twice. Nothing here calls the
 //! server's code: a shared fault must not score full marks.
 
-use super::{
-    Identity, chain,
-    corpus::{Corpus, Entry, Expect, Request},
-    grid,
+use crate::load::{
+    Identity,
+    judge::chain,
+    judge::matrix,
+    plan::corpus::{Corpus, Entry, Expect, Request},
 };
 use sha2::{Digest, Sha256};
 
@@ -80,7 +81,7 @@ impl<'a> Checker<'a> {
     }
 
     fn question(&self, text: &str, body: &[u8], result: &[u8]) -> Verdict {
-        match grid::decode_question(result) {
+        match matrix::decode_question(result) {
             Err(fault) => Verdict::Wrong(fault),
             Ok(data) => {
                 let target = format!("/qrcode?type=decode&data={data}");

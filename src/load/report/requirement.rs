@@ -8,7 +8,7 @@
 //!
 //! Conditions are separated by commas. Without an endpoint all requests together are meant.
 
-use super::{LoadError, report::Summary};
+use crate::load::{LoadError, report::Summary};
 
 /// What can be asked for: name, what it is, and its kind.
 const METRICS: &[(&str, Kind)] = &[

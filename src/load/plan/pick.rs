@@ -1,6 +1,6 @@
 //! Which entry comes next: endpoints by weight, the entries of one in turn.
 
-use super::corpus::Corpus;
+use crate::load::plan::corpus::Corpus;
 
 /// Draws entries for one worker.
 pub struct Picker<'a> {

@@ -2,10 +2,10 @@
 
 use super::{
     World,
+    anomaly::Anomaly,
     json::{JsonWriter, date},
-    quirk::Quirk,
     random::{Random, mix},
-    words::{EMOJI, ODDITIES, Vocabulary},
+    vocabulary::{EMOJI, ODDITIES, Vocabulary},
 };
 
 /// What random sequences are for; see [`super::random::Random::new`].
@@ -75,20 +75,26 @@ impl World {
         Some(text)
     }
 
-    /// Appends the user object as a tweet of that time embeds it. `quirk` may leave out or change
-    /// what the quirk is about.
-    pub fn write_user(&self, json: &mut JsonWriter<'_>, index: u64, seconds: u64, quirk: Quirk) {
+    /// Appends the user object as a tweet of that time embeds it. `anomaly` may leave out or change
+    /// what the anomaly is about.
+    pub fn write_user(
+        &self,
+        json: &mut JsonWriter<'_>,
+        index: u64,
+        seconds: u64,
+        anomaly: Anomaly,
+    ) {
         let id = self.user_id(index);
         json.put("{");
-        match quirk {
-            Quirk::NoUserId => {}
-            Quirk::NullUserId => json.put("\"id\":null,\"id_str\":null,"),
-            Quirk::UserIdOnlyText => write_id(json, ",\"id_str\":\"", id, "\",", 1),
-            Quirk::TextIds => {
+        match anomaly {
+            Anomaly::NoUserId => {}
+            Anomaly::NullUserId => json.put("\"id\":null,\"id_str\":null,"),
+            Anomaly::UserIdOnlyText => write_id(json, ",\"id_str\":\"", id, "\",", 1),
+            Anomaly::TextIds => {
                 write_id(json, "\"id\":\"", id, "\",", 0);
                 write_id(json, "\"id_str\":\"", id, "\",", 0);
             }
-            Quirk::UserIdOnlyNumber => write_id(json, "\"id\":", id, ",\"id_str\":null,", 0),
+            Anomaly::UserIdOnlyNumber => write_id(json, "\"id\":", id, ",\"id_str\":null,", 0),
             _ => {
                 write_id(json, "\"id\":", id, ",", 0);
                 write_id(json, "\"id_str\":\"", id, "\",", 0);
@@ -100,9 +106,9 @@ impl World {
         json.text(vocabulary.word(random.bits()));
         json.text(" ");
         json.text(random.pick(&EMOJI));
-        match quirk {
-            Quirk::NoScreenName => json.put("\""),
-            Quirk::NullScreenName => json.put("\",\"screen_name\":null"),
+        match anomaly {
+            Anomaly::NoScreenName => json.put("\""),
+            Anomaly::NullScreenName => json.put("\",\"screen_name\":null"),
             _ => {
                 json.put("\",\"screen_name\":");
                 json.string(&self.screen_name(index, seconds));
@@ -119,20 +125,26 @@ impl World {
             0 => json.string(&format!("http://t.co/{:x}", random.below(1 << 36))),
             _ => json.put("null"),
         }
-        self.write_description(json, index, seconds, quirk);
+        self.write_description(json, index, seconds, anomaly);
         write_looks(json, &mut random, id, vocabulary.language.code);
     }
 
-    fn write_description(&self, json: &mut JsonWriter<'_>, index: u64, seconds: u64, quirk: Quirk) {
-        match quirk {
-            Quirk::NoDescription => return,
-            Quirk::NullDescription => return json.put(",\"description\":null"),
-            Quirk::LoneSurrogates => return json.put(",\"description\":\"\\udc00 half\""),
+    fn write_description(
+        &self,
+        json: &mut JsonWriter<'_>,
+        index: u64,
+        seconds: u64,
+        anomaly: Anomaly,
+    ) {
+        match anomaly {
+            Anomaly::NoDescription => return,
+            Anomaly::NullDescription => return json.put(",\"description\":null"),
+            Anomaly::LoneSurrogates => return json.put(",\"description\":\"\\udc00 half\""),
             _ => json.put(",\"description\":"),
         }
-        match (quirk, self.description(index, seconds)) {
-            (Quirk::OddDescription(text), _) => json.string(text),
-            (Quirk::StaleDescription, text) => {
+        match (anomaly, self.description(index, seconds)) {
+            (Anomaly::OddDescription(text), _) => json.string(text),
+            (Anomaly::StaleDescription, text) => {
                 json.string(&(text.unwrap_or_default() + " (stale)"));
             }
             (_, Some(text)) => json.string(&text),

@@ -3,7 +3,7 @@
 //! Made by `scripts/make-corpus` from an independent oracle; read once at the start. Requests become
 //! ready-made bytes here, and expectations become what `check` compares with.
 
-use super::{Identity, LoadError, chain};
+use crate::load::{Identity, LoadError, judge::chain};
 use flate2::read::MultiGzDecoder;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use sha2::Sha256;
 use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 /// The corpus that is part of the program: `scripts/make-corpus` without arguments.
-const BUILT_IN: &[u8] = include_bytes!("../../data/load-corpus.jsonl.gz");
+const BUILT_IN: &[u8] = include_bytes!("../../../data/load-corpus.jsonl.gz");
 /// What stands for the file's name in messages.
 const BUILT_IN_NAME: &str = "built-in corpus";
 /// First bytes of a gzip file.
@@ -133,7 +133,7 @@ impl Corpus {
         Self::parse(&bytes, &name, identity)
     }
 
-    pub(super) fn parse(bytes: &[u8], name: &str, identity: &Identity) -> Result<Self, LoadError> {
+    pub fn parse(bytes: &[u8], name: &str, identity: &Identity) -> Result<Self, LoadError> {
         let mut corpus = Self {
             endpoints: Vec::new(),
             entries_of: Vec::new(),

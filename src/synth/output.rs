@@ -118,7 +118,7 @@ pub fn write_lines<W: Write + Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Options;
+    use crate::synth::Options;
     use std::io::Read;
 
     fn tweets(lines: u64, workers: usize) -> Vec<u8> {
