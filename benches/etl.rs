@@ -8,11 +8,11 @@ use serde::Deserialize;
 use std::{hint::black_box, time::Duration};
 use trident::{
     etl::{
-        exclude::Excluded,
-        json::Scanner,
-        map::Mapper,
-        pipe::{self, Order},
-        sink::{SinkError, UserSink},
+        record::excluded::Excluded,
+        record::json::Scanner,
+        run::pipe::{self, Order},
+        sink::user_sink::{SinkError, UserSink},
+        stage::map::Mapper,
     },
     synth::{self, World},
     twitter::model::{Encoder, Kind, REPLY, RETWEET, User},

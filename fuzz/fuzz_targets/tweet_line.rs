@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trident::etl::{map::Mapper, record::TweetRecord};
+use trident::etl::{record::records::TweetRecord, stage::map::Mapper};
 
 fuzz_target!(|line: &[u8]| {
     let (mut mapper, mut record) = (Mapper::default(), Vec::new());

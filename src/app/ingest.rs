@@ -35,7 +35,10 @@ use tracing::{info, warn};
 
 use super::{ADMIN, App, twitter::Twitter};
 use crate::{
-    etl::update::{Applied, Batch, Refused},
+    etl::update::{
+        batch::{Applied, Batch},
+        refused::Refused,
+    },
     http::{Outcome, Pending, Reply, Request, Status, TEXT, Waker},
     metrics::{self, Counter, Mark},
     twitter::{IngestAccess, IngestOptions, StoreError, store::UpdateError},

@@ -4,7 +4,12 @@
 //! It is made where there is a place to keep it, see [`directories`]; two processes that start at once
 //! each build one and the first to finish gives it its name.
 
-use super::{Options, error::EtlError, progress::Silent, run, store_sink::StoreSink};
+use crate::etl::{
+    error::EtlError,
+    progress::Silent,
+    run::pipeline::{Options, run},
+    sink::store::StoreSink,
+};
 use crate::twitter::{
     Store, StoreError, model,
     store::{self},

@@ -8,14 +8,14 @@ use std::{
 use trident::{
     cli::{self, EtlCommand, EtlRun, EtlSort, EtlStage},
     etl::{
-        self, EtlError, Options,
-        exclude::Excluded,
-        input,
-        pipe::{self, Order},
-        plot, progress,
-        report::Report,
-        run::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
-        store_sink::StoreSink,
+        self, EtlError, Options, progress,
+        read::input,
+        record::excluded::Excluded,
+        run::pipe::{self, Order},
+        run::pipeline::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
+        run::plot,
+        run::report::Report,
+        sink::store::StoreSink,
     },
     exit::{ExitCode, Stop},
     twitter::StoreError,
@@ -47,7 +47,7 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
 fn whole(flags: &EtlRun) -> Result<(), Stop> {
     let options = options(flags)?;
     let progress = progress::for_stderr();
-    let earlier = run::earlier(&options).map_err(failed)?;
+    let earlier = pipeline::earlier(&options).map_err(failed)?;
     if let Earlier::Complete(report) = &earlier {
         return write_results(flags, report);
     }

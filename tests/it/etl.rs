@@ -19,8 +19,8 @@ use std::{
 use trident::etl::{
     self, Options,
     progress::Silent,
-    report::Report,
-    sink::{DumpSink, FileSink, FileUsers, UserSink},
+    run::report::Report,
+    sink::user_sink::{DumpSink, FileSink, FileUsers, UserSink},
 };
 
 /// Runs the ETL and returns its dump.
@@ -233,7 +233,7 @@ fn our_generator_leaves_no_rule_out() {
         .iter()
         .find(|set| set.name == "our generator")
         .unwrap();
-    for reason in trident::etl::extract::Dropped::ALL {
+    for reason in trident::etl::record::extract::Dropped::ALL {
         assert!(
             set.stat(&format!("drop_{}", reason.name())) > 0,
             "{reason:?}"

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use trident::{
-    etl::{self, Options, progress::Silent, store_sink::StoreSink},
+    etl::{self, Options, progress::Silent, sink::store::StoreSink},
     synth::{self, World},
     twitter::store::{Meta, tools},
 };

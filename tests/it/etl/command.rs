@@ -510,8 +510,8 @@ fn work_directory_and_store_below_the_input_are_no_input() {
 fn help_names_the_defaults() {
     let help = succeeds(&mut trident(&[&"etl", &"--help"]));
     for number in [
-        trident::etl::run::MEMORY_BYTES_DEFAULT,
-        trident::etl::run::MEMORY_BYTES_MIN,
+        trident::etl::run::pipeline::MEMORY_BYTES_DEFAULT,
+        trident::etl::run::pipeline::MEMORY_BYTES_MIN,
     ] {
         assert!(help.contains(&number.to_string()), "{number}");
     }

@@ -6,7 +6,7 @@ use super::{
     sets::{self, fresh_directory},
 };
 use std::fs;
-use trident::etl::{self, Options, progress::Silent, sink::DumpSink};
+use trident::etl::{self, Options, progress::Silent, sink::user_sink::DumpSink};
 
 fn error(options: &Options) -> String {
     let mut sink = DumpSink::new(Vec::new());

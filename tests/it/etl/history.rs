@@ -7,11 +7,11 @@ use super::{
 use std::collections::BTreeMap;
 use trident::etl::{
     self, Options,
-    exclude::Excluded,
-    pipe::{self, Order},
     progress::Silent,
-    record::{PersonRecord, TweetRecord},
-    sink::{DumpSink, SinkError, UserSink},
+    record::excluded::Excluded,
+    record::records::{PersonRecord, TweetRecord},
+    run::pipe::{self, Order},
+    sink::user_sink::{DumpSink, SinkError, UserSink},
 };
 
 #[derive(Default)]

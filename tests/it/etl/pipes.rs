@@ -11,11 +11,11 @@ use std::{
 };
 use trident::etl::{
     error::EtlError,
-    exclude::Excluded,
-    input::list,
-    pipe::{self, Order},
     progress::Silent,
-    sink::DumpSink,
+    read::input::list,
+    record::excluded::Excluded,
+    run::pipe::{self, Order},
+    sink::user_sink::DumpSink,
 };
 
 fn mapped(set: &Set) -> Vec<u8> {

@@ -12,7 +12,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use trident::etl::{self, progress::Progress, sink::FileSink};
+use trident::etl::{self, progress::Progress, sink::user_sink::FileSink};
 
 const CHILD: &str = "TRIDENT_TEST_ETL_CHILD";
 

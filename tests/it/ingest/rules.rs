@@ -2,7 +2,10 @@
 
 use super::*;
 use trident::{
-    etl::update::{Applied, Batch, Refused},
+    etl::update::{
+        batch::{Applied, Batch},
+        refused::Refused,
+    },
     twitter::Store,
 };
 

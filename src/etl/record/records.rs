@@ -1,0 +1,423 @@
+//! Records, version 1: what the stages hand to each other, in work files and through pipes alike.
+//!
+//! A record is one line of fields between tabs. The first field is the key, 19 digits with leading
+//! zeros; the second is the kind, a letter and the version. Strings are UTF-8, escaped as
+//! [`crate::etl::record::escape`] says; other numbers are plain decimal. `tag…` stands for any number of fields.
+//!
+//! | after | kind | fields |
+//! | --- | --- | --- |
+//! | map | `t1` | tweet id, `t1`, created_at, user, reply target or `-`, retweeted user or `-`, screen_name, description, retweeted screen_name, retweeted description, text, tag… (as posted) |
+//! | reduce of tweets | `a1` | user, `a1`, created_at, tweet id, 1 for the sender or 0 for the retweeted user, screen_name, description: one sighting of a profile |
+//! | | `b1` | user, `b1`, then count, tag (lower-cased) again and again: tags the user posted, excluded ones left out; several such records add up |
+//! | | `c1` … `t` | user, `c1`, other user (19 digits), `t`, created_at, tweet id, types, text, tag… (lower-cased): one contact tweet |
+//! | reduce of users | `b1` | as above, one per user, tags ascending |
+//! | | `c1` … `m` | user, `c1`, other user (19 digits), `m`, the other's screen_name and description, then count, tag … of the other, ascending; or, in work files only, one field `@file:offset:bytes` where those fields are |
+//! | | `c1` … `t` | as above |
+//! | history | `p1` | user, `p1`, created_at, tweet id and sender flag of the profile or `-` three times, screen_name, description, number of tweets, the ids of all tweets the user takes part in (ascending), then count, tag … |
+//!
+//! History is what a store needs to take in more tweets later: the `t1` record of every kept tweet
+//! and a `p1` record of every user. It goes to the sink on request and through no shuffle.
+//!
+//! A shuffle is a sort by bytes (`LC_ALL=C sort`) within any partition by key. The key's width makes
+//! that numeric order, and the letters are chosen so that each stage meets what it needs first:
+//! a profile and tags before contacts, `m` before the `t` of the same contact.
+
+use crate::etl::error::EtlError;
+use memchr::memchr;
+
+/// Digits of a key: 2^63 - 1 has 19.
+pub const KEY_DIGITS: usize = 19;
+/// Greatest identifier (`docs/protocol/twitter.md` section 2).
+pub const ID_MAX: u64 = i64::MAX as u64;
+
+/// A `t1` record, its fields still escaped.
+#[derive(Clone, Copy, Debug)]
+pub struct TweetRecord<'a> {
+    /// Tweet id.
+    pub id: u64,
+    /// Seconds since 1970.
+    pub created_at: i64,
+    /// Sender.
+    pub user: u64,
+    /// Who is replied to.
+    pub reply: Option<u64>,
+    /// Who is retweeted.
+    pub retweet: Option<u64>,
+    /// Sender's screen name.
+    pub screen_name: &'a [u8],
+    /// Sender's description.
+    pub description: &'a [u8],
+    /// Retweeted user's screen name.
+    pub retweet_screen_name: &'a [u8],
+    /// Retweeted user's description.
+    pub retweet_description: &'a [u8],
+    /// Outer text.
+    pub text: &'a [u8],
+    /// Tags as posted; possibly none.
+    pub tags: Fields<'a>,
+}
+
+impl<'a> TweetRecord<'a> {
+    /// Reads a line without its newline.
+    pub fn parse(line: &'a [u8]) -> Result<Self, EtlError> {
+        Self::fields(line).ok_or_else(|| EtlError::record(line))
+    }
+
+    fn fields(line: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields(Some(line));
+        let id = key_number(fields.next()?)?;
+        if fields.next()? != b"t1" {
+            return None;
+        }
+        Some(Self {
+            id,
+            created_at: signed(fields.next()?)?,
+            user: number(fields.next()?)?,
+            reply: optional(fields.next()?)?,
+            retweet: optional(fields.next()?)?,
+            screen_name: fields.next()?,
+            description: fields.next()?,
+            retweet_screen_name: fields.next()?,
+            retweet_description: fields.next()?,
+            text: fields.next()?,
+            tags: fields,
+        })
+    }
+}
+
+/// A record keyed by a user; strings still escaped.
+#[derive(Clone, Copy, Debug)]
+pub enum UserRecord<'a> {
+    /// `a1`: a sighting of the user's profile.
+    Profile {
+        /// (created_at, tweet id, is sender): the greatest one wins.
+        stamp: (i64, u64, bool),
+        /// Screen name.
+        screen_name: &'a [u8],
+        /// Description.
+        description: &'a [u8],
+    },
+    /// `b1`: counts and tags in turn.
+    Tags(Fields<'a>),
+    /// `c1 … m`: what a contact tells about itself.
+    Peer {
+        /// The contact's screen name.
+        screen_name: &'a [u8],
+        /// The contact's description.
+        description: &'a [u8],
+        /// The contact's counts and tags in turn, or one reference.
+        tags: Fields<'a>,
+    },
+    /// `c1 … t`: a contact tweet.
+    Tweet {
+        /// Seconds since 1970.
+        created_at: i64,
+        /// Tweet id.
+        id: u64,
+        /// Type bits of `twitter::model`.
+        types: u32,
+        /// Outer text.
+        text: &'a [u8],
+        /// Lower-cased tags.
+        tags: Fields<'a>,
+    },
+}
+
+impl<'a> UserRecord<'a> {
+    /// Reads a line without its newline: user, other user (0 where there is none), record.
+    pub fn parse(line: &'a [u8]) -> Result<(u64, u64, Self), EtlError> {
+        Self::fields(line).ok_or_else(|| EtlError::record(line))
+    }
+
+    fn fields(line: &'a [u8]) -> Option<(u64, u64, Self)> {
+        let mut fields = Fields(Some(line));
+        let user = key_number(fields.next()?)?;
+        let kind = fields.next()?;
+        if kind == b"c1" {
+            let other = key_number(fields.next()?)?;
+            return Some((user, other, Self::contact(fields)?));
+        }
+        let record = match kind {
+            b"a1" => Self::Profile {
+                stamp: (
+                    signed(fields.next()?)?,
+                    number(fields.next()?)?,
+                    flag(fields.next()?)?,
+                ),
+                screen_name: fields.next()?,
+                description: fields.next()?,
+            },
+            b"b1" => Self::Tags(fields),
+            _ => return None,
+        };
+        Some((user, 0, record))
+    }
+
+    fn contact(mut fields: Fields<'a>) -> Option<Self> {
+        match fields.next()? {
+            b"m" => Some(Self::Peer {
+                screen_name: fields.next()?,
+                description: fields.next()?,
+                tags: fields,
+            }),
+            b"t" => Some(Self::Tweet {
+                created_at: signed(fields.next()?)?,
+                id: number(fields.next()?)?,
+                types: number(fields.next()?).and_then(|types| match types {
+                    1..=3 => Some(types as u32),
+                    _ => None,
+                })?,
+                text: fields.next()?,
+                tags: fields,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A `p1` record: what a later update has to know about a user; strings still escaped.
+#[derive(Clone, Copy, Debug)]
+pub struct PersonRecord<'a> {
+    /// The user.
+    pub user: u64,
+    /// When the profile was sighted: (created_at, tweet id, is sender); `None` for a user who has
+    /// only been replied to.
+    pub stamp: Option<(i64, u64, bool)>,
+    /// Screen name, or empty.
+    pub screen_name: &'a [u8],
+    /// Description, or empty.
+    pub description: &'a [u8],
+    /// Number of ids at the front of `rest`.
+    pub tweet_count: usize,
+    /// The tweet ids, then counts and tags in turn.
+    pub rest: Fields<'a>,
+}
+
+impl<'a> PersonRecord<'a> {
+    /// Reads a line without its newline.
+    pub fn parse(line: &'a [u8]) -> Result<Self, EtlError> {
+        Self::fields(line).ok_or_else(|| EtlError::record(line))
+    }
+
+    /// Ids of the tweets in which the user is sender, reply target or retweeted user.
+    pub fn tweet_ids(&self) -> impl Iterator<Item = u64> + use<'a> {
+        self.rest.take(self.tweet_count).filter_map(number)
+    }
+
+    /// Counts and tags in turn.
+    pub fn tags(&self) -> Fields<'a> {
+        let mut rest = self.rest;
+        rest.by_ref().take(self.tweet_count).for_each(drop);
+        rest
+    }
+
+    fn fields(line: &'a [u8]) -> Option<Self> {
+        let mut fields = Fields(Some(line));
+        let user = key_number(fields.next()?)?;
+        if fields.next()? != b"p1" {
+            return None;
+        }
+        let stamp = match (fields.next()?, fields.next()?, fields.next()?) {
+            (b"-", b"-", b"-") => None,
+            (created_at, id, sender) => Some((signed(created_at)?, number(id)?, flag(sender)?)),
+        };
+        Some(Self {
+            user,
+            stamp,
+            screen_name: fields.next()?,
+            description: fields.next()?,
+            tweet_count: number(fields.next()?)? as usize,
+            rest: fields,
+        })
+    }
+}
+
+/// The fields of a line from some point on.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a>(Option<&'a [u8]>);
+
+impl<'a> Fields<'a> {
+    /// The fields of a whole line or run of fields; an empty run has none.
+    pub fn of(line: &'a [u8]) -> Self {
+        Self((!line.is_empty()).then_some(line))
+    }
+
+    /// All that is left, tabs included.
+    pub fn rest(&self) -> &'a [u8] {
+        self.0.unwrap_or_default()
+    }
+
+    /// The next count and tag of a `b1` or `m` record. `Some(None)` says that they are malformed.
+    pub fn next_count(&mut self) -> Option<Option<(u64, &'a [u8])>> {
+        let count = self.next()?;
+        Some(number(count).zip(self.next()))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0?;
+        match memchr(b'\t', line) {
+            Some(at) => {
+                self.0 = Some(&line[at + 1..]);
+                Some(&line[..at])
+            }
+            None => self.0.take(),
+        }
+    }
+}
+
+/// The key of any record.
+pub fn key(line: &[u8]) -> Result<u64, EtlError> {
+    let digits = line
+        .first_chunk::<KEY_DIGITS>()
+        .filter(|_| line.get(KEY_DIGITS) == Some(&b'\t'));
+    digits
+        .and_then(|digits| key_number(digits))
+        .ok_or_else(|| EtlError::record(line))
+}
+
+/// Appends a key or another 19-digit id.
+pub fn push_key(out: &mut Vec<u8>, id: u64) {
+    let mut digits = [b'0'; KEY_DIGITS];
+    fill_digits(&mut digits, id);
+    out.extend_from_slice(&digits);
+}
+
+/// Appends a tab and a number.
+pub fn push_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [b'0'; 20];
+    let start = fill_digits(&mut digits, number).min(digits.len() - 1);
+    out.push(b'\t');
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Appends a tab and a signed number.
+pub fn push_signed(out: &mut Vec<u8>, number: i64) {
+    if number >= 0 {
+        return push_number(out, number.unsigned_abs());
+    }
+    push_number(out, number.unsigned_abs());
+    let digits = out.iter().rev().take_while(|&&byte| byte != b'\t').count();
+    out.insert(out.len() - digits, b'-');
+}
+
+/// Appends a tab and a field that is escaped already.
+pub fn push_field(out: &mut Vec<u8>, field: &[u8]) {
+    out.push(b'\t');
+    out.extend_from_slice(field);
+}
+
+/// A number of 1 to 20 digits that fits u64.
+pub fn number(field: &[u8]) -> Option<u64> {
+    if field.is_empty() || field.len() > 20 {
+        return None;
+    }
+    field.iter().try_fold(0u64, |n, &byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then_some(())?;
+        n.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+/// Writes `number` right-aligned; returns where its first digit is, or the length for zero.
+fn fill_digits(digits: &mut [u8], mut number: u64) -> usize {
+    let mut at = digits.len();
+    while number > 0 && at > 0 {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    at
+}
+
+fn key_number(field: &[u8]) -> Option<u64> {
+    if field.len() != KEY_DIGITS {
+        return None;
+    }
+    number(field).filter(|&id| id <= ID_MAX)
+}
+
+fn signed(field: &[u8]) -> Option<i64> {
+    match field.strip_prefix(b"-") {
+        Some(digits) => 0i64.checked_sub_unsigned(number(digits)?),
+        None => i64::try_from(number(field)?).ok(),
+    }
+}
+
+fn optional(field: &[u8]) -> Option<Option<u64>> {
+    if field == b"-" {
+        Some(None)
+    } else {
+        number(field).map(Some)
+    }
+}
+
+fn flag(field: &[u8]) -> Option<bool> {
+    match field {
+        b"0" => Some(false),
+        b"1" => Some(true),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn keys_sort_by_bytes_as_by_number(a in 0..=ID_MAX, b in 0..=ID_MAX) {
+            let line = |id| {
+                let mut line = Vec::new();
+                push_key(&mut line, id);
+                line.push(b'\t');
+                line
+            };
+            prop_assert_eq!(line(a).cmp(&line(b)), a.cmp(&b));
+            prop_assert_eq!(key(&line(a)).unwrap(), a);
+        }
+
+        #[test]
+        fn numbers_survive(unsigned in any::<u64>(), integer in any::<i64>()) {
+            let mut line = Vec::new();
+            push_number(&mut line, unsigned);
+            push_signed(&mut line, integer);
+            prop_assert_eq!(line, format!("\t{unsigned}\t{integer}").into_bytes());
+            prop_assert_eq!(number(unsigned.to_string().as_bytes()), Some(unsigned));
+            prop_assert_eq!(signed(integer.to_string().as_bytes()), Some(integer));
+        }
+
+        #[test]
+        fn any_bytes_parse_or_fail_without_panic(line in "[0-9]{0,20}[\tabcmt1-]{0,3}[\t0-9tma@:-]{0,30}") {
+            let _ = TweetRecord::parse(line.as_bytes());
+            let _ = UserRecord::parse(line.as_bytes());
+            if let Ok(person) = PersonRecord::parse(line.as_bytes()) {
+                person.tweet_ids().for_each(drop);
+                person.tags().for_each(drop);
+            }
+            let _ = key(line.as_bytes());
+        }
+    }
+
+    #[test]
+    fn persons_are_read_back() {
+        let line = b"0000000000000000013\tp1\t5\t6\t1\tme\t\t2\t6\t8\t1\tz";
+        let person = PersonRecord::parse(line).unwrap();
+        assert_eq!((person.user, person.stamp), (13, Some((5, 6, true))));
+        assert_eq!(person.tweet_ids().collect::<Vec<_>>(), [6, 8]);
+        assert_eq!(person.tags().next_count(), Some(Some((1, b"z".as_slice()))));
+        let unknown = PersonRecord::parse(b"0000000000000000014\tp1\t-\t-\t-\t\t\t0").unwrap();
+        assert_eq!((unknown.stamp, unknown.tags().count()), (None, 0));
+    }
+
+    #[test]
+    fn an_empty_last_field_is_a_field() {
+        let fields: Vec<_> = Fields::of(b"a\t\tb\t").collect();
+        assert_eq!(fields, [b"a".as_slice(), b"", b"b", b""]);
+        assert_eq!(Fields::of(b"").count(), 0);
+    }
+}

@@ -1,0 +1,322 @@
+//! A whole run: options, stages in order, resume, report.
+
+use crate::etl::{
+    error::EtlError,
+    progress::Progress,
+    read::input::{self, Source},
+    record::excluded::Excluded,
+    run::report::{Report, StageReport},
+    run::stages::{self, Context},
+    run::workdir::{self, Outcome, Plan, WorkDir},
+    sink::user_sink::UserSink,
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// Memory for buffers and sorting by default. Together with the program, the blocks being parsed
+/// and allocator slack it stays below 1 GiB (measured by `scripts/etl-soak`).
+pub const MEMORY_BYTES_DEFAULT: usize = 640 << 20;
+/// Least memory that makes sense.
+pub const MEMORY_BYTES_MIN: usize = 16 << 20;
+/// The original list of popular hashtags has 700 entries.
+pub const TOP_DEFAULT: usize = 700;
+
+/// Bounds of the number of partitions. The upper one keeps the open files of a stage, which are
+/// twice as many, below the common limit of 1,024.
+const PARTITIONS_MIN: usize = 16;
+const PARTITIONS_MAX: usize = 256;
+/// Raw input per partition that leaves each of them small enough to be sorted in memory.
+const INPUT_BYTES_PER_PARTITION: u64 = 128 << 20;
+/// How much larger a gzip file of tweets is when inflated.
+const GZIP_RATIO: u64 = 10;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Files, directories, or `-` for standard input.
+    pub inputs: Vec<PathBuf>,
+    /// File of hashtags to leave out of the counts.
+    pub exclude: Option<PathBuf>,
+    /// Directory for intermediate files, on a disk with space for about half of the raw input.
+    /// A run that was interrupted goes on from what it left there.
+    pub work_dir: PathBuf,
+    /// Threads; 0 for one per core.
+    pub workers: usize,
+    /// Memory for buffers and sorting, at least [`MEMORY_BYTES_MIN`].
+    pub memory_bytes: usize,
+    /// Partitions of the shuffles, a power of two up to 512; chosen by input size when `None`.
+    pub partitions: Option<usize>,
+    /// Use damaged input files as far as they can be read, instead of ending the run.
+    pub skip_bad_files: bool,
+    /// Keep the work directory when the run is complete.
+    pub keep_work_dir: bool,
+    /// How many of the most frequent hashtags the report has.
+    pub top: usize,
+    /// The name that the result is going to have, noted in the work directory for whoever resumes the
+    /// run, see [`earlier`].
+    pub output: Option<PathBuf>,
+    /// Give the sink all kept tweets and what is known about each user, for later updates.
+    pub history: bool,
+}
+
+impl Options {
+    /// Defaults for everything but input and work directory.
+    pub fn new(inputs: Vec<PathBuf>, work_dir: PathBuf) -> Self {
+        Self {
+            inputs,
+            exclude: None,
+            work_dir,
+            workers: 0,
+            memory_bytes: MEMORY_BYTES_DEFAULT,
+            partitions: None,
+            skip_bad_files: false,
+            keep_work_dir: false,
+            top: TOP_DEFAULT,
+            output: None,
+            history: false,
+        }
+    }
+}
+
+/// Runs all stages that have not been finished by an earlier run in the same work directory, and
+/// gives every user's value to `sink`.
+pub fn run(
+    options: &Options,
+    sink: &mut dyn UserSink,
+    progress: &dyn Progress,
+) -> Result<Report, EtlError> {
+    let mut run = Run::open(options, progress)?;
+    run.finish_stages(&STAGES)?;
+    let built = run.build(sink)?;
+    run.close(Some(built))
+}
+
+/// Runs the stages up to the one that counts hashtags. The report is complete up to there.
+pub fn count_tags(options: &Options, progress: &dyn Progress) -> Result<Report, EtlError> {
+    let mut run = Run::open(options, progress)?;
+    run.finish_stages(&STAGES[..TAG_STAGES])?;
+    run.close(None)
+}
+
+/// What became of an earlier run with the same plan, work directory and output.
+#[derive(Debug)]
+pub enum Earlier {
+    /// There was none, or it cannot have made the output.
+    Nothing,
+    /// What has the output's name may be what it made, but also anything else.
+    MayHaveBuilt,
+    /// It was complete and is now cleared away.
+    Complete(Box<Report>),
+}
+
+/// Looks for a run that [`run()`] would go on with, and ends one that had nothing left to do but to
+/// delete its work directory.
+pub fn earlier(options: &Options) -> Result<Earlier, EtlError> {
+    let Some(output) = &options.output else {
+        return Ok(Earlier::Nothing);
+    };
+    let plan = plan(options, &excluded(options)?)?;
+    let work_dir = &options.work_dir;
+    if let Some(report) = workdir::take_closed(work_dir, &plan, output)? {
+        return Ok(Earlier::Complete(Box::new(report)));
+    }
+    let [.., last] = &STAGES;
+    Ok(match workdir::got_to(work_dir, &plan, output, last.name)? {
+        true => Earlier::MayHaveBuilt,
+        false => Earlier::Nothing,
+    })
+}
+
+/// A run under way, in its locked work directory.
+struct Run<'o> {
+    options: &'o Options,
+    excluded: Excluded,
+    plan: Plan,
+    workers: usize,
+    work: WorkDir,
+    progress: &'o dyn Progress,
+}
+
+impl<'o> Run<'o> {
+    fn open(options: &'o Options, progress: &'o dyn Progress) -> Result<Self, EtlError> {
+        let excluded = excluded(options)?;
+        let plan = plan(options, &excluded)?;
+        let work = WorkDir::open(&options.work_dir, plan.clone(), options.output.clone())?;
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            workers => workers,
+        };
+        Ok(Self {
+            options,
+            excluded,
+            plan,
+            workers,
+            work,
+            progress,
+        })
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            plan: &self.plan,
+            excluded: &self.excluded,
+            workers: self.workers,
+            memory_bytes: self.options.memory_bytes,
+            progress: self.progress,
+        }
+    }
+
+    fn finish_stages(&mut self, stages: &[Stage]) -> Result<(), EtlError> {
+        for stage in stages {
+            if self.work.is_finished(stage.name) {
+                continue;
+            }
+            let total_bytes = total_bytes(&self.work, &self.plan, stage)?;
+            self.progress.begin(stage.name, total_bytes);
+            let began = Instant::now();
+            let outcome = (stage.run)(&self.context(), &self.work)?;
+            let report = stage_report(stage.name, began, outcome.read_bytes, self.workers);
+            self.work.finish(report, outcome, stage.consumes)?;
+            self.progress.end();
+        }
+        Ok(())
+    }
+
+    fn build(&self, sink: &mut dyn UserSink) -> Result<StageReport, EtlError> {
+        let began = Instant::now();
+        self.progress.begin("build", build_bytes(&self.work)?);
+        let read_bytes = stages::build(&self.context(), &self.work, sink)?;
+        self.progress.end();
+        Ok(stage_report("build", began, read_bytes, 1))
+    }
+
+    fn close(self, built: Option<StageReport>) -> Result<Report, EtlError> {
+        if !self.options.keep_work_dir {
+            return self.work.close(built);
+        }
+        let mut report = self.work.report();
+        report.stages.extend(built);
+        Ok(report)
+    }
+}
+
+struct Stage {
+    name: &'static str,
+    run: fn(&Context<'_>, &WorkDir) -> Result<Outcome, EtlError>,
+    /// Directories that nobody needs after it.
+    consumes: &'static [&'static str],
+}
+
+/// How many of [`STAGES`] it takes to count hashtags.
+const TAG_STAGES: usize = 3;
+
+/// The stages before `build`, in order.
+const STAGES: [Stage; 5] = [
+    Stage {
+        name: "map",
+        run: stages::map,
+        consumes: &[],
+    },
+    Stage {
+        name: "tweets",
+        run: stages::tweets,
+        consumes: &["tweets"],
+    },
+    Stage {
+        name: "tags",
+        run: stages::tags,
+        consumes: &["tags"],
+    },
+    Stage {
+        name: "users",
+        run: stages::users,
+        consumes: &["events"],
+    },
+    Stage {
+        name: "values",
+        run: stages::values,
+        consumes: &["base", "peers", "counts"],
+    },
+];
+
+fn total_bytes(work: &WorkDir, plan: &Plan, stage: &Stage) -> Result<u64, EtlError> {
+    let directory = match stage.name {
+        "map" => return Ok(plan.sources.iter().map(|source| source.bytes).sum()),
+        "users" => "events",
+        "values" => "peers",
+        own_name => own_name,
+    };
+    Ok(work.outputs(directory)?.iter().sum())
+}
+
+fn build_bytes(work: &WorkDir) -> Result<u64, EtlError> {
+    ["kept", "people", "values"]
+        .iter()
+        .try_fold(0, |total, name| {
+            Ok(total + work.outputs(name)?.iter().sum::<u64>())
+        })
+}
+
+fn stage_report(name: &str, began: Instant, read_bytes: u64, workers: usize) -> StageReport {
+    StageReport {
+        stage: name.to_owned(),
+        seconds: began.elapsed().as_secs_f64(),
+        read_bytes,
+        workers,
+    }
+}
+
+fn excluded(options: &Options) -> Result<Excluded, EtlError> {
+    match &options.exclude {
+        Some(path) => Excluded::load(path),
+        None => Ok(Excluded::default()),
+    }
+}
+
+fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
+    if options.memory_bytes < MEMORY_BYTES_MIN {
+        let least = MEMORY_BYTES_MIN >> 20;
+        return Err(EtlError::Usage(format!(
+            "memory must be at least {least} MiB"
+        )));
+    }
+    // Both hold files with the names of inputs, and change from one attempt to the next.
+    let ours =
+        [Some(&options.work_dir), options.output.as_ref()].map(|path| path.map(PathBuf::as_path));
+    let ours: Vec<&Path> = ours.into_iter().flatten().collect();
+    let sources = input::list_without(&options.inputs, &ours)?;
+    let partitions = match options.partitions {
+        Some(n) if n.is_power_of_two() && n <= 512 => n,
+        Some(n) => {
+            let rule = "must be a power of two up to 512";
+            return Err(EtlError::Usage(format!("partitions={n} {rule}")));
+        }
+        None => partitions_for(&sources),
+    };
+    Ok(Plan {
+        sources,
+        exclude_sha256: excluded.sha256(),
+        partitions,
+        skip_bad_files: options.skip_bad_files,
+        top: options.top,
+        history: options.history,
+    })
+}
+
+fn partitions_for(sources: &[Source]) -> usize {
+    if sources.iter().any(Source::is_stdin) {
+        return PARTITIONS_MAX;
+    }
+    let raw_bytes = |source: &Source| match source.path.extension() {
+        Some(extension) if extension == "gz" => source.bytes.saturating_mul(GZIP_RATIO),
+        _ => source.bytes,
+    };
+    let total = sources
+        .iter()
+        .map(raw_bytes)
+        .fold(0u64, u64::saturating_add);
+    let wanted = (total / INPUT_BYTES_PER_PARTITION).min(PARTITIONS_MAX as u64) as usize;
+    wanted.next_power_of_two().max(PARTITIONS_MIN)
+}

@@ -1,0 +1,187 @@
+//! The work files that only one worker writes or reads at a time.
+
+use crate::etl::{
+    error::EtlError,
+    record::records,
+    shuffle::sort::Sorted,
+    shuffle::spill::{Emit, LineFile, LineReader, Lines, ShuffleWriter, partition_path},
+    sink::user_sink::write_frame,
+    stage::tags::TagCounter,
+    stage::tweets::TweetOutput,
+    stage::users::UserOutput,
+    stage::values::TagSource,
+};
+use std::path::{Path, PathBuf};
+
+/// Bytes collected before a file is written to.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// The outputs of [`crate::etl::stage::tweets`] for one partition.
+pub(super) struct TweetFiles<'a, 's> {
+    pub(super) events: &'a mut ShuffleWriter<'s>,
+    pub(super) tags: &'a mut ShuffleWriter<'s>,
+    pub(super) counter: &'a mut TagCounter,
+    pub(super) kept: BlockFile,
+    pub(super) history: bool,
+}
+
+impl TweetOutput for TweetFiles<'_, '_> {
+    fn kept(&mut self, record: &[u8]) -> Result<(), EtlError> {
+        if !self.history {
+            return Ok(());
+        }
+        self.kept.record(|out| out.extend_from_slice(record))
+    }
+
+    fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError> {
+        self.counter.add(tag, self.tags)
+    }
+
+    fn event(&mut self, user: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.events.record(user, write)
+    }
+}
+
+/// The outputs of [`crate::etl::stage::users`] for one partition.
+pub(super) struct UserFiles<'a, 's> {
+    pub(super) base: BlockFile,
+    pub(super) counts: BlockFile,
+    pub(super) people: BlockFile,
+    pub(super) index: usize,
+    pub(super) peers: &'a mut ShuffleWriter<'s>,
+}
+
+impl UserOutput for UserFiles<'_, '_> {
+    fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.base.record(write)
+    }
+
+    fn peer(&mut self, other: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.peers.record(other, write)
+    }
+
+    fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.people.record(write)
+    }
+
+    fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
+        let offset = self.counts.offset();
+        self.counts.record(|out| out.extend_from_slice(tags))?;
+        Ok(Some(
+            format!("@{}:{offset}:{}", self.index, tags.len()).into_bytes(),
+        ))
+    }
+}
+
+/// A partition file that one worker writes.
+pub(super) struct BlockFile {
+    file: LineFile,
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+impl BlockFile {
+    pub(super) fn create(directory: &Path, index: usize) -> Result<Self, EtlError> {
+        let file = LineFile::create(partition_path(directory, index))?;
+        Ok(Self {
+            file,
+            buffer: Vec::new(),
+            written: 0,
+        })
+    }
+
+    fn offset(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    pub(super) fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        write(&mut self.buffer);
+        self.buffer.push(b'\n');
+        self.flush_if_full()
+    }
+
+    pub(super) fn frame(&mut self, user: u64, value: &[u8]) -> Result<(), EtlError> {
+        write_frame(&mut self.buffer, user, value).map_err(|e| EtlError::Sink {
+            user,
+            source: e.into(),
+        })?;
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), EtlError> {
+        if self.buffer.len() >= WRITE_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), EtlError> {
+        self.file.append(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<u64, EtlError> {
+        self.flush()?;
+        self.file.finish()
+    }
+}
+
+/// Long runs of counts in `counts/`, by references `@partition:offset:bytes`.
+pub(super) struct TagFiles {
+    pub(super) directory: PathBuf,
+    pub(super) open: Option<(usize, LineReader)>,
+}
+
+impl TagSource for TagFiles {
+    fn read(&mut self, reference: &[u8], out: &mut Vec<u8>) -> Result<(), EtlError> {
+        let mut parts = reference.get(1..).unwrap_or_default().split(|&b| b == b':');
+        let mut next = || parts.next().and_then(records::number);
+        let (Some(index), Some(offset), Some(bytes)) = (next(), next(), next()) else {
+            return Err(EtlError::record(reference));
+        };
+        let index = index as usize;
+        if self.open.as_ref().is_none_or(|(open, _)| *open != index) {
+            self.open = Some((
+                index,
+                LineReader::open(&partition_path(&self.directory, index))?,
+            ));
+        }
+        match &mut self.open {
+            Some((_, reader)) => reader.read_at(offset, bytes as usize, out),
+            None => Err(EtlError::record(reference)),
+        }
+    }
+}
+
+/// A sorted file and a sorter's output, read as one sorted run.
+pub(super) struct TwoSorted<'a> {
+    pub(super) sorted: Sorted<'a>,
+    pub(super) file: LineReader,
+}
+
+impl TwoSorted<'_> {
+    pub(super) fn merge(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> Result<(), EtlError>,
+    ) -> Result<(), EtlError> {
+        let mut line = Vec::new();
+        let mut more = self.file.append_line(&mut line)?;
+        while let Some(other) = self.sorted.next_line()? {
+            while more && line.as_slice() < other {
+                each(&line)?;
+                line.clear();
+                more = self.file.append_line(&mut line)?;
+            }
+            each(other)?;
+        }
+        while more {
+            each(&line)?;
+            line.clear();
+            more = self.file.append_line(&mut line)?;
+        }
+        Ok(())
+    }
+}

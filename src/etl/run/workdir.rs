@@ -1,0 +1,385 @@
+//! The work directory: files of the stages, and a manifest of the stages that are finished.
+//!
+//! A stage writes into directories of its own, makes their files durable, and only then is entered
+//! in the manifest, which is replaced atomically. So after a crash the manifest names exactly the
+//! stages whose output is whole; the next run with the same plan deletes what an unfinished stage
+//! left and goes on from there. A lock keeps two runs out of one directory.
+
+use crate::etl::{
+    error::EtlError,
+    read::input::Source,
+    run::report::{Report, StageReport},
+    stage::counts::{Counts, SkippedFile},
+    stage::tags::TagReport,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// Version of the manifest and of the work files.
+const VERSION: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+const LOCK: &str = "lock";
+
+/// Everything that decides what the stages write. A run may be resumed only with an equal plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The input, with lengths and times.
+    pub sources: Vec<Source>,
+    /// SHA-256 of the sorted list of excluded tags, hexadecimal.
+    pub exclude_sha256: String,
+    /// Partitions of every shuffle.
+    pub partitions: usize,
+    /// Whether damaged input files are used as far as they can be read.
+    pub skip_bad_files: bool,
+    /// Whether the sink gets tweets and persons too.
+    pub history: bool,
+    /// How many of the most frequent tags are kept for the report.
+    pub top: usize,
+}
+
+impl Plan {
+    /// Whether equal plans mean equal input: of standard input nothing is known.
+    fn is_recognisable(&self) -> bool {
+        !self.sources.iter().any(Source::is_stdin)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    version: u32,
+    plan: Plan,
+    /// What the result is going to be called; may change from one attempt to the next.
+    #[serde(default)]
+    output: Option<PathBuf>,
+    /// The result is complete and this directory is being deleted.
+    #[serde(default)]
+    closed: bool,
+    finished: Vec<Finished>,
+    counts: Counts,
+    skipped_files: Vec<SkippedFile>,
+    tags: TagReport,
+}
+
+impl Manifest {
+    fn new(plan: Plan) -> Self {
+        Self {
+            version: VERSION,
+            plan,
+            output: None,
+            closed: false,
+            finished: Vec::new(),
+            counts: Counts::default(),
+            skipped_files: Vec::new(),
+            tags: TagReport::default(),
+        }
+    }
+
+    /// Whether this is a run of `plan` that calls its result `output`.
+    fn is_for(&self, plan: &Plan, output: &Path) -> bool {
+        self.version == VERSION
+            && self.plan == *plan
+            && plan.is_recognisable()
+            && self.output.as_deref() == Some(output)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Finished {
+    report: StageReport,
+    /// Output directories: lengths of their files in bytes, by partition.
+    outputs: BTreeMap<String, Vec<u64>>,
+}
+
+/// What a stage hands over when it is complete.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Numbers to add to the report.
+    pub counts: Counts,
+    /// Files read only in part.
+    pub skipped_files: Vec<SkippedFile>,
+    /// Tag frequencies, from the stage that counts them.
+    pub tags: Option<TagReport>,
+    /// Output directories with the lengths of their durable files.
+    pub outputs: Vec<(&'static str, Vec<u64>)>,
+    /// Bytes read.
+    pub read_bytes: u64,
+}
+
+/// An open, locked work directory.
+pub struct WorkDir {
+    path: PathBuf,
+    manifest: Manifest,
+    /// Held open for its lock, which ends with the process at the latest.
+    _lock: File,
+}
+
+impl WorkDir {
+    /// Opens or creates `path` for `plan`, and notes that the result will be called `output`.
+    pub fn open(path: &Path, plan: Plan, output: Option<PathBuf>) -> Result<Self, EtlError> {
+        fs::create_dir_all(path).map_err(|e| EtlError::io("create", path, 0, e))?;
+        let lock = lock(&path.join(LOCK))?;
+        let mut manifest = match read_manifest(&path.join(MANIFEST))? {
+            // Nothing is lost with a run that has not finished a stage, or all of them: any other may
+            // take its place.
+            Some(manifest) if manifest.finished.is_empty() || manifest.closed => {
+                Manifest::new(plan)
+            }
+            Some(manifest) => check_plan(path, manifest, &plan)?,
+            None => {
+                refuse_strangers(path)?;
+                Manifest::new(plan)
+            }
+        };
+        manifest.output = output;
+        let work = Self {
+            path: path.to_owned(),
+            manifest,
+            _lock: lock,
+        };
+        work.save()?;
+        Ok(work)
+    }
+
+    /// Whether an earlier run has finished `stage`.
+    pub fn is_finished(&self, stage: &str) -> bool {
+        self.manifest
+            .finished
+            .iter()
+            .any(|finished| finished.report.stage == stage)
+    }
+
+    /// A directory of work files.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes `name` an empty directory for a stage to write to.
+    pub fn create(&self, name: &str) -> Result<PathBuf, EtlError> {
+        let path = self.directory(name);
+        remove(&path)?;
+        fs::create_dir(&path).map_err(|e| EtlError::io("create", &path, 0, e))?;
+        Ok(path)
+    }
+
+    /// The lengths of the files that a finished stage left in `name`, after a look that they are
+    /// still that long.
+    pub fn outputs(&self, name: &str) -> Result<Vec<u64>, EtlError> {
+        let lengths = self
+            .manifest
+            .finished
+            .iter()
+            .find_map(|f| f.outputs.get(name));
+        let lengths = lengths.cloned().unwrap_or_default();
+        for (index, &bytes) in lengths.iter().enumerate() {
+            let path = crate::etl::shuffle::spill::partition_path(&self.directory(name), index);
+            let found = fs::metadata(&path)
+                .map_err(|e| EtlError::io("open", &path, 0, e))?
+                .len();
+            if found != bytes {
+                return Err(EtlError::Usage(format!(
+                    "{} has {found} bytes instead of {bytes}: remove {} and run again",
+                    path.display(),
+                    self.path.display()
+                )));
+            }
+        }
+        Ok(lengths)
+    }
+
+    /// Records that `stage` is complete, then deletes the directories `consumed`.
+    pub fn finish(
+        &mut self,
+        stage: StageReport,
+        outcome: Outcome,
+        consumed: &[&str],
+    ) -> Result<(), EtlError> {
+        for (name, _) in &outcome.outputs {
+            sync_directory(&self.directory(name))?;
+        }
+        let outputs = outcome
+            .outputs
+            .into_iter()
+            .map(|(name, n)| (name.to_owned(), n))
+            .collect();
+        self.manifest.counts.add(&outcome.counts);
+        self.manifest.skipped_files.extend(outcome.skipped_files);
+        if let Some(tags) = outcome.tags {
+            self.manifest.tags = tags;
+        }
+        self.manifest.finished.push(Finished {
+            report: stage,
+            outputs,
+        });
+        self.save()?;
+        consumed
+            .iter()
+            .try_for_each(|name| remove(&self.directory(name)))
+    }
+
+    /// The report of all finished stages.
+    pub fn report(&self) -> Report {
+        let manifest = &self.manifest;
+        Report {
+            counts: manifest.counts,
+            skipped_files: manifest.skipped_files.clone(),
+            stages: manifest
+                .finished
+                .iter()
+                .map(|finished| finished.report.clone())
+                .collect(),
+            tags: manifest.tags.clone(),
+        }
+    }
+
+    /// Ends the run: enters its last stage, if the manifest does not have it, and deletes the directory.
+    /// The manifest says so first and goes last, so that a crash in between leaves something that the next
+    /// run recognises.
+    pub fn close(mut self, last: Option<StageReport>) -> Result<Report, EtlError> {
+        self.manifest.finished.extend(last.map(|report| Finished {
+            report,
+            outputs: BTreeMap::new(),
+        }));
+        self.manifest.closed = true;
+        self.save()?;
+        self.remove()
+    }
+
+    fn remove(self) -> Result<Report, EtlError> {
+        let failed = |e| EtlError::io("list", &self.path, 0, e);
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.is_dir() {
+                remove(&path)?;
+            }
+        }
+        remove(&self.path)?;
+        Ok(self.report())
+    }
+
+    fn save(&self) -> Result<(), EtlError> {
+        let path = self.path.join(MANIFEST);
+        let new = self.path.join("manifest.new");
+        let failed = |e| EtlError::io("write", &new, 0, e);
+        let text = serde_json::to_vec(&self.manifest).map_err(|e| failed(e.into()))?;
+        let mut file = File::create(&new).map_err(failed)?;
+        file.write_all(&text)
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+        fs::rename(&new, &path).map_err(|e| EtlError::io("rename", &new, 0, e))?;
+        sync_directory(&self.path)
+    }
+}
+
+/// Whether a run of `plan` in `path` went as far as `stage` and was going to call its result `output`.
+/// Something of this name may then be what it made before it was killed, but also anything else.
+pub fn got_to(path: &Path, plan: &Plan, output: &Path, stage: &str) -> Result<bool, EtlError> {
+    let manifest = read_manifest(&path.join(MANIFEST))?;
+    Ok(manifest.is_some_and(|manifest| {
+        let mut finished = manifest.finished.iter();
+        manifest.is_for(plan, output) && finished.any(|finished| finished.report.stage == stage)
+    }))
+}
+
+/// Finishes a run of `plan` that was killed when it had nothing left to do but to delete `path`; its
+/// report, if there is such a run, and `output`, which it made, is there.
+pub fn take_closed(path: &Path, plan: &Plan, output: &Path) -> Result<Option<Report>, EtlError> {
+    let file = path.join(MANIFEST);
+    let is_it =
+        |manifest: &Manifest| manifest.closed && manifest.is_for(plan, output) && output.exists();
+    if !read_manifest(&file)?.as_ref().is_some_and(is_it) {
+        return Ok(None);
+    }
+    let lock = lock(&path.join(LOCK))?;
+    // Whoever had the lock may have changed it.
+    let Some(manifest) = read_manifest(&file)?.filter(is_it) else {
+        return Ok(None);
+    };
+    let work = WorkDir {
+        path: path.to_owned(),
+        manifest,
+        _lock: lock,
+    };
+    work.remove().map(Some)
+}
+
+fn lock(path: &Path) -> Result<File, EtlError> {
+    let file = File::create(path).map_err(|e| EtlError::io("create", path, 0, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(EtlError::Usage(format!(
+            "{} is locked: another run is using this work directory",
+            path.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(EtlError::io("lock", path, 0, e)),
+    }
+}
+
+fn read_manifest(path: &Path) -> Result<Option<Manifest>, EtlError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(EtlError::io("read", path, 0, e)),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|e| EtlError::Usage(format!("{} is not a manifest: {e}", path.display())))
+}
+
+fn check_plan(path: &Path, manifest: Manifest, plan: &Plan) -> Result<Manifest, EtlError> {
+    let old = &manifest.plan;
+    let what = match () {
+        _ if manifest.version != VERSION => "another version of the program",
+        _ if !plan.is_recognisable() => {
+            return Err(EtlError::Usage(format!(
+                "{} belongs to an unfinished run, and standard input cannot be recognised again: \
+                 remove {0}, then run from the beginning",
+                path.display()
+            )));
+        }
+        _ if old.sources != plan.sources => "another list of input files, or they have changed",
+        _ if old.exclude_sha256 != plan.exclude_sha256 => "another list of excluded hashtags",
+        _ if old.partitions != plan.partitions => "another number of partitions",
+        _ if old != plan => "other options",
+        _ => return Ok(manifest),
+    };
+    Err(EtlError::Usage(format!(
+        "{} belongs to an unfinished run with {what}: repeat that command to resume it, or remove the directory",
+        path.display()
+    )))
+}
+
+/// A directory without a manifest must be empty: its contents are somebody else's.
+fn refuse_strangers(path: &Path) -> Result<(), EtlError> {
+    let failed = |e| EtlError::io("list", path, 0, e);
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if name != LOCK && name != "manifest.new" {
+            return Err(EtlError::Usage(format!(
+                "{} holds other files ({}): choose a new or empty work directory",
+                path.display(),
+                name.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), EtlError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(EtlError::io("remove", path, 0, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<(), EtlError> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|e| EtlError::io("sync", path, 0, e))
+}

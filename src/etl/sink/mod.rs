@@ -1,0 +1,6 @@
+//! Where the values of users go.
+//!
+//! - [`user_sink`]: the interface, a file of lines and a file of values. [`store`]: the embedded store.
+
+pub mod store;
+pub mod user_sink;

@@ -1,0 +1,228 @@
+//! Where values go: the interface that a store implements, and two plain sinks.
+
+use crate::etl::{error::EtlError, record::excluded::Excluded};
+use crate::twitter::dump::user_line;
+use std::{
+    error::Error,
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+/// What a sink may answer when it fails; it becomes [`EtlError::Sink`].
+pub type SinkError = Box<dyn Error + Send + Sync>;
+
+/// Takes the values of all users.
+pub trait UserSink {
+    /// Stores a value. User ids come in ascending order, each once.
+    fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError>;
+    /// With `Options::history`, called before anything else with the hashtags left out of the counts.
+    fn begin_history(&mut self, excluded: &Excluded) -> Result<(), SinkError> {
+        let _ = excluded;
+        Ok(())
+    }
+    /// With `Options::history`, stores the `t1` record of a kept tweet (see [`crate::etl::record::records`]). Ids come
+    /// in ascending order, before all values.
+    fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), SinkError> {
+        let _ = (tweet_id, record);
+        Ok(())
+    }
+    /// With `Options::history`, stores the `p1` record of a user, with or without contacts. Ids come
+    /// in ascending order, after all tweets and before all values.
+    fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), SinkError> {
+        let _ = (user_id, record);
+        Ok(())
+    }
+    /// Called once, after the last value: makes everything durable and visible.
+    fn finish(&mut self) -> Result<(), SinkError>;
+}
+
+/// Writes each value as a line of JSON (see [`crate::twitter::dump`]).
+pub struct DumpSink<W> {
+    out: W,
+    line: String,
+}
+
+impl<W: Write> DumpSink<W> {
+    /// Writes to `out`, which should be buffered.
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            line: String::new(),
+        }
+    }
+}
+
+impl<W: Write> UserSink for DumpSink<W> {
+    fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError> {
+        self.line.clear();
+        user_line(user_id, value, &mut self.line)?;
+        Ok(self.out.write_all(self.line.as_bytes())?)
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        Ok(self.out.flush()?)
+    }
+}
+
+const MAGIC: [u8; 8] = *b"TRIUSER1";
+/// Stands in place of a user id after the last value; user ids are below 2^63.
+const END: u64 = u64::MAX;
+
+/// A plain file: `TRIUSER1`, then user id (u64), length (u32) and value for each user, all
+/// little-endian, then `u64::MAX` and the number of users (u64). It has its name only when
+/// complete.
+pub struct FileSink {
+    path: PathBuf,
+    partial: PathBuf,
+    out: BufWriter<File>,
+    users: u64,
+}
+
+impl FileSink {
+    /// Creates `path`, under the name `path.partial` until it is finished.
+    pub fn create(path: &Path) -> Result<Self, EtlError> {
+        let partial = path.with_added_extension("partial");
+        let failed = |e| EtlError::io("create", &partial, 0, e);
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(failed)?);
+        out.write_all(&MAGIC).map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            partial,
+            out,
+            users: 0,
+        })
+    }
+}
+
+impl UserSink for FileSink {
+    fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError> {
+        self.users += 1;
+        Ok(write_frame(&mut self.out, user_id, value)?)
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.out.write_all(&END.to_le_bytes())?;
+        self.out.write_all(&self.users.to_le_bytes())?;
+        self.out.flush()?;
+        self.out.get_ref().sync_all()?;
+        fs::rename(&self.partial, &self.path)?;
+        let parent = self
+            .path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        Ok(File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?)
+    }
+}
+
+/// Reads the file of a [`FileSink`].
+pub struct FileUsers {
+    frames: Frames,
+    ended: bool,
+}
+
+impl FileUsers {
+    /// Opens `path`.
+    pub fn open(path: &Path) -> Result<Self, EtlError> {
+        let mut frames = Frames::open(path)?;
+        let mut magic = [0; MAGIC.len()];
+        frames
+            .input
+            .read_exact(&mut magic)
+            .map_err(|e| frames.failed(e))?;
+        frames.offset += magic.len() as u64;
+        if magic != MAGIC {
+            return Err(frames.failed(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "not a file of user values",
+            )));
+        }
+        Ok(Self {
+            frames,
+            ended: false,
+        })
+    }
+
+    /// Replaces `value` by the next value and returns its user; `None` after the last.
+    pub fn next_user(&mut self, value: &mut Vec<u8>) -> Result<Option<u64>, EtlError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let user = self
+            .frames
+            .read_u64()?
+            .ok_or_else(|| self.frames.failed(io::ErrorKind::UnexpectedEof.into()))?;
+        if user == END {
+            self.ended = true;
+            return Ok(None);
+        }
+        self.frames.read_value(value)?;
+        Ok(Some(user))
+    }
+}
+
+/// Appends user id, length and value.
+pub(crate) fn write_frame(out: &mut impl Write, user_id: u64, value: &[u8]) -> io::Result<()> {
+    let bytes = u32::try_from(value.len())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "value longer than 4 GiB"))?;
+    out.write_all(&user_id.to_le_bytes())?;
+    out.write_all(&bytes.to_le_bytes())?;
+    out.write_all(value)
+}
+
+/// Reads user id, length and value again and again.
+pub(crate) struct Frames {
+    path: PathBuf,
+    input: BufReader<File>,
+    offset: u64,
+}
+
+impl Frames {
+    pub(crate) fn open(path: &Path) -> Result<Self, EtlError> {
+        let file = File::open(path).map_err(|e| EtlError::io("open", path, 0, e))?;
+        let input = BufReader::with_capacity(64 * 1024, file);
+        Ok(Self {
+            path: path.to_owned(),
+            input,
+            offset: 0,
+        })
+    }
+
+    pub(crate) fn failed(&self, source: io::Error) -> EtlError {
+        EtlError::io("read", &self.path, self.offset, source)
+    }
+
+    /// The next user, whose value must be read next, or `None` at the end of the file.
+    pub(crate) fn next_user(&mut self) -> Result<Option<u64>, EtlError> {
+        self.read_u64()
+    }
+
+    fn read_u64(&mut self) -> Result<Option<u64>, EtlError> {
+        let mut bytes = [0; 8];
+        match self.input.read_exact(&mut bytes) {
+            Ok(()) => {
+                self.offset += 8;
+                Ok(Some(u64::from_le_bytes(bytes)))
+            }
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(e) => Err(self.failed(e)),
+        }
+    }
+
+    /// Replaces `value` by the value of the user read last.
+    pub(crate) fn read_value(&mut self, value: &mut Vec<u8>) -> Result<(), EtlError> {
+        let mut length = [0; 4];
+        self.input
+            .read_exact(&mut length)
+            .map_err(|e| self.failed(e))?;
+        let bytes = u32::from_le_bytes(length);
+        value.clear();
+        // Grows with what is there, so a wrong length cannot reserve gigabytes.
+        let read = self.input.by_ref().take(bytes.into()).read_to_end(value);
+        if read.map_err(|e| self.failed(e))? < bytes as usize {
+            return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.offset += 4 + u64::from(bytes);
+        Ok(())
+    }
+}

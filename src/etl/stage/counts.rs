@@ -1,0 +1,85 @@
+//! What the stages count.
+
+use crate::etl::record::extract::Dropped;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Numbers that stages add to. They depend on the input only, never on workers or order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Input lines.
+    pub lines: u64,
+    /// Uncompressed input bytes, newlines included.
+    pub bytes: u64,
+    /// Lines dropped, by rule, in the order of [`Dropped::ALL`].
+    pub dropped: [u64; Dropped::ALL.len()],
+    /// Lines longer than `input::LINE_BYTES_MAX`, dropped unread.
+    pub dropped_too_long: u64,
+    /// Lines that pass the filter.
+    pub valid: u64,
+    /// Valid lines whose tweet id had been seen.
+    pub duplicates: u64,
+    /// Tweets after deduplication.
+    pub tweets: u64,
+    /// Tags of these tweets, repeats included.
+    pub tag_occurrences: u64,
+    /// Users with a profile: senders and retweeted users.
+    pub profiles: u64,
+    /// Users with a contact: those that get a value.
+    pub users: u64,
+    /// Contacts of all users: a pair counts twice, a self contact once.
+    pub directed_pairs: u64,
+    /// Self contacts.
+    pub self_pairs: u64,
+    /// Contact tweets of all users.
+    pub contact_tweets: u64,
+    /// Bytes of all values.
+    pub value_bytes: u64,
+}
+
+impl Counts {
+    /// Adds `other` to every number.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            lines,
+            bytes,
+            dropped,
+            dropped_too_long,
+            valid,
+            duplicates,
+            tweets,
+            tag_occurrences,
+            profiles,
+            users,
+            directed_pairs,
+            self_pairs,
+            contact_tweets,
+            value_bytes,
+        } = self;
+        for (mine, others) in dropped.iter_mut().zip(&other.dropped) {
+            *mine += others;
+        }
+        *lines += other.lines;
+        *bytes += other.bytes;
+        *dropped_too_long += other.dropped_too_long;
+        *valid += other.valid;
+        *duplicates += other.duplicates;
+        *tweets += other.tweets;
+        *tag_occurrences += other.tag_occurrences;
+        *profiles += other.profiles;
+        *users += other.users;
+        *directed_pairs += other.directed_pairs;
+        *self_pairs += other.self_pairs;
+        *contact_tweets += other.contact_tweets;
+        *value_bytes += other.value_bytes;
+    }
+}
+
+/// A file that could not be read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SkippedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What was wrong, with the position.
+    pub reason: String,
+}

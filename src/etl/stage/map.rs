@@ -1,0 +1,259 @@
+//! First stage: input lines to `t1` records, keyed by tweet id.
+//!
+//! All workers share the open readers: a worker takes one, fills a block of lines, puts the reader
+//! back and parses the block. No thread only reads, so nothing has to be balanced: one plain file
+//! keeps all cores parsing, and gzip files are inflated by as many workers as there are files.
+
+use crate::etl::{
+    error::EtlError,
+    progress::Progress,
+    read::input::{LINE_BYTES_MAX, Reader, Source},
+    record::extract::Extractor,
+    shuffle::spill::Emit,
+    stage::counts::{Counts, SkippedFile},
+    stage::workers,
+};
+use parking_lot::{Condvar, Mutex};
+use std::{collections::VecDeque, path::Path};
+
+/// Parses lines and counts what becomes of them.
+#[derive(Default)]
+pub struct Mapper {
+    extractor: Extractor,
+    counts: Counts,
+}
+
+impl Mapper {
+    /// Appends the record of `line`, newlines excluded on both sides, to `out`; `None` when the line
+    /// is dropped.
+    pub fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Option<u64> {
+        self.counts.lines += 1;
+        if line.len() > LINE_BYTES_MAX {
+            self.counts.dropped_too_long += 1;
+            return None;
+        }
+        match self.extractor.extract(line, out) {
+            Ok(id) => {
+                self.counts.valid += 1;
+                Some(id)
+            }
+            Err(reason) => {
+                self.counts.dropped[reason as usize] += 1;
+                None
+            }
+        }
+    }
+
+    /// Counts what the reader found beside the lines of its block.
+    pub fn count_block(&mut self, bytes: u64, long_lines: u64) {
+        self.counts.bytes += bytes;
+        self.counts.lines += long_lines;
+        self.counts.dropped_too_long += long_lines;
+    }
+
+    /// What has been counted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+/// Reads all of `sources`; each worker sends its records to an `output()` of its own. With
+/// `skip_bad_files`, files that cannot be read to their end are used as far as they can and listed;
+/// without it, the first one ends the stage.
+pub fn run<E: Emit>(
+    sources: &[Source],
+    workers: usize,
+    skip_bad_files: bool,
+    output: impl Fn() -> E + Sync,
+    progress: &dyn Progress,
+) -> Result<(Counts, Vec<SkippedFile>), EtlError> {
+    let feed = Feed::new(sources, skip_bad_files);
+    let results = workers::run(workers, |_| {
+        let _stop = StopOnUnwind(&feed);
+        let result = work(&feed, output(), progress);
+        if result.is_err() {
+            feed.stop();
+        }
+        result
+    })?;
+    let mut counts = Counts::default();
+    results.iter().for_each(|worker| counts.add(worker));
+    let mut skipped = feed.state.into_inner().skipped;
+    skipped.sort();
+    Ok((counts, skipped))
+}
+
+fn work(
+    feed: &Feed<'_>,
+    mut output: impl Emit,
+    progress: &dyn Progress,
+) -> Result<Counts, EtlError> {
+    let mut mapper = Mapper::default();
+    let (mut block, mut record) = (Vec::new(), Vec::new());
+    while let Some(read) = feed.next_block(&mut block)? {
+        mapper.count_block(read.bytes, read.long_lines);
+        let mut rest = block.as_slice();
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            if let Some(id) = mapper.line(&rest[..end], &mut record) {
+                output.record(id, |out| out.append(&mut record))?;
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        progress.advance(read.advanced);
+    }
+    output.flush()?;
+    Ok(mapper.counts())
+}
+
+/// The files not yet read, shared by the workers.
+struct Feed<'a> {
+    state: Mutex<FeedState<'a>>,
+    changed: Condvar,
+    skip_bad_files: bool,
+}
+
+struct FeedState<'a> {
+    unopened: VecDeque<&'a Source>,
+    #[allow(
+        clippy::vec_box,
+        reason = "a reader is moved in and out for every block"
+    )]
+    idle: Vec<Box<Reader>>,
+    /// Readers that a worker is filling a block from.
+    busy: usize,
+    stopped: bool,
+    skipped: Vec<SkippedFile>,
+}
+
+struct BlockRead {
+    bytes: u64,
+    long_lines: u64,
+    /// Input bytes, compressed for gzip.
+    advanced: u64,
+}
+
+impl<'a> Feed<'a> {
+    fn new(sources: &'a [Source], skip_bad_files: bool) -> Self {
+        let state = FeedState {
+            unopened: sources.iter().collect(),
+            idle: Vec::new(),
+            busy: 0,
+            stopped: false,
+            skipped: Vec::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            skip_bad_files,
+        }
+    }
+
+    /// Fills `block` from any file; `None` when nothing is left or another worker has failed.
+    fn next_block(&self, block: &mut Vec<u8>) -> Result<Option<BlockRead>, EtlError> {
+        loop {
+            let Some(taken) = self.take() else {
+                return Ok(None);
+            };
+            let (path, opened) = match taken {
+                Taken::Open(reader) => (None, Ok(reader)),
+                Taken::Unopened(source) => (
+                    Some(source.path.as_path()),
+                    Reader::open(source).map(Box::new),
+                ),
+            };
+            let mut reader = match opened {
+                Ok(reader) => reader,
+                Err(error) => {
+                    self.put_back(None);
+                    self.skip(path, error)?;
+                    continue;
+                }
+            };
+            let before = reader.text_offset();
+            let filled = reader.fill(block);
+            let (bytes, advanced) = (reader.text_offset() - before, reader.advanced());
+            match filled {
+                Ok(filled) => {
+                    self.put_back((!filled.ended).then_some(reader));
+                    let long_lines = filled.long_lines;
+                    return Ok(Some(BlockRead {
+                        bytes,
+                        long_lines,
+                        advanced,
+                    }));
+                }
+                Err(error) => {
+                    self.put_back(None);
+                    self.skip(Some(reader.path()), error)?;
+                    return Ok(Some(BlockRead {
+                        bytes,
+                        long_lines: 0,
+                        advanced,
+                    }));
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Taken<'a>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            if let Some(reader) = state.idle.pop() {
+                state.busy += 1;
+                return Some(Taken::Open(reader));
+            }
+            if let Some(source) = state.unopened.pop_front() {
+                state.busy += 1;
+                return Some(Taken::Unopened(source));
+            }
+            if state.busy == 0 {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    fn put_back(&self, reader: Option<Box<Reader>>) {
+        let mut state = self.state.lock();
+        state.busy -= 1;
+        state.idle.extend(reader);
+        self.changed.notify_all();
+    }
+
+    fn skip(&self, path: Option<&Path>, error: EtlError) -> Result<(), EtlError> {
+        if !self.skip_bad_files {
+            return Err(error);
+        }
+        let path = path.unwrap_or(Path::new("")).to_owned();
+        self.state.lock().skipped.push(SkippedFile {
+            path,
+            reason: error.to_string(),
+        });
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_all();
+    }
+}
+
+enum Taken<'a> {
+    Open(Box<Reader>),
+    Unopened(&'a Source),
+}
+
+/// Lets the other workers end when one panics, instead of waiting for its reader for ever.
+struct StopOnUnwind<'f, 'a>(&'f Feed<'a>);
+
+impl Drop for StopOnUnwind<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A fixed number of threads working through numbered tasks.
+
+use crate::etl::error::EtlError;
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    thread,
+};
+
+/// Runs `body(worker)` on `workers` threads and returns their results in order, or the first
+/// worker's error. A panic goes on in the caller.
+pub fn run<S: Send>(
+    workers: usize,
+    body: impl Fn(usize) -> Result<S, EtlError> + Sync,
+) -> Result<Vec<S>, EtlError> {
+    thread::scope(|scope| {
+        let spawn = |worker| {
+            let body = &body;
+            scope.spawn(move || body(worker))
+        };
+        let threads: Vec<_> = (0..workers.max(1)).map(spawn).collect();
+        let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        let result =
+            |r: thread::Result<_>| r.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        results.into_iter().map(result).collect()
+    })
+}
+
+/// Runs `task(state, index)` once for each index below `tasks`, on up to `workers` threads with a
+/// state of their own each. The first error stops the others after the task they are in.
+pub fn each<S: Send>(
+    workers: usize,
+    tasks: usize,
+    start: impl Fn(usize) -> Result<S, EtlError> + Sync,
+    task: impl Fn(&mut S, usize) -> Result<(), EtlError> + Sync,
+) -> Result<Vec<S>, EtlError> {
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    run(workers, |worker| {
+        let mut state = start(worker)?;
+        while !failed.load(Relaxed) {
+            let index = next.fetch_add(1, Relaxed);
+            if index >= tasks {
+                break;
+            }
+            task(&mut state, index).inspect_err(|_| failed.store(true, Relaxed))?;
+        }
+        Ok(state)
+    })
+}

@@ -1,0 +1,139 @@
+//! A batch of tweets and its way into the store.
+
+use crate::etl::{
+    error::EtlError,
+    record::excluded::Excluded,
+    record::extract::Dropped,
+    record::records::TweetRecord,
+    stage::counts::Counts,
+    stage::map::Mapper,
+    stage::tweets::canonical_order,
+    update::{events::Events, refused::Refused, rewrite, user_state::People},
+};
+use crate::twitter::store::Update;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Lines that passed the filter, one record per tweet id.
+#[derive(Debug, Default)]
+pub struct Batch {
+    records: BTreeMap<u64, Vec<u8>>,
+    counts: Counts,
+    duplicates: u64,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// Number of this batch since the store was built; 0 when it changed nothing.
+    pub batch: u64,
+    /// Lines read.
+    pub lines: u64,
+    /// Their bytes, newlines included.
+    pub bytes: u64,
+    /// Lines dropped, by rule.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Lines whose tweet id the batch or the store has already, and that are not the ones kept.
+    pub duplicates: u64,
+    /// Tweets the store did not have.
+    pub tweets_new: u64,
+    /// Tweets that took the place of one with their id.
+    pub tweets_replaced: u64,
+    /// Users whose value was written: their answers may have changed.
+    pub users_touched: u64,
+}
+
+impl Batch {
+    /// Reads lines as the map stage does.
+    pub fn read(text: &[u8]) -> Result<Self, EtlError> {
+        let mut batch = Self::default();
+        let mut mapper = Mapper::default();
+        mapper.count_block(text.len() as u64, 0);
+        let (mut record, mut rest) = (Vec::new(), text);
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            if let Some(id) = mapper.line(&rest[..end], &mut record) {
+                batch.add(id, std::mem::take(&mut record))?;
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        batch.counts = mapper.counts();
+        Ok(batch)
+    }
+
+    fn add(&mut self, id: u64, record: Vec<u8>) -> Result<(), EtlError> {
+        let Some(kept) = self.records.get_mut(&id) else {
+            self.records.insert(id, record);
+            return Ok(());
+        };
+        self.duplicates += 1;
+        if is_better(&record, kept)? {
+            *kept = record;
+        }
+        Ok(())
+    }
+
+    /// Changes the store within `update`, which the caller has begun and this commits.
+    pub fn apply(
+        &self,
+        mut update: Update<'_>,
+        value_bytes_max: usize,
+    ) -> Result<Applied, Refused> {
+        let excluded = Excluded::from_fields(update.excluded()?);
+        let mut applied = self.applied();
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        for (id, record) in &self.records {
+            match update.tweet(*id)? {
+                None => applied.tweets_new += 1,
+                Some(kept) if is_better(record, kept)? => {
+                    applied.tweets_replaced += 1;
+                    removed.push(kept.to_vec());
+                }
+                Some(_) => {
+                    applied.duplicates += 1;
+                    continue;
+                }
+            }
+            added.push((*id, record));
+        }
+        if added.is_empty() {
+            return Ok(applied);
+        }
+        for (id, record) in &added {
+            update.put_tweet(*id, record)?;
+        }
+        let mut people = People::default();
+        for record in &removed {
+            people.remove(&Events::of(record, &excluded)?, &update)?;
+        }
+        for (_, record) in &added {
+            people.add(&Events::of(record, &excluded)?, &update)?;
+        }
+        people.settle(&mut update, &excluded)?;
+        applied.users_touched = rewrite::write(&people, &mut update, value_bytes_max)?;
+        applied.batch = update.commit()?.batches;
+        Ok(applied)
+    }
+
+    fn applied(&self) -> Applied {
+        let c = &self.counts;
+        let rules = Dropped::ALL.iter().map(|rule| rule.name());
+        let mut dropped: BTreeMap<_, _> = rules.zip(c.dropped).collect();
+        dropped.insert("too_long", c.dropped_too_long);
+        Applied {
+            batch: 0,
+            lines: c.lines,
+            bytes: c.bytes,
+            dropped,
+            duplicates: self.duplicates,
+            tweets_new: 0,
+            tweets_replaced: 0,
+            users_touched: 0,
+        }
+    }
+}
+
+/// Whether `a` is to be kept rather than `b`, a record of the same tweet.
+fn is_better(a: &[u8], b: &[u8]) -> Result<bool, EtlError> {
+    Ok(canonical_order(&TweetRecord::parse(a)?, &TweetRecord::parse(b)?).is_gt())
+}

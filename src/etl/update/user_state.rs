@@ -1,0 +1,280 @@
+//! What is known about the users that a batch tells of, before and after it.
+
+use crate::etl::{
+    error::EtlError,
+    record::escape::unescape,
+    record::excluded::Excluded,
+    record::records::{PersonRecord, UserRecord},
+    stage::users::{Profile, write_person},
+    update::{events::Events, refused::Refused},
+};
+use crate::twitter::store::Update;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+/// The users of all tweets that a batch adds or removes.
+#[derive(Default)]
+pub(super) struct People(BTreeMap<u64, Person>);
+
+/// What a `p1` record says.
+#[derive(Default)]
+struct Known {
+    profile: Option<Profile>,
+    /// Ascending.
+    tweet_ids: Vec<u64>,
+    /// By record field.
+    tags: BTreeMap<Vec<u8>, u64>,
+}
+
+/// One of them.
+#[derive(Default)]
+pub(super) struct Person {
+    known: Known,
+    /// Profile before the batch.
+    before: Option<(Vec<u8>, Vec<u8>)>,
+    /// The tweet that gave the profile was removed: look for the latest among those left.
+    look_again: bool,
+    /// The profile is another than before.
+    pub(super) profile_changed: bool,
+    /// The hashtag counts may be others than before.
+    pub(super) tags_changed: bool,
+    /// Contact tweets that are gone, as (other user, tweet id).
+    pub(super) removed: BTreeSet<(u64, u64)>,
+    /// Contact tweets that came, by other user.
+    pub(super) added: BTreeMap<u64, Vec<ContactTweet>>,
+}
+
+/// A contact tweet, its strings as they are stored in values.
+#[derive(Clone, Debug)]
+pub(super) struct ContactTweet {
+    pub(super) created_at: i64,
+    pub(super) id: u64,
+    pub(super) types: u32,
+    pub(super) text: Vec<u8>,
+    pub(super) tags: Vec<Vec<u8>>,
+}
+
+impl People {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Person)> {
+        self.0.iter().map(|(user, person)| (*user, person))
+    }
+
+    pub(super) fn get(&self, user: u64) -> Option<&Person> {
+        self.0.get(&user)
+    }
+
+    /// Takes back what a tweet said.
+    pub(super) fn remove(&mut self, events: &Events, update: &Update<'_>) -> Result<(), Refused> {
+        for line in events.lines() {
+            let (user, other, record) = UserRecord::parse(line)?;
+            let person = self.person(user, update)?;
+            match record {
+                UserRecord::Profile { stamp, .. } => {
+                    person.known.forget_tweet(stamp.1);
+                    person.look_again |= person.known.stamp() == Some(stamp);
+                }
+                UserRecord::Tags(mut counts) => {
+                    person.tags_changed = true;
+                    while let Some(entry) = counts.next_count() {
+                        let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
+                        person.known.subtract_tag(tag, count);
+                    }
+                }
+                UserRecord::Tweet { id, .. } => {
+                    person.known.forget_tweet(id);
+                    person.removed.insert((other, id));
+                }
+                UserRecord::Peer { .. } => return Err(EtlError::record(line).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a tweet says. To be called after all calls of [`remove`](Self::remove).
+    pub(super) fn add(&mut self, events: &Events, update: &Update<'_>) -> Result<(), Refused> {
+        for line in events.lines() {
+            let (user, other, record) = UserRecord::parse(line)?;
+            let person = self.person(user, update)?;
+            match record {
+                UserRecord::Profile {
+                    stamp,
+                    screen_name,
+                    description,
+                } => {
+                    person.known.note_tweet(stamp.1);
+                    person.known.sight(stamp, screen_name, description);
+                }
+                UserRecord::Tags(mut counts) => {
+                    person.tags_changed = true;
+                    while let Some(entry) = counts.next_count() {
+                        let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
+                        person.known.add_tag(tag, count);
+                    }
+                }
+                UserRecord::Tweet {
+                    created_at,
+                    id,
+                    types,
+                    text,
+                    tags,
+                } => {
+                    person.known.note_tweet(id);
+                    person.added.entry(other).or_default().push(ContactTweet {
+                        created_at,
+                        id,
+                        types,
+                        text: unescape(text).into_owned(),
+                        tags: tags.map(|tag| unescape(tag).into_owned()).collect(),
+                    });
+                }
+                UserRecord::Peer { .. } => return Err(EtlError::record(line).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles profiles and stores what is known now. The tweets must have been stored.
+    pub(super) fn settle(
+        &mut self,
+        update: &mut Update<'_>,
+        excluded: &Excluded,
+    ) -> Result<(), Refused> {
+        let mut record = Vec::new();
+        for (user, person) in &mut self.0 {
+            if person.look_again {
+                person.find_profile(*user, update, excluded)?;
+            }
+            person.profile_changed = person.known.names() != person.before;
+            let known = &person.known;
+            record.clear();
+            write_person(
+                *user,
+                known.profile.as_ref(),
+                &known.tweet_ids,
+                &known.tags,
+                &mut record,
+            );
+            let is_known = !known.tweet_ids.is_empty();
+            update.put_person(*user, is_known.then_some(record.as_slice()))?;
+        }
+        Ok(())
+    }
+
+    /// The person as the store has it, when first asked for.
+    fn person(&mut self, user: u64, update: &Update<'_>) -> Result<&mut Person, Refused> {
+        let vacant = match self.0.entry(user) {
+            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let mut person = Person::default();
+        if let Some(record) = update.person(user)? {
+            person.known = Known::read(record)?;
+            person.before = person.known.names();
+        }
+        Ok(vacant.insert(person))
+    }
+}
+
+impl Known {
+    fn read(record: &[u8]) -> Result<Self, EtlError> {
+        let person = PersonRecord::parse(record)?;
+        let mut known = Self {
+            profile: person.stamp.map(|stamp| Profile {
+                stamp,
+                screen_name: person.screen_name.to_vec(),
+                description: person.description.to_vec(),
+            }),
+            tweet_ids: person.tweet_ids().collect(),
+            tags: BTreeMap::new(),
+        };
+        let mut tags = person.tags();
+        while let Some(entry) = tags.next_count() {
+            let (count, tag) = entry.ok_or_else(|| EtlError::record(record))?;
+            known.tags.insert(tag.to_vec(), count);
+        }
+        Ok(known)
+    }
+
+    fn stamp(&self) -> Option<(i64, u64, bool)> {
+        self.profile.as_ref().map(|profile| profile.stamp)
+    }
+
+    /// What contacts see of the profile.
+    fn names(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let profile = self.profile.as_ref()?;
+        Some((profile.screen_name.clone(), profile.description.clone()))
+    }
+
+    /// Takes over a profile if none was sighted later.
+    fn sight(&mut self, stamp: (i64, u64, bool), screen_name: &[u8], description: &[u8]) {
+        if self.stamp() < Some(stamp) {
+            self.profile = Some(Profile {
+                stamp,
+                screen_name: screen_name.to_vec(),
+                description: description.to_vec(),
+            });
+        }
+    }
+
+    fn note_tweet(&mut self, id: u64) {
+        if let Err(at) = self.tweet_ids.binary_search(&id) {
+            self.tweet_ids.insert(at, id);
+        }
+    }
+
+    fn forget_tweet(&mut self, id: u64) {
+        if let Ok(at) = self.tweet_ids.binary_search(&id) {
+            self.tweet_ids.remove(at);
+        }
+    }
+
+    fn add_tag(&mut self, tag: &[u8], count: u64) {
+        match self.tags.get_mut(tag) {
+            Some(total) => *total = total.saturating_add(count),
+            None => drop(self.tags.insert(tag.to_vec(), count)),
+        }
+    }
+
+    fn subtract_tag(&mut self, tag: &[u8], count: u64) {
+        if let Some(total) = self.tags.get_mut(tag) {
+            *total = total.saturating_sub(count);
+            if *total == 0 {
+                self.tags.remove(tag);
+            }
+        }
+    }
+}
+
+impl Person {
+    /// The latest profile in all tweets of the user.
+    fn find_profile(
+        &mut self,
+        user: u64,
+        update: &Update<'_>,
+        excluded: &Excluded,
+    ) -> Result<(), Refused> {
+        self.known.profile = None;
+        for id in self.known.tweet_ids.clone() {
+            let missing = || EtlError::Incomplete {
+                user,
+                what: "a tweet of the user is not in the history",
+            };
+            let tweet = update.tweet(id)?.ok_or_else(missing)?;
+            for line in Events::of(tweet, excluded)?.lines() {
+                if let (
+                    sighted,
+                    _,
+                    UserRecord::Profile {
+                        stamp,
+                        screen_name,
+                        description,
+                    },
+                ) = UserRecord::parse(line)?
+                    && sighted == user
+                {
+                    self.known.sight(stamp, screen_name, description);
+                }
+            }
+        }
+        Ok(())
+    }
+}
