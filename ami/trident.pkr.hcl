@@ -5,6 +5,12 @@
 
 locals {
   name = "trident-${var.version}-${var.stamp}"
+  # What each processor is called by EC2, and a machine that has it.
+  machines = {
+    amd64 = { architecture = "x86_64", instance_type = "c7i.large" }
+    arm64 = { architecture = "arm64", instance_type = "c8g.large" }
+  }
+  machine = local.machines[var.architecture]
   tags = {
     Name        = local.name
     Commit      = var.commit
@@ -16,12 +22,12 @@ locals {
   }
 }
 
-source "amazon-ebs" "amd64" {
-  ami_name                = "${local.name}-amd64"
-  ami_description         = "Trident ${var.version} (${var.commit}), amd64"
+source "amazon-ebs" "debian" {
+  ami_name                = "${local.name}-${var.architecture}"
+  ami_description         = "Trident ${var.version} (${var.commit}), ${var.architecture}"
   region                  = var.region
   ami_regions             = var.copy_to_regions
-  instance_type           = var.instance_type_amd64
+  instance_type           = local.machine.instance_type
   encrypt_boot            = var.encrypt
   ena_support             = true
   custom_endpoint_ec2     = var.custom_endpoint_ec2
@@ -38,47 +44,8 @@ source "amazon-ebs" "amd64" {
     owners      = [var.base_owner]
     most_recent = true
     filters = {
-      name                = "${var.base_name}-amd64-*"
-      architecture        = "x86_64"
-      root-device-type    = "ebs"
-      virtualization-type = "hvm"
-    }
-  }
-
-  launch_block_device_mappings {
-    device_name           = "/dev/xvda"
-    volume_type           = "gp3"
-    volume_size           = var.volume_gib
-    iops                  = 3000
-    throughput            = 125
-    delete_on_termination = true
-  }
-}
-
-source "amazon-ebs" "arm64" {
-  ami_name                = "${local.name}-arm64"
-  ami_description         = "Trident ${var.version} (${var.commit}), arm64"
-  region                  = var.region
-  ami_regions             = var.copy_to_regions
-  instance_type           = var.instance_type_arm64
-  encrypt_boot            = var.encrypt
-  ena_support             = true
-  custom_endpoint_ec2     = var.custom_endpoint_ec2
-  skip_metadata_api_check = var.skip_metadata_api_check
-  ssh_username            = "admin"
-  ssh_host                = var.ssh_host
-  ssh_port                = var.ssh_port
-  ssh_private_key_file    = var.ssh_private_key_file
-  tags                    = local.tags
-  snapshot_tags           = local.tags
-  run_tags                = { Name = "bake ${local.name}" }
-
-  source_ami_filter {
-    owners      = [var.base_owner]
-    most_recent = true
-    filters = {
-      name                = "${var.base_name}-arm64-*"
-      architecture        = "arm64"
+      name                = "${var.base_name}-${var.architecture}-*"
+      architecture        = local.machine.architecture
       root-device-type    = "ebs"
       virtualization-type = "hvm"
     }
@@ -116,7 +83,7 @@ source "qemu" "local" {
 }
 
 build {
-  sources = ["source.amazon-ebs.amd64", "source.amazon-ebs.arm64", "source.qemu.local"]
+  sources = ["source.amazon-ebs.debian", "source.qemu.local"]
 
   provisioner "file" {
     source      = var.bundle

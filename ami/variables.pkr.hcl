@@ -54,16 +54,10 @@ variable "volume_gib" {
   default     = 8
 }
 
-variable "instance_type_amd64" {
+variable "architecture" {
   type        = string
-  description = "Machine that bakes the amd64 image"
-  default     = "c7i.large"
-}
-
-variable "instance_type_arm64" {
-  type        = string
-  description = "Machine that bakes the arm64 image"
-  default     = "c8g.large"
+  description = "Processor of the binary, amd64 or arm64; the machine that bakes has the same"
+  default     = "amd64"
 }
 
 variable "base_owner" {

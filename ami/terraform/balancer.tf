@@ -1,9 +1,9 @@
-# The balancer. What belongs together is listed at the top of ami/stack.yaml.
+# Made by scripts/generate-terraform from ami/stack.yaml: change that one.
 
 resource "aws_lb" "balancer" {
   load_balancer_type = "network"
   internal           = var.scheme == "internal"
-  subnets            = local.subnet_ids
+  subnets            = local.make_network ? [aws_subnet.subnet_a[0].id, aws_subnet.subnet_b[0].id] : var.subnet_ids
   security_groups    = [aws_security_group.balancer_group.id]
   # One address per zone; a client that knows one of them still reaches every instance.
   enable_cross_zone_load_balancing = true
@@ -12,26 +12,10 @@ resource "aws_lb" "balancer" {
 }
 
 resource "aws_lb_target_group" "target_group" {
-  vpc_id      = local.vpc_id
+  vpc_id      = local.make_network ? aws_vpc.vpc[0].id : var.vpc_id
   target_type = "instance"
   protocol    = "TCP"
   port        = 8080
-  # Longer than the drain: a connection ends with the answer that says `Connection: close`, never
-  # because the balancer forgets it.
-  deregistration_delay   = 45
-  connection_termination = false
-  # Nothing here looks at a client's address; kept, two zones could give a target the same client port twice.
-  preserve_client_ip = false
-  proxy_protocol_v2      = false
-  # A draining instance is unhealthy to the balancer and still answers: its flows must not be reset.
-  target_health_state {
-    enable_unhealthy_connection_termination = false
-    unhealthy_draining_interval             = 45
-  }
-  stickiness {
-    type    = "source_ip"
-    enabled = false
-  }
   health_check {
     protocol            = "HTTP"
     port                = "traffic-port"
@@ -42,16 +26,32 @@ resource "aws_lb_target_group" "target_group" {
     unhealthy_threshold = 2
     matcher             = "200"
   }
+  # Longer than the drain: a connection ends with the answer that says `Connection: close`, never
+  # because the balancer forgets it.
+  deregistration_delay   = 45
+  connection_termination = false
+  target_health_state {
+    # A draining instance is unhealthy to the balancer and still answers: its flows must not be reset.
+    enable_unhealthy_connection_termination = false
+    unhealthy_draining_interval             = 45
+  }
+  # Nothing here looks at a client's address; kept, two zones could give a target the same client port twice.
+  preserve_client_ip = false
+  proxy_protocol_v2  = false
+  stickiness {
+    type    = "source_ip"
+    enabled = false
+  }
 }
 
 resource "aws_lb_listener" "listener" {
   load_balancer_arn = aws_lb.balancer.arn
   protocol          = "TCP"
   port              = 80
-  # Longer than http.idle_timeout_ms, 75 s: the server ends idle connections, with a FIN.
-  tcp_idle_timeout_seconds = 350
   default_action {
     type             = "forward"
     target_group_arn = aws_lb_target_group.target_group.arn
   }
+  # Longer than http.idle_timeout_ms, 75 s: the server ends idle connections, with a FIN.
+  tcp_idle_timeout_seconds = 350
 }

@@ -1,115 +1,14 @@
-# What an instance may do, and the instances.
-
-data "aws_partition" "current" {}
-data "aws_region" "current" {}
-data "aws_caller_identity" "current" {}
-
-locals {
-  partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
-  account   = data.aws_caller_identity.current.account_id
-}
-
-resource "aws_iam_role" "instance_role" {
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "ec2.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-    }]
-  })
-}
-
-# Shell access through Session Manager: no port, no key. The managed policy for it would also let an instance
-# read every parameter of the account.
-resource "aws_iam_role_policy" "shell_policy" {
-  name = "shell"
-  role = aws_iam_role.instance_role.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect = "Allow"
-      Action = [
-        "ssm:UpdateInstanceInformation",
-        "ssmmessages:CreateControlChannel",
-        "ssmmessages:CreateDataChannel",
-        "ssmmessages:OpenControlChannel",
-        "ssmmessages:OpenDataChannel",
-      ]
-      Resource = "*"
-    }]
-  })
-}
-
-resource "aws_iam_role_policy" "metrics_policy" {
-  name = "metrics"
-  role = aws_iam_role.instance_role.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = "cloudwatch:PutMetricData"
-      Resource  = "*"
-      Condition = { StringEquals = { "cloudwatch:namespace" = "Trident" } }
-    }]
-  })
-}
-
-resource "aws_iam_role_policy" "lifecycle_policy" {
-  name = "lifecycle"
-  role = aws_iam_role.instance_role.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = "autoscaling:CompleteLifecycleAction"
-      Resource = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"
-    }]
-  })
-}
-
-resource "aws_iam_role_policy" "auth_key_policy" {
-  count = var.auth_key_parameter == "" ? 0 : 1
-  name  = "auth-key"
-  role  = aws_iam_role.instance_role.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = "ssm:GetParameter"
-      Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.auth_key_parameter}"
-    }]
-  })
-}
-
-resource "aws_iam_role_policy" "store_policy" {
-  count = var.store_url == "" ? 0 : 1
-  name  = "store"
-  role  = aws_iam_role.instance_role.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = "s3:GetObject"
-      Resource = "arn:${local.partition}:s3:::${trimprefix(var.store_url, "s3://")}"
-    }]
-  })
-}
-
-resource "aws_iam_instance_profile" "instance_profile" {
-  role = aws_iam_role.instance_role.name
-}
+# Made by scripts/generate-terraform from ami/stack.yaml: change that one.
 
 resource "aws_launch_template" "launch_template" {
-  image_id               = var.image_id
-  instance_type          = var.instance_type
-  vpc_security_group_ids = [aws_security_group.instance_group.id]
-  # A boot that fails powers off (ami/rootfs): such a machine must not go on costing money.
-  instance_initiated_shutdown_behavior = "terminate"
+  image_id      = var.image_id
+  instance_type = var.instance_type
   iam_instance_profile {
     arn = aws_iam_instance_profile.instance_profile.arn
   }
+  vpc_security_group_ids = [aws_security_group.instance_group.id]
+  # A boot that fails powers off (ami/rootfs): such a machine must not go on costing money.
+  instance_initiated_shutdown_behavior = "terminate"
   metadata_options {
     http_tokens                 = "required"
     http_put_response_hop_limit = 1
@@ -149,7 +48,7 @@ resource "aws_launch_template" "launch_template" {
 
 resource "aws_autoscaling_group" "fleet" {
   name                = var.name
-  vpc_zone_identifier = local.subnet_ids
+  vpc_zone_identifier = local.make_network ? [aws_subnet.subnet_a[0].id, aws_subnet.subnet_b[0].id] : var.subnet_ids
   min_size            = var.fleet_min
   max_size            = var.fleet_max
   target_group_arns   = [aws_lb_target_group.target_group.arn]
@@ -157,8 +56,6 @@ resource "aws_autoscaling_group" "fleet" {
   health_check_type         = "ELB"
   health_check_grace_period = 90
   default_instance_warmup   = 60
-  metrics_granularity       = "1Minute"
-  enabled_metrics           = ["GroupInServiceInstances", "GroupDesiredCapacity"]
   launch_template {
     id      = aws_launch_template.launch_template.id
     version = aws_launch_template.launch_template.latest_version
@@ -177,6 +74,8 @@ resource "aws_autoscaling_group" "fleet" {
     heartbeat_timeout    = 60
     default_result       = "CONTINUE"
   }
+  metrics_granularity = "1Minute"
+  enabled_metrics     = ["GroupInServiceInstances", "GroupDesiredCapacity"]
   tag {
     key                 = "Name"
     value               = var.name
@@ -184,12 +83,12 @@ resource "aws_autoscaling_group" "fleet" {
   }
   # What an instance needs is there before it boots and until it is gone.
   depends_on = [
-    aws_route.route_out,
-    aws_route_table_association.routes_of_a,
-    aws_route_table_association.routes_of_b,
     aws_iam_role_policy.shell_policy,
     aws_iam_role_policy.metrics_policy,
     aws_iam_role_policy.lifecycle_policy,
+    aws_route.route_out,
+    aws_route_table_association.routes_of_a,
+    aws_route_table_association.routes_of_b,
     aws_iam_role_policy.auth_key_policy,
     aws_iam_role_policy.store_policy,
   ]
@@ -209,21 +108,21 @@ resource "aws_autoscaling_policy" "cpu_tracking" {
 
 # A load that comes by the clock finds its machines running: scaling takes minutes, a test begins at once.
 resource "aws_autoscaling_schedule" "warm_up" {
-  count                  = var.warm_min == 0 ? 0 : 1
+  count                  = local.has_warm ? 1 : 0
   scheduled_action_name  = "warm-up"
-  autoscaling_group_name = aws_autoscaling_group.fleet.name
-  min_size               = var.warm_min
   max_size               = -1
   desired_capacity       = -1
+  autoscaling_group_name = aws_autoscaling_group.fleet.name
+  min_size               = var.warm_min
   recurrence             = var.warm_start
 }
 
 resource "aws_autoscaling_schedule" "warm_down" {
-  count                  = var.warm_min == 0 ? 0 : 1
+  count                  = local.has_warm ? 1 : 0
   scheduled_action_name  = "warm-down"
-  autoscaling_group_name = aws_autoscaling_group.fleet.name
-  min_size               = var.fleet_min
   max_size               = -1
   desired_capacity       = -1
+  autoscaling_group_name = aws_autoscaling_group.fleet.name
+  min_size               = var.fleet_min
   recurrence             = var.warm_end
 }

@@ -1,14 +1,4 @@
-# The network, unless one is given, and who may talk to whom.
-
-data "aws_availability_zones" "zones" {
-  state = "available"
-}
-
-locals {
-  make_network = var.vpc_id == ""
-  vpc_id       = local.make_network ? aws_vpc.vpc[0].id : var.vpc_id
-  subnet_ids   = local.make_network ? [aws_subnet.subnet_a[0].id, aws_subnet.subnet_b[0].id] : var.subnet_ids
-}
+# Made by scripts/generate-terraform from ami/stack.yaml: change that one.
 
 resource "aws_vpc" "vpc" {
   count                = local.make_network ? 1 : 0
@@ -41,6 +31,8 @@ resource "aws_route" "route_out" {
   depends_on             = [aws_internet_gateway_attachment.gateway_attachment]
 }
 
+# Public addresses instead of a NAT gateway, which would cost more than an instance; the security group
+# lets nothing in but the balancer.
 resource "aws_subnet" "subnet_a" {
   count                   = local.make_network ? 1 : 0
   vpc_id                  = aws_vpc.vpc[0].id
@@ -71,14 +63,14 @@ resource "aws_route_table_association" "routes_of_b" {
 
 resource "aws_security_group" "balancer_group" {
   description = "Clients to the balancer"
-  vpc_id      = local.vpc_id
+  vpc_id      = local.make_network ? aws_vpc.vpc[0].id : var.vpc_id
   ingress {
     protocol    = "tcp"
     from_port   = 80
     to_port     = 80
     cidr_blocks = [var.client_cidr]
   }
-  # CloudFormation opens the way out by itself, Terraform closes it by itself.
+  # CloudFormation opens the way out of a security group by itself, Terraform closes it by itself.
   egress {
     protocol    = "-1"
     from_port   = 0
@@ -89,13 +81,14 @@ resource "aws_security_group" "balancer_group" {
 
 resource "aws_security_group" "instance_group" {
   description = "The balancer to the instances, nobody else"
-  vpc_id      = local.vpc_id
+  vpc_id      = local.make_network ? aws_vpc.vpc[0].id : var.vpc_id
   ingress {
     protocol        = "tcp"
     from_port       = 8080
     to_port         = 8080
     security_groups = [aws_security_group.balancer_group.id]
   }
+  # CloudFormation opens the way out of a security group by itself, Terraform closes it by itself.
   egress {
     protocol    = "-1"
     from_port   = 0

@@ -1,3 +1,5 @@
+# Made by scripts/generate-terraform from ami/stack.yaml: change that one.
+
 output "url" {
   description = "Where it serves"
   value       = "http://${aws_lb.balancer.dns_name}"

@@ -1,4 +1,4 @@
-# The parameters of ami/stack.yaml, under the same names in Terraform's spelling. scripts/test-ops compares them.
+# Made by scripts/generate-terraform from ami/stack.yaml: change that one.
 
 variable "name" {
   description = "Name of everything; the stack's name in CloudFormation"
@@ -27,24 +27,44 @@ variable "volume_gib" {
   description = "Root volume; the store of /twitter must fit twice"
   type        = number
   default     = 8
+  validation {
+    condition     = var.volume_gib >= 4
+    error_message = "volume_gib must be at least 4"
+  }
 }
 
 variable "fleet_min" {
   description = "Instances at least; two, one per zone, survive the loss of either"
   type        = number
   default     = 2
+  validation {
+    condition     = var.fleet_min >= 0
+    error_message = "fleet_min must be at least 0"
+  }
 }
 
 variable "fleet_max" {
   description = "Instances at most; bounds the cost"
   type        = number
   default     = 8
+  validation {
+    condition     = var.fleet_max >= 1
+    error_message = "fleet_max must be at least 1"
+  }
 }
 
 variable "cpu_target_percent" {
   description = "Scale out above this average processor use; 60 leaves room while an instance boots"
   type        = number
   default     = 60
+  validation {
+    condition     = var.cpu_target_percent >= 10
+    error_message = "cpu_target_percent must be at least 10"
+  }
+  validation {
+    condition     = var.cpu_target_percent <= 90
+    error_message = "cpu_target_percent must be at most 90"
+  }
 }
 
 variable "warm_min" {
@@ -69,30 +89,50 @@ variable "team_name" {
   description = "First field of every answer (team.name)"
   type        = string
   default     = "TEAMID"
+  validation {
+    condition     = can(regex("^(?:[^,\\s\"]{1,64})$", var.team_name))
+    error_message = "team_name must match [^,\\s\"]{1,64}"
+  }
 }
 
 variable "team_aws_account" {
   description = "Second field of every answer (team.aws_account)"
   type        = string
   default     = "000000000000"
+  validation {
+    condition     = can(regex("^(?:[0-9]{12})$", var.team_aws_account))
+    error_message = "team_aws_account must match [0-9]{12}"
+  }
 }
 
 variable "auth_key_parameter" {
   description = "SecureString in the Parameter Store with the auth key, 64 hex digits; empty = a random key per instance"
   type        = string
   default     = ""
+  validation {
+    condition     = can(regex("^(?:(/[A-Za-z0-9_./-]+)?)$", var.auth_key_parameter))
+    error_message = "auth_key_parameter must match (/[A-Za-z0-9_./-]+)?"
+  }
 }
 
 variable "store_url" {
   description = "Snapshot of the store of /twitter (trident store snapshot, tar.zst); empty = the one in the image"
   type        = string
   default     = ""
+  validation {
+    condition     = can(regex("^(?:(s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]+)?)$", var.store_url))
+    error_message = "store_url must match (s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]+)?"
+  }
 }
 
 variable "vpc_id" {
   description = "Existing VPC; empty = the stack makes one with two public subnets"
   type        = string
   default     = ""
+  validation {
+    condition     = can(regex("^(?:(vpc-[0-9a-f]+)?)$", var.vpc_id))
+    error_message = "vpc_id must match (vpc-[0-9a-f]+)?"
+  }
 }
 
 variable "subnet_ids" {
@@ -105,12 +145,20 @@ variable "client_cidr" {
   description = "Who may connect to the balancer"
   type        = string
   default     = "0.0.0.0/0"
+  validation {
+    condition     = can(regex("^(?:[0-9.]{7,15}/[0-9]{1,2})$", var.client_cidr))
+    error_message = "client_cidr must match [0-9.]{7,15}/[0-9]{1,2}"
+  }
 }
 
 variable "scheme" {
   description = "Whether the balancer has public addresses"
   type        = string
   default     = "internet-facing"
+  validation {
+    condition     = contains(["internet-facing", "internal"], var.scheme)
+    error_message = "scheme must be one of internet-facing, internal"
+  }
 }
 
 variable "alarm_email" {
@@ -123,10 +171,18 @@ variable "error_share_percent" {
   description = "Alarm above this share of requests that were refused or failed"
   type        = number
   default     = 1
+  validation {
+    condition     = var.error_share_percent >= 0
+    error_message = "error_share_percent must be at least 0"
+  }
 }
 
 variable "probe_latency_ms" {
   description = "Alarm when an instance's slowest probe of its own endpoints takes longer"
   type        = number
   default     = 50
+  validation {
+    condition     = var.probe_latency_ms >= 1
+    error_message = "probe_latency_ms must be at least 1"
+  }
 }
