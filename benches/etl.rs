@@ -14,8 +14,8 @@ use trident::{
         sink::user_sink::{SinkError, UserSink},
         stage::map::Mapper,
     },
+    store::value::{Encoder, Kind, REPLY, RETWEET, User},
     synth::{self, World},
-    twitter::model::{Encoder, Kind, REPLY, RETWEET, User},
 };
 
 const LINES: u64 = 4_000;

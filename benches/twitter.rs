@@ -6,7 +6,10 @@
 use std::{collections::HashMap, fs, hint::black_box, io::Write, path::PathBuf, time::Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use trident::twitter::{Found, Scratch, Store, model::Encoder, query, store::StoreWriter};
+use trident::{
+    store::{Store, StoreWriter, value::Encoder},
+    twitter::{Found, Scratch, query},
+};
 
 /// Rounds of a ratio, of which the median counts.
 const ROUNDS: usize = 31;

@@ -16,5 +16,6 @@ pub mod log;
 pub mod metrics;
 pub mod qrcode;
 pub mod serve;
+pub mod store;
 pub mod synth;
 pub mod twitter;

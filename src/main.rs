@@ -18,7 +18,7 @@ use trident::{
     etl::sample,
     exit::{ExitCode, Stop},
     log, serve,
-    twitter::StoreError,
+    store::StoreError,
 };
 
 #[global_allocator]

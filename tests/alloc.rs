@@ -13,7 +13,7 @@ use std::{
 use trident::{
     app::{App, Options, PUBLIC},
     http::{Limits, Listener, Server, Settings},
-    twitter::{model::Encoder, store::StoreWriter},
+    store::{StoreWriter, value::Encoder},
 };
 
 struct Counting;

@@ -6,7 +6,7 @@
 use trident::{
     app::{App, Options, PUBLIC},
     http::{Framing, Head, Heads, Method, Mode, Outcome, Reply, Request, Service},
-    twitter::{model::Encoder, store::StoreWriter},
+    store::{StoreWriter, value::Encoder},
 };
 
 /// As in `http::worker`; half of it is the budget.

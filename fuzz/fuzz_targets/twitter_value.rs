@@ -6,11 +6,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trident::twitter::{
-    dump,
-    model::{Encoder, Kind, REPLY, RETWEET, User},
-    query::Request,
-    score,
+use trident::{
+    store::value::{Encoder, Kind, REPLY, RETWEET, User, dump},
+    twitter::{query::Request, score},
 };
 
 /// Contacts and tweets, five bytes of `recipe` each.

@@ -41,7 +41,8 @@ use crate::{
     },
     http::{Outcome, Pending, Reply, Request, Status, TEXT, Waker},
     metrics::{self, Counter, Mark},
-    twitter::{IngestAccess, IngestOptions, StoreError, store::UpdateError},
+    store::{StoreError, UpdateError},
+    twitter::{IngestAccess, IngestOptions},
 };
 
 const JSON: &str = "application/json";

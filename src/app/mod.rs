@@ -21,7 +21,8 @@ use crate::{
     cache::{Cache, Policy},
     http::{Outcome, Reply, Request, Service},
     qrcode::{self, QrCode},
-    twitter::{Meta, Options as TwitterOptions, Scratch as TwitterScratch, StoreError, mysql},
+    store::{Meta, StoreError, database},
+    twitter::{Options as TwitterOptions, Scratch as TwitterScratch},
 };
 
 pub use health::{Health, Phase};
@@ -149,8 +150,8 @@ impl App {
     }
 
     /// The client of the database of `/twitter` and its cache as they are now; `None` without one.
-    pub fn database_state(&self) -> Option<mysql::State> {
-        self.database().map(mysql::Client::state)
+    pub fn database_state(&self) -> Option<database::State> {
+        self.database().map(database::Client::state)
     }
 
     /// Answers a request to change the cache in front of the database.

@@ -19,11 +19,8 @@ use crate::{
     codec::query as codec_query,
     http::{Outcome, Pending, Reply, Request, Status, TEXT, Waker},
     metrics::{self, Counter, Mark},
-    twitter::{
-        Found, Request as Query, Scratch,
-        mysql::{Answer, Client, LookupError},
-        query, score,
-    },
+    store::database::{Answer, Client, LookupError},
+    twitter::{Found, Request as Query, Scratch, query, score},
 };
 
 /// Seconds a refused client is asked to wait: about as long as the return of a database may go

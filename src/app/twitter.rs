@@ -24,12 +24,11 @@ use super::{App, Worker, networked};
 use crate::{
     http::{Outcome, Pending, Reply, Request, Status, Waker, clock},
     metrics::{self, Counter},
-    twitter::{
-        self, Found, IngestAccess, IngestOptions, Location, Meta, NothingToList, Options, Store,
-        StoreError,
-        mysql::{self, Address, Client, Start},
-        query, score,
+    store::{
+        Location, Meta, Store, StoreError,
+        database::{self, Address, Client, Start},
     },
+    twitter::{self, Found, IngestAccess, IngestOptions, NothingToList, Options, query, score},
 };
 
 /// The store and what names it.
@@ -162,7 +161,7 @@ fn open_store(path: &Path, ingest: &IngestOptions) -> Result<Store, StoreError> 
 }
 
 /// Connects to a database. One that is only away must not keep everything else from being served.
-fn connect(address: Address, options: mysql::Options) -> Result<Client, StoreError> {
+fn connect(address: Address, options: database::Options) -> Result<Client, StoreError> {
     let (client, start) = Client::start(address, options)?;
     if let Start::Waiting(error) = start {
         warn!(%error, "/twitter waits for its database; not ready until it answers");

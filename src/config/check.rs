@@ -10,10 +10,7 @@ use super::{
     source::Fault,
     value::{Raw, Value},
 };
-use crate::{
-    http::limits::OTHER_DESCRIPTORS_MAX,
-    twitter::{IngestAccess, Location},
-};
+use crate::{http::limits::OTHER_DESCRIPTORS_MAX, store::Location, twitter::IngestAccess};
 use num_bigint::BigUint;
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 

@@ -59,7 +59,7 @@ pub enum EtlError {
         /// The user.
         user: u64,
         /// The limit.
-        source: crate::twitter::model::TooLarge,
+        source: crate::store::value::TooLarge,
     },
     /// The sink refused a value.
     #[error("cannot store user {user}: {source}")]

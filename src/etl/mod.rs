@@ -17,7 +17,7 @@
 //! - [`sample`]: the store that serves when none is given. [`progress`], [`error`].
 //!
 //! Arrows between the folders go one way: `read`, `record` → `shuffle` → `stage` → `run`, `update`; `sink` → `run`.
-//! Not here: the store's files (`twitter::store`) and the command line.
+//! Not here: the store's files (`store`) and the command line.
 
 pub mod error;
 pub mod progress;

@@ -10,10 +10,7 @@ use crate::etl::{
     run::pipeline::{Options, run},
     sink::store::StoreSink,
 };
-use crate::twitter::{
-    Store, StoreError, model,
-    store::{self},
-};
+use crate::store::{self, Store, StoreError, value};
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder},
@@ -101,7 +98,7 @@ pub fn prepare(places: &[Place]) -> Result<PathBuf, NoPlace> {
 
 fn prepare_in(place: &Place) -> Result<PathBuf, Failure> {
     place.make()?;
-    let (data, format, values) = (crc32fast::hash(TWEETS), store::FORMAT, model::VERSION);
+    let (data, format, values) = (crc32fast::hash(TWEETS), store::FORMAT, value::VERSION);
     let target = place
         .path
         .join(format!("sample-{data:08x}-{format}.{values}"));
@@ -174,7 +171,7 @@ fn own_uid() -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::twitter::store::tools;
+    use crate::store::maintenance;
     use std::{os::unix::fs::symlink, thread};
 
     /// A directory that is removed at the end.
@@ -223,7 +220,7 @@ mod tests {
         let scratch = scratch("once");
         let places = [place(&scratch.0.join("made/on/demand"), false)];
         let path = prepare(&places).unwrap();
-        let meta = tools::verify(&path).unwrap();
+        let meta = maintenance::verify(&path).unwrap();
         assert!(meta.users > 400 && meta.contacts > 2000, "{meta:?}");
         assert!(meta.history.is_some_and(|history| history.tweets > 2000));
         let seal = path.join("seal.json");
@@ -232,7 +229,7 @@ mod tests {
         assert_eq!(fs::metadata(&seal).unwrap().ino(), made);
         fs::write(&seal, "x").unwrap();
         assert_eq!(prepare(&places).unwrap(), path);
-        assert_eq!(tools::verify(&path).unwrap(), meta);
+        assert_eq!(maintenance::verify(&path).unwrap(), meta);
         // nothing but the store stays behind
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
@@ -259,7 +256,7 @@ mod tests {
                 .collect()
         });
         assert!(outcomes.contains(&true));
-        assert!(tools::verify(&path).unwrap().users > 0);
+        assert!(maintenance::verify(&path).unwrap().users > 0);
     }
 
     #[test]

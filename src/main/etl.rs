@@ -18,7 +18,7 @@ use trident::{
         sink::store::StoreSink,
     },
     exit::{ExitCode, Stop},
-    twitter::StoreError,
+    store::StoreError,
 };
 
 /// Stands for standard input or standard output.

@@ -7,9 +7,9 @@ use std::{
 use trident::{
     cli::{self, EtlLoad},
     exit::{ExitCode, Stop},
-    twitter::{
+    store::{
         StoreError,
-        mysql::{self, Address, Progress},
+        database::{self, Address, Progress},
     },
 };
 
@@ -31,7 +31,7 @@ pub fn run(what: &EtlLoad) -> Result<(), Stop> {
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     };
-    let report = mysql::load(&address, &what.store, &mut progress).map_err(stopped)?;
+    let report = database::load(&address, &what.store, &mut progress).map_err(stopped)?;
     cli::print(&format!(
         "loaded {} into {address}: users={} resumed={} value_bytes={} data={:08x} seconds={:.1}\n",
         what.store.display(),

@@ -8,9 +8,9 @@ use std::{
 use trident::{
     cli::{self, StoreCommand},
     exit::Stop,
-    twitter::store::{
+    store::{
         Meta,
-        tools::{self, DumpError, Stat},
+        maintenance::{self, DumpError, Stat},
     },
 };
 
@@ -18,11 +18,11 @@ use trident::{
 pub fn run(command: &StoreCommand) -> Result<(), Stop> {
     match command {
         StoreCommand::Verify { store } => {
-            let meta = tools::verify(store).map_err(anyhow::Error::from)?;
+            let meta = maintenance::verify(store).map_err(anyhow::Error::from)?;
             tell("verified", store, &meta)
         }
         StoreCommand::Stat { store, json } => {
-            let stat = tools::stat(store).map_err(anyhow::Error::from)?;
+            let stat = maintenance::stat(store).map_err(anyhow::Error::from)?;
             cli::print(&if *json {
                 as_json(&stat)?
             } else {
@@ -31,11 +31,11 @@ pub fn run(command: &StoreCommand) -> Result<(), Stop> {
         }
         StoreCommand::Dump { store } => dump(store),
         StoreCommand::Snapshot { store, target } => {
-            let meta = tools::snapshot(store, target).map_err(anyhow::Error::from)?;
+            let meta = maintenance::snapshot(store, target).map_err(anyhow::Error::from)?;
             tell("made", target, &meta)
         }
         StoreCommand::Fold { store } => {
-            let meta = tools::fold(store).map_err(anyhow::Error::from)?;
+            let meta = maintenance::fold(store).map_err(anyhow::Error::from)?;
             tell("folded", store, &meta)
         }
         StoreCommand::Restore {
@@ -43,7 +43,8 @@ pub fn run(command: &StoreCommand) -> Result<(), Stop> {
             target,
             replace,
         } => {
-            let meta = tools::restore(snapshot, target, *replace).map_err(anyhow::Error::from)?;
+            let meta =
+                maintenance::restore(snapshot, target, *replace).map_err(anyhow::Error::from)?;
             tell("restored", target, &meta)
         }
     }
@@ -65,7 +66,7 @@ fn tell(done: &str, store: &Path, meta: &Meta) -> Result<(), Stop> {
 
 fn dump(store: &Path) -> Result<(), Stop> {
     let mut out = BufWriter::new(io::stdout().lock());
-    match tools::dump(store, &mut out) {
+    match maintenance::dump(store, &mut out) {
         Err(DumpError::Output(error)) => cli::closed_is_success(Err(error)),
         outcome => Ok(outcome.map_err(anyhow::Error::from)?),
     }

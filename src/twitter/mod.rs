@@ -1,29 +1,25 @@
 //! `GET /twitter`: who a user talks with, ranked by interaction, hashtags and keywords.
 //!
 //! ```text
-//! query bytes ─ query ─▶ Request ─ store ─▶ value ─ model ─▶ User ─ score ─▶ rows
+//! query bytes ─ query ─▶ Request ─ store ─▶ value ─▶ User ─ score ─▶ rows
 //! ```
 //!
-//! - [`query`]: the request.
-//! - [`store`]: where values are kept and looked up.
-//! - [`model`]: the value stored per user, its encoder and its validating reader.
+//! - [`query`]: reads the request.
 //! - [`score`]: counts, scores, sorts and writes the rows.
-//! - [`dump`]: a stored value as one line of JSON, for people and for comparisons.
 //!
-//! The rules are `docs/protocol/twitter.md`. Nothing here knows HTTP: `app` parses, looks up and
-//! writes, because only it can make a status of a store that fails.
+//! The values of users and the stores that hold them are in [`crate::store`]. The rules are in
+//! `docs/protocol/twitter.md`. Nothing here knows HTTP: `app` parses, looks up and writes, because
+//! only `app` can turn a failing store into a status.
 
-pub mod dump;
-pub mod model;
 pub mod query;
 pub mod score;
-pub mod store;
 
 pub use query::{Invalid, Request};
-pub use store::{Meta, Store, StoreError, mysql};
 
-use model::{Corrupt, User};
-use std::path::PathBuf;
+use crate::store::{
+    Location, database,
+    value::{Corrupt, User},
+};
 
 /// Settings of the endpoint.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +27,7 @@ pub struct Options {
     /// The store; `None` = there is none, every well-formed request is refused.
     pub store: Option<Location>,
     /// How a store in a database is used.
-    pub mysql: mysql::Options,
+    pub mysql: database::Options,
     /// The answer to a well-formed request with nothing to list.
     pub nothing_to_list: NothingToList,
     /// `POST /twitter/tweets`.
@@ -76,21 +72,6 @@ pub enum IngestAccess {
     Admin,
     /// Whoever reaches any address.
     Public,
-}
-
-/// Where a store is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// In a directory of this machine.
-    Directory(PathBuf),
-    /// In a database.
-    Database(mysql::Address),
-}
-
-impl From<PathBuf> for Location {
-    fn from(path: PathBuf) -> Self {
-        Self::Directory(path)
-    }
 }
 
 /// Buffers of one worker, lent for one request at a time.

@@ -4,10 +4,12 @@
 //! Called by `app` before anything is looked up. Borrows from the query where nothing is encoded, else
 //! from [`Scratch`]; allocates only for bytes that are not UTF-8 and for tags outside ASCII.
 
-use super::model::Kind;
-use crate::codec::{
-    decimal,
-    query::{self, Plus},
+use crate::{
+    codec::{
+        decimal,
+        query::{self, Plus},
+    },
+    store::value::Kind,
 };
 use std::borrow::Cow;
 

@@ -5,11 +5,11 @@
 //! what is left is one search through the user's texts, one comparison per tag, and one logarithm per
 //! contact with a match.
 
-use super::{
-    model::{Contact, Kind, User},
-    query::Request,
+use super::query::Request;
+use crate::{
+    codec::decimal,
+    store::value::{Contact, Kind, User},
 };
-use crate::codec::decimal;
 use memchr::memmem::Finder;
 
 /// Phrases up to this length are searched by restarting one byte after each match, which costs at most

@@ -20,8 +20,8 @@ use std::{
 };
 use trident::{
     etl::{self, Options, progress::Silent, sink::store::StoreSink},
+    store::{Meta, maintenance},
     synth::{self, World},
-    twitter::store::{Meta, tools},
 };
 
 /// Hashtags left out of the counts in these tests, some of them common in the generated tweets.
@@ -120,7 +120,7 @@ fn build(directory: &Path, path: &Path, lines: &[Vec<u8>], history: bool) -> Met
 }
 
 fn verify(path: &Path) -> Meta {
-    tools::verify(path).unwrap()
+    maintenance::verify(path).unwrap()
 }
 
 /// A store of the first of `parts` with history, and the rest as bodies to send.

@@ -16,7 +16,7 @@ use std::{
 
 use trident::{
     metrics::{Counter, reference},
-    twitter::store::tools,
+    store::maintenance,
 };
 
 use crate::{
@@ -50,7 +50,7 @@ const OUT_OF_REACH: &[(Counter, &str)] = &[
 ];
 
 /// Not started here, for the time it takes.
-const DATABASE: &str = "needs a database; counted in `twitter::mysql`";
+const DATABASE: &str = "needs a database; counted in `twitter::database`";
 
 const TOKEN: &str = "metrics-test-token";
 
@@ -232,7 +232,7 @@ fn sample_user() -> u64 {
     let path = trident::etl::sample::prepare(&places).unwrap();
     let mut known = None;
     let mut out = Vec::new();
-    tools::dump(&path, &mut out).unwrap();
+    maintenance::dump(&path, &mut out).unwrap();
     for line in String::from_utf8(out).unwrap().lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         known = known.or_else(|| row["user_id"].as_u64());

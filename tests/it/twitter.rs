@@ -14,10 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
-use trident::twitter::{
-    model::Encoder,
-    store::{Meta, StoreWriter},
-};
+use trident::store::{Meta, StoreWriter, value::Encoder};
 
 /// Variable with the number of queries per data set.
 const CASES: &str = "TRIDENT_TEST_CASES";

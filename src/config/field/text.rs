@@ -4,7 +4,7 @@ use super::{Field, Mismatch, Rule};
 use crate::{
     auth::Key,
     config::value::{Raw, Value},
-    twitter::{Location, mysql::Address},
+    store::{Location, database::Address},
 };
 use std::{net::SocketAddr, path::PathBuf};
 

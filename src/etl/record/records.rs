@@ -114,7 +114,7 @@ pub enum UserRecord<'a> {
         created_at: i64,
         /// Tweet id.
         id: u64,
-        /// Type bits of `twitter::model`.
+        /// Type bits of `store::value`.
         types: u32,
         /// Outer text.
         text: &'a [u8],

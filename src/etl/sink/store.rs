@@ -4,7 +4,7 @@ use crate::etl::{
     record::excluded::Excluded,
     sink::user_sink::{SinkError, UserSink},
 };
-use crate::twitter::store::{Meta, StoreError, StoreWriter};
+use crate::store::{Meta, StoreError, StoreWriter};
 use std::path::Path;
 
 /// Builds a store; it gets its name in [`UserSink::finish`].

@@ -1,7 +1,7 @@
 //! Where values go: the interface that a store implements, and two plain sinks.
 
 use crate::etl::{error::EtlError, record::excluded::Excluded};
-use crate::twitter::dump::user_line;
+use crate::store::value::dump::user_line;
 use std::{
     error::Error,
     fs::{self, File},
@@ -37,7 +37,7 @@ pub trait UserSink {
     fn finish(&mut self) -> Result<(), SinkError>;
 }
 
-/// Writes each value as a line of JSON (see [`crate::twitter::dump`]).
+/// Writes each value as a line of JSON (see [`crate::store::value::dump`]).
 pub struct DumpSink<W> {
     out: W,
     line: String,

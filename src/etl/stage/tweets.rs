@@ -11,7 +11,7 @@ use crate::etl::{
     record::records::{Fields, TweetRecord, push_field, push_key, push_number, push_signed},
     stage::counts::Counts,
 };
-use crate::twitter::model::{REPLY, RETWEET};
+use crate::store::value::{REPLY, RETWEET};
 use std::cmp::Ordering;
 
 /// Where the stage sends what it finds.

@@ -10,7 +10,7 @@ use crate::etl::{
     stage::counts::Counts,
     stage::tag_list::TagList,
 };
-use crate::twitter::model::Encoder;
+use crate::store::value::Encoder;
 use std::collections::HashMap;
 
 /// Reads stored runs of counts by their references (see [`crate::etl::stage::users::UserOutput::store_tags`]).
@@ -252,7 +252,7 @@ impl StoredTags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::twitter::{dump::user_line, model::User};
+    use crate::store::value::{User, dump::user_line};
 
     struct Stored;
 

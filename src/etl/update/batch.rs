@@ -10,7 +10,7 @@ use crate::etl::{
     stage::tweets::canonical_order,
     update::{events::Events, refused::Refused, rewrite, user_state::People},
 };
-use crate::twitter::store::Update;
+use crate::store::Update;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! Why a batch was not taken.
 
 use crate::etl::error::EtlError;
-use crate::twitter::{
-    model::{Corrupt, TooLarge},
-    store::{StoreError, UpdateError},
+use crate::store::{
+    StoreError, UpdateError,
+    value::{Corrupt, TooLarge},
 };
 use thiserror::Error;
 

@@ -13,9 +13,9 @@ use crate::etl::{
         user_state::{ContactTweet, People, Person},
     },
 };
-use crate::twitter::{
-    model::{Contact, Encoder, User},
-    store::Update,
+use crate::store::{
+    Update,
+    value::{Contact, Encoder, User},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

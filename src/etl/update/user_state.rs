@@ -8,7 +8,7 @@ use crate::etl::{
     stage::users::{Profile, write_person},
     update::{events::Events, refused::Refused},
 };
-use crate::twitter::store::Update;
+use crate::store::Update;
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The users of all tweets that a batch adds or removes.

@@ -1,7 +1,7 @@
 //! Tests of the score.
 
 use super::*;
-use crate::twitter::model::Encoder;
+use crate::store::value::Encoder;
 use proptest::{collection::vec, prelude::*};
 
 /// Overlapping matches by the definition.
@@ -14,7 +14,7 @@ fn plain_count(text: &str, phrase: &str) -> u64 {
 fn joined(texts: &[String]) -> Vec<u8> {
     texts
         .iter()
-        .flat_map(|text| text.bytes().chain([crate::twitter::model::TEXT_SEPARATOR]))
+        .flat_map(|text| text.bytes().chain([crate::store::value::TEXT_SEPARATOR]))
         .collect()
 }
 

@@ -12,7 +12,7 @@ use std::{
     thread,
     time::Instant,
 };
-use trident::twitter::store::Store;
+use trident::store::Store;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_trident");
 

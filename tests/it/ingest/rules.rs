@@ -6,7 +6,7 @@ use trident::{
         batch::{Applied, Batch},
         refused::Refused,
     },
-    twitter::Store,
+    store::Store,
 };
 
 const UPDATES_BYTES_MAX: u64 = 1 << 30;
@@ -70,10 +70,10 @@ fn a_snapshot_takes_the_updates_in() {
     for (n, batch) in split.batches.iter().enumerate() {
         apply(&open(&path), batch);
         let next = at(&format!("snapshot{n}"));
-        let meta = tools::snapshot(&path, &next).unwrap();
+        let meta = maintenance::snapshot(&path, &next).unwrap();
         assert_eq!(meta, split.expected[n + 1]);
         assert_eq!(verify(&next), meta);
-        assert_eq!(tools::stat(&next).unwrap().updates, None);
+        assert_eq!(maintenance::stat(&next).unwrap().updates, None);
         path = next;
     }
     let same = |name: &str| {
@@ -82,13 +82,13 @@ fn a_snapshot_takes_the_updates_in() {
     assert!(same("data.mdb") && same("history.mdb"));
     // Restoring copies, or takes the updates in, as needed.
     for from in [&path, &split.path] {
-        tools::restore(from, &at("restored"), true).unwrap();
+        maintenance::restore(from, &at("restored"), true).unwrap();
         assert_eq!(verify(&at("restored")), verify(from));
     }
     let mut dumps = [Vec::new(), Vec::new()];
     apply(&open(&split.path), &split.batches.concat());
     for (dump, path) in dumps.iter_mut().zip([&split.path, &path]) {
-        tools::dump(path, dump).unwrap();
+        maintenance::dump(path, dump).unwrap();
     }
     assert!(dumps[0] == dumps[1] && !dumps[0].is_empty());
 }

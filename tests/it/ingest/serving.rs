@@ -22,7 +22,7 @@ impl Drop for Ending<'_> {
 /// Queries for every user of a store, of each type.
 fn queries(path: &Path) -> Vec<Vec<u8>> {
     let mut dump = Vec::new();
-    tools::dump(path, &mut dump).unwrap();
+    maintenance::dump(path, &mut dump).unwrap();
     let users = String::from_utf8(dump).unwrap();
     let users = users.lines().map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -124,8 +124,8 @@ fn stores_are_replaced_while_tweets_come_in() {
         if n % 4 == 1 {
             // What an operator does to keep updates small.
             let snapshot = at(&format!("snapshot{n}"));
-            tools::snapshot(&split.path, &snapshot).unwrap();
-            tools::restore(&snapshot, &split.path, true).unwrap();
+            maintenance::snapshot(&split.path, &snapshot).unwrap();
+            maintenance::restore(&snapshot, &split.path, true).unwrap();
             // Not yet reloaded: what is open is no longer what has the name.
             let late = client.ask(&post(&split.batches[n + 1], ""));
             assert_eq!((late.status, late.field("retry-after")), (503, Some("1")));
@@ -143,7 +143,7 @@ fn stores_are_replaced_while_tweets_come_in() {
     }
     // An older store in the place: the batches may be sent again.
     let restored = at("snapshot1");
-    tools::restore(&restored, &split.path, true).unwrap();
+    maintenance::restore(&restored, &split.path, true).unwrap();
     assert!(client.ask(reload).text().starts_with("replaced"));
     for batch in &split.batches[2..] {
         counts(&client.ask(&post(batch, "")));
@@ -190,8 +190,8 @@ fn a_store_is_folded_while_tweets_come_in() {
         folds.load(Relaxed)
     );
     assert_eq!(verify(&split.path), split.expected[0]);
-    tools::fold(&split.path).unwrap();
-    assert_eq!(tools::stat(&split.path).unwrap().updates, None);
+    maintenance::fold(&split.path).unwrap();
+    assert_eq!(maintenance::stat(&split.path).unwrap().updates, None);
     assert_eq!(verify(&split.path), split.expected[0]);
 }
 

@@ -13,7 +13,7 @@
 use super::{Fault, LookupError, client::Shared, schema};
 use crate::{
     metrics::{self, Counter},
-    twitter::{model::User, store::Meta},
+    store::{Meta, value::User},
 };
 use mysql_async::{Conn, Opts, OptsBuilder, Params, Row, Value, prelude::Queryable};
 use std::{

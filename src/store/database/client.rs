@@ -1,13 +1,13 @@
 //! What workers and operators call. No method but [`Client::start`] and [`Client::check`] waits.
 
 use super::{
-    Address, Answer, DatabaseError, Done, Fault, LookupError, Options, Value, connection,
-    kept::Kept, lookups::Lookups,
+    Address, Answer, DatabaseError, Done, Fault, LookupError, Options, Value, cache::Kept,
+    connection, lookups::Lookups,
 };
 use crate::{
     cache::{self, Policy},
     metrics::{self, Counter},
-    twitter::store::Meta,
+    store::Meta,
 };
 use parking_lot::Mutex;
 use std::{

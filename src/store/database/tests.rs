@@ -17,11 +17,8 @@ fn an_address_is_printed_without_its_password() {
         (shown.into(), shown.into())
     );
     assert!(address.has_password());
-    let options = crate::twitter::Options {
-        store: Some(crate::twitter::Location::Database(address.clone())),
-        ..Default::default()
-    };
-    assert!(!format!("{options:?}").contains("p@ss"), "{options:?}");
+    let location = crate::store::Location::Database(address.clone());
+    assert!(!format!("{location:?}").contains("p@ss"), "{location:?}");
     let fault = Fault::Unreachable("no".into());
     let error = DatabaseError { address, fault };
     assert!(!format!("{error} {error:?}").contains("p@ss"), "{error}");
@@ -124,7 +121,7 @@ fn deadlines_are_kept_and_what_nobody_waits_for_is_not_asked_for() {
 
 #[test]
 fn absences_do_not_push_out_values() {
-    let kept = kept::Kept::new(1 << 20, Policy::Lru);
+    let kept = cache::Kept::new(1 << 20, Policy::Lru);
     kept.keep(1, Some(Arc::from([0u8; 1000].as_slice())));
     for id in 2..100_000 {
         kept.keep(id, None);

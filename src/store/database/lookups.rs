@@ -23,7 +23,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::Notify;
 
-/// A verified value ([`crate::twitter::model::User::verify`]).
+/// A verified value ([`crate::store::value::User::verify`]).
 pub type Value = Arc<[u8]>;
 
 /// The value of a user; `None` = there is no such user.

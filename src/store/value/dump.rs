@@ -10,7 +10,7 @@
 //! `latest` holds the tweet ids for reply, retweet and both. The product is text with nine decimals
 //! so that two correct logarithms print alike. Bytes that are not UTF-8 show as U+FFFD.
 
-use super::model::{Contact, Corrupt, Kind, Tweet, User};
+use super::{Contact, Corrupt, Kind, Tweet, User};
 use std::fmt::Write;
 
 /// Appends `value`, read as the value of `user_id`, to `out` as one line with its newline.

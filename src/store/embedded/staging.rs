@@ -1,6 +1,7 @@
 //! A directory that gets its name when it is finished.
 
-use super::{DATA_FILE, HISTORY_FILE, StoreError, seal::SEAL_FILE};
+use super::{DATA_FILE, HISTORY_FILE, seal::SEAL_FILE};
+use crate::store::StoreError;
 use std::{
     ffi::{CString, OsString},
     fs::{self, File},
@@ -273,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_a_killed_process_left_is_deleted_and_what_is_under_way_is_not() {
-        let parent = std::env::temp_dir().join(format!("trident-place-{}", process::id()));
+        let parent = std::env::temp_dir().join(format!("trident-staging-{}", process::id()));
         let names = || {
             let entries = fs::read_dir(&parent).unwrap();
             entries

@@ -4,7 +4,8 @@
 //! which ends the process. So a file is compared with its seal before LMDB sees it. What happens to
 //! the file afterwards, under the mapping, nothing in this process can guard against.
 
-use super::{DATA_FILE, HISTORY_FILE, StoreError};
+use super::{DATA_FILE, HISTORY_FILE};
+use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -44,7 +45,7 @@ struct Measure {
 
 /// How much of the data file to compare.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(in crate::store) enum Depth {
     /// What can be afforded on every start.
     Open,
     /// Every byte.

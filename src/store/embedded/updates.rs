@@ -15,13 +15,10 @@
 //! by path, while a store that replaces another has the same path.
 
 use super::{
-    Access, EnvFlags, EnvOpenOptions, META_KEY, Records, RoTxn, Store, Table, create_records, lmdb,
-    open_records, patiently, round_to_pages,
+    Access, EnvFlags, EnvOpenOptions, HISTORY_FILE, META_KEY, Records, RoTxn, Store, Table,
+    create_records, lmdb, open_records, patiently, round_to_pages,
 };
-use crate::twitter::{
-    model::User,
-    store::{HISTORY_FILE, StoreError, UpdateError, UpdatesMeta},
-};
+use crate::store::{StoreError, UpdateError, UpdatesMeta, value::User};
 use heed::{Env, MdbError, RwTxn, WithoutTls};
 use std::{
     fs::{self, File},
@@ -222,7 +219,7 @@ impl Store {
     }
 
     /// Keeps everybody from taking a batch as long as what is returned lives.
-    pub(in crate::twitter::store) fn hold_updates(&self) -> Result<Option<RwTxn<'_>>, StoreError> {
+    pub(super) fn hold_updates(&self) -> Result<Option<RwTxn<'_>>, StoreError> {
         let updates = self.updates.as_ref().filter(|updates| updates.writable);
         let held = updates.map(|updates| updates.env.write_txn()).transpose();
         held.map_err(|error| lmdb(&self.path, error))

@@ -1,11 +1,13 @@
 //! Builds a store: called by the ETL and whoever else has values to store.
 
 use super::{
-    Content, DATA_FILE, HISTORY_FILE, Meta, StoreError, USER_ID_MAX,
-    embedded::{Access, Store, Table, Writing},
-    place::{Staging, Taken},
+    Access, DATA_FILE, HISTORY_FILE, Store, Table, Writing,
+    content::Content,
+    maintenance,
     seal::{self, Depth},
+    staging::{Staging, Taken},
 };
+use crate::store::{Meta, StoreError, USER_ID_MAX};
 use std::path::Path;
 
 /// Bytes of values per transaction: large enough that committing does not matter, small enough that
@@ -156,7 +158,7 @@ impl StoreWriter {
         }
     }
 
-    /// Adds the value of a user, as [`Encoder`](crate::twitter::model::Encoder) made it. Ids ascend.
+    /// Adds the value of a user, as [`Encoder`](crate::store::value::Encoder) made it. Ids ascend.
     ///
     /// # Errors
     /// The id does not ascend or is above [`USER_ID_MAX`], the value is not one, the disk is full.
@@ -193,7 +195,7 @@ impl StoreWriter {
         let path = self.staging.path();
         seal::write(path)?;
         let store = Store::open_for(path, Access::Scan, Depth::Full)?;
-        super::tools::compare_content(&store, &meta)?;
+        maintenance::compare_content(&store, &meta)?;
         drop(store);
         match self.staging.publish() {
             Err(StoreError::Exists(target)) if self.may_be_there && is_built(&target, &meta) => {}

@@ -9,13 +9,9 @@
 //! A lock on the server keeps two loads from mixing.
 
 use super::{Address, DatabaseError, Fault, connection, schema};
-use crate::twitter::{
-    Store, StoreError,
-    store::{
-        Content, Meta,
-        embedded::{Access, Scan},
-        seal::Depth,
-    },
+use crate::store::{
+    Meta, Store, StoreError,
+    embedded::{Access, Content, Depth, Scan},
 };
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 use std::path::Path;

@@ -3,12 +3,16 @@
 //! All of them work while a server has the store open.
 
 use super::{
-    Content, HISTORY_FILE, Meta, StoreError, StoreWriter, UpdatesMeta,
-    embedded::{Access, Pages, Scan, Store, Table},
-    place::{Staging, Taken},
+    Access, DATA_FILE, HISTORY_FILE, Pages, Scan, Store, Table,
+    content::Content,
     seal::{self, Depth},
+    staging::{Staging, Taken},
+    writer::StoreWriter,
 };
-use crate::twitter::{dump, model::User};
+use crate::store::{
+    Meta, StoreError, UpdatesMeta,
+    value::{User, dump},
+};
 use serde::Serialize;
 use std::{fs, io::Write, path::Path};
 
@@ -129,7 +133,7 @@ pub fn stat(path: &Path) -> Result<Stat, StoreError> {
     let history = store.meta().history;
     Ok(Stat {
         meta: store.meta().clone(),
-        data_bytes: length(super::DATA_FILE)?,
+        data_bytes: length(DATA_FILE)?,
         history_bytes: history.map_or(Ok(0), |_| length(HISTORY_FILE))?,
         updates: scan.updates()?,
         pages: store.pages(),
@@ -208,7 +212,7 @@ pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreE
         return write_folded(&scan, StoreWriter::create(target, replace)?);
     }
     let staging = Staging::beside(target, Taken::replace_if(replace))?;
-    copy_file(path, super::DATA_FILE, &staging)?;
+    copy_file(path, DATA_FILE, &staging)?;
     copy_history(path, &meta, &staging)?;
     publish(staging)
 }

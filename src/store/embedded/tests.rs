@@ -1,7 +1,7 @@
 //! Tests of the store.
 
-use super::{tools, *};
-use crate::twitter::model::Encoder;
+use super::*;
+use crate::store::{FORMAT, value::Encoder};
 use std::{
     fs,
     path::PathBuf,
@@ -84,7 +84,7 @@ fn what_was_written_is_found_and_nothing_else() {
     }
     assert_eq!(get(&store, u64::MAX), None);
     assert_eq!(place.names(), ["s"]);
-    assert_eq!(tools::verify(&place.at("s")).unwrap(), meta);
+    assert_eq!(maintenance::verify(&place.at("s")).unwrap(), meta);
 }
 
 #[test]
@@ -93,7 +93,10 @@ fn an_empty_store_is_a_store() {
     let meta = build(&place.at("s"), 0, "");
     assert_eq!((meta.users, meta.content_crc32), (0, 0));
     assert_eq!(get(&Store::open(&place.at("s")).unwrap(), 0), None);
-    assert_eq!(tools::stat(&place.at("s")).unwrap().value_bytes, [0; 4]);
+    assert_eq!(
+        maintenance::stat(&place.at("s")).unwrap().value_bytes,
+        [0; 4]
+    );
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn a_name_that_is_taken_is_replaced_only_when_asked() {
         Err(StoreError::Exists(_))
     ));
     assert!(matches!(
-        tools::snapshot(&target, &link),
+        maintenance::snapshot(&target, &link),
         Err(StoreError::Exists(_))
     ));
     build(&link, 20, "new");
@@ -248,14 +251,14 @@ fn snapshots_are_stores_and_restore_brings_them_back() {
     let (target, snap, copy) = (place.at("s"), place.at("snap"), place.at("copy"));
     let meta = build(&target, 500, "first");
     let open = Store::open(&target).unwrap();
-    assert_eq!(tools::snapshot(&target, &snap).unwrap(), meta);
+    assert_eq!(maintenance::snapshot(&target, &snap).unwrap(), meta);
     build(&target, 500, "second");
     assert!(matches!(
-        tools::restore(&snap, &target, false),
+        maintenance::restore(&snap, &target, false),
         Err(StoreError::Exists(_))
     ));
-    assert_eq!(tools::restore(&snap, &copy, false).unwrap(), meta);
-    assert_eq!(tools::restore(&snap, &target, true).unwrap(), meta);
+    assert_eq!(maintenance::restore(&snap, &copy, false).unwrap(), meta);
+    assert_eq!(maintenance::restore(&snap, &target, true).unwrap(), meta);
     assert_eq!(dump(&copy), dump(&target));
     assert_eq!(get(&open, 0), Some(value(2, "first")));
 
@@ -265,16 +268,16 @@ fn snapshots_are_stores_and_restore_brings_them_back() {
     damaged[middle] ^= 1;
     fs::write(&data, damaged).unwrap();
     assert!(matches!(
-        tools::restore(&snap, &target, true),
+        maintenance::restore(&snap, &target, true),
         Err(StoreError::Damaged { .. })
     ));
-    assert_eq!(tools::verify(&target).unwrap(), meta);
+    assert_eq!(maintenance::verify(&target).unwrap(), meta);
     assert_eq!(place.names(), ["copy", "s", "snap"]);
 }
 
 fn dump(path: &Path) -> String {
     let mut out = Vec::new();
-    tools::dump(path, &mut out).unwrap();
+    maintenance::dump(path, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -295,7 +298,7 @@ fn a_dump_has_a_line_per_user_in_the_order_of_ids() {
 fn statistics_tell_the_distribution() {
     let place = Place::new();
     let meta = build(&place.at("s"), 100, "t");
-    let stat = tools::stat(&place.at("s")).unwrap();
+    let stat = maintenance::stat(&place.at("s")).unwrap();
     assert_eq!(stat.meta, meta);
     assert_eq!(stat.contacts_per_user, [2, 2, 100, 100]);
     assert!(stat.data_bytes > meta.value_bytes && stat.pages.leaf > 0);
@@ -356,7 +359,7 @@ fn a_fold_takes_the_place_of_no_other_store() {
     let meta = build(&target, 20, "new");
     let error = folded.finish().unwrap_err().to_string();
     assert!(error.contains("replaced by another while"), "{error}");
-    assert_eq!(tools::verify(&target).unwrap(), meta);
+    assert_eq!(maintenance::verify(&target).unwrap(), meta);
     drop(store);
     let store = Store::open(&target).unwrap();
     let mut folded = StoreWriter::in_place_of(&store).unwrap();

@@ -8,28 +8,38 @@
 
 #![allow(unsafe_code)] // mapping a file is outside Rust's guarantees; see the SAFETY notes
 
+mod content;
+pub mod maintenance;
 mod scan;
+mod seal;
+mod staging;
 mod updates;
+mod writer;
 
+pub(super) use content::Content;
 pub(super) use scan::Scan;
+pub(super) use seal::Depth;
 pub use updates::Update;
+pub use writer::StoreWriter;
 
-use super::{
-    DATA_FILE, Meta, StoreError, UpdatesMeta,
-    place::{Identity, identity},
-    seal,
-    seal::Depth,
-};
+use super::{Meta, StoreError, UpdatesMeta};
 use heed::{
     CommitOrAbort, CompactionOption, Database, Env, EnvFlags, EnvOpenOptions, PutFlags, RoTxn,
     WithoutTls, types::Bytes,
 };
+use staging::{Identity, identity};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
+
+/// Name of the LMDB file in a store.
+const DATA_FILE: &str = "data.mdb";
+
+/// Name of the LMDB file with the history.
+const HISTORY_FILE: &str = "history.mdb";
 
 /// Key of the metadata record: above every id, which are below 2^63, so that it can be appended.
 const META_KEY: &[u8] = b"\xffmeta";
@@ -317,7 +327,7 @@ fn open_path(path: &Path, file: &Path, flags: EnvFlags) -> heed::Result<Env<With
     // The whole file and not the size the writer had reserved.
     options.map_size(round_to_pages(fs::metadata(file)?.len()));
     // SAFETY: the file is not modified while it is mapped: it was complete before it got its name and
-    // nothing of ours opens it for writing afterwards (`writer`, `place`). No lock is needed for the
+    // nothing of ours opens it for writing afterwards (`writer`, `staging`). No lock is needed for the
     // same reason. It is as its writer left it (`seal::check`).
     unsafe { options.flags(flags).open(path) }
 }
@@ -437,3 +447,6 @@ const FIRST_MAP_BYTES: usize = 64 << 20;
 
 /// Room for inner pages and the metadata record.
 const MAP_SLACK_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@
 //! All texts lie in one run, separated by a byte that no UTF-8 text contains, so a query may search
 //! them one by one or the whole user in one pass: a phrase cannot match across two tweets.
 
+pub mod dump;
 mod encoder;
 
 pub use encoder::Encoder;

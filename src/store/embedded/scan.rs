@@ -1,11 +1,11 @@
 //! Everything in a store, in order: what was built and, in its place, what came in later.
 
 use super::{META_KEY, Records, RoTxn, Store, Table, WithoutTls, lmdb, updates::Updates};
-use crate::twitter::store::{StoreError, UpdatesMeta};
+use crate::store::{StoreError, UpdatesMeta};
 use std::cmp::Ordering;
 
 /// One state of a store, however long it is looked at.
-pub(in crate::twitter::store) struct Scan<'s> {
+pub(in crate::store) struct Scan<'s> {
     store: &'s Store,
     base: RoTxn<'s, WithoutTls>,
     updates: Option<(&'s Updates, RoTxn<'s, WithoutTls>)>,
@@ -16,7 +16,7 @@ type Record<'t> = heed::Result<(&'t [u8], &'t [u8])>;
 
 impl Store {
     /// The present state; `history`: with tweets and people, if the store keeps them.
-    pub(in crate::twitter::store) fn scan(&self, history: bool) -> Result<Scan<'_>, StoreError> {
+    pub(in crate::store) fn scan(&self, history: bool) -> Result<Scan<'_>, StoreError> {
         let failed = |error| lmdb(&self.path, error);
         let history = (history && self.meta.history.is_some()).then(|| self.history());
         let updates = match &self.updates {
@@ -34,7 +34,7 @@ impl Store {
 
 impl Scan<'_> {
     /// The sums of what came in later; `None` if nothing did.
-    pub(in crate::twitter::store) fn updates(&self) -> Result<Option<UpdatesMeta>, StoreError> {
+    pub(in crate::store) fn updates(&self) -> Result<Option<UpdatesMeta>, StoreError> {
         let meta = match &self.updates {
             Some((updates, txn)) => updates.meta_in(txn)?,
             None => UpdatesMeta::default(),
@@ -43,7 +43,7 @@ impl Scan<'_> {
     }
 
     /// Calls `each` with every user's id and value.
-    pub(in crate::twitter::store) fn values(
+    pub(in crate::store) fn values(
         &self,
         each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
@@ -51,7 +51,7 @@ impl Scan<'_> {
     }
 
     /// As [`values`](Self::values), of the store as it was built.
-    pub(in crate::twitter::store) fn values_as_built(
+    pub(in crate::store) fn values_as_built(
         &self,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
@@ -63,7 +63,7 @@ impl Scan<'_> {
     }
 
     /// Calls `each` with every record of a table of the history.
-    pub(in crate::twitter::store) fn history(
+    pub(in crate::store) fn history(
         &self,
         table: Table,
         each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
@@ -77,7 +77,7 @@ impl Scan<'_> {
     }
 
     /// As [`history`](Self::history), of the store as it was built.
-    pub(in crate::twitter::store) fn history_as_built(
+    pub(in crate::store) fn history_as_built(
         &self,
         table: Table,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,

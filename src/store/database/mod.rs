@@ -4,7 +4,7 @@
 //! worker ─ Client::look_up ─▶ lookups: one flight per key, bounded queue, deadlines
 //!                                 │ batches of keys
 //!                                 ▼
-//! database thread: connection ─ SELECT … IN (…) ─▶ model::User::verify ─▶ kept, answers, wake-ups
+//! database thread: connection ─ SELECT … IN (…) ─▶ User::verify ─▶ kept, answers, wake-ups
 //! ```
 //!
 //! A hit in the cache is answered by the worker itself ([`Client::cached`]). Everything else goes to
@@ -15,16 +15,16 @@
 //! - `address`: the URL, printable without its password.
 //! - `schema`: tables, migrations, versions.
 //! - `lookups`: who waits for what until when.
-//! - `kept`: values and absences by user.
+//! - `cache`: values and absences by user.
 //! - `connection`: the tasks of the database thread.
 //! - `load`: fills the tables from a store.
 //!
 //! Only this folder names tokio and mysql_async. Tables, outages and sizing: `docs/twitter-mysql.md`.
 
 mod address;
+mod cache;
 mod client;
 mod connection;
-mod kept;
 mod load;
 mod lookups;
 mod schema;
@@ -35,7 +35,7 @@ pub use load::{LoadReport, Progress, load};
 pub use lookups::{Answer, Done, LookupError, Value};
 pub use schema::SCHEMA_VERSION;
 
-use crate::{cache::Policy, twitter::model};
+use crate::{cache::Policy, store::value};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -109,7 +109,7 @@ pub enum Fault {
     /// The values are those of another program.
     #[error(
         "has values of version {0}, this program reads {known}: build and load the store again",
-        known = model::VERSION
+        known = value::VERSION
     )]
     Values(u8),
     /// A statement failed.

@@ -1,7 +1,7 @@
 //! Tests of the model.
 
+use super::dump::user_line;
 use super::*;
-use crate::twitter::dump::user_line;
 use proptest::{collection::vec, prelude::*};
 
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@
 //! one and then the other never takes new data for old ones for longer than until the next look.
 
 use super::{Fault, code};
-use crate::twitter::{model, store::Meta};
+use crate::store::{Meta, value};
 use mysql_async::{Conn, Error, Row, prelude::Queryable};
 
 /// Version of the tables above.
@@ -49,7 +49,7 @@ pub(super) async fn check(conn: &mut Conn) -> Result<Meta, Fault> {
     }
     let meta = meta.flatten().ok_or(Fault::Empty)?;
     let meta = parse(&meta)?;
-    if meta.value_version != model::VERSION {
+    if meta.value_version != value::VERSION {
         return Err(Fault::Values(meta.value_version));
     }
     Ok(meta)

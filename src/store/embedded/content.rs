@@ -1,0 +1,84 @@
+//! Sums and checksum over everything in a store, in the order of its keys.
+
+use super::Table;
+use crate::store::{
+    FORMAT, HistoryMeta, Meta,
+    value::{self, Corrupt, User},
+};
+
+/// CRC-32 over ids and values, see [`Meta::content_crc32`].
+#[derive(Default)]
+pub(in crate::store) struct Content {
+    hasher: crc32fast::Hasher,
+    meta: Counts,
+    history: Option<History>,
+}
+
+/// CRC-32 over the history, see [`HistoryMeta::content_crc32`].
+#[derive(Default)]
+struct History {
+    hasher: crc32fast::Hasher,
+    meta: HistoryMeta,
+}
+
+/// The sums in [`Meta`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    users: u64,
+    contacts: u64,
+    tweets: u64,
+    value_bytes: u64,
+}
+
+impl Content {
+    /// Adds one record, in ascending order of ids.
+    pub(in crate::store) fn add(&mut self, user_id: u64, value: &[u8]) -> Result<(), Corrupt> {
+        let user = User::parse(value)?;
+        self.meta.users += 1;
+        self.meta.contacts += user.contact_count() as u64;
+        self.meta.tweets += user.tweet_count() as u64;
+        self.meta.value_bytes += value.len() as u64;
+        self.hasher.update(&user_id.to_be_bytes());
+        self.hasher.update(&(value.len() as u64).to_le_bytes());
+        self.hasher.update(value);
+        Ok(())
+    }
+
+    /// Adds one record of the history, in ascending order of keys.
+    pub(in crate::store) fn add_history(&mut self, table: Table, id: u64, record: &[u8]) {
+        let History { hasher, meta } = self.history.get_or_insert_default();
+        match table {
+            Table::Tweets => meta.tweets += 1,
+            Table::People => meta.people += 1,
+            Table::Excluded | Table::Values => {}
+        }
+        meta.bytes += record.len() as u64;
+        hasher.update(&table.key(id));
+        hasher.update(&(record.len() as u64).to_le_bytes());
+        hasher.update(record);
+    }
+
+    pub(in crate::store) fn meta(self) -> Meta {
+        let history = self.history.map(|History { hasher, meta }| HistoryMeta {
+            content_crc32: hasher.finalize(),
+            ..meta
+        });
+        let Counts {
+            users,
+            contacts,
+            tweets,
+            value_bytes,
+        } = self.meta;
+        Meta {
+            format: FORMAT,
+            value_version: value::VERSION,
+            users,
+            contacts,
+            tweets,
+            value_bytes,
+            content_crc32: self.hasher.finalize(),
+            history,
+            built_by: concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_ID"), ")").into(),
+        }
+    }
+}

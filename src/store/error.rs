@@ -1,0 +1,133 @@
+//! Why a store fails. Messages name the path and what to do.
+
+use super::{database::DatabaseError, value::Corrupt};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Why a store cannot be opened, read or written. Messages name the path and what to do.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as it follows "cannot".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Not a directory written by [`StoreWriter`](super::StoreWriter).
+    #[error("{} is not a store: {why}; `trident etl` makes one", path.display())]
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// Written by another version.
+    #[error(
+        "store {} has {what} {found}, this program reads {known}: build it again, or run the program \
+         that wrote it ({built_by})", path.display()
+    )]
+    Version {
+        /// The directory.
+        path: PathBuf,
+        /// Which of the versions differs.
+        what: &'static str,
+        /// The store's.
+        found: u32,
+        /// Ours.
+        known: u32,
+        /// [`Meta::built_by`].
+        built_by: String,
+    },
+    /// The contents are not what was written.
+    #[error("store {} is damaged: {why}; restore it from a snapshot or build it again", path.display())]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// LMDB reports an error.
+    #[error("store {}: {why}", path.display())]
+    Lmdb {
+        /// The directory.
+        path: PathBuf,
+        /// LMDB's text.
+        why: String,
+    },
+    /// Another store has the name of the one that is open.
+    #[error("another store has taken the place of {}; reload, then try again", .0.display())]
+    Replaced(PathBuf),
+    /// As [`StoreError::Replaced`], in the middle of something that takes one store.
+    #[error("store {} was replaced by another while it was being {action}: try again", path.display())]
+    ReplacedWhile {
+        /// The directory.
+        path: PathBuf,
+        /// What was being done to it.
+        action: &'static str,
+    },
+    /// The final name is taken.
+    #[error("{} exists already; choose another name, or replace it explicitly", .0.display())]
+    Exists(PathBuf),
+    /// The store is in a database, and that is what is wrong.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A user was added that cannot be.
+    #[error("user {user_id} cannot be stored: {why}")]
+    Refused {
+        /// The user.
+        user_id: u64,
+        /// Why not.
+        why: String,
+    },
+}
+
+impl StoreError {
+    /// Adds what was tried and on what.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+
+    pub(super) fn damaged(path: &Path, why: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            why: why.into(),
+        }
+    }
+
+    pub(super) fn value(path: &Path, user_id: u64, corrupt: Corrupt) -> Self {
+        Self::damaged(path, format!("user {user_id}: {corrupt}"))
+    }
+}
+
+/// Why a batch of changes was not made.
+#[derive(Debug, Error)]
+pub enum UpdateError {
+    /// There is nothing to compare new tweets with.
+    #[error("the store keeps no history of its tweets; build it with `trident etl --keep-history`")]
+    NoHistory,
+    /// No room in the map.
+    #[error(
+        "updates in {} have reached {bytes_max} bytes; run `trident store fold` on the store and reload, \
+         or allow more", path.display()
+    )]
+    Full {
+        /// The directory of the updates.
+        path: PathBuf,
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

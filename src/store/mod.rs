@@ -1,0 +1,53 @@
+//! Where the value of a user comes from: a directory written once and then only read, and what came in
+//! later beside it.
+//!
+//! ```text
+//! store/data.mdb      LMDB: one record per user, key = id as u64 big-endian, value = `value`;
+//!                     and last, under a key above every id, the metadata record (JSON, [`Meta`])
+//! store/history.mdb   LMDB, on request: what a store needs to take in more tweets: the excluded
+//!                     hashtags, every kept tweet, what is known about every user
+//! store/seal.json     length and CRC-32 of these files: they are whole and as they were written;
+//!                     and an id that no other store has
+//! store/updates-ID/   LMDB: values, tweets and users that changed since (`embedded::updates`)
+//! ```
+//!
+//! [`StoreWriter`] builds a store in a directory beside its final name and renames it when it is
+//! complete, synced and verified; none of these files is ever written to afterwards. So a reader
+//! needs no lock, works on read-only media, and a new store takes the place of an old one by a rename
+//! while the old one stays readable for whoever has it open. Never copy over a store in use: its
+//! pages are mapped. Updates replace records of the files without touching them; a snapshot makes
+//! one store of both.
+//!
+//! [`Store`] is what serves, [`Update`] what ingests; [`maintenance`] is what operators run. Values are
+//! handed out as bytes, [`value`] validates them; history is records of `etl`, unread here. Only
+//! `embedded` knows LMDB. [`database`] keeps the same values in a database.
+
+pub mod database;
+mod embedded;
+mod error;
+mod meta;
+pub mod value;
+
+pub use embedded::{Reader, Store, StoreWriter, Update, maintenance};
+pub use error::{StoreError, UpdateError};
+pub use meta::{FORMAT, HistoryMeta, Meta, UpdatesHistory, UpdatesMeta};
+
+use std::path::PathBuf;
+
+/// Greatest user id (`docs/protocol/twitter.md` section 1).
+pub const USER_ID_MAX: u64 = i64::MAX as u64;
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In a directory of this machine.
+    Directory(PathBuf),
+    /// In a database.
+    Database(database::Address),
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self::Directory(path)
+    }
+}
