@@ -82,6 +82,7 @@ KINDS = {
         settings={
             "load_balancing.cross_zone.enabled": "enable_cross_zone_load_balancing",
             "deletion_protection.enabled": "enable_deletion_protection",
+            "zonal_shift.config.enabled": "enable_zonal_shift",
         },
     ),
     "AWS::ElasticLoadBalancingV2::TargetGroup": Kind(

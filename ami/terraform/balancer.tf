@@ -5,10 +5,12 @@ resource "aws_lb" "balancer" {
   internal           = var.scheme == "internal"
   subnets            = local.make_network ? [aws_subnet.subnet_a[0].id, aws_subnet.subnet_b[0].id] : var.subnet_ids
   security_groups    = [aws_security_group.balancer_group.id]
-  # One address per zone; a client that knows one of them still reaches every instance.
-  enable_cross_zone_load_balancing = true
+  # One address per zone; across zones, a client that knows one of them still reaches every instance.
+  enable_cross_zone_load_balancing = var.cross_zone
   enable_deletion_protection       = false
-  depends_on                       = [aws_route.route_out]
+  # `aws arc-zonal-shift start-zonal-shift` takes a zone out; ami/README.md says when.
+  enable_zonal_shift = true
+  depends_on         = [aws_route.route_out]
 }
 
 resource "aws_lb_target_group" "target_group" {

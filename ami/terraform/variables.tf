@@ -151,6 +151,12 @@ variable "client_cidr" {
   }
 }
 
+variable "cross_zone" {
+  description = "Share the load over all zones; false costs nothing between zones, docs/sizing.md says what it gives up"
+  type        = bool
+  default     = true
+}
+
 variable "scheme" {
   description = "Whether the balancer has public addresses"
   type        = string

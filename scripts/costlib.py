@@ -1,0 +1,163 @@
+"""What a fleet costs and carries: the formulas of docs/sizing.md, for scripts/cost and the tests.
+
+Prices and machines come from ami/prices.tsv and ami/charges.tsv. GB are 10^9 bytes, a month has 730 hours.
+"""
+import pathlib
+from dataclasses import dataclass
+
+AMI = pathlib.Path(__file__).resolve().parents[1] / "ami"
+GB = 1e9
+MONTH = 730
+# One capacity unit of the network load balancer, TCP: the largest of the three counts.
+NLCU_GB, NLCU_NEW, NLCU_OPEN = 1, 800, 100_000
+# Metrics that EC2 publishes of an instance with detailed monitoring, and those that trident-publish sends of a fleet.
+DETAILED_METRICS, OWN_METRICS = 7, 5
+# Alarms of ami/stack.yaml, and the two that target tracking makes for itself.
+ALARMS = 5 + 2
+# What two threads of one core do, counted in cores.
+TWO_THREADS = 1.3
+# Ethernet 14, IPv4 20, TCP with timestamps 32: around every packet on the wire.
+HEADERS = 66
+PAYLOAD = 1448
+
+
+@dataclass(frozen=True)
+class Machine:
+    name: str
+    vcpus: int
+    threads: int
+    price: float
+    mbit: float | None
+
+    @property
+    def cores(self):
+        """Processors' worth: two threads of a core count as 1.3."""
+        return self.vcpus if self.threads == 1 else self.vcpus / 2 * TWO_THREADS
+
+
+@dataclass(frozen=True)
+class Charge:
+    name: str
+    dollars: float
+    per: str
+    page: str
+    seen: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the bill, per hour. `follows` says whether it follows the traffic."""
+
+    what: str
+    formula: str
+    dollars: float
+    page: str
+    follows: bool = False
+
+
+def rows(name):
+    lines = (AMI / name).read_text().splitlines()
+    return [line.split("\t") for line in lines if line and not line.startswith("#")]
+
+
+def machines():
+    out = {}
+    for name, vcpus, threads, price, mbit, _packets in rows("prices.tsv"):
+        out[name] = Machine(name, int(vcpus), int(threads), float(price), None if mbit == "-" else float(mbit))
+    return out
+
+
+def charges():
+    return {row[0]: Charge(row[0], float(row[1]), *row[2:]) for row in rows("charges.tsv")}
+
+
+def on_the_wire(size):
+    """Bytes of a message with the headers of its packets."""
+    packets = max(1, -(-int(size) // PAYLOAD))
+    return size + packets * HEADERS
+
+
+def network_rps(mbit, request_bytes, answer_bytes):
+    """Requests a second that a bandwidth carries; it is granted in each direction, so the larger message counts."""
+    return mbit * 1e6 / 8 / max(on_the_wire(request_bytes), on_the_wire(answer_bytes))
+
+
+def processor_rps(machine, us_per_request, use):
+    return machine.cores * 1e6 / us_per_request * use
+
+
+def capacity(machine, us_per_request, request_bytes, answer_bytes, use):
+    """(requests a second of one instance, what limits it). An unknown bandwidth limits nothing."""
+    by_processor = processor_rps(machine, us_per_request, use)
+    if machine.mbit is None:
+        return by_processor, "processor"
+    by_network = network_rps(machine.mbit, request_bytes, answer_bytes)
+    return (by_network, "network") if by_network < by_processor else (by_processor, "processor")
+
+
+def nlcus(shape):
+    """Capacity units in use: the largest dimension counts."""
+    return max(
+        shape.rps * (shape.request_bytes + shape.answer_bytes) * 3600 / GB / NLCU_GB,
+        shape.new_connections / NLCU_NEW,
+        shape.open_connections / NLCU_OPEN,
+    )
+
+
+def fixed(shape, machine, price):
+    """Lines that are there whether or not anybody asks."""
+    count, spot = shape.count, shape.count * shape.spot_share
+    page = "https://aws.amazon.com/ec2/pricing/on-demand/"
+    yield Line("instances", f"{count - spot:g} x {machine.price:g}", (count - spot) * machine.price, page)
+    if spot:
+        yield Line("spot instances", f"{spot:g} x {shape.spot_price:g}", spot * shape.spot_price,
+                   "https://aws.amazon.com/ec2/spot/pricing/")
+
+    def line(what, name, quantity, formula, scale=1.0):
+        one = price[name]
+        return Line(what, f"{formula} x {one.dollars:g}", quantity * one.dollars * scale, one.page)
+
+    monthly = 1 / MONTH
+    yield line("volumes", "volume", count * shape.volume_gib * 1.073741824, f"{count} x {shape.volume_gib} GiB / {MONTH} h", monthly)
+    if shape.public:
+        yield line("addresses of instances", "ipv4", count, f"{count}")
+    yield line("balancer", "nlb", 1, "1")
+    if shape.scheme == "internet-facing":
+        yield line("addresses of the balancer", "ipv4", shape.zones, f"{shape.zones} zones")
+    yield line("detailed monitoring", "metric", count * DETAILED_METRICS, f"{count} x {DETAILED_METRICS} metrics / {MONTH} h", monthly)
+    yield line("own metrics", "metric", OWN_METRICS, f"{OWN_METRICS} metrics / {MONTH} h", monthly)
+    yield line("sending metrics", "put", count * 60 / 1000, f"{count} x 60 / 1000")
+    yield line("alarms", "alarm", ALARMS, f"{ALARMS} / {MONTH} h", monthly)
+    yield line("dashboard", "dashboard", 1, f"1 / {MONTH} h", monthly)
+    if shape.log_bytes:
+        yield line("logs", "logs", count * shape.log_bytes * 3600 / GB, f"{count} x {shape.log_bytes:g} B/s x 3600 / 10^9")
+
+
+def following(shape, price):
+    """Lines that follow the traffic."""
+    both = shape.request_bytes + shape.answer_bytes
+    units = nlcus(shape)
+    one = price["nlcu"]
+    yield Line("capacity units", f"{units:.2f} NLCU x {one.dollars:g}", units * one.dollars, one.page, True)
+    one = price["crosszone"]
+    if shape.cross_zone and shape.zones > 1:
+        share = 1 - 1 / shape.zones
+        amount = shape.rps * both * 3600 / GB * share
+        yield Line("between zones", f"{shape.rps:g} x {both:g} B x 3600 / 10^9 x {share:.2f} x 2 x {one.dollars:g}",
+                   amount * 2 * one.dollars, one.page, True)
+    one = price["internet"]
+    if shape.internet_share:
+        amount = shape.rps * shape.internet_share * shape.answer_bytes * 3600 / GB
+        yield Line("to the internet", f"{shape.rps:g} x {shape.internet_share:g} x {shape.answer_bytes:g} B x 3600 / 10^9 x "
+                   f"{one.dollars:g}", amount * one.dollars, one.page, True)
+
+
+def bill(shape, machine, price):
+    return [*fixed(shape, machine, price), *following(shape, price)]
+
+
+def without_addresses(shape, price):
+    """Dollars per hour of what replaces public addresses of instances: (endpoints, NAT gateways)."""
+    services = ("ssm", "ssmmessages", "autoscaling", "monitoring")
+    endpoints = len(services) * shape.zones * price["endpoint"].dollars
+    return endpoints, shape.zones * (price["nat"].dollars + price["ipv4"].dollars)
