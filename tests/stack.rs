@@ -5,7 +5,7 @@
 
 use trident::{
     app::{App, Options, PUBLIC},
-    http::{Framing, Head, Heads, Method, Mode, Outcome, Reply, Request, Service},
+    http::{Framing, Handled, Head, Heads, Method, Mode, Reply, Request, Service},
     store::{StoreWriter, value::Encoder},
 };
 
@@ -60,7 +60,7 @@ fn call(
         },
         reply,
     );
-    assert!(matches!(outcome, Outcome::Done));
+    assert!(matches!(outcome, Handled::Answered(_)));
     out
 }
 

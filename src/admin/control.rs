@@ -2,7 +2,7 @@
 //!
 //! | request | does |
 //! | --- | --- |
-//! | `POST /admin/cache?capacity_bytes=N&policy=P` | sets the answer cache, or the one in front of the database if there is one: 0 bytes turn it off; `lru` or `random`, none keeps the present one |
+//! | `POST /admin/cache?capacity_bytes=N&policy=P` | sets the answer cache, or the one in front of the database if there is one: 0 bytes turn it off; `lru` or `random`; what is not given stays |
 //! | `POST /admin/cache/clear` | drops every answer |
 //! | `POST /admin/reload` | opens the store anew |
 //! | `POST /admin/drain` | stops the server as SIGTERM does |
@@ -11,6 +11,8 @@
 //! They want `Authorization: Bearer <admin_token>`, which a page of another site cannot send. Without a
 //! token configured there are only the reload and the database's cache, for scripts on this machine. Changes last until restart.
 
+use std::{borrow::Cow, thread};
+
 use tracing::{info, warn};
 
 use super::{
@@ -18,8 +20,10 @@ use super::{
     state::{POLICIES, policy_name},
 };
 use crate::{
+    app::Reload,
+    cache::Policy,
     codec::{decimal, query},
-    http::{Outcome, Reply, Request, Status, TEXT},
+    http::{Deferred, Handled, Reply, Request, Status, TEXT},
     metrics::{self, Counter},
 };
 
@@ -49,18 +53,32 @@ impl Control {
     }
 }
 
-/// What is left to do for a permitted control.
+/// What a control did, as its answer tells it.
 enum Done {
-    /// To tell what was done.
-    Told(String),
-    Reload,
-    StoreCache,
-    /// To record for so many seconds.
-    Profile(u64),
+    Text(String),
+    /// A picture.
+    Svg(Vec<u8>),
 }
 
-/// Why a control is not used.
-struct Refusal(Status, &'static str);
+/// Why a control did nothing, or failed.
+struct Refusal(Status, Cow<'static, str>);
+
+impl Refusal {
+    const fn new(status: Status, text: &'static str) -> Self {
+        Self(status, Cow::Borrowed(text))
+    }
+}
+
+type Outcome = Result<Done, Refusal>;
+
+/// Work that blocks, for a thread of its own.
+type Work = Box<dyn FnOnce() -> Outcome + Send>;
+
+/// How far a control has come on the worker.
+enum Progress {
+    Done(Done),
+    Blocks(Work),
+}
 
 impl Site {
     /// Uses a control, or says why not.
@@ -69,85 +87,74 @@ impl Site {
         control: Control,
         request: &Request<'_>,
         reply: Reply<'_>,
-    ) -> Outcome {
-        let outcome = self.permit(control, request).and_then(|()| match control {
-            Control::Cache if self.app.database_state().is_some() => Ok(Done::StoreCache),
-            Control::Cache => self.set_cache(request.head.query).map(Done::Told),
-            Control::ClearCache => Ok(Done::Told(self.clear_cache())),
-            Control::Drain => Ok(Done::Told(self.drain())),
-            Control::Reload => Ok(Done::Reload),
-            Control::Profile => profile_seconds(request.head.query).map(Done::Profile),
-        });
-        if outcome.is_ok() {
-            metrics::add(Counter::ControlsDone, 1);
+    ) -> Handled {
+        let begun = self
+            .permit(control, request)
+            .and_then(|()| self.begin(control, request.head.query));
+        match begun {
+            Ok(Progress::Done(done)) => answer(control, Ok(done), reply).into(),
+            Ok(Progress::Blocks(work)) => in_thread(control, work, reply),
+            Err(refusal) => answer(control, Err(refusal), reply).into(),
         }
-        match outcome {
-            Ok(Done::StoreCache) => self.app.answer_store_cache(request, reply),
-            Ok(Done::Reload) => return self.app.reload_later(reply),
-            Ok(Done::Profile(seconds)) => return profile::answer(seconds, reply),
-            Ok(Done::Told(text)) => {
-                info!(?control, text, "control");
-                reply.line(Status::Ok, &text);
-                metrics::answered(Counter::OtherValid);
-            }
-            Err(Refusal(status, text)) => {
-                metrics::add(Counter::ControlsRefused, 1);
-                warn!(?control, status = status.code(), "control refused");
-                let fields: &[_] = match status {
-                    Status::Unauthorized => &[("WWW-Authenticate", "Bearer")],
-                    _ => &[],
-                };
-                reply.send(status, TEXT, fields, |out| {
-                    out.extend_from_slice(text.as_bytes());
-                    out.push(b'\n');
-                });
-                metrics::answered(Counter::OtherRefused);
-            }
-        }
-        Outcome::Done
+    }
+
+    fn begin(&self, control: Control, query: &[u8]) -> Result<Progress, Refusal> {
+        let text = match control {
+            Control::Cache => self.set_cache(query)?,
+            Control::ClearCache => self.clear_cache(),
+            Control::Drain => self.drain(),
+            Control::Reload => return self.reload().map(Progress::Blocks),
+            Control::Profile => return record(query).map(Progress::Blocks),
+        };
+        Ok(Progress::Done(Done::Text(text)))
     }
 
     fn permit(&self, control: Control, request: &Request<'_>) -> Result<(), Refusal> {
         if guard::is_cross_site(request) {
-            return Err(Refusal(Status::Forbidden, CROSS_SITE));
+            return Err(Refusal::new(Status::Forbidden, CROSS_SITE));
         }
         match (self.options.token.as_str(), control) {
             ("", Control::Reload) => Ok(()),
             ("", Control::Cache) if self.app.database_state().is_some() => Ok(()),
-            ("", _) => Err(Refusal(
+            ("", _) => Err(Refusal::new(
                 Status::Forbidden,
                 "controls are off: set admin_token to use them",
             )),
             (token, _) if guard::has_token(request, token) => Ok(()),
-            _ => Err(Refusal(
+            _ => Err(Refusal::new(
                 Status::Unauthorized,
                 "wrong or missing token: send Authorization: Bearer and the admin_token",
             )),
         }
     }
 
+    /// Changes what `query` names of the answer cache, or of the one in front of the database.
     fn set_cache(&self, query: &[u8]) -> Result<String, Refusal> {
-        let bytes = query::first(query, b"capacity_bytes").and_then(decimal::parse_u63);
-        let Some(bytes) = bytes.filter(|bytes| *bytes <= CACHE_BYTES_MAX) else {
-            let text = "capacity_bytes: expected a number from 0 to 1099511627776";
-            return Err(Refusal(Status::BadRequest, text));
+        let Some((bytes_max, policy)) = cache_change(query) else {
+            return Err(Refusal::new(
+                Status::BadRequest,
+                "expected capacity_bytes=0…1099511627776, policy=lru, policy=random or both",
+            ));
         };
-        let cache = self.app.cache();
-        if let Some(name) = query::first(query, b"policy") {
-            let policy = POLICIES
-                .into_iter()
-                .find(|policy| policy_name(*policy).as_bytes() == name)
-                .ok_or(Refusal(
-                    Status::BadRequest,
-                    "policy: expected lru or random",
-                ))?;
-            cache.set_policy(policy);
-        }
-        let dropped = cache.set_bytes_max(bytes as usize);
-        metrics::add(Counter::CacheEvictions, dropped);
-        let policy = policy_name(cache.policy());
+        let state = match self.app.set_database_cache(bytes_max, policy) {
+            Some(state) => state,
+            None => {
+                let cache = self.app.cache();
+                if let Some(policy) = policy {
+                    cache.set_policy(policy);
+                }
+                if let Some(bytes_max) = bytes_max {
+                    metrics::add(Counter::CacheEvictions, cache.set_bytes_max(bytes_max));
+                }
+                cache.state()
+            }
+        };
         Ok(format!(
-            "cache capacity {bytes} bytes, policy {policy}, {dropped} answers dropped"
+            "capacity_bytes={} bytes={} entries={} policy={}",
+            state.bytes_max,
+            state.bytes,
+            state.entries,
+            policy_name(state.policy)
         ))
     }
 
@@ -161,16 +168,113 @@ impl Site {
         (self.stop)();
         "draining".into()
     }
+
+    fn reload(&self) -> Result<Work, Refusal> {
+        let Some(reload) = self.app.reloader() else {
+            return Err(Refusal::new(Status::Conflict, "a reload is under way"));
+        };
+        Ok(Box::new(move || match reload() {
+            Ok((Reload::Replaced, store)) => Ok(Done::Text(format!("replaced: {store}"))),
+            Ok((Reload::Unchanged, store)) => Ok(Done::Text(format!("unchanged: {store}"))),
+            Ok((Reload::NoStore, _)) => {
+                Err(Refusal::new(Status::Conflict, "no store is configured"))
+            }
+            Err(error) => Err(Refusal(
+                Status::InternalServerError,
+                error.to_string().into(),
+            )),
+        }))
+    }
 }
 
-fn profile_seconds(query: &[u8]) -> Result<u64, Refusal> {
-    let Some(seconds) = query::first(query, b"seconds") else {
-        return Ok(profile::Options::default().seconds);
+/// Records a flame graph for as long as `query` says.
+fn record(query: &[u8]) -> Result<Work, Refusal> {
+    let seconds = match query::first(query, b"seconds") {
+        None => Some(profile::Options::default().seconds),
+        Some(digits) => decimal::parse_u63(digits),
     };
-    decimal::parse_u63(seconds)
-        .filter(|seconds| (1..=profile::SECONDS_MAX).contains(seconds))
-        .ok_or(Refusal(
-            Status::BadRequest,
-            "seconds: expected a number from 1 to 300",
-        ))
+    let Some(seconds) = seconds.filter(|seconds| (1..=profile::SECONDS_MAX).contains(seconds))
+    else {
+        let text = "seconds: expected a number from 1 to 300";
+        return Err(Refusal::new(Status::BadRequest, text));
+    };
+    Ok(Box::new(move || match profile::record(seconds) {
+        Ok(svg) => Ok(Done::Svg(svg)),
+        Err(error) => Err(Refusal(Status::Conflict, error.to_string().into())),
+    }))
+}
+
+/// Does `work` in a thread of its own while the connection waits.
+fn in_thread(control: Control, work: Work, reply: Reply<'_>) -> Handled {
+    let (promise, deferred) = Deferred::new(move |outcome, reply| {
+        let lost = Refusal::new(
+            Status::InternalServerError,
+            "its thread panicked; see the log",
+        );
+        answer(control, outcome.unwrap_or(Err(lost)), reply)
+    });
+    let thread = thread::Builder::new().name("control".into());
+    match thread.spawn(move || promise.keep(work())) {
+        Ok(_detached) => deferred.into(),
+        Err(_) => {
+            let refusal = Refusal::new(Status::ServiceUnavailable, "no thread can be started");
+            answer(control, Err(refusal), reply).into()
+        }
+    }
+}
+
+/// Answers, logs and counts what a control came to.
+fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
+    let Refusal(status, text) = match outcome {
+        Ok(done) => {
+            metrics::add(Counter::ControlsDone, 1);
+            match done {
+                Done::Text(text) => {
+                    info!(?control, text, "control");
+                    reply.line(Status::Ok, &text);
+                }
+                Done::Svg(mut svg) => {
+                    info!(?control, "control");
+                    reply.send(Status::Ok, "image/svg+xml", &[], |out| out.append(&mut svg));
+                }
+            }
+            return Counter::OtherValid;
+        }
+        Err(refusal) => refusal,
+    };
+    warn!(?control, status = status.code(), %text, "control refused or failed");
+    let fields: &[_] = match status {
+        Status::Unauthorized => &[("WWW-Authenticate", "Bearer")],
+        _ => &[],
+    };
+    reply.send(status, TEXT, fields, |out| {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'\n');
+    });
+    let (control, answer) = match status.code() {
+        ..500 => (Counter::ControlsRefused, Counter::OtherRefused),
+        _ => (Counter::ControlsFailed, Counter::OtherFailed),
+    };
+    metrics::add(control, 1);
+    answer
+}
+
+/// Capacity and policy, as far as they are given; `None` if none is, or one is wrong.
+fn cache_change(query: &[u8]) -> Option<(Option<usize>, Option<Policy>)> {
+    let bytes_max = match query::first(query, b"capacity_bytes") {
+        None => None,
+        Some(digits) => {
+            let bytes = decimal::parse_u63(digits).filter(|bytes| *bytes <= CACHE_BYTES_MAX)?;
+            Some(usize::try_from(bytes).ok()?)
+        }
+    };
+    let policy = match query::first(query, b"policy") {
+        None => None,
+        Some(word) => Some(
+            POLICIES
+                .into_iter()
+                .find(|policy| policy_name(*policy).as_bytes() == word)?,
+        ),
+    };
+    (bytes_max.is_some() || policy.is_some()).then_some((bytes_max, policy))
 }

@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use crate::{
     app::{self, ADMIN, App},
     codec::{decimal, query},
-    http::{Method, Outcome, Reply, Request, Server, Service, Status, TEXT},
+    http::{Handled, Method, Reply, Request, Server, Service, Status, TEXT},
     metrics::{self, Counter, process::Process},
 };
 use control::Control;
@@ -159,7 +159,7 @@ impl Service for Site {
     }
 
     #[inline]
-    fn call(&self, worker: &mut app::Worker, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, worker: &mut app::Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled {
         if request.listener == ADMIN {
             if let Some(resource) = Resource::of(request.head.path) {
                 return self.operate(resource, request, reply);
@@ -169,8 +169,7 @@ impl Service for Site {
                 && let Err(text) = self.admit_writer(request)
             {
                 reply.line(Status::Forbidden, text);
-                metrics::answered(Counter::TweetsRefused);
-                return Outcome::Done;
+                return Counter::TweetsRefused.into();
             }
         }
         self.app.call(worker, request, reply)
@@ -202,20 +201,18 @@ impl Site {
     }
 
     #[cold]
-    fn operate(&self, resource: Resource, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn operate(&self, resource: Resource, request: &Request<'_>, reply: Reply<'_>) -> Handled {
         if !resource.takes(request.head.method) {
             let fields = [("Allow", resource.allow())];
             reply.send(Status::MethodNotAllowed, TEXT, &fields, |out| {
                 out.extend_from_slice(b"method not allowed here\n");
             });
-            metrics::answered(Counter::OtherRefused);
-            return Outcome::Done;
+            return Counter::OtherRefused.into();
         }
         // Metrics are for machines, which name their targets as they like, and hold no secret.
         if resource != Resource::Metrics && !guard::is_own_host(request, &self.options.hosts) {
             reply.line(Status::Forbidden, UNKNOWN_HOST);
-            metrics::answered(Counter::OtherRefused);
-            return Outcome::Done;
+            return Counter::OtherRefused.into();
         }
         match resource {
             Resource::Page => self.page.answer(reply),
@@ -234,7 +231,6 @@ impl Site {
             }
             Resource::Control(control) => return self.control(control, request, reply),
         }
-        metrics::answered(Counter::OtherValid);
-        Outcome::Done
+        Counter::OtherValid.into()
     }
 }

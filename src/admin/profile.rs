@@ -8,7 +8,6 @@ use std::{
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
     thread,
     time::Duration,
 };
@@ -20,10 +19,7 @@ use signal_hook::{
 };
 use tracing::{info, warn};
 
-use crate::{
-    http::{Outcome, Pending, Reply, Status, Waker, clock},
-    metrics::{self, Counter},
-};
+use crate::http::clock;
 
 /// Samples in a second of processor time; a prime, so that it does not beat with anything periodic.
 const FREQUENCY_HZ: i32 = 199;
@@ -55,8 +51,9 @@ impl Default for Options {
 /// Held while a recording is under way: the process has one profiling timer.
 static RECORDING: Mutex<()> = Mutex::new(());
 
+/// Why there is no flame graph.
 #[derive(Debug, thiserror::Error)]
-enum ProfileError {
+pub(super) enum ProfileError {
     #[error("a recording is under way")]
     Busy,
     #[error("no sample: the process used no processor time")]
@@ -68,7 +65,7 @@ enum ProfileError {
 }
 
 /// A flame graph of the next `seconds`, as SVG. Blocks for as long.
-fn record(seconds: u64) -> Result<Vec<u8>, ProfileError> {
+pub(super) fn record(seconds: u64) -> Result<Vec<u8>, ProfileError> {
     let _one_at_a_time = RECORDING.try_lock().ok_or(ProfileError::Busy)?;
     // A sample taken while the unwinder itself runs would enter it a second time.
     let unwinder = ["libgcc", "vdso"];
@@ -121,54 +118,5 @@ fn write(directory: &Path, svg: &[u8]) -> Result<PathBuf, ProfileError> {
     match written {
         Ok(()) => Ok(path),
         Err(error) => Err(ProfileError::File(path, error)),
-    }
-}
-
-/// Answers with a flame graph of the next `seconds`.
-pub(super) fn answer(seconds: u64, reply: Reply<'_>) -> Outcome {
-    let Some(waker) = Waker::current() else {
-        reply.line(Status::ServiceUnavailable, "not on a connection");
-        return Outcome::Done;
-    };
-    let result = Recorded::default();
-    let recording = Recording(Arc::clone(&result));
-    let started = thread::Builder::new()
-        .name("profiler".into())
-        .spawn(move || {
-            let outcome = record(seconds);
-            *result.lock() = Some(outcome);
-            waker.wake();
-        });
-    if started.is_err() {
-        reply.line(Status::ServiceUnavailable, "no thread to record with");
-        return Outcome::Done;
-    }
-    Outcome::Pending(Box::new(recording))
-}
-
-/// Where the thread leaves what became of a recording.
-type Recorded = Arc<Mutex<Option<Result<Vec<u8>, ProfileError>>>>;
-
-/// A recording that is under way.
-struct Recording(Recorded);
-
-impl Pending for Recording {
-    fn ready(&self) -> bool {
-        self.0.lock().is_some()
-    }
-
-    fn finish(self: Box<Self>, reply: Reply<'_>) {
-        let result = self.0.lock().take();
-        match result {
-            Some(Ok(mut svg)) => {
-                reply.send(Status::Ok, "image/svg+xml", &[], |out| out.append(&mut svg));
-                metrics::answered(Counter::OtherValid);
-            }
-            Some(Err(error)) => {
-                reply.line(Status::Conflict, &error.to_string());
-                metrics::answered(Counter::OtherRefused);
-            }
-            None => reply.line(Status::InternalServerError, "the recording was lost"),
-        }
     }
 }

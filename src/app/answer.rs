@@ -1,11 +1,10 @@
-//! One function per endpoint: parameters in, reply out, outcome counted.
+//! One function per endpoint: parameters in, reply out; returns the counter of the answer.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use parking_lot::Mutex;
 use tracing::warn;
 
 use super::{App, Tokens, Worker, accept};
@@ -15,8 +14,8 @@ use crate::{
         rest_api::{self, BadRequest},
     },
     codec::query,
-    http::{Method, Outcome, Pending, Reply, Request, Status, Waker, clock},
-    metrics::{self, Counter, Mark},
+    http::{Deferred, Handled, Method, Reply, Request, Status, clock},
+    metrics::{self, Counter},
     qrcode::{self, Format, Message},
 };
 
@@ -24,23 +23,24 @@ const INVALID: &[u8] = b"INVALID";
 const JSON: &str = "application/json";
 
 /// `/blockchain`: `cc` from the query, or the whole body of a POST.
-pub(super) fn blockchain(app: &App, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) {
+pub(super) fn blockchain(
+    app: &App,
+    worker: &mut Worker,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Counter {
     let cc = match request.head.method {
         Method::Post => Some(request.body),
         _ => query::first(request.head.query, b"cc"),
     };
     reply.text(|out| {
-        out.extend_from_slice(&app.first_line);
-        let valid = cc.is_some_and(|cc| extended_chain(app, worker, cc, out));
-        if !valid {
-            out.extend_from_slice(INVALID);
+        out.extend_from_slice(&app.team_line);
+        if cc.is_some_and(|cc| extended_chain(app, worker, cc, out)) {
+            return Counter::BlockchainValid;
         }
-        metrics::answered(if valid {
-            Counter::BlockchainValid
-        } else {
-            Counter::BlockchainInvalid
-        });
-    });
+        out.extend_from_slice(INVALID);
+        Counter::BlockchainInvalid
+    })
 }
 
 /// Appends the answer for `cc` from the cache or from the endpoint; false if the request is INVALID.
@@ -72,35 +72,33 @@ pub(super) fn qrcode(
     worker: &mut Worker,
     request: &Request<'_>,
     reply: Reply<'_>,
-) -> Outcome {
+) -> Handled {
     match qrcode::parse(request.head.query) {
         Ok(qrcode::Request::Encode { data, format }) => {
             let accepted = || request.field(b"accept").and_then(accept::picture);
             match format.or_else(accepted) {
-                Some(format) => picture(app, worker, format, data, reply),
-                None => encoded(app, worker, data, reply),
+                Some(format) => picture(app, worker, format, data, reply).into(),
+                None => encoded(app, worker, data, reply).into(),
             }
         }
         Ok(qrcode::Request::Decode { data, timestamp }) => {
-            return decoded(app, worker, data, timestamp, reply);
+            decoded(app, worker, data, timestamp, reply)
         }
-        Err(_) => invalid(app, Counter::QrInvalid, reply),
+        Err(_) => invalid(app, Counter::QrInvalid, reply).into(),
     }
-    Outcome::Done
 }
 
-fn encoded(app: &App, worker: &mut Worker, data: &[u8], reply: Reply<'_>) {
+fn encoded(app: &App, worker: &mut Worker, data: &[u8], reply: Reply<'_>) -> Counter {
     reply.text(|out| {
-        out.extend_from_slice(&app.first_line);
-        let counter = match app.qrcode.encode(&mut worker.qrcode, data, out) {
+        out.extend_from_slice(&app.team_line);
+        match app.qrcode.encode(&mut worker.qrcode, data, out) {
             Ok(()) => Counter::QrEncodeValid,
             Err(_) => {
                 out.extend_from_slice(INVALID);
                 Counter::QrEncodeInvalid
             }
-        };
-        metrics::answered(counter);
-    });
+        }
+    })
 }
 
 fn decoded(
@@ -109,40 +107,44 @@ fn decoded(
     data: &[u8],
     timestamp: Option<i64>,
     reply: Reply<'_>,
-) -> Outcome {
+) -> Handled {
     let Ok(message) = app.qrcode.decode(&mut worker.qrcode, data) else {
-        invalid(app, Counter::QrDecodeInvalid, reply);
-        return Outcome::Done;
+        return invalid(app, Counter::QrDecodeInvalid, reply).into();
     };
     match (timestamp, &app.tokens) {
         (Some(timestamp), Tokens::Rest(client)) => {
             return ask_authority(app, client, timestamp, message, reply);
         }
         (Some(timestamp), Tokens::Embedded(authority)) => reply.text(|out| {
-            out.extend_from_slice(&app.first_line);
+            out.extend_from_slice(&app.team_line);
             authority.issue(app.team.as_bytes(), timestamp, message.as_bytes(), out);
             metrics::add(Counter::AuthCallsEmbedded, 1);
         }),
         (None, _) => reply.text(|out| {
-            out.extend_from_slice(&app.first_line);
+            out.extend_from_slice(&app.team_line);
             out.extend_from_slice(message.as_bytes());
         }),
     }
-    metrics::answered(Counter::QrDecodeValid);
-    Outcome::Done
+    Counter::QrDecodeValid.into()
 }
 
 #[cold]
-fn invalid(app: &App, counter: Counter, reply: Reply<'_>) {
+fn invalid(app: &App, counter: Counter, reply: Reply<'_>) -> Counter {
     reply.text(|out| {
-        out.extend_from_slice(&app.first_line);
+        out.extend_from_slice(&app.team_line);
         out.extend_from_slice(INVALID);
     });
-    metrics::answered(counter);
+    counter
 }
 
 /// A standard code for a person: no protocol line, and a status where a text cannot be drawn.
-fn picture(app: &App, worker: &mut Worker, format: Format, data: &[u8], reply: Reply<'_>) {
+fn picture(
+    app: &App,
+    worker: &mut Worker,
+    format: Format,
+    data: &[u8],
+    reply: Reply<'_>,
+) -> Counter {
     let mut drawn = Vec::new();
     if app
         .qrcode
@@ -153,7 +155,7 @@ fn picture(app: &App, worker: &mut Worker, format: Format, data: &[u8], reply: R
             Status::ContentTooLarge,
             "text too long: a QR code holds 2,953 bytes at most",
         );
-        return metrics::answered(Counter::QrPictureTooLong);
+        return Counter::QrPictureTooLong;
     }
     let content_type = match format {
         Format::Svg => "image/svg+xml",
@@ -163,7 +165,7 @@ fn picture(app: &App, worker: &mut Worker, format: Format, data: &[u8], reply: R
     reply.send(Status::Ok, content_type, &[("Vary", "Accept")], |out| {
         out.append(&mut drawn)
     });
-    metrics::answered(Counter::QrPictureValid);
+    Counter::QrPictureValid
 }
 
 /// Hands the message to the external authority; the connection waits, its worker does not.
@@ -173,69 +175,33 @@ fn ask_authority(
     timestamp: i64,
     message: Message,
     reply: Reply<'_>,
-) -> Outcome {
-    let answer = Arc::new(Mutex::new(None));
-    let Some(waker) = Waker::current() else {
-        invalid(app, Counter::QrDecodeInvalid, reply);
-        return Outcome::Done;
-    };
-    let done = {
-        let answer = Arc::clone(&answer);
-        Box::new(move |result| {
-            *answer.lock() = Some(result);
-            waker.wake();
-        })
-    };
-    match client.submit(
-        Arc::clone(&app.team),
-        timestamp,
-        message.as_bytes().to_vec(),
-        done,
-    ) {
-        Ok(()) => Outcome::Pending(Box::new(TokenCall {
-            answer,
-            first_line: Arc::clone(&app.first_line),
-            asked: metrics::mark(),
-        })),
-        Err(error) => {
-            note_failure(error);
-            invalid(app, Counter::QrDecodeInvalid, reply);
-            Outcome::Done
-        }
-    }
-}
-
-/// A call to the external authority that is under way.
-struct TokenCall {
-    answer: Arc<Mutex<Option<Result<String, RestError>>>>,
-    first_line: Arc<[u8]>,
-    asked: Mark,
-}
-
-impl Pending for TokenCall {
-    fn ready(&self) -> bool {
-        self.answer.lock().is_some()
-    }
-
-    fn finish(self: Box<Self>, reply: Reply<'_>) {
-        let result = self.answer.lock().take();
+) -> Handled {
+    let team_line = Arc::clone(&app.team_line);
+    let (promise, deferred) = Deferred::new(move |result, reply| {
         reply.text(|out| {
-            out.extend_from_slice(&self.first_line);
+            out.extend_from_slice(&team_line);
             match result {
                 Some(Ok(token)) => {
                     metrics::add(Counter::AuthCallsOk, 1);
-                    metrics::answered_since(Counter::QrDecodeValid, self.asked);
-                    out.extend_from_slice(token.as_bytes());
+                    out.extend_from_slice(String::as_bytes(&token));
+                    return Counter::QrDecodeValid;
                 }
-                failed => {
-                    metrics::answered_since(Counter::QrDecodeInvalid, self.asked);
-                    if let Some(Err(error)) = failed {
-                        note_failure(error);
-                    }
-                    out.extend_from_slice(INVALID);
-                }
+                Some(Err(error)) => note_failure(error),
+                None => note_failure(RestError::Stopped),
             }
-        });
+            out.extend_from_slice(INVALID);
+            Counter::QrDecodeInvalid
+        })
+    });
+    let team = Arc::clone(&app.team);
+    let message = message.as_bytes().to_vec();
+    let done = Box::new(move |result| promise.keep(result));
+    match client.submit(team, timestamp, message, done) {
+        Ok(()) => deferred.into(),
+        Err(error) => {
+            note_failure(error);
+            invalid(app, Counter::QrDecodeInvalid, reply).into()
+        }
     }
 }
 
@@ -259,17 +225,17 @@ fn note_failure(error: RestError) {
 }
 
 /// `POST /rest_auth`.
-pub(super) fn rest_auth(app: &App, request: &Request<'_>, reply: Reply<'_>) {
+pub(super) fn rest_auth(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Counter {
     authority_call(app, reply, Counter::AuthIssued, |authority, out| {
         rest_api::rest_auth(authority, request.body, out)
-    });
+    })
 }
 
 /// `POST /rest_verify`.
-pub(super) fn rest_verify(app: &App, request: &Request<'_>, reply: Reply<'_>) {
+pub(super) fn rest_verify(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Counter {
     authority_call(app, reply, Counter::AuthVerified, |authority, out| {
         rest_api::rest_verify(authority, request.body, out)
-    });
+    })
 }
 
 fn authority_call(
@@ -277,10 +243,10 @@ fn authority_call(
     reply: Reply<'_>,
     counter: Counter,
     call: impl FnOnce(&auth::Authority, &mut Vec<u8>) -> Result<(), BadRequest>,
-) {
+) -> Counter {
     let Tokens::Embedded(authority) = &app.tokens else {
         reply.line(Status::NotFound, "no authority here: auth.mode is rest");
-        return metrics::answered(Counter::AuthRefused);
+        return Counter::AuthRefused;
     };
     let mut body = Vec::new();
     let (status, counter) = match call(authority, &mut body) {
@@ -292,5 +258,5 @@ fn authority_call(
         }
     };
     reply.send(status, JSON, &[], |out| out.append(&mut body));
-    metrics::answered(counter);
+    counter
 }

@@ -30,7 +30,6 @@ use std::{
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use flate2::read::MultiGzDecoder;
-use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::{ADMIN, App, twitter::Twitter};
@@ -39,8 +38,8 @@ use crate::{
         batch::{Applied, Batch},
         refused::Refused,
     },
-    http::{Outcome, Pending, Reply, Request, Status, TEXT, Waker},
-    metrics::{self, Counter, Mark},
+    http::{Deferred, Handled, Promise, Reply, Request, Status, TEXT},
+    metrics::{self, Counter},
     store::{StoreError, UpdateError},
     twitter::{IngestAccess, IngestOptions},
 };
@@ -57,18 +56,11 @@ pub(super) struct Ingest {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A batch as it was sent.
+/// A batch as it was sent. A panic or a stop drops the promise, and the client hears of a failure.
 struct Job {
     body: Vec<u8>,
     gzip: bool,
-    answer: Answer,
-}
-
-/// Where the thread leaves what became of a batch. Dropped without, it leaves a failure: neither a
-/// panic nor a stop lets a connection wait for ever.
-struct Answer {
-    result: Arc<Mutex<Option<Result<Applied, Failure>>>>,
-    waker: Waker,
+    promise: Promise<Result<Applied, Failure>>,
 }
 
 /// Why a batch was not taken.
@@ -119,18 +111,16 @@ impl Drop for Ingest {
 }
 
 /// `POST /twitter/tweets`.
-pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Handled {
     let Some(queue) = &app.ingest.queue else {
         let text = "ingestion is off: set twitter.ingest to \"admin\"";
         reply.line(Status::Forbidden, text);
-        metrics::answered(Counter::TweetsRefused);
-        return Outcome::Done;
+        return Counter::TweetsRefused.into();
     };
     if app.database().is_some() {
         let text = "a store in a database takes no tweets; load it anew with `trident etl load`";
         reply.line(Status::NotImplemented, text);
-        metrics::answered(Counter::TweetsFailed);
-        return Outcome::Done;
+        return Counter::TweetsFailed.into();
     }
     let gzip = match request.field(b"content-encoding") {
         None | Some(b"") => false,
@@ -140,31 +130,23 @@ pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Outc
             metrics::add(Counter::IngestRefused, 1);
             let text = "send JSON lines plain or with Content-Encoding: gzip";
             reply.line(Status::UnsupportedMediaType, text);
-            metrics::answered(Counter::TweetsRefused);
-            return Outcome::Done;
+            return Counter::TweetsRefused.into();
         }
     };
-    let Some(waker) = Waker::current() else {
-        reply.line(Status::ServiceUnavailable, "not on a connection");
-        metrics::answered(Counter::TweetsFailed);
-        return Outcome::Done;
-    };
-    let result = Arc::default();
-    let answer = Answer {
-        result: Arc::clone(&result),
-        waker,
-    };
+    let (promise, deferred) =
+        Deferred::new(|result, reply| report(result.unwrap_or(Err(Failure::GivenUp)), reply));
     let body = request.body.to_vec();
-    match queue.try_send(Job { body, gzip, answer }) {
-        Ok(()) => Outcome::Pending(Box::new(Waiting {
-            result,
-            sent: metrics::mark(),
-        })),
+    let job = Job {
+        body,
+        gzip,
+        promise,
+    };
+    match queue.try_send(job) {
+        Ok(()) => deferred.into(),
         Err(_full) => {
             metrics::add(Counter::IngestRefused, 1);
             again_later("too many batches wait already", reply);
-            metrics::answered(Counter::TweetsFailed);
-            Outcome::Done
+            Counter::TweetsFailed.into()
         }
     }
 }
@@ -177,41 +159,27 @@ fn again_later(text: &str, reply: Reply<'_>) {
     });
 }
 
-/// A batch that is being written.
-struct Waiting {
-    result: Arc<Mutex<Option<Result<Applied, Failure>>>>,
-    sent: Mark,
-}
-
-impl Pending for Waiting {
-    fn ready(&self) -> bool {
-        self.result.lock().is_some()
+/// Answers with what became of a batch.
+fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
+    let failure = match result {
+        Ok(applied) => {
+            let text = serde_json::to_vec(&applied).unwrap_or_default();
+            reply.send(Status::Ok, JSON, &[], |out| {
+                out.extend_from_slice(&text);
+                out.push(b'\n');
+            });
+            return Counter::TweetsTaken;
+        }
+        Err(failure) => failure,
+    };
+    let status = failure.status();
+    match status {
+        Status::ServiceUnavailable => again_later(&failure.to_string(), reply),
+        status => reply.line(status, &failure.to_string()),
     }
-
-    fn finish(self: Box<Self>, reply: Reply<'_>) {
-        let result = self.result.lock().take();
-        let counter = match result.unwrap_or(Err(Failure::GivenUp)) {
-            Ok(applied) => {
-                let text = serde_json::to_vec(&applied).unwrap_or_default();
-                reply.send(Status::Ok, JSON, &[], |out| {
-                    out.extend_from_slice(&text);
-                    out.push(b'\n');
-                });
-                Counter::TweetsTaken
-            }
-            Err(failure) => {
-                let status = failure.status();
-                match status {
-                    Status::ServiceUnavailable => again_later(&failure.to_string(), reply),
-                    status => reply.line(status, &failure.to_string()),
-                }
-                match status.code() {
-                    ..500 => Counter::TweetsRefused,
-                    _ => Counter::TweetsFailed,
-                }
-            }
-        };
-        metrics::answered_since(counter, self.sent);
+    match status.code() {
+        ..500 => Counter::TweetsRefused,
+        _ => Counter::TweetsFailed,
     }
 }
 
@@ -237,19 +205,6 @@ impl Failure {
     }
 }
 
-impl Answer {
-    fn give(&self, result: Result<Applied, Failure>) {
-        *self.result.lock() = Some(result);
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.result.lock().get_or_insert(Err(Failure::GivenUp));
-        self.waker.wake();
-    }
-}
-
 /// Body of the thread: one batch after the other until the application ends. Sleeps in the channel.
 fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter) {
     for job in jobs {
@@ -257,7 +212,7 @@ fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let result = take(&job, options, twitter);
             note(&result);
-            job.answer.give(result);
+            job.promise.keep(result);
         }));
     }
 }

@@ -18,8 +18,8 @@ use anyhow::Context;
 use crate::{
     auth::{self, Authority, Key, RestClient},
     blockchain::{self, Blockchain},
-    cache::{Cache, Policy},
-    http::{Outcome, Reply, Request, Service},
+    cache::{self, Cache, Policy},
+    http::{Handled, Reply, Request, Service},
     qrcode::{self, QrCode},
     store::{Meta, StoreError, database},
     twitter::{Options as TwitterOptions, Scratch as TwitterScratch},
@@ -79,7 +79,7 @@ enum Tokens {
 pub struct App {
     team: Arc<str>,
     /// `TEAM,ACCOUNT\n`: the first line of every protocol answer.
-    first_line: Arc<[u8]>,
+    team_line: Arc<[u8]>,
     health: Health,
     blockchain: Blockchain,
     /// Whole answers of `/blockchain` by the text of `cc`.
@@ -107,7 +107,7 @@ impl App {
         Ok(Self {
             ingest: ingest::Ingest::start(ingest, &twitter)
                 .context("cannot start the thread that ingests tweets")?,
-            first_line: format!("{},{}\n", options.team_name, options.aws_account)
+            team_line: format!("{},{}\n", options.team_name, options.aws_account)
                 .into_bytes()
                 .into(),
             team: options.team_name.into(),
@@ -126,22 +126,19 @@ impl App {
         self.twitter.reload()
     }
 
-    /// Changes capacity in bytes, replacement policy or both of the cache in front of a database,
-    /// effective at once; false if the store of `/twitter` is not in one.
-    pub fn set_store_cache(&self, bytes_max: Option<usize>, policy: Option<Policy>) -> bool {
-        self.database()
-            .map(|client| client.set_cache(bytes_max, policy))
-            .is_some()
-    }
-
     /// The store of `/twitter` in a few words, for people.
     pub fn store_text(&self) -> String {
         self.twitter.text()
     }
 
-    /// Answers a request to reload: as [`reload`](Self::reload), on a thread of its own.
-    pub fn reload_later(&self, reply: Reply<'_>) -> Outcome {
-        twitter::reload(self, reply)
+    /// What reloads and then describes the store, for a thread of its own; `None` while a reload is under
+    /// way.
+    pub fn reloader(
+        &self,
+    ) -> Option<impl FnOnce() -> Result<(Reload, String), StoreError> + Send + use<>> {
+        let twitter = Arc::clone(&self.twitter);
+        let reload = move || Ok((twitter.reload()?, twitter.text()));
+        (!self.twitter.is_reloading()).then_some(reload)
     }
 
     /// Where the open store of `/twitter` is and what its build recorded of it.
@@ -154,14 +151,21 @@ impl App {
         self.database().map(database::Client::state)
     }
 
-    /// Answers a request to change the cache in front of the database.
-    pub fn answer_store_cache(&self, request: &Request<'_>, reply: Reply<'_>) {
-        networked::cache(self, request, reply);
+    /// Changes capacity, policy or both of the cache in front of the database, effective at once, and
+    /// returns its state; `None` without a database.
+    pub fn set_database_cache(
+        &self,
+        bytes_max: Option<usize>,
+        policy: Option<Policy>,
+    ) -> Option<cache::State> {
+        let client = self.database()?;
+        client.set_cache(bytes_max, policy);
+        Some(client.state().cache)
     }
 
     /// First line of every protocol answer, without its newline: team and account.
     pub fn identity(&self) -> String {
-        String::from_utf8_lossy(self.first_line.trim_ascii_end()).into_owned()
+        String::from_utf8_lossy(self.team_line.trim_ascii_end()).into_owned()
     }
 
     /// Whole answers of `/blockchain`.
@@ -199,7 +203,7 @@ impl Service for App {
         }
     }
 
-    fn call(&self, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled {
         route::route(self, worker, request, reply)
     }
 }

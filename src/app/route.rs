@@ -2,8 +2,8 @@
 
 use super::{App, Worker, answer, ingest, twitter};
 use crate::{
-    http::{Method, Outcome, Reply, Request, Status, TEXT},
-    metrics::{self, Counter},
+    http::{Handled, Method, Reply, Request, Status, TEXT},
+    metrics::Counter,
 };
 
 /// Everything that can be asked for.
@@ -64,20 +64,18 @@ pub(super) fn route(
     worker: &mut Worker,
     request: &Request<'_>,
     reply: Reply<'_>,
-) -> Outcome {
+) -> Handled {
     let endpoint = Endpoint::of(request.head.path).filter(|endpoint| {
         *endpoint != Endpoint::Tweets || app.ingest.is_open_to(request.listener)
     });
     let Some(endpoint) = endpoint else {
         reply.line(Status::NotFound, "not found; the endpoints are listed at /");
-        metrics::answered(Counter::OtherRefused);
-        return Outcome::Done;
+        return Counter::OtherRefused.into();
     };
     if !endpoint.takes(request.head.method) {
-        refuse_method(endpoint, reply);
-        return Outcome::Done;
+        return refuse_method(endpoint, reply).into();
     }
-    match endpoint {
+    let counter = match endpoint {
         Endpoint::Blockchain => answer::blockchain(app, worker, request, reply),
         Endpoint::QrCode => return answer::qrcode(app, worker, request, reply),
         Endpoint::Twitter => return twitter::answer(app, worker, request, reply),
@@ -86,30 +84,30 @@ pub(super) fn route(
         Endpoint::Ready => {
             let text = "not ready: starting, draining, or the database is not there";
             reply.line(Status::ServiceUnavailable, text);
-            metrics::answered(Counter::OtherFailed);
+            Counter::OtherFailed
         }
         Endpoint::Home => plain(HOME, reply),
         Endpoint::RestAuth => answer::rest_auth(app, request, reply),
         Endpoint::RestVerify => answer::rest_verify(app, request, reply),
         Endpoint::Tweets => return ingest::answer(app, request, reply),
-    }
-    Outcome::Done
+    };
+    counter.into()
 }
 
-fn plain(text: &[u8], reply: Reply<'_>) {
+fn plain(text: &[u8], reply: Reply<'_>) -> Counter {
     reply.text(|out| out.extend_from_slice(text));
-    metrics::answered(Counter::OtherValid);
+    Counter::OtherValid
 }
 
 #[cold]
-fn refuse_method(endpoint: Endpoint, reply: Reply<'_>) {
+fn refuse_method(endpoint: Endpoint, reply: Reply<'_>) -> Counter {
     let fields = [("Allow", endpoint.allow())];
     reply.send(Status::MethodNotAllowed, TEXT, &fields, |out| {
         out.extend_from_slice(b"method not allowed here; allowed: ");
         out.extend_from_slice(endpoint.allow().as_bytes());
         out.push(b'\n');
     });
-    metrics::answered(Counter::OtherRefused);
+    Counter::OtherRefused
 }
 
 const HOME: &[u8] = b"Trident\n\

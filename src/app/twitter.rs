@@ -13,7 +13,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    thread,
 };
 
 use arc_swap::ArcSwapOption;
@@ -22,7 +21,7 @@ use tracing::{info, warn};
 
 use super::{App, Worker, networked};
 use crate::{
-    http::{Outcome, Pending, Reply, Request, Status, Waker, clock},
+    http::{Handled, Reply, Request, Status, clock},
     metrics::{self, Counter},
     store::{
         Location, Meta, Store, StoreError,
@@ -89,6 +88,10 @@ impl Twitter {
             Err(error) => warn!(%error, "reload failed; the old store goes on serving"),
         }
         outcome
+    }
+
+    pub(super) fn is_reloading(&self) -> bool {
+        self.reloading.is_locked()
     }
 
     fn swap(&self) -> Result<Reload, StoreError> {
@@ -182,7 +185,7 @@ impl App {
 
     pub(super) fn twitter_identity(&self) -> Identity<'_> {
         Identity {
-            first_line: &self.first_line,
+            team_line: &self.team_line,
             nothing_to_list: self.twitter.nothing_to_list,
         }
     }
@@ -191,7 +194,7 @@ impl App {
 /// What every answer has in common.
 #[derive(Clone, Copy)]
 pub(super) struct Identity<'a> {
-    pub(super) first_line: &'a [u8],
+    pub(super) team_line: &'a [u8],
     pub(super) nothing_to_list: NothingToList,
 }
 
@@ -201,24 +204,26 @@ pub(super) fn answer(
     worker: &mut Worker,
     request: &Request<'_>,
     reply: Reply<'_>,
-) -> Outcome {
+) -> Handled {
     let scratch = &mut worker.twitter;
-    let mut outcome = Outcome::Done;
-    match query::parse(request.head.query, &mut scratch.query) {
+    let handled = match query::parse(request.head.query, &mut scratch.query) {
         Ok(query) => match app.database() {
-            None => look_up(app, &query, &mut scratch.score, reply),
+            None => look_up(app, &query, &mut scratch.score, reply).into(),
             Some(client) => {
-                let scratch = &mut scratch.score;
-                outcome = networked::look_up(app, client, request, &query, scratch, reply);
+                networked::look_up(app, client, request, &query, &mut scratch.score, reply)
             }
         },
-        Err(twitter::Invalid) => {
-            reply.text(|out| NothingToList::Invalid.write(&app.first_line, out));
-            metrics::answered(Counter::TwitterInvalid);
-        }
-    }
+        Err(twitter::Invalid) => invalid(&app.team_line, reply).into(),
+    };
     scratch.release_large_buffers();
-    outcome
+    handled
+}
+
+/// Answers a malformed query.
+#[cold]
+pub(super) fn invalid(team_line: &[u8], reply: Reply<'_>) -> Counter {
+    reply.text(|out| NothingToList::Invalid.write(team_line, out));
+    Counter::TwitterInvalid
 }
 
 fn look_up(
@@ -226,12 +231,12 @@ fn look_up(
     request: &twitter::Request<'_>,
     scratch: &mut score::Scratch,
     reply: Reply<'_>,
-) {
+) -> Counter {
     let store = app.twitter.store.load();
     let Some(store) = store.as_deref() else {
         let text = "no store is open: give one with --twitter-store, or see the log of the start";
         reply.line(Status::ServiceUnavailable, text);
-        return metrics::answered(Counter::TwitterUnavailable);
+        return Counter::TwitterUnavailable;
     };
     let reader = match store.read() {
         Ok(reader) => reader,
@@ -248,14 +253,14 @@ fn look_up(
 }
 
 /// Answers for a user that does not exist.
-pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) {
+pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) -> Counter {
     metrics::add(Counter::StoreMissing, 1);
     let Identity {
-        first_line,
+        team_line,
         nothing_to_list,
     } = identity;
-    reply.text(|out| nothing_to_list.write(first_line, out));
-    metrics::answered(Counter::TwitterNothing);
+    reply.text(|out| nothing_to_list.write(team_line, out));
+    Counter::TwitterNothing
 }
 
 /// Answers for a user that was found.
@@ -265,26 +270,30 @@ pub(super) fn list(
     request: &twitter::Request<'_>,
     scratch: &mut score::Scratch,
     reply: Reply<'_>,
-) {
+) -> Counter {
     metrics::add(Counter::StoreFound, 1);
     reply.text(|out| {
         let start = out.len();
-        out.extend_from_slice(identity.first_line);
-        let counter = match found.write_rows(request, scratch, out) {
+        out.extend_from_slice(identity.team_line);
+        match found.write_rows(request, scratch, out) {
             0 => {
                 out.truncate(start);
-                identity.nothing_to_list.write(identity.first_line, out);
+                identity.nothing_to_list.write(identity.team_line, out);
                 Counter::TwitterNothing
             }
             _ => Counter::TwitterValid,
-        };
-        metrics::answered(counter);
-    });
+        }
+    })
 }
 
 /// Counts a lookup that went wrong, logs one every ten seconds at most, answers 500.
 #[cold]
-pub(super) fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: Reply<'_>) {
+pub(super) fn fail(
+    counter: Counter,
+    user_id: u64,
+    error: &dyn Display,
+    reply: Reply<'_>,
+) -> Counter {
     const SECONDS_BETWEEN_LINES: u64 = 10;
     static LAST_LINE: AtomicU64 = AtomicU64::new(0);
     metrics::add(counter, 1);
@@ -301,70 +310,5 @@ pub(super) fn fail(counter: Counter, user_id: u64, error: &dyn Display, reply: R
     }
     let text = "this user's value cannot be read from the store";
     reply.line(Status::InternalServerError, text);
-    metrics::answered(Counter::TwitterUnavailable);
-}
-
-/// `POST /admin/reload`: opening a store blocks, so a thread does it while the connection waits.
-pub(super) fn reload(app: &App, reply: Reply<'_>) -> Outcome {
-    let Some(waker) = Waker::current() else {
-        reply.line(Status::ServiceUnavailable, "not on a connection");
-        metrics::answered(Counter::OtherFailed);
-        return Outcome::Done;
-    };
-    if app.twitter.reloading.is_locked() {
-        reply.line(Status::Conflict, "a reload is under way");
-        metrics::answered(Counter::OtherRefused);
-        return Outcome::Done;
-    }
-    let pending = Reloading {
-        twitter: Arc::clone(&app.twitter),
-        result: Arc::default(),
-    };
-    let (twitter, result) = (Arc::clone(&pending.twitter), Arc::clone(&pending.result));
-    let started = thread::Builder::new().name("reload".into()).spawn(move || {
-        let outcome = twitter.reload();
-        *result.lock() = Some(outcome);
-        waker.wake();
-    });
-    match started {
-        Ok(_detached) => Outcome::Pending(Box::new(pending)),
-        Err(_) => {
-            reply.line(Status::ServiceUnavailable, "no thread to reload with");
-            metrics::answered(Counter::OtherFailed);
-            Outcome::Done
-        }
-    }
-}
-
-/// A reload that is under way.
-struct Reloading {
-    twitter: Arc<Twitter>,
-    result: Arc<Mutex<Option<Result<Reload, StoreError>>>>,
-}
-
-impl Pending for Reloading {
-    fn ready(&self) -> bool {
-        self.result.lock().is_some()
-    }
-
-    fn finish(self: Box<Self>, reply: Reply<'_>) {
-        let result = self.result.lock().take();
-        let (status, text) = match result {
-            Some(Ok(Reload::Replaced)) => {
-                (Status::Ok, format!("replaced: {}", self.twitter.text()))
-            }
-            Some(Ok(Reload::Unchanged)) => {
-                (Status::Ok, format!("unchanged: {}", self.twitter.text()))
-            }
-            Some(Ok(Reload::NoStore)) => (Status::Conflict, "no store is configured".into()),
-            Some(Err(error)) => (Status::InternalServerError, error.to_string()),
-            None => (Status::InternalServerError, "the reload was lost".into()),
-        };
-        reply.line(status, &text);
-        metrics::answered(match status.code() {
-            ..400 => Counter::OtherValid,
-            400..500 => Counter::OtherRefused,
-            _ => Counter::OtherFailed,
-        });
-    }
+    Counter::TwitterUnavailable
 }

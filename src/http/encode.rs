@@ -131,37 +131,38 @@ impl<'a> Reply<'a> {
         Self { out, heads, mode }
     }
 
-    /// 200 with a plain text that `write` appends.
+    /// 200 with a plain text that `write` appends; what `write` returned.
     #[inline]
-    pub fn text(mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn text<R>(mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         if !self.mode.keep_alive || self.mode.minor == 0 {
             return self.send(Status::Ok, TEXT, &[], write);
         }
         self.out.extend_from_slice(&self.heads.ok_text);
         let digits_end = self.out.len() - HEAD_END.len();
-        let digits = self.body(digits_end, write);
+        let (digits, written) = self.body(digits_end, write);
         if digits != self.heads.length_digits {
             self.heads.length_digits = digits;
             self.heads.make_ok_text();
         }
+        written
     }
 
     /// Any status, type and further fields, with a body that `write` appends.
     ///
     /// Field names and values come from the program, never from a peer: they are not escaped.
-    pub fn send(
+    pub fn send<R>(
         mut self,
         status: Status,
         content_type: &str,
         fields: &[(&str, &str)],
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
+        write: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> R {
         self.heads.append(status, content_type, fields, self.out);
         self.out
             .extend_from_slice(&[b'0'; DIGITS_MAX][..self.heads.length_digits]);
         let digits_end = self.out.len();
         self.out.extend_from_slice(self.mode.connection());
-        self.body(digits_end, write);
+        self.body(digits_end, write).1
     }
 
     /// A one-line plain text.
@@ -180,13 +181,13 @@ impl<'a> Reply<'a> {
     }
 
     /// Lets `write` append the body and fills in Content-Length, whose digits now end at
-    /// `digits_end`. Returns the number of digits it took.
+    /// `digits_end`. Returns the number of digits it took, and what `write` returned.
     #[inline]
-    fn body(&mut self, digits_end: usize, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+    fn body<R>(&mut self, digits_end: usize, write: impl FnOnce(&mut Vec<u8>) -> R) -> (usize, R) {
         let Self { out, heads, mode } = self;
         let digits_start = digits_end - heads.length_digits;
         let body_start = out.len();
-        write(out);
+        let written = write(out);
         let length = out.len() - body_start;
         let digits = match has_decimal_digits(length, heads.length_digits) {
             true => heads.length_digits, // nearly always, and cheaper than a logarithm
@@ -204,7 +205,7 @@ impl<'a> Reply<'a> {
         if mode.head_only {
             out.truncate(out.len() - length);
         }
-        digits
+        (digits, written)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod body;
 pub mod clock;
 mod conn;
 pub mod date;
+mod deferred;
 pub mod encode;
 mod host;
 pub mod limits;
@@ -29,12 +30,15 @@ pub mod watch;
 mod worker;
 
 pub use accept::{Acceptor, Listener};
+pub use deferred::{Deferred, Promise};
 pub use encode::{Heads, Mode, Reply, TEXT};
 pub use limits::Limits;
 pub use pulse::Pulse;
 pub use request::{Framing, Head, Method, Request};
 pub use server::{Server, Settings};
 pub use status::{Fault, Status};
+
+use crate::metrics::Counter;
 
 /// What answers requests.
 pub trait Service: Send + Sync + 'static {
@@ -45,43 +49,29 @@ pub trait Service: Send + Sync + 'static {
     /// half-written.
     fn worker(&self) -> Self::Worker;
 
-    /// Answers `request` through `reply`, or takes it over as [`Outcome::Pending`].
+    /// Answers `request` through `reply`, or defers the answer and drops `reply` unsent.
     ///
     /// Runs to completion on the worker's own stack: it must not suspend, sleep or block.
-    fn call(&self, worker: &mut Self::Worker, request: &Request<'_>, reply: Reply<'_>) -> Outcome;
+    fn call(&self, worker: &mut Self::Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled;
 }
 
 /// What became of a request.
-pub enum Outcome {
-    /// The reply was sent.
-    Done,
-    /// The reply waits for something outside this process; it was dropped unsent.
-    Pending(Box<dyn Pending>),
+pub enum Handled {
+    /// The reply was sent. The connection counts it by this counter, a series of
+    /// `trident_requests_total`, and measures it.
+    Answered(Counter),
+    /// The reply is to come.
+    Later(Deferred),
 }
 
-/// An answer that another thread is working on.
-///
-/// The connection's coroutine is parked until [`Waker::wake`] was called and `ready` says so.
-pub trait Pending: Send {
-    /// Whether `finish` can answer now.
-    fn ready(&self) -> bool;
-
-    /// Answers the request.
-    fn finish(self: Box<Self>, reply: Reply<'_>);
-}
-
-/// Wakes the connection whose request is being served. Made inside [`Service::call`].
-#[derive(Clone)]
-pub struct Waker(may::coroutine::Coroutine);
-
-impl Waker {
-    /// The waker of the running connection; `None` outside a connection.
-    pub fn current() -> Option<Self> {
-        may::coroutine::is_coroutine().then(|| Self(may::coroutine::current()))
+impl From<Counter> for Handled {
+    fn from(counter: Counter) -> Self {
+        Self::Answered(counter)
     }
+}
 
-    /// Lets the connection ask its [`Pending`] whether it is ready. Callable from any thread.
-    pub fn wake(&self) {
-        self.0.unpark();
+impl From<Deferred> for Handled {
+    fn from(deferred: Deferred) -> Self {
+        Self::Later(deferred)
     }
 }

@@ -287,9 +287,10 @@ families! {
         AuthCallsOk = "{authority=\"rest\",outcome=\"ok\"}",
         AuthCallsFailed = "{authority=\"rest\",outcome=\"failed\"}",
     }
-    "trident_admin_controls_total", "Controls used on the admin address, by outcome; refused ones lacked the token, were off, came from a page of another site or had a wrong value." {
+    "trident_admin_controls_total", "Controls used on the admin address, by outcome; refused ones lacked the token, were off, came from a page of another site, had a wrong value or found the same one under way; failed ones are answered 5xx." {
         ControlsDone = "{outcome=\"done\"}",
         ControlsRefused = "{outcome=\"refused\"}",
+        ControlsFailed = "{outcome=\"failed\"}",
     }
 }
 

@@ -12,7 +12,7 @@
 //! one read. The clock is the processor's counter (`quanta`; the kernel's clock where there is none):
 //! 9.5 ns a read against 24 for `clock_gettime`, measured on Zen 5 in a virtual machine.
 //!
-//! `http` calls [`begin`] and [`end`], who answers calls [`answered`]; neither knows of the other.
+//! `http` alone calls them: a handler returns the counter of its answer.
 
 use std::{
     cell::Cell,
@@ -198,25 +198,6 @@ pub struct Mark(u64);
 /// The beginning of the turn this thread is in.
 pub fn mark() -> Mark {
     Mark(TURN.with(|turn| turn.begin.get()))
-}
-
-/// Goes on with the request that began at `mark`, until the guard is dropped: what is answered meanwhile
-/// is measured as if it had been handled all the time.
-pub fn resume(mark: Mark) -> Resumed {
-    TURN.with(|turn| {
-        turn.begin.set(mark.0);
-        turn.last.set(mark.0);
-    });
-    Resumed
-}
-
-/// The turn of a request whose answer was waited for.
-pub struct Resumed;
-
-impl Drop for Resumed {
-    fn drop(&mut self) {
-        let _slow = end(); // counted; the log is of what workers are slow at
-    }
 }
 
 /// A request that began at `mark` was answered in a later turn: counts and measures it. Its time until

@@ -224,9 +224,10 @@ fn the_cache_can_be_set_and_cleared() {
     );
     assert_eq!(cache()["entries"], 0);
     assert_eq!(
-        control(&server, "/admin/cache?capacity_bytes=2097152&policy=random").status,
-        200
+        control(&server, "/admin/cache?capacity_bytes=2097152&policy=random").text(),
+        "capacity_bytes=2097152 bytes=0 entries=0 policy=random\n"
     );
+    assert_eq!(control(&server, "/admin/cache?policy=random").status, 200);
     assert_eq!(
         (&cache()["limit_bytes"], &cache()["policy"]),
         (&2_097_152.into(), &"random".into())
@@ -354,4 +355,61 @@ fn slow_requests_are_logged_with_their_stages() {
         "more than one line a second: {log}"
     );
     assert!(server.metric("trident_slow_requests_total") > 0);
+}
+
+/// Every answer of the operator's side counts once, by what it came to; a control counts as done when it
+/// is done.
+#[test]
+fn controls_and_their_answers_are_counted_by_what_they_came_to() {
+    let server = with_token();
+    let series = [
+        "trident_admin_controls_total{outcome=\"done\"}",
+        "trident_admin_controls_total{outcome=\"refused\"}",
+        "trident_admin_controls_total{outcome=\"failed\"}",
+        "trident_requests_total{endpoint=\"other\",outcome=\"valid\"}",
+        "trident_requests_total{endpoint=\"other\",outcome=\"4xx\"}",
+        "trident_requests_total{endpoint=\"other\",outcome=\"5xx\"}",
+    ];
+    let read = || {
+        let state = json(&server, "/admin/state"); // counts as valid when it has been sent
+        series.map(|name| state["counters"][name].as_u64().unwrap())
+    };
+    let grows = |path: &str, status: u16, by: [u64; 3]| {
+        let before = read();
+        assert_eq!(control(&server, path).status, status, "{path}");
+        let after = read();
+        let grown: Vec<u64> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+        let [done, refused, failed] = by;
+        assert_eq!(
+            grown,
+            [done, refused, failed, done + 1, refused, failed],
+            "{path}"
+        );
+    };
+    grows("/admin/cache?capacity_bytes=1", 200, [1, 0, 0]);
+    grows("/admin/cache?capacity_bytes=x", 400, [0, 1, 0]);
+    grows("/admin/reload", 200, [1, 0, 0]); // answered by another thread
+    grows("/admin/profile?seconds=0", 400, [0, 1, 0]);
+    busy(&server, || {
+        thread::scope(|scope| {
+            let first = scope.spawn(|| control(&server, "/admin/profile?seconds=3").status);
+            let second = || control(&server, "/admin/profile?seconds=1").status;
+            assert!(eventually(|| second() == 409), "one recording at a time");
+            assert_eq!(first.join().unwrap(), 200);
+        });
+    });
+}
+
+/// Answers that no handler gives are counted as well.
+#[test]
+fn methods_that_no_handler_sees_are_counted() {
+    let server = Server::start(&[]);
+    let refused = "trident_requests_total{endpoint=\"other\",outcome=\"4xx\"}";
+    let unknown = "trident_request_faults_total{kind=\"unknown_method\"}";
+    let read = || [refused, unknown].map(|series| server.metric(series));
+    for (line, status, counted) in [("OPTIONS *", 405, [1, 0]), ("FETCH /", 501, [1, 1])] {
+        let request = format!("{line} HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert_eq!(server.ask(request.as_bytes()).status, status, "{line}");
+        assert_eq!(read(), counted, "{line}");
+    }
 }

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trident::http::{Limits, Outcome, Reply, Request, Service};
+use trident::{
+    http::{Handled, Limits, Reply, Request, Service},
+    metrics::Counter,
+};
 
 use crate::{
     chain,
@@ -325,11 +328,11 @@ impl Service for Slow {
 
     fn worker(&self) {}
 
-    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
         let begin = Instant::now();
         while request.head.path == b"/slow" && begin.elapsed() < EACH {}
         reply.text(|out| out.push(b'x'));
-        Outcome::Done
+        Counter::OtherValid.into()
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use trident::http::{Limits, Outcome, Reply, Request, Service};
+use trident::{
+    http::{Handled, Limits, Reply, Request, Service},
+    metrics::Counter,
+};
 
 use crate::{
     harness::{Client, GET, PATIENCE, Server, eventually},
@@ -319,11 +322,11 @@ impl Service for Large {
 
     fn worker(&self) {}
 
-    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
         let large = request.head.path == b"/large";
         let body_bytes = if large { LARGE_BYTES } else { 1 };
         reply.text(|out| out.resize(out.len() + body_bytes, b'x'));
-        Outcome::Done
+        Counter::OtherValid.into()
     }
 }
 
@@ -484,12 +487,12 @@ impl Service for Blocking {
 
     fn worker(&self) {}
 
-    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
         if request.head.path == b"/block" {
             thread::sleep(Duration::from_millis(1200));
         }
         reply.text(|out| out.push(b'x'));
-        Outcome::Done
+        Counter::OtherValid.into()
     }
 }
 

@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trident::http::{
-    Acceptor, Limits, Listener, Outcome, Reply, Request, Server, Service, Settings,
+use trident::{
+    http::{Acceptor, Handled, Limits, Listener, Reply, Request, Server, Service, Settings},
+    metrics::Counter,
 };
 
 use crate::harness::Client;
@@ -72,7 +73,7 @@ impl Service for Echo {
 
     fn worker(&self) {}
 
-    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
         let head = &request.head;
         reply.text(|out| {
             out.extend_from_slice(format!("{:?}|", head.method).as_bytes());
@@ -81,6 +82,6 @@ impl Service for Echo {
                 out.push(b'|');
             }
         });
-        Outcome::Done
+        Counter::OtherValid.into()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use trident::{
-    http::{Limits, Outcome, Pending, Reply, Request, Service, Status},
+    http::{Deferred, Handled, Limits, Reply, Request, Service, Status},
     metrics::{self, Counter},
 };
 
@@ -16,6 +16,9 @@ use crate::{harness::eventually, in_process::InProcess};
 
 /// Counters are those of the process: tests that count panics take turns.
 static PANICS: Mutex<()> = Mutex::new(());
+
+/// What its answers count as: nothing else in this process does.
+const COUNTED: Counter = Counter::QrPictureValid;
 
 /// Panics on demand. Its scratch says whether a panic left it half-written.
 #[derive(Default)]
@@ -27,19 +30,6 @@ struct Scratch {
     intact: bool,
 }
 
-/// An answer that is ready at once and panics when it is asked for.
-struct PanicsLate;
-
-impl Pending for PanicsLate {
-    fn ready(&self) -> bool {
-        true
-    }
-
-    fn finish(self: Box<Self>, _: Reply<'_>) {
-        panic!("late, on purpose");
-    }
-}
-
 impl Service for Fragile {
     type Worker = Scratch;
 
@@ -48,7 +38,7 @@ impl Service for Fragile {
         Scratch { intact: true }
     }
 
-    fn call(&self, worker: &mut Scratch, request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, worker: &mut Scratch, request: &Request<'_>, reply: Reply<'_>) -> Handled {
         assert!(worker.intact, "scratch of a panicked call was used again");
         match request.head.path {
             b"/panic" => {
@@ -59,11 +49,16 @@ impl Service for Fragile {
                 out.extend_from_slice(b"half of an ans");
                 panic!("midway, on purpose");
             }),
-            b"/panic-late" => return Outcome::Pending(Box::new(PanicsLate)),
+            b"/panic-late" => {
+                let (promise, deferred) =
+                    Deferred::new(|_: Option<()>, _| panic!("late, on purpose"));
+                promise.keep(());
+                return deferred.into();
+            }
             b"/silent" => {}
             _ => reply.line(Status::Ok, "fine"),
         }
-        Outcome::Done
+        COUNTED.into()
     }
 }
 
@@ -130,8 +125,22 @@ fn a_panic_in_a_deferred_answer_costs_one_connection() {
     assert!(eventually(|| service.server.connections_open() == 0));
 }
 
+/// The counter that a handler returns is counted when it has answered, and only then.
+#[test]
+fn only_answers_that_were_sent_are_counted() {
+    let _turn = PANICS.lock().unwrap_or_else(|broken| broken.into_inner());
+    let service = InProcess::start(Fragile::default(), Limits::default());
+    let before = metrics::read(COUNTED);
+    for path in ["/silent", "/panic", "/panic-midway", "/panic-late"] {
+        statuses_around(&service, path); // one good answer before each
+    }
+    assert_eq!(service.connect().ask(&get("/")).status, 200);
+    assert_eq!(metrics::read(COUNTED) - before, 5);
+}
+
 #[test]
 fn a_handler_that_does_not_answer_is_answered_for() {
+    let _turn = PANICS.lock().unwrap_or_else(|broken| broken.into_inner());
     let service = InProcess::start(Fragile::default(), Limits::default());
     assert_eq!(statuses_around(&service, "/silent"), [200, 500]);
 }

@@ -3,13 +3,16 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
 };
 
-use trident::http::{Limits, Outcome, Pending, Reply, Request, Service, Waker};
+use trident::{
+    http::{Deferred, Handled, Limits, Promise, Reply, Request, Service},
+    metrics::Counter,
+};
 
 use crate::{
     harness::{Client, eventually},
@@ -28,25 +31,7 @@ struct Deferring {
 /// A request that waits.
 struct Job {
     path: String,
-    done: Arc<AtomicBool>,
-    waker: Waker,
-}
-
-struct Later {
-    path: String,
-    done: Arc<AtomicBool>,
-}
-
-impl Pending for Later {
-    fn ready(&self) -> bool {
-        self.done.load(SeqCst)
-    }
-
-    fn finish(self: Box<Self>, reply: Reply<'_>) {
-        if self.path != "/later/silent" {
-            reply.text(|out| out.extend_from_slice(self.path.as_bytes()));
-        }
-    }
+    promise: Promise<()>,
 }
 
 impl Service for Deferring {
@@ -54,25 +39,29 @@ impl Service for Deferring {
 
     fn worker(&self) {}
 
-    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Outcome {
+    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
         let path = String::from_utf8_lossy(request.head.path).into_owned();
         if path == "/large" {
             reply.text(|out| out.resize(out.len() + LARGE_BYTES, b'x'));
-            return Outcome::Done;
+            return Counter::OtherValid.into();
         }
         if !path.starts_with("/later") {
             reply.text(|out| out.extend_from_slice(path.as_bytes()));
-            return Outcome::Done;
+            return Counter::OtherValid.into();
         }
-        let done = Arc::new(AtomicBool::new(false));
-        let waker = Waker::current().expect("handlers run inside a connection");
-        let job = Job {
-            path: path.clone(),
-            done: Arc::clone(&done),
-            waker,
-        };
-        self.jobs.lock().unwrap().push_back(job);
-        Outcome::Pending(Box::new(Later { path, done }))
+        let answer = path.clone();
+        let (promise, deferred) = Deferred::new(move |kept, reply| {
+            if let Some(()) = kept {
+                reply.text(|out| out.extend_from_slice(answer.as_bytes()));
+            }
+            Counter::OtherValid
+        });
+        if path == "/later/at-once" {
+            promise.keep(());
+        } else {
+            self.jobs.lock().unwrap().push_back(Job { path, promise });
+        }
+        deferred.into()
     }
 }
 
@@ -101,8 +90,7 @@ impl InProcess<Deferring> {
             .unwrap()
             .pop_front()
             .unwrap();
-        job.done.store(true, SeqCst);
-        job.waker.wake();
+        job.promise.keep(());
         job.path
     }
 
@@ -260,32 +248,15 @@ fn hundreds_wait_at_once() {
     assert!(service.is_empty());
 }
 
-/// A wake without an answer, or more than one wake, changes nothing.
+/// An answer that is there before its connection waits is not missed, and leaves no wake behind.
 #[test]
-fn early_and_repeated_wakes_are_harmless() {
+fn an_answer_that_is_there_already_is_given() {
     let service = start();
     let mut client = service.connect();
-    client.send(&[get("/later"), get("/next")].concat());
-    service.await_jobs(1);
-    let job = service
-        .server
-        .service()
-        .jobs
-        .lock()
-        .unwrap()
-        .pop_front()
-        .unwrap();
-    for _ in 0..20 {
-        job.waker.wake();
-    }
-    assert!(client.stays_silent(Duration::from_millis(50)));
-    job.done.store(true, SeqCst);
-    for _ in 0..20 {
-        job.waker.wake();
-    }
-    assert_eq!(next_text(&mut client), "/later");
-    assert_eq!(next_text(&mut client), "/next");
     for round in 0..50 {
+        client.send(&[get("/later/at-once"), get("/next")].concat());
+        assert_eq!(next_text(&mut client), "/later/at-once");
+        assert_eq!(next_text(&mut client), "/next");
         let path = format!("/{round}");
         assert_eq!(client.ask(&get(&path)).text(), path);
     }
@@ -305,8 +276,7 @@ fn answers_that_come_at_once_cost_no_worker() {
                         std::hint::spin_loop();
                         continue;
                     };
-                    job.done.store(true, SeqCst);
-                    job.waker.wake();
+                    job.promise.keep(());
                 }
             });
         }
@@ -324,13 +294,14 @@ fn answers_that_come_at_once_cost_no_worker() {
     assert!(service.is_empty());
 }
 
-/// A deferred answer that is never given must not leave the client waiting.
+/// A promise that is dropped, and a deferral that sends nothing, must not leave the client waiting.
 #[test]
 fn an_answer_that_is_dropped_becomes_a_500() {
     let service = start();
     let mut client = service.connect();
-    client.send(&[get("/later/silent"), get("/next")].concat());
-    service.release();
+    client.send(&[get("/later"), get("/next")].concat());
+    service.await_jobs(1);
+    service.server.service().jobs.lock().unwrap().clear();
     let answer = client.response().expect("an answer");
     assert_eq!((answer.status, answer.closes()), (500, true), "{answer:?}");
     assert_eq!(client.rest(), b"");

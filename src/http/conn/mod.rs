@@ -28,7 +28,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use tracing::warn;
 
 use super::{
-    Mode, Pending, Service,
+    Deferred, Mode, Service,
     body::Chunked,
     clock,
     server::Server,
@@ -60,7 +60,7 @@ enum Stage {
     /// Requests are read and answered.
     Open,
     /// A handler's answer is still to come; it will be sent in this mode.
-    Pending(Box<dyn Pending>, Mode),
+    Pending(Deferred, Mode),
     /// Answers wait for room in the socket.
     Flushing,
     /// The last answer is out; this many bytes of the peer's were dropped since.
@@ -154,7 +154,7 @@ fn send(stream: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
 enum Step {
     /// A request was answered; it had this many bytes.
     Answered(usize),
-    /// A request was handed to a [`Pending`]; it had this many bytes.
+    /// A request was deferred; it had this many bytes.
     Suspended(usize),
     /// No complete request; this many bytes were taken over.
     Incomplete(usize),
@@ -200,8 +200,8 @@ impl<S: Service> Conn<S> {
             match worker::turn(&mut self) {
                 Next::Wait => self.hung_up |= self.stream.wait_io() & HANGUP_FLAGS != 0,
                 Next::Park => {
-                    while matches!(&self.stage, Stage::Pending(pending, _) if !pending.ready()) {
-                        may::coroutine::park();
+                    if let Stage::Pending(deferred, _) = &self.stage {
+                        deferred.park();
                     }
                     // A wake that crosses with `park` resumes the coroutine from within `park`'s own
                     // bookkeeping. Were it to end there, as it does after an answer, `may` would wait
@@ -240,7 +240,7 @@ impl<S: Service> Conn<S> {
     fn resume_stage(&mut self, input: &mut [u8], tools: &mut Tools<S>) -> Next {
         match std::mem::replace(&mut self.stage, Stage::Open) {
             Stage::Open => Next::Again,
-            Stage::Pending(pending, mode) if pending.ready() => {
+            Stage::Pending(pending, mode) if pending.is_ready() => {
                 self.finish_pending(pending, mode, tools);
                 self.resume = true;
                 self.write_out(tools).unwrap_or(Next::Again)

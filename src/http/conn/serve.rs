@@ -9,7 +9,7 @@ use std::{
 use super::{Conn, End, PartialBody, Stage, Step};
 use crate::{
     http::{
-        Fault, Framing, Head, Method, Mode, Outcome, Pending, Reply, Request, Service, Status,
+        Deferred, Fault, Framing, Handled, Head, Method, Mode, Reply, Request, Service, Status,
         TEXT,
         body::Chunked,
         parse::{self, Parsed},
@@ -152,39 +152,46 @@ impl<S: Service> Conn<S> {
             listener: self.listener,
         };
         let start = tools.output.len();
-        let outcome = match head.method {
+        let handled = match head.method {
             Method::Get | Method::Head | Method::Post => self.call(&request, mode, tools),
-            _ => refuse_method(
-                head,
-                Reply::new(&mut tools.output, &mut tools.heads, mode),
-                |reply| {
-                    self.server
-                        .service
-                        .call(&mut tools.service, &request, reply)
-                },
-            ),
+            Method::Unknown => {
+                metrics::add(Fault::UnknownMethod.counter(), 1);
+                Reply::new(&mut tools.output, &mut tools.heads, mode).fault(Fault::UnknownMethod);
+                return self.answered(head, mode, bytes);
+            }
+            Method::Other => self.refuse_method(&request, mode, tools),
         };
-        match outcome {
-            Outcome::Pending(pending) => {
-                self.stage = Stage::Pending(pending, mode);
+        match handled {
+            Handled::Later(deferred) => {
+                self.stage = Stage::Pending(deferred, mode);
                 self.set_end(mode, head.keep_alive);
                 Step::Suspended(bytes)
             }
-            Outcome::Done if tools.output.len() == start => {
+            // Not sent, or given up in a panic: it is a fault, and counted as that.
+            Handled::Answered(_) if tools.output.len() == start => {
                 self.refuse(Fault::HandlerFault, mode.head_only, tools)
             }
-            Outcome::Done if mode.keep_alive => Step::Answered(bytes),
-            Outcome::Done => {
-                self.set_end(mode, head.keep_alive);
-                Step::Last(bytes)
+            Handled::Answered(counter) => {
+                metrics::answered(counter);
+                self.answered(head, mode, bytes)
             }
         }
+    }
+
+    /// A request of `bytes` bytes has its answer.
+    #[inline]
+    fn answered(&mut self, head: &Head<'_>, mode: Mode, bytes: usize) -> Step {
+        if mode.keep_alive {
+            return Step::Answered(bytes);
+        }
+        self.set_end(mode, head.keep_alive);
+        Step::Last(bytes)
     }
 
     /// Lets a deferred answer be given, or gives one for it.
     pub(super) fn finish_pending(
         &mut self,
-        pending: Box<dyn Pending>,
+        deferred: Deferred,
         mut mode: Mode,
         tools: &mut Tools<S>,
     ) {
@@ -193,13 +200,17 @@ impl<S: Service> Conn<S> {
             self.set_end(mode, true);
         }
         let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
-        if catch_unwind(AssertUnwindSafe(|| pending.finish(reply))).is_err() {
-            metrics::add(Counter::HandlerPanics, 1);
-            tools.output.clear();
+        match catch_unwind(AssertUnwindSafe(|| deferred.finish(reply))) {
+            Ok((counter, since)) if !tools.output.is_empty() => {
+                return metrics::answered_since(counter, since);
+            }
+            Ok(_) => {}
+            Err(_) => {
+                metrics::add(Counter::HandlerPanics, 1);
+                tools.output.clear();
+            }
         }
-        if tools.output.is_empty() {
-            self.refuse(Fault::HandlerFault, mode.head_only, tools);
-        }
+        self.refuse(Fault::HandlerFault, mode.head_only, tools);
     }
 
     fn set_end(&mut self, mode: Mode, client_keeps: bool) {
@@ -210,20 +221,40 @@ impl<S: Service> Conn<S> {
     }
 
     /// Calls the service; a panic becomes an answer of 500 and new scratch.
-    fn call(&mut self, request: &Request<'_>, mode: Mode, tools: &mut Tools<S>) -> Outcome {
+    fn call(&mut self, request: &Request<'_>, mode: Mode, tools: &mut Tools<S>) -> Handled {
         let start = tools.output.len();
         let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
         let service = &self.server.service;
         let worker = &mut tools.service;
         match catch_unwind(AssertUnwindSafe(|| service.call(worker, request, reply))) {
-            Ok(outcome) => outcome,
+            Ok(handled) => handled,
             Err(_) => {
                 metrics::add(Counter::HandlerPanics, 1);
                 tools.output.truncate(start);
                 tools.service = self.server.service.worker();
-                Outcome::Done
+                Handled::Answered(Counter::OtherFailed) // nothing was sent
             }
         }
+    }
+
+    /// Refuses a method that is allowed nowhere: by the service, which knows what the path allows; for
+    /// `*` and for an authority, which no service knows, from here.
+    #[cold]
+    fn refuse_method(
+        &mut self,
+        request: &Request<'_>,
+        mode: Mode,
+        tools: &mut Tools<S>,
+    ) -> Handled {
+        if request.head.path.first() == Some(&b'/') {
+            return self.call(request, mode, tools);
+        }
+        let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
+        let fields = [("Allow", "GET, HEAD, POST")];
+        reply.send(Status::MethodNotAllowed, TEXT, &fields, |out| {
+            out.extend_from_slice(b"method not allowed\n");
+        });
+        Handled::Answered(Counter::OtherRefused)
     }
 
     /// Answers a fault; the connection ends after it.
@@ -239,29 +270,4 @@ impl<S: Service> Conn<S> {
         self.end = End::Linger;
         Step::Last(0)
     }
-}
-
-/// Answers a method that is allowed nowhere: 501 if it is unknown; 405 by the service, which knows
-/// what the path allows; for `*` and for an authority, which no service knows, 405 from here.
-fn refuse_method<'a>(
-    head: &Head<'_>,
-    reply: Reply<'a>,
-    call: impl FnOnce(Reply<'a>) -> Outcome,
-) -> Outcome {
-    match head.method {
-        Method::Unknown => {
-            metrics::add(Fault::UnknownMethod.counter(), 1);
-            reply.fault(Fault::UnknownMethod);
-        }
-        _ if head.path.first() == Some(&b'/') => return call(reply),
-        _ => reply.send(
-            Status::MethodNotAllowed,
-            TEXT,
-            &[("Allow", "GET, HEAD, POST")],
-            |out| {
-                out.extend_from_slice(b"method not allowed\n");
-            },
-        ),
-    }
-    Outcome::Done
 }
