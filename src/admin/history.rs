@@ -248,7 +248,7 @@ fn outcomes(endpoint: Endpoint, counted: impl Fn(Counter) -> u64) -> [u64; 3] {
         let n = counted(*counter);
         sums[0] += n;
         match outcome {
-            Outcome::Valid => {}
+            Outcome::Valid | Outcome::Empty => {}
             Outcome::Invalid => sums[1] += n,
             Outcome::ClientError | Outcome::ServerError => sums[2] += n,
         }

@@ -30,6 +30,17 @@ fn build() -> (&'static str, &'static str) {
         .unwrap_or(("unknown", "unknown"))
 }
 
+/// The series of a phase.
+const fn phase_gauge(phase: Phase) -> Gauge {
+    match phase {
+        Phase::Starting => Gauge::PhaseStarting,
+        Phase::Ready => Gauge::PhaseReady,
+        Phase::Draining => Gauge::PhaseDraining,
+        Phase::Finishing => Gauge::PhaseFinishing,
+        Phase::Stopped => Gauge::PhaseStopped,
+    }
+}
+
 impl Site {
     /// Everything that is read rather than counted.
     pub(super) fn gauges(&self) -> Gauges {
@@ -43,8 +54,8 @@ impl Site {
         let labels = labels.map(|(name, value)| (name, value.to_owned()));
         gauges.describe(Info::Build, labels.into());
         let phase = self.app.health().phase();
-        for (other, gauge) in Phase::ALL.into_iter().zip(Gauge::ALL) {
-            gauges.set(*gauge, f64::from(u8::from(other == phase)));
+        for other in Phase::ALL {
+            gauges.set(phase_gauge(other), f64::from(u8::from(other == phase)));
         }
         self.load_gauges(&mut gauges);
         let cache = self.app.cache();
@@ -151,9 +162,6 @@ impl Site {
 /// Every counter by its name and labels.
 fn counters() -> Map<String, Value> {
     let totals = Totals::read();
-    let named = |counter: &Counter| {
-        let name = format!("{}{}", counter.family(), counter.labels());
-        (name, totals.counter(*counter).into())
-    };
+    let named = |counter: &Counter| (counter.to_string(), totals.counter(*counter).into());
     Counter::ALL.iter().map(named).collect()
 }

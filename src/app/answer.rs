@@ -1,9 +1,6 @@
 //! One function per endpoint: parameters in, reply out; returns the counter of the answer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::{sync::Arc, time::Duration};
 
 use tracing::warn;
 
@@ -14,7 +11,8 @@ use crate::{
         rest_api::{self, BadRequest},
     },
     codec::query,
-    http::{Deferred, Handled, Method, Reply, Request, Status, clock},
+    http::{Deferred, Handled, Method, Reply, Request, Status},
+    log::Throttle,
     metrics::{self, Counter},
     qrcode::{self, Format, Message},
 };
@@ -208,17 +206,9 @@ fn ask_authority(
 /// Counts a failed call, and logs one every ten seconds at most.
 #[cold]
 fn note_failure(error: RestError) {
-    const SECONDS_BETWEEN_LINES: u64 = 10;
-    static LAST_LINE: AtomicU64 = AtomicU64::new(0);
+    static LINES: Throttle = Throttle::every(Duration::from_secs(10));
     metrics::add(Counter::AuthCallsFailed, 1);
-    let now = clock::unix_seconds();
-    let last = LAST_LINE.load(Relaxed);
-    let due = now.saturating_sub(last) >= SECONDS_BETWEEN_LINES;
-    if due
-        && LAST_LINE
-            .compare_exchange(last, now, Relaxed, Relaxed)
-            .is_ok()
-    {
+    if LINES.admits() {
         let failed_total = metrics::read(Counter::AuthCallsFailed);
         warn!(%error, failed_total, "auth authority did not answer; decode requests get INVALID");
     }
@@ -226,14 +216,16 @@ fn note_failure(error: RestError) {
 
 /// `POST /rest_auth`.
 pub(super) fn rest_auth(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Counter {
-    authority_call(app, reply, Counter::AuthIssued, |authority, out| {
+    let counters = [Counter::AuthIssued, Counter::AuthRefused];
+    authority_call(app, reply, counters, |authority, out| {
         rest_api::rest_auth(authority, request.body, out)
     })
 }
 
 /// `POST /rest_verify`.
 pub(super) fn rest_verify(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Counter {
-    authority_call(app, reply, Counter::AuthVerified, |authority, out| {
+    let counters = [Counter::AuthVerified, Counter::VerifyRefused];
+    authority_call(app, reply, counters, |authority, out| {
         rest_api::rest_verify(authority, request.body, out)
     })
 }
@@ -241,20 +233,20 @@ pub(super) fn rest_verify(app: &App, request: &Request<'_>, reply: Reply<'_>) ->
 fn authority_call(
     app: &App,
     reply: Reply<'_>,
-    counter: Counter,
+    [valid, refused]: [Counter; 2],
     call: impl FnOnce(&auth::Authority, &mut Vec<u8>) -> Result<(), BadRequest>,
 ) -> Counter {
     let Tokens::Embedded(authority) = &app.tokens else {
         reply.line(Status::NotFound, "no authority here: auth.mode is rest");
-        return Counter::AuthRefused;
+        return refused;
     };
     let mut body = Vec::new();
     let (status, counter) = match call(authority, &mut body) {
-        Ok(()) => (Status::Ok, counter),
+        Ok(()) => (Status::Ok, valid),
         Err(bad) => {
             body.clear();
             bad.write(&mut body);
-            (Status::BadRequest, Counter::AuthRefused)
+            (Status::BadRequest, refused)
         }
     };
     reply.send(status, JSON, &[], |out| out.append(&mut body));

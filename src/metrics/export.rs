@@ -8,7 +8,7 @@ use prometheus::{
     },
 };
 
-use super::{Counter, Distribution, Endpoint, Gauge, Info, Latency, Totals};
+use super::{Counter, Distribution, Endpoint, Gauge, Info, Latency, Totals, series::Label};
 
 /// What is read when it is asked for.
 #[derive(Clone, Default)]
@@ -25,6 +25,7 @@ impl Gauges {
 
     /// Sets the labels of an info.
     pub fn describe(&mut self, info: Info, labels: Vec<(&'static str, String)>) {
+        debug_assert!(labels.iter().map(|(name, _)| name).eq(info.label_names()));
         self.infos.push((info, labels));
     }
 
@@ -37,17 +38,11 @@ impl Gauges {
 
 /// Appends all counters, histograms and gauges.
 pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
-    let mut families = Vec::new();
+    let mut families = Families::default();
     for info in Info::ALL {
         for (_, labels) in gauges.infos.iter().filter(|(other, _)| other == info) {
             let labels = labels.iter().map(|(name, value)| label(name, value));
-            add(
-                &mut families,
-                info.family(),
-                info.help(),
-                gauge(1.0),
-                labels.collect(),
-            );
+            families.add(info.family(), info.help(), gauge(1.0), labels);
         }
     }
     for (series, value) in &gauges.values {
@@ -55,8 +50,7 @@ pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
             MetricType::COUNTER => counter(*value),
             _ => gauge(*value),
         };
-        add(
-            &mut families,
+        families.add(
             series.family(),
             series.help(),
             metric,
@@ -65,8 +59,7 @@ pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
     }
     for series in Counter::ALL {
         let metric = counter(totals.counter(*series) as f64);
-        add(
-            &mut families,
+        families.add(
             series.family(),
             series.help(),
             metric,
@@ -77,9 +70,8 @@ pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
         for endpoint in Endpoint::ALL {
             let distribution = totals.latency(*latency, *endpoint);
             if distribution.count() > 0 {
-                let labels = vec![label("endpoint", endpoint.name())];
-                add(
-                    &mut families,
+                let labels = [label("endpoint", endpoint.name())];
+                families.add(
                     latency.family(),
                     latency.help(),
                     histogram(&distribution),
@@ -89,33 +81,38 @@ pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
         }
     }
     // It fails for families without series and for broken writers; there are neither.
-    if let Ok(text) = TextEncoder::new().encode_to_string(&families) {
+    if let Ok(text) = TextEncoder::new().encode_to_string(&families.0) {
         out.extend_from_slice(text.as_bytes());
     }
 }
 
-/// Appends a metric to its family, which is the last one or a new one.
-fn add(
-    families: &mut Vec<MetricFamily>,
-    family: &str,
-    help: &str,
-    mut metric: Metric,
-    labels: Vec<LabelPair>,
-) {
-    metric.set_label(labels);
-    if families.last().is_none_or(|last| last.name() != family) {
-        let mut new = MetricFamily::default();
-        new.set_name(family.into());
-        new.set_help(help.into());
-        new.set_field_type(if metric.get_histogram().get_bucket().is_empty() {
-            kind(family)
-        } else {
-            MetricType::HISTOGRAM
-        });
-        families.push(new);
-    }
-    if let Some(last) = families.last_mut() {
-        last.mut_metric().push(metric);
+/// The families in the order of their series, which stand together.
+#[derive(Default)]
+struct Families(Vec<MetricFamily>);
+
+impl Families {
+    fn add(
+        &mut self,
+        family: &str,
+        help: &str,
+        mut metric: Metric,
+        labels: impl IntoIterator<Item = LabelPair>,
+    ) {
+        metric.set_label(labels.into_iter().collect());
+        if self.0.last().is_none_or(|last| last.name() != family) {
+            let mut new = MetricFamily::default();
+            new.set_name(family.into());
+            new.set_help(help.into());
+            new.set_field_type(if metric.get_histogram().get_bucket().is_empty() {
+                kind(family)
+            } else {
+                MetricType::HISTOGRAM
+            });
+            self.0.push(new);
+        }
+        if let Some(last) = self.0.last_mut() {
+            last.mut_metric().push(metric);
+        }
     }
 }
 
@@ -170,13 +167,8 @@ fn label(name: &str, value: &str) -> LabelPair {
     pair
 }
 
-/// The pairs of a text such as `{endpoint="twitter",outcome="valid"}`.
-fn labels(text: &str) -> Vec<LabelPair> {
-    let inner = text.trim_start_matches('{').trim_end_matches('}');
-    let pairs = inner.split(',').filter_map(|pair| pair.split_once('='));
-    pairs
-        .map(|(name, value)| label(name, value.trim_matches('"')))
-        .collect()
+fn labels(labels: &[Label]) -> impl Iterator<Item = LabelPair> {
+    labels.iter().map(|(name, value)| label(name, value))
 }
 
 #[cfg(test)]
@@ -192,8 +184,13 @@ mod tests {
         for gauge in Gauge::ALL {
             gauges.set(*gauge, 1.5);
         }
-        gauges.describe(Info::Build, vec![("version", "\"1\"".into())]);
-        gauges.describe(Info::Store, Vec::new());
+        for info in Info::ALL {
+            let labels = info
+                .label_names()
+                .iter()
+                .map(|name| (*name, "\"1\"".into()));
+            gauges.describe(*info, labels.collect());
+        }
         let mut out = Vec::new();
         write_text(&Totals::read(), &gauges, &mut out);
         let text = String::from_utf8(out).unwrap();
@@ -204,11 +201,11 @@ mod tests {
             assert_eq!(text.matches(&kind).count(), 1, "{kind}");
         }
         for counter in Counter::ALL {
-            let series = format!("\n{}{} ", counter.family(), counter.labels());
+            let series = format!("\n{counter} ");
             assert!(text.contains(&series), "{series}");
         }
         assert!(
-            text.contains("trident_build_info{version=\"\\\"1\\\"\"} 1\n"),
+            text.contains("trident_build_info{version=\"\\\"1\\\"\",commit="),
             "{text}"
         );
         assert!(

@@ -2,13 +2,14 @@
 //!
 //! Each thread adds to its own cells with relaxed loads and stores, so a count costs two memory
 //! operations and no locked instruction; a reader sums the cells of all threads. Names, help texts
-//! and labels are declared once, in [`names`]. What a request costs on top of that is in [`turn`].
+//! and labels are declared once, in [`names`]. [`turn`] measures how long requests take.
 
 mod export;
 pub mod histogram;
 pub mod names;
 pub mod process;
 pub mod reference;
+mod series;
 mod shard;
 pub mod turn;
 

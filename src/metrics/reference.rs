@@ -1,8 +1,11 @@
-//! `docs/metrics.md`, made from the names table.
+//! `docs/metrics.md`, generated from the names table.
 
 use std::fmt::Write;
 
-use super::{Counter, Endpoint, Gauge, Info, Latency, export};
+use super::{
+    Counter, Endpoint, Gauge, Info, Latency, export,
+    series::{Label, write_labels},
+};
 
 /// What the table says of one family.
 pub struct Family {
@@ -32,31 +35,30 @@ pub fn families() -> Vec<Family> {
         }
     };
     for info in Info::ALL {
-        let names = match info {
-            Info::Build => "{version,commit,profile}",
-            Info::Store => "{path,checksum,built_by}",
-        };
-        add(info.family(), "gauge", info.help(), names.into());
+        let names = format!("{{{}}}", info.label_names().join(","));
+        add(info.family(), "gauge", info.help(), names);
     }
     for gauge in Gauge::ALL {
         let kind = kind_name(gauge.family());
-        add(gauge.family(), kind, gauge.help(), gauge.labels().into());
+        add(gauge.family(), kind, gauge.help(), shown(gauge.labels()));
     }
     for counter in Counter::ALL {
-        add(
-            counter.family(),
-            "counter",
-            counter.help(),
-            counter.labels().into(),
-        );
+        let labels = shown(counter.labels());
+        add(counter.family(), "counter", counter.help(), labels);
     }
     for latency in Latency::ALL {
         for endpoint in Endpoint::ALL {
-            let labels = format!("{{endpoint=\"{}\"}}", endpoint.name());
+            let labels = shown(&[("endpoint", endpoint.name())]);
             add(latency.family(), "histogram", latency.help(), labels);
         }
     }
     families
+}
+
+fn shown(labels: &[Label]) -> String {
+    let mut text = String::new();
+    let _ = write_labels(&mut text, labels); // a String takes everything
+    text
 }
 
 fn kind_name(family: &str) -> &'static str {
@@ -71,14 +73,15 @@ const INTRODUCTION: &str = "\
 
 `GET /metrics` on the admin address (127.0.0.1:9090 by default), in the Prometheus text format. Counters are
 kept per thread and summed when they are read; gauges are read when asked for, those named `process_` once a
-second. This page is made by `trident generate metrics`.
+second. `trident generate metrics` writes this page.
 
-Histograms have two buckets to an octave from 512 ns to 4.3 s and series for endpoints that have been asked.
-`metrics.histograms = false` turns them off. What the two latencies span is drawn in
-[request-path.md](request-path.md).
+The label `endpoint` has the same values in every family, so requests and latencies of an endpoint join without
+`label_replace`. A histogram has series only for endpoints that have been asked; its buckets are two to an octave,
+from 512 ns to 4.3 s. `metrics.histograms = false` turns histograms off. [request-path.md](request-path.md) draws
+what the two latencies span.
 
-The ETL runs in a process of its own: what its last build came to travels in the store, and is in
-`trident_store_info` and the other families named `trident_store_`.
+The ETL is a process of its own: the store carries the figures of its build to `trident_store_info` and the other
+families named `trident_store_`.
 
 | metric | type | which question it answers |
 | --- | --- | --- |

@@ -162,9 +162,9 @@ mod tests {
 
     #[test]
     fn totals_hold_what_was_added() {
-        observe(Latency::Handler, Endpoint::Auth, 1_000_000, 3);
+        observe(Latency::Handler, Endpoint::RestAuth, 1_000_000, 3);
         let totals = Totals::read();
-        let sum = totals.latency(Latency::Handler, Endpoint::Auth);
+        let sum = totals.latency(Latency::Handler, Endpoint::RestAuth);
         assert!(sum.count() >= 3 && sum.sum_ns() >= 3_000_000);
         assert_eq!(Totals::default().counter(Counter::HandlerPanics), 0);
     }

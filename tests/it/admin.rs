@@ -405,7 +405,7 @@ fn controls_and_their_answers_are_counted_by_what_they_came_to() {
 fn methods_that_no_handler_sees_are_counted() {
     let server = Server::start(&[]);
     let refused = "trident_requests_total{endpoint=\"other\",outcome=\"4xx\"}";
-    let unknown = "trident_request_faults_total{kind=\"unknown_method\"}";
+    let unknown = "trident_request_faults_total{reason=\"unknown_method\"}";
     let read = || [refused, unknown].map(|series| server.metric(series));
     for (line, status, counted) in [("OPTIONS *", 405, [1, 0]), ("FETCH /", 501, [1, 1])] {
         let request = format!("{line} HTTP/1.1\r\nHost: t\r\n\r\n");

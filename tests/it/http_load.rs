@@ -218,7 +218,7 @@ fn refusals_for_want_of_descriptors_are_counted() {
     let mut counted = move || {
         let answer = admin.ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
         crate::harness::Metrics(answer.text())
-            .sum("trident_accept_errors_total{cause=\"descriptors\"}")
+            .sum("trident_accept_errors_total{reason=\"descriptors\"}")
     };
     assert_eq!(counted(), 0);
     let mut served = Vec::new();

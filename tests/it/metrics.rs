@@ -15,7 +15,7 @@ use std::{
 };
 
 use trident::{
-    metrics::{Counter, reference},
+    metrics::{Counter, Endpoint, reference},
     store::maintenance,
 };
 
@@ -104,11 +104,26 @@ impl Counted {
     }
 
     fn of(&self, counter: Counter) -> u64 {
-        let series = format!("{}{}", counter.family(), counter.labels());
+        let series = counter.to_string();
         *self
             .0
             .get(&series)
             .unwrap_or_else(|| panic!("{series} is not exported"))
+    }
+
+    /// The sums of a family by the label `endpoint`.
+    fn by_endpoint(&self, family: &str) -> BTreeMap<&str, u64> {
+        let mut sums = BTreeMap::new();
+        for (series, value) in &self.0 {
+            let labels = series
+                .strip_prefix(family)
+                .and_then(|l| l.strip_prefix('{'));
+            let endpoint = labels.and_then(|labels| labels.split_once("endpoint=\""));
+            if let Some((name, _)) = endpoint.and_then(|(_, rest)| rest.split_once('"')) {
+                *sums.entry(name).or_default() += value;
+            }
+        }
+        sums
     }
 }
 
@@ -128,10 +143,23 @@ fn every_series_is_counted_by_something() {
     assert!(missed.is_empty(), "never incremented: {missed:?}");
     let excused: Vec<_> = reached.into_iter().filter(|c| is_excused(c)).collect();
     assert!(excused.is_empty(), "can be reached after all: {excused:?}");
-    for (latency, endpoint) in [("handler", "blockchain"), ("request", "qrcode_decode")] {
-        let series = format!("trident_{latency}_seconds_count{{endpoint=\"{endpoint}\"}}");
-        assert!(counted.0.get(&series).is_some_and(|n| *n > 0), "{series}");
-    }
+    families_join_by_endpoint(&counted);
+}
+
+/// One vocabulary: each endpoint is in every family by the same name, and was answered as often as it
+/// was measured.
+fn families_join_by_endpoint(counted: &Counted) {
+    let requests = counted.by_endpoint("trident_requests_total");
+    let names: Vec<_> = requests.keys().copied().collect();
+    let mut declared: Vec<_> = Endpoint::ALL.iter().map(|e| e.name()).collect();
+    declared.sort_unstable();
+    assert_eq!(names, declared);
+    assert_eq!(
+        counted.by_endpoint("trident_handler_seconds_count"),
+        requests
+    );
+    let written = counted.by_endpoint("trident_request_seconds_count");
+    assert!(written.keys().eq(requests.keys()), "{written:?}");
 }
 
 /// Answers of every endpoint with every outcome, the cache, the store, the controls, the authority.
@@ -181,6 +209,7 @@ fn endpoints(counted: &mut Counted) {
             ),
         ),
         post("/rest_auth", "{"),
+        post("/rest_verify", "{"),
         READY.to_vec(),
     ] {
         client.ask(&request);
@@ -345,7 +374,7 @@ fn crowds(counted: &mut Counted) {
         client.send(head);
         client.send(&vec![b'x'; 900_000]); // whichever is read last is one too many
     }
-    let refused = || server.metric("trident_request_faults_total{kind=\"overloaded\"}");
+    let refused = || server.metric("trident_request_faults_total{reason=\"overloaded\"}");
     assert!(eventually(|| refused() > 0));
     drop(clients);
     counted.add(&server);
@@ -477,6 +506,22 @@ fn histograms_and_slow_log_can_be_turned_off() {
         1
     );
     assert!(!metrics.text().contains("_seconds_bucket"));
+}
+
+/// As many descriptors as `http.connections_max` needs, whatever the soft limit was.
+#[test]
+fn the_limit_of_descriptors_follows_the_setting() {
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--set",
+        "http.connections_max=300",
+    ];
+    let server = Server::spawn(Server::shell("ulimit -Sn 100; exec \"$@\"", &arguments));
+    let limit = || server.metric("process_max_fds");
+    assert!(eventually(|| limit() > 300), "{}", limit());
 }
 
 /// Latencies and counts agree: each answer is in both histograms of its endpoint.
