@@ -1,15 +1,23 @@
 //! Log output: `tracing` events to standard error, as text or as JSON.
 //!
-//! Called once by `main`, after the configuration is known. Events are state changes and carry
-//! their facts as `key=value` fields; nothing is logged per request. Limiting the rate of warnings
-//! is the business of those who log them.
+//! `main` sets it up once the configuration is known. Events are state changes and carry their facts as
+//! `key=value` fields. Nothing is logged per request: a warning that a request causes passes a
+//! [`Throttle`].
 //!
 //! ```text
 //! 2026-02-01T10:00:00.000000Z  INFO trident: configured file="/etc/trident/trident.toml" changed=3
 //! {"timestamp":"2026-02-01T10:00:00.000000Z","level":"INFO","fields":{"message":"configured",…
 //! ```
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::LevelFilter, fmt, layer::SubscriberExt,
 };
@@ -90,6 +98,41 @@ where
     Ok(Registry::default().with(lines).with(filter))
 }
 
+/// Lets one line through per interval: a fault that comes with every request must not fill the log.
+///
+/// A `static` beside the line it guards. The line carries a total, so nothing goes unnoticed.
+pub struct Throttle {
+    interval_ms: u64,
+    /// When the next line may pass, in milliseconds since [`START`].
+    next_ms: AtomicU64,
+}
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Throttle {
+    /// Admits the first line, then one every `interval` at most.
+    pub const fn every(interval: Duration) -> Self {
+        Self {
+            interval_ms: interval.as_millis() as u64,
+            next_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the caller may write its line now.
+    pub fn admits(&self) -> bool {
+        self.admits_at(START.elapsed().as_millis() as u64)
+    }
+
+    fn admits_at(&self, now_ms: u64) -> bool {
+        let next_ms = self.next_ms.load(Relaxed);
+        now_ms >= next_ms
+            && self
+                .next_ms
+                .compare_exchange(next_ms, now_ms + self.interval_ms, Relaxed, Relaxed)
+                .is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +187,26 @@ mod tests {
         assert_eq!(events[0]["level"], "DEBUG");
         assert_eq!(events[1]["fields"]["message"], "listening");
         assert_eq!(events[1]["fields"]["workers"], 2);
+    }
+
+    #[test]
+    fn a_throttle_admits_one_line_per_interval() {
+        let throttle = Throttle::every(Duration::from_secs(10));
+        let admitted = [3, 4, 10_002, 10_003, 10_004, 99_000, 99_001];
+        let admitted = admitted.map(|now_ms| throttle.admits_at(now_ms));
+        assert_eq!(admitted, [true, false, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn threads_that_race_get_one_line() {
+        let throttle = Throttle::every(Duration::from_secs(3600));
+        let lines = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| lines.fetch_add(usize::from(throttle.admits()), Relaxed));
+            }
+        });
+        assert_eq!(lines.into_inner(), 1);
     }
 
     #[test]

@@ -9,10 +9,8 @@
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
@@ -21,7 +19,8 @@ use tracing::{info, warn};
 
 use super::{App, Worker, networked};
 use crate::{
-    http::{Handled, Reply, Request, Status, clock},
+    http::{Handled, Reply, Request, Status},
+    log::Throttle,
     metrics::{self, Counter},
     store::{
         Location, Meta, Store, StoreError,
@@ -294,17 +293,9 @@ pub(super) fn fail(
     error: &dyn Display,
     reply: Reply<'_>,
 ) -> Counter {
-    const SECONDS_BETWEEN_LINES: u64 = 10;
-    static LAST_LINE: AtomicU64 = AtomicU64::new(0);
+    static LINES: Throttle = Throttle::every(Duration::from_secs(10));
     metrics::add(counter, 1);
-    let now = clock::unix_seconds();
-    let last = LAST_LINE.load(Relaxed);
-    let due = now.saturating_sub(last) >= SECONDS_BETWEEN_LINES;
-    if due
-        && LAST_LINE
-            .compare_exchange(last, now, Relaxed, Relaxed)
-            .is_ok()
-    {
+    if LINES.admits() {
         let failed_total = metrics::read(counter);
         warn!(user_id, %error, failed_total, "store lookup failed; run `trident store verify`");
     }

@@ -7,6 +7,7 @@ pub mod notify;
 use std::{io::Write, net::SocketAddr, thread, time::Duration};
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::info;
 
 use crate::{
@@ -120,35 +121,25 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
 
 /// Tells a person at a terminal where to look. Written once; a closed standard output is no error.
 fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
-    info!(
-        version = env!("CARGO_PKG_VERSION"),
-        workers,
-        ?addresses,
-        "listening"
-    );
-    let mut text = format!(
-        "trident {} with {workers} worker(s)\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    let mut example = None;
+    let version = env!("CARGO_PKG_VERSION");
+    info!(version, workers, ?addresses, "listening");
+    let mut text = format!("trident {version} with {workers} worker(s)\n");
     for (address, tag) in addresses {
-        let name = if *tag == app::ADMIN {
-            "admin"
-        } else {
-            "serving"
+        let name = match *tag {
+            app::ADMIN => "admin",
+            _ => "serving",
         };
         text += &format!("  {name} http://{address}\n");
-        if *tag == app::PUBLIC {
-            example.get_or_insert(*address);
-        }
     }
-    text += "  endpoints: /blockchain?cc=…  /qrcode?type=encode|decode&data=…  /twitter?user_id=…  /rest_auth  /rest_verify  /healthz  /readyz\n";
-    if let Some(mut address) = example {
-        if address.ip().is_unspecified() {
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    if let Some((public, _)) = addresses.iter().find(|(_, tag)| *tag == app::PUBLIC) {
+        let mut public = *public;
+        if public.ip().is_unspecified() {
+            public.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        text +=
-            &format!("  try: curl 'http://{address}/qrcode?type=encode&data=hello&format=text'\n");
+        text += &format!("  endpoints: http://{public}/ lists them; for example\n");
+        for command in app::guide::first_steps(&public.to_string()) {
+            text += &format!("    {command}\n");
+        }
     }
     let mut stdout = std::io::stdout().lock();
     let _ = stdout
@@ -157,21 +148,18 @@ fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
 }
 
 /// Raises the soft limit of open descriptors to what `connections_max` connections need, as far as
-/// the hard limit allows.
-#[allow(unsafe_code)] // resource limits have no counterpart in std
+/// the hard limit allows. A hard limit that is too low is warned of when the configuration is checked;
+/// a failure leaves the limit as it was.
 fn raise_descriptor_limit(connections_max: usize) {
     let wanted = (connections_max + OTHER_DESCRIPTORS_MAX) as u64;
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is a valid rlimit for the kernel to fill in.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 || limit.rlim_cur >= wanted
-    {
-        return;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // No limit at all is `None`.
+    if let Some(current) = current.filter(|current| *current < wanted) {
+        let raised = maximum.map_or(wanted, |maximum| wanted.min(maximum));
+        let limit = Rlimit {
+            current: Some(raised.max(current)),
+            maximum,
+        };
+        let _ = setrlimit(Resource::Nofile, limit);
     }
-    limit.rlim_cur = wanted.min(limit.rlim_max);
-    // SAFETY: `limit` is a valid rlimit for the kernel to read. A hard limit that is too low has been
-    // warned of when the configuration was checked; a failure leaves the limit as it was.
-    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
 }

@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// How long anything may take before it counts as hanging.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,65 +27,6 @@ pub const AUTH_KEY: &str = "6b657920666f722074657374732c206e6f7420666f7220616e79
 
 /// Readiness.
 pub const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n";
-
-/// Names, with commas, the tests to leave out on this machine: see [`required`].
-const SKIP: &str = "TRIDENT_SKIP";
-
-/// Whether a test that needs `programs` is to run: not if `TRIDENT_SKIP` contains `name`.
-///
-/// # Panics
-/// One of the programs is not installed. A test that passes without it would say what nobody tried.
-#[must_use]
-pub fn required(name: &str, programs: &[&str]) -> bool {
-    let missing: Vec<&str> = programs
-        .iter()
-        .copied()
-        .filter(|program| !is_installed(program))
-        .collect();
-    let obstacle = format!(
-        "{} not installed (scripts/test does that)",
-        missing.join(", ")
-    );
-    unless_skipped(name, (!missing.is_empty()).then_some(obstacle))
-}
-
-/// As [`required`], for what is needed besides programs.
-///
-/// # Panics
-/// There is an obstacle.
-#[must_use]
-pub fn unless_skipped(name: &str, obstacle: Option<String>) -> bool {
-    let skipped = std::env::var(SKIP).unwrap_or_default();
-    if skipped.split(',').any(|skipped| skipped == name) {
-        eprintln!("left out: {SKIP} contains {name}");
-        return false;
-    }
-    if let Some(obstacle) = obstacle {
-        panic!("{obstacle}; {SKIP}={name} leaves out the tests that need it");
-    }
-    true
-}
-
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
-}
-
-#[test]
-#[should_panic(expected = "no-such-program not installed")]
-fn a_missing_program_fails_the_tests_that_need_it() {
-    let _ = required("nothing", &["sh", "no-such-program"]);
-}
-
-/// Keeps variables of this process from being read as settings by `command`.
-pub fn without_settings(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TRIDENT_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
 
 /// A running `trident serve`.
 pub struct Server {
@@ -117,14 +60,14 @@ impl Server {
     /// `trident serve` without further arguments.
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-        without_settings(&mut command).arg("serve");
+        command.arg("serve");
         command
     }
 
     /// Runs `script` with `sh`, which must end in `exec "$@"`: `$@` is the server's command line.
     pub fn shell(script: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("sh");
-        without_settings(&mut command)
+        command
             .args(["-c", script, "sh", env!("CARGO_BIN_EXE_trident"), "serve"])
             .args(arguments);
         command
@@ -133,7 +76,11 @@ impl Server {
     /// Starts `command`, which becomes the server, and waits until it has printed its addresses.
     pub fn spawn(mut command: Command) -> Self {
         // Settings come from the test alone; the key of a test is no secret.
-        without_settings(&mut command);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("TRIDENT_") {
+                command.env_remove(name);
+            }
+        }
         let mut child = command
             .env("TRIDENT_AUTH_KEY", AUTH_KEY)
             .stdin(Stdio::null())
@@ -332,19 +279,14 @@ pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
 }
 
 /// Raises this process's limit of open descriptors as far as allowed; returns the limit.
-#[allow(unsafe_code)] // resource limits have no counterpart in std
 pub fn raise_descriptor_limit() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
     };
-    // SAFETY: `limit` is a valid rlimit for the kernel to fill in.
-    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: `limit` is a valid rlimit for the kernel to read.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
-    assert_eq!((got, set), (0, 0), "{}", std::io::Error::last_os_error());
-    limit.rlim_cur
+    setrlimit(Resource::Nofile, raised).unwrap();
+    maximum.unwrap_or(u64::MAX) // `None` is no limit
 }
 
 /// One answer.

@@ -16,10 +16,7 @@ mod serve;
 use std::{
     io::ErrorKind,
     os::fd::AsRawFd,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -30,12 +27,14 @@ use tracing::warn;
 use super::{
     Deferred, Mode, Service,
     body::Chunked,
-    clock,
     server::Server,
     watch::{Phase, Watch},
     worker::{self, Tools},
 };
-use crate::metrics::{self, Counter, turn};
+use crate::{
+    log::Throttle,
+    metrics::{self, Counter, turn},
+};
 
 /// Epoll flags after which no further event announces the end of the stream: ERR, HUP, RDHUP.
 const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
@@ -391,12 +390,11 @@ impl<S: Service> Conn<S> {
     }
 }
 
-/// Tells of a slow turn, of one a second at most: slowness comes in crowds.
+/// Logs a slow turn, one a second at most: one slow moment of the machine makes many.
 #[cold]
 fn log_slow(slow: &turn::Slow, read_bytes: usize, answer_bytes: usize) {
-    static LAST_LINE: AtomicU64 = AtomicU64::new(0);
-    let now = clock::unix_seconds();
-    if LAST_LINE.swap(now, Relaxed) == now {
+    static LINES: Throttle = Throttle::every(Duration::from_secs(1));
+    if !LINES.admits() {
         return;
     }
     warn!(
