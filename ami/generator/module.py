@@ -2,8 +2,7 @@
 import re
 
 from expressions import Translator
-from hcl import Block, Expression, printed, quoted, value
-from kinds import KINDS
+from hcl import Block, Expression, printed, quoted
 from resources import Alarms, Resource, subscription
 from template import load_stack, snake
 
@@ -64,8 +63,6 @@ def resources(template, translator):
         key.comment = comment
         kind = template["Resources"][key]["Type"]
         into = placed.setdefault(current, [])
-        if KINDS[kind].within:
-            continue
         if kind == "AWS::CloudWatch::Alarm":
             alarms.append(key)
             continue
@@ -104,12 +101,12 @@ def type_of(parameter):
 
 
 def default_of(parameter):
-    default, kind = parameter["Default"], type_of(parameter)
+    value, kind = parameter["Default"], type_of(parameter)
     if kind == "bool":
-        return default == "true"
+        return value == "true"
     if kind == "list(string)":
-        return [one for one in default.split(",") if one]
-    return default
+        return [one for one in value.split(",") if one]
+    return value
 
 
 def variables(template):
@@ -135,8 +132,8 @@ def demands(name, parameter):
         pattern = f"^(?:{parameter['AllowedPattern']})$"
         yield f"can(regex({quoted(pattern)}, var.{name}))", f"{name} must match {parameter['AllowedPattern']}"
     if "AllowedValues" in parameter and not is_switch(parameter):
-        values = parameter["AllowedValues"]
-        yield f"contains({value(values)}, var.{name})", f"{name} must be one of {', '.join(map(str, values))}"
+        values = ", ".join(quoted(str(one)) for one in parameter["AllowedValues"])
+        yield f"contains([{values}], var.{name})", f"{name} must be one of {', '.join(parameter['AllowedValues'])}"
     if "MinValue" in parameter:
         yield f"var.{name} >= {parameter['MinValue']}", f"{name} must be at least {parameter['MinValue']}"
     if "MaxValue" in parameter:

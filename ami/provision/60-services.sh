@@ -5,5 +5,4 @@ set -euo pipefail
 systemd-sysusers
 systemd-tmpfiles --create trident.conf
 systemctl enable --quiet trident.socket trident-admin.socket trident.service \
-    trident-userdata.service trident-lifecycle.service trident-publish.timer \
-    trident-metrics.socket trident-log-file.service trident-log-agent.service
+    trident-userdata.service trident-lifecycle.service trident-publish.timer

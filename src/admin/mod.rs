@@ -165,7 +165,7 @@ impl Service for Site {
                 return self.operate(resource, request, reply);
             }
             // The one request of the application's that changes what is served.
-            if request.head.path == app::TWEETS_PATH
+            if request.head.path == app::TWEETS_PATH.as_bytes()
                 && let Err(text) = self.admit_writer(request)
             {
                 reply.line(Status::Forbidden, text);

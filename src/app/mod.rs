@@ -5,10 +5,11 @@
 
 mod accept;
 mod answer;
+pub mod guide;
 mod health;
 mod ingest;
 mod networked;
-mod route;
+pub mod route;
 mod twitter;
 
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub const PUBLIC: u8 = 0;
 pub const ADMIN: u8 = 1;
 
 /// Path of the request that takes tweets in.
-pub const TWEETS_PATH: &[u8] = b"/twitter/tweets";
+pub const TWEETS_PATH: &str = "/twitter/tweets";
 
 /// Settings of the application as a whole.
 #[derive(Clone, Debug)]

@@ -10,13 +10,10 @@
 
 use super::{
     Reject,
-    json::{self, DEPTH_MAX},
+    json::{Cursor, Number, Syntax},
+    scan::{first_bytes, key_word},
     text::{TEXT_BYTES_MAX, Text},
     transaction::{self, Transaction},
-};
-use crate::codec::json::{
-    Cursor, Number, Syntax,
-    scan::{first_bytes, key_word},
 };
 
 /// Whether a member, read to its end, has the form it must have.
@@ -66,7 +63,7 @@ impl Request {
             return Err(Reject::InflatedSize);
         }
         std::str::from_utf8(json).map_err(|_| Reject::Json)?;
-        let mut cursor = Cursor::with_depth_max(json, DEPTH_MAX);
+        let mut cursor = Cursor::new(json);
         self.members(&mut cursor).map_err(|Syntax| Reject::Json)?
     }
 
@@ -96,8 +93,8 @@ impl Request {
         let [mut chain, mut new_target, mut new_tx] = [Err(Reject::Shape); 3];
         let mut more = cursor.open(b'{', b'}')?;
         while more {
-            let key = json::key(cursor, &mut self.side)?;
-            match key.of(cursor.text(), &self.side) {
+            let key = cursor.key(&mut self.side)?;
+            match key.of(cursor.text, &self.side) {
                 b"chain" => chain = self.chain(cursor)?,
                 b"new_target" => new_target = self.new_target(cursor)?,
                 b"new_tx" => {
@@ -179,7 +176,7 @@ impl Request {
         };
         let hash = hash
             .content
-            .of(cursor.text(), &self.side)
+            .of(cursor.text, &self.side)
             .try_into()
             .unwrap_or_default();
         let txs_end = self.chain_txs.len();
@@ -236,8 +233,8 @@ fn block_key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax
 
 #[cold]
 fn block_key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
-    let key = json::key(cursor, side)?;
-    Ok(match key.of(cursor.text(), side) {
+    let key = cursor.key(side)?;
+    Ok(match key.of(cursor.text, side) {
         b"all_tx" => BlockKey::Transactions,
         b"pow" => BlockKey::Pow,
         b"id" => BlockKey::Id,
@@ -269,7 +266,7 @@ fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Option<StringMember
         return Ok(None);
     }
     let start = cursor.position();
-    let content = json::string(cursor, side)?;
+    let content = cursor.string(side)?;
     let json = Text::new(start, cursor.position() - start);
     Ok(content
         .is_unicode()

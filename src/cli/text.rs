@@ -1,6 +1,7 @@
 //! The sections of help and man page that are not about one flag.
 
 use crate::{
+    app::{guide, route::Form},
     config::{DEFAULT_FILE, ENV_CONFIG},
     exit::ExitCode,
 };
@@ -89,6 +90,17 @@ pub fn after_long_help() -> String {
     let mut out = String::from("Examples:\n");
     for (command, purpose) in EXAMPLES {
         out.push_str(&format!("  # {purpose}\n  {command}\n"));
+    }
+    out.push_str("\nEndpoints:\n");
+    for Form {
+        request, answer, ..
+    } in guide::forms()
+    {
+        out.push_str(&format!("  {request}\n          {answer}\n"));
+    }
+    out.push_str("\nFirst requests, answered from what is built in:\n");
+    for command in guide::first_steps("127.0.0.1:8080") {
+        out.push_str(&format!("  {command}\n"));
     }
     out.push_str("\nEnvironment:\n");
     for (name, meaning) in environment() {

@@ -1,6 +1,5 @@
 //! The command line as scripts see it: exit codes, streams, generated files.
 
-use crate::harness::required;
 use std::{
     fs,
     path::PathBuf,
@@ -233,9 +232,10 @@ fn completions_name_the_flags_and_parse() {
             assert!(script.contains(word), "{shell} lacks {word}");
         }
         let path = scratch(&format!("completions.{shell}"), &script);
-        if required(shell, &[shell]) {
-            let output = Command::new(shell).arg("-n").arg(&path).output().unwrap();
-            assert!(output.status.success(), "{shell}: {output:?}");
+        // Only bash is everywhere; the others are asked where they are installed.
+        match Command::new(shell).arg("-n").arg(&path).output() {
+            Ok(output) => assert!(output.status.success(), "{shell}: {output:?}"),
+            Err(error) => assert!(shell != "bash", "{error}"),
         }
     }
 }
@@ -268,14 +268,13 @@ fn the_man_pages_have_all_sections_and_render() {
         let path = directory.join(name);
         assert!(path.exists(), "{name}");
         // groff -ww warns of everything it does not understand.
-        if !required("groff", &["groff"]) {
-            continue;
-        }
-        let output = Command::new("groff")
+        let Ok(output) = Command::new("groff")
             .args(["-man", "-Tutf8", "-ww"])
             .arg(&path)
             .output()
-            .unwrap();
+        else {
+            continue;
+        };
         assert!(
             output.status.success() && output.stderr.is_empty(),
             "{name}: {output:?}"

@@ -5,7 +5,6 @@ mod reports;
 mod run;
 mod standin;
 
-use crate::harness::without_settings;
 use serde_json::Value;
 use std::{
     fs,
@@ -48,8 +47,12 @@ impl Drop for Place {
 /// `trident load` with `arguments`, without variables of this process.
 fn load(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-    let command_line = without_settings(&mut command).arg("load").args(arguments);
-    command_line.stdin(Stdio::null());
+    command.arg("load").args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TRIDENT_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

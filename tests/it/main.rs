@@ -6,6 +6,7 @@ mod chain;
 mod cli;
 mod differential;
 mod drain;
+mod endpoints;
 mod etl;
 mod h1check;
 mod harness;

@@ -3,6 +3,7 @@
 mod build;
 mod cases;
 mod input;
+mod json;
 mod rules;
 
 use super::{Blockchain, Options, Reject};

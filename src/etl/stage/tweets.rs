@@ -8,8 +8,7 @@ use crate::etl::{
     error::EtlError,
     record::escape::{compare_unescaped, push_lower},
     record::excluded::Excluded,
-    record::fields::{Fields, push_field, push_key, push_number, push_signed},
-    record::records::TweetRecord,
+    record::records::{Fields, TweetRecord, push_field, push_key, push_number, push_signed},
     stage::counts::Counts,
 };
 use crate::store::value::{REPLY, RETWEET};

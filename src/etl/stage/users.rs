@@ -7,8 +7,7 @@
 
 use crate::etl::{
     error::EtlError,
-    record::fields::{push_field, push_key, push_number, push_signed},
-    record::records::UserRecord,
+    record::records::{UserRecord, push_field, push_key, push_number, push_signed},
     stage::counts::Counts,
 };
 use std::collections::BTreeMap;
