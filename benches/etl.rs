@@ -15,15 +15,19 @@ use trident::{
         stage::map::Mapper,
     },
     store::value::{Encoder, Kind, REPLY, RETWEET, User},
-    synth::{self, World},
+    synth::{
+        self, Dataset,
+        output::{Form, write_lines},
+    },
 };
 
 const LINES: u64 = 4_000;
 
 fn tweets() -> Vec<u8> {
-    let world = World::new(synth::Options::for_lines(1, LINES));
+    let dataset = Dataset::new(synth::Options::for_lines(1, LINES));
     let mut text = Vec::new();
-    synth::output::write_tweets(&world, LINES, 1, &mut text).unwrap();
+    let line = |index, line: &mut Vec<u8>| dataset.write_line(index, line);
+    write_lines(LINES, 1, Form::Plain, &mut text, line).unwrap();
     text
 }
 

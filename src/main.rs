@@ -50,7 +50,7 @@ fn run() -> Result<(), Stop> {
 }
 
 fn serve(settings: SettingFlags) -> Result<(), Stop> {
-    let loaded = cli::load(settings)?;
+    let loaded = cli::read_config(settings)?;
     let mut config = loaded.config();
     log::init(&config.log)?;
     let file = loaded
@@ -90,7 +90,7 @@ fn sample() -> Option<PathBuf> {
 }
 
 fn check_config(settings: SettingFlags, json: bool) -> Result<(), Stop> {
-    let loaded = cli::load(settings)?;
+    let loaded = cli::read_config(settings)?;
     for warning in &loaded.warnings {
         tell(&format!("warning: {warning}"));
     }

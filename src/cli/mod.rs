@@ -23,7 +23,7 @@ pub use flags::SettingFlags;
 pub use load::LoadCommand;
 pub use output::{closed_is_success, print};
 pub use store::StoreCommand;
-pub use synth::{GenCommand, GenTargets, GenTo, GenWorld};
+pub use synth::{GenCommand, GenTargets, GenTo, GenTweets};
 
 use crate::{
     config::{self, Loaded},
@@ -190,7 +190,7 @@ fn wrong(kind: ErrorKind, rendered: &str) -> String {
 ///
 /// # Errors
 /// [`ExitCode::Usage`] with one message per fault.
-pub fn load(settings: SettingFlags) -> Result<Loaded, Stop> {
+pub fn read_config(settings: SettingFlags) -> Result<Loaded, Stop> {
     let sources = config::Sources::of_process(settings.file, settings.flags);
     config::load(sources).map_err(|faults| Stop {
         code: ExitCode::Usage,

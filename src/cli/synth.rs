@@ -10,7 +10,7 @@ pub enum GenCommand {
     Tweets {
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
-        world: GenWorld,
+        tweets: GenTweets,
         /// Also write a list for `etl --exclude`
         ///
         /// The popular hashtags of this data set.
@@ -27,7 +27,7 @@ pub enum GenCommand {
     Queries {
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
-        world: GenWorld,
+        tweets: GenTweets,
         /// Number of requests
         #[arg(long, value_name = "N", default_value_t = 10_000)]
         count: u64,
@@ -57,7 +57,7 @@ pub enum GenCommand {
 
 /// A data set of tweets.
 #[derive(Clone, Debug, PartialEq, Args)]
-pub struct GenWorld {
+pub struct GenTweets {
     /// Number of lines
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub lines: u64,

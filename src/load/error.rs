@@ -37,7 +37,7 @@ pub enum LoadError {
     },
     /// The temporary server did not start.
     #[error("cannot start a temporary server: {0}; name one with --target")]
-    LocalServer(String),
+    TemporaryServer(String),
     /// A target is not there.
     #[error("{target}: {message}")]
     Target {

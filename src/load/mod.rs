@@ -11,30 +11,32 @@
 //! docs/load.md is the manual.
 
 mod error;
+mod format;
+mod identity;
 mod judge;
-mod local;
 mod plan;
 pub mod report;
 mod tally;
+mod temporary_server;
 #[cfg(test)]
 mod tests;
 mod wire;
 mod worker;
 
 pub use error::LoadError;
-pub use plan::corpus::digest;
-pub use report::Report;
+pub use format::digest;
+pub use identity::Identity;
+pub use report::figures::Report;
 pub use tally::collect::Watch;
 
 use crossbeam::channel;
-use local::LocalServer;
 use plan::{
     corpus::Corpus,
     scenario::{self, Mix, Scenario},
     stage::{Load, Ramp, Stage},
 };
 use report::{
-    Frame, Setup,
+    figures::{Frame, Setup},
     requirement::{self, Requirement},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -46,28 +48,12 @@ use std::{
     time::{Duration, Instant},
 };
 use tally::{collect::Collector, record::Recorder};
+use temporary_server::TemporaryServer;
 use wire::target::Target;
 use worker::{Shared, Worker};
 
 /// Key of the temporary server's tokens. Nobody else uses it, so it need not be secret.
-const LOCAL_AUTH_KEY: [u8; 32] = *b"trident load: not a secret key!!";
-
-/// In whose name the servers answer.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// First field of every answer.
-    pub team: String,
-    /// Second field.
-    pub account: String,
-    /// Key of auth tokens; without it their form alone is checked.
-    pub auth_key: Option<[u8; 32]>,
-}
-
-impl Identity {
-    fn first_line(&self) -> String {
-        format!("{},{}\n", self.team, self.account)
-    }
-}
+const TEMPORARY_AUTH_KEY: [u8; 32] = *b"trident load: not a secret key!!";
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -133,7 +119,7 @@ pub fn run(
     let recorder = recorder.transpose()?;
     let is_local = options.targets.is_empty();
     let local = is_local
-        .then(|| LocalServer::start(&identity))
+        .then(|| TemporaryServer::start(&identity))
         .transpose()?;
     let targets = targets(options, local.as_ref())?;
     let mut collector = Collector::new(&stages, corpus.endpoints.len(), targets.len());
@@ -174,12 +160,12 @@ pub fn run(
 fn identity(options: &Options) -> Identity {
     let mut identity = options.identity.clone();
     if options.targets.is_empty() {
-        identity.auth_key.get_or_insert(LOCAL_AUTH_KEY);
+        identity.auth_key.get_or_insert(TEMPORARY_AUTH_KEY);
     }
     identity
 }
 
-fn targets(options: &Options, local: Option<&LocalServer>) -> Result<Vec<Target>, LoadError> {
+fn targets(options: &Options, local: Option<&TemporaryServer>) -> Result<Vec<Target>, LoadError> {
     let local = local.map(|local| &local.url);
     let urls = options.targets.iter().chain(local);
     urls.map(|url| Target::resolve(url)).collect()

@@ -55,7 +55,7 @@ fn is_hangup_ignored() -> bool {
 fn stopped(error: LoadError) -> Stop {
     let code = match error {
         LoadError::Usage(_) | LoadError::Corpus { .. } | LoadError::Input { .. } => ExitCode::Usage,
-        LoadError::Target { .. } | LoadError::LocalServer(_) => ExitCode::Unavailable,
+        LoadError::Target { .. } | LoadError::TemporaryServer(_) => ExitCode::Unavailable,
         LoadError::File { .. } | LoadError::System { .. } => ExitCode::Failure,
     };
     Stop::new(code, error.to_string())

@@ -6,10 +6,10 @@ use std::{
     path::Path,
 };
 use trident::{
-    cli::{GenCommand, GenTargets, GenTo, GenWorld},
+    cli::{GenCommand, GenTargets, GenTo, GenTweets},
     exit::{ExitCode, Stop},
     synth::{
-        Options, World, blockchain, is_of_share,
+        Dataset, Options, blockchain, is_of_share,
         output::{Form, write_lines},
         qrcode,
     },
@@ -18,18 +18,25 @@ use trident::{
 /// Makes what was asked for.
 pub fn run(what: &GenCommand) -> Result<(), Stop> {
     match what {
-        GenCommand::Tweets { world, popular, to } => {
-            let made = made(world);
+        GenCommand::Tweets {
+            tweets,
+            popular,
+            to,
+        } => {
+            let dataset = dataset(tweets);
             if let Some(file) = popular {
-                fs::write(file, made.excluded_list()).map_err(|error| failed(file, &error))?;
+                fs::write(file, dataset.excluded_list())
+                    .map_err(|error| cannot_write(file, &error))?;
             }
-            write(world.lines, to, |index, out| made.write_line(index, out))
+            write(tweets.lines, to, |index, out| {
+                dataset.write_line(index, out)
+            })
         }
-        GenCommand::Queries { world, count, to } => {
-            let made = made(world);
+        GenCommand::Queries { tweets, count, to } => {
+            let dataset = dataset(tweets);
             write(*count, to, |index, out| {
                 let mut target = String::from("/twitter?");
-                made.write_query(index, world.lines, &mut target);
+                dataset.write_query(index, tweets.lines, &mut target);
                 out.extend_from_slice(target.as_bytes());
             })
         }
@@ -49,20 +56,20 @@ pub fn run(what: &GenCommand) -> Result<(), Stop> {
                 seed,
                 invalid,
             } = *targets;
-            let made = qrcode::Targets::default();
+            let generator = qrcode::Targets::default();
             write(count, to, |index, out| {
-                made.write_target(seed, index, is_of_share(index, invalid), out)
+                generator.write_target(seed, index, is_of_share(index, invalid), out)
             })
         }
     }
 }
 
-fn made(world: &GenWorld) -> World {
-    let usual = Options::for_lines(world.seed, world.lines);
-    World::new(Options {
-        users: world.users.unwrap_or(usual.users),
-        tags: world.tags.unwrap_or(usual.tags),
-        valid_per_mille: (world.valid * 1000.0).round() as u64,
+fn dataset(tweets: &GenTweets) -> Dataset {
+    let usual = Options::for_lines(tweets.seed, tweets.lines);
+    Dataset::new(Options {
+        users: tweets.users.unwrap_or(usual.users),
+        tags: tweets.tags.unwrap_or(usual.tags),
+        valid_per_mille: (tweets.valid * 1000.0).round() as u64,
         ..usual
     })
 }
@@ -89,12 +96,14 @@ fn write(
         })
     };
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(failed(&to.output, &error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(cannot_write(&to.output, &error))
+        }
         _ => Ok(()),
     }
 }
 
-fn failed(path: &Path, error: &io::Error) -> Stop {
+fn cannot_write(path: &Path, error: &io::Error) -> Stop {
     let message = format!("cannot write {}: {error}", path.display());
     Stop::new(ExitCode::Failure, message)
 }

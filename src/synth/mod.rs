@@ -14,17 +14,17 @@
 //! Called by `trident gen`. Knows nothing of the rest of the program, so that a shared mistake cannot
 //! hide itself; only the matrices of decode requests are drawn by `qrcode`.
 
-pub mod anomaly;
+mod anomaly;
 pub mod blockchain;
-pub mod json;
+mod json;
 pub mod output;
 pub mod qrcode;
-pub mod query;
-pub mod random;
-pub mod tweet;
-pub mod tweet_json;
-pub mod users;
-pub mod vocabulary;
+mod query;
+mod random;
+mod tweet;
+mod tweet_json;
+mod users;
+mod vocabulary;
 
 use anomaly::Anomaly;
 use random::Random;
@@ -87,12 +87,12 @@ impl Options {
 }
 
 /// A data set.
-pub struct World {
+pub struct Dataset {
     options: Options,
     vocabularies: Vec<Vocabulary>,
 }
 
-impl World {
+impl Dataset {
     /// The data set that `options` describe; zero users or tags count as one.
     pub fn new(options: Options) -> Self {
         let options = Options {

@@ -1,6 +1,5 @@
 //! Many lines, made on all cores and written in order.
 
-use super::World;
 use flate2::{Compression, write::GzEncoder};
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -10,33 +9,6 @@ use std::{
 
 /// Lines made at once: about 3 MB of tweets.
 const CHUNK_LINES: u64 = 1000;
-
-/// Writes lines 0 to `lines` of `world`, each with a newline.
-pub fn write_tweets(
-    world: &World,
-    lines: u64,
-    workers: usize,
-    out: &mut (impl Write + Send),
-) -> io::Result<()> {
-    write_lines(lines, workers, Form::Plain, out, |index, chunk| {
-        world.write_line(index, chunk)
-    })
-}
-
-/// Writes `count` query strings about the first `lines` lines of `world`, each with a newline.
-pub fn write_queries(
-    world: &World,
-    lines: u64,
-    count: u64,
-    workers: usize,
-    out: &mut (impl Write + Send),
-) -> io::Result<()> {
-    write_lines(count, workers, Form::Plain, out, |index, chunk| {
-        let mut query = String::new();
-        world.write_query(index, lines, &mut query);
-        chunk.extend_from_slice(query.as_bytes());
-    })
-}
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,13 +90,28 @@ pub fn write_lines<W: Write + Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synth::Options;
+    use crate::synth::{Dataset, Options};
     use std::io::Read;
+
+    fn dataset() -> Dataset {
+        Dataset::new(Options::for_lines(7, 3000))
+    }
+
+    fn write_tweets(
+        lines: u64,
+        workers: usize,
+        form: Form,
+        out: &mut (impl Write + Send),
+    ) -> io::Result<()> {
+        let dataset = dataset();
+        write_lines(lines, workers, form, out, |index, line| {
+            dataset.write_line(index, line)
+        })
+    }
 
     fn tweets(lines: u64, workers: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        let world = World::new(Options::for_lines(7, 3000));
-        write_tweets(&world, lines, workers, &mut out).unwrap();
+        write_tweets(lines, workers, Form::Plain, &mut out).unwrap();
         out
     }
 
@@ -139,10 +126,8 @@ mod tests {
 
     #[test]
     fn gzip_holds_the_same_lines() {
-        let world = World::new(Options::for_lines(7, 3000));
         let mut packed = Vec::new();
-        let line = |index: u64, chunk: &mut Vec<u8>| world.write_line(index, chunk);
-        write_lines(2500, 2, Form::Gzip, &mut packed, line).unwrap();
+        write_tweets(2500, 2, Form::Gzip, &mut packed).unwrap();
         let mut text = Vec::new();
         flate2::read::MultiGzDecoder::new(packed.as_slice())
             .read_to_end(&mut text)
@@ -155,10 +140,12 @@ mod tests {
     fn the_data_set_never_changes() {
         // Whoever changes the generator on purpose changes this number and regenerates `data/`.
         assert_eq!(crc32fast::hash(&tweets(2500, 2)), 287_568_706);
-        let world = World::new(Options::for_lines(7, 3000));
-        let mut queries = Vec::new();
-        write_queries(&world, 3000, 500, 2, &mut queries).unwrap();
-        assert_eq!(crc32fast::hash(&queries), 1_862_327_885);
+        let mut queries = String::new();
+        for index in 0..500 {
+            dataset().write_query(index, 3000, &mut queries);
+            queries.push('\n');
+        }
+        assert_eq!(crc32fast::hash(queries.as_bytes()), 1_862_327_885);
     }
 
     #[test]
@@ -176,8 +163,7 @@ mod tests {
                 Ok(())
             }
         }
-        let world = World::new(Options::for_lines(7, 3000));
-        let error = write_tweets(&world, 10_000, 3, &mut Full(5_000_000)).unwrap_err();
+        let error = write_tweets(10_000, 3, Form::Plain, &mut Full(5_000_000)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

@@ -1,6 +1,6 @@
 //! Query strings for `/twitter` about the tweets of a data set.
 
-use super::{World, random::Random, tweet::Contact};
+use super::{Dataset, random::Random, tweet::Contact};
 
 const QUERY: u64 = 40;
 /// Lines that are looked at for one with a tweet that is kept and has a contact.
@@ -46,7 +46,7 @@ const PHRASES: [&str; 12] = [
     "\n",
 ];
 
-impl World {
+impl Dataset {
     /// Appends query string `index` about the first `lines` lines; no newline. Of a hundred, two are
     /// malformed and two ask for users that do not exist.
     pub fn write_query(&self, index: u64, lines: u64, out: &mut String) {

@@ -1,7 +1,7 @@
 //! One synthetic tweet: who, to whom, what; decided here, written by [`super::tweet_json`].
 
 use super::{
-    START_SECONDS, World,
+    Dataset, START_SECONDS,
     random::Random,
     vocabulary::{EMOJI, ODDITIES, SPECIAL_TAGS, Vocabulary},
 };
@@ -47,7 +47,7 @@ pub struct Tweet {
     pub lang: &'static str,
 }
 
-impl World {
+impl Dataset {
     /// The tweet that line `index` is about, before anything unusual happens to it.
     pub fn tweet(&self, index: u64) -> Tweet {
         let mut random = Random::new(self.options.seed, TWEET, index);

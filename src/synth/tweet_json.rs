@@ -1,7 +1,7 @@
 //! A tweet as a line of JSON, with its anomaly.
 
 use super::{
-    World,
+    Dataset,
     anomaly::Anomaly,
     json::{JsonWriter, date},
     random::Random,
@@ -11,7 +11,7 @@ use super::{
 
 const DETAILS: u64 = 20;
 
-impl World {
+impl Dataset {
     /// Appends `tweet`, spoiled or bent by `anomaly`; no newline.
     pub fn write_tweet(&self, tweet: &Tweet, anomaly: Anomaly, out: &mut Vec<u8>) {
         let start = out.len();

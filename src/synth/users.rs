@@ -1,7 +1,7 @@
 //! Synthetic users: ids, names and descriptions that change over time, and their JSON objects.
 
 use super::{
-    World,
+    Dataset,
     anomaly::Anomaly,
     json::{JsonWriter, date},
     random::{Random, mix},
@@ -11,10 +11,10 @@ use super::{
 /// What random sequences are for; see [`super::random::Random::new`].
 const ID: u64 = 1;
 const NAME: u64 = 2;
-const LOOKS: u64 = 3;
+const PROFILE: u64 = 3;
 const DESCRIPTION: u64 = 4;
 
-impl World {
+impl Dataset {
     /// The id of user `index`: one in five is a recent, long one.
     pub fn user_id(&self, index: u64) -> u64 {
         let mut random = Random::new(self.options.seed, ID, index);
@@ -100,7 +100,7 @@ impl World {
                 write_id(json, "\"id_str\":\"", id, "\",", 0);
             }
         }
-        let mut random = Random::new(self.options.seed, LOOKS, index);
+        let mut random = Random::new(self.options.seed, PROFILE, index);
         let vocabulary = self.vocabulary(index);
         json.put("\"name\":\"");
         json.text(vocabulary.word(random.bits()));
@@ -126,7 +126,7 @@ impl World {
             _ => json.put("null"),
         }
         self.write_description(json, index, seconds, anomaly);
-        write_looks(json, &mut random, id, vocabulary.language.code);
+        write_profile(json, &mut random, id, vocabulary.language.code);
     }
 
     fn write_description(
@@ -160,7 +160,7 @@ fn write_id(json: &mut JsonWriter<'_>, before: &str, id: u64, after: &str, skip:
 }
 
 /// The rest of a user object, closing brace included: what nobody reads, but real files have.
-fn write_looks(json: &mut JsonWriter<'_>, random: &mut Random, id: u64, lang: &str) {
+fn write_profile(json: &mut JsonWriter<'_>, random: &mut Random, id: u64, lang: &str) {
     json.put(",\"protected\":false,\"verified\":");
     json.put(if random.below(97) == 0 {
         "true"

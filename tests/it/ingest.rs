@@ -21,7 +21,7 @@ use std::{
 use trident::{
     etl::{self, Options, progress::Silent, sink::store::StoreSink},
     store::{Meta, maintenance},
-    synth::{self, World},
+    synth::{self, Dataset},
 };
 
 /// Hashtags left out of the counts in these tests, some of them common in the generated tweets.
@@ -49,7 +49,7 @@ impl Random {
 /// Generated lines, newlines included, and among them other versions of some of these tweets: with
 /// another time, sender, text, reply, retweet or tags.
 fn lines(seed: u64, count: u64, users: u64) -> Vec<Vec<u8>> {
-    let world = World::new(synth::Options {
+    let dataset = Dataset::new(synth::Options {
         seed,
         users,
         tags: 60,
@@ -60,7 +60,7 @@ fn lines(seed: u64, count: u64, users: u64) -> Vec<Vec<u8>> {
     let mut lines = Vec::new();
     for index in 0..count {
         let mut line = Vec::new();
-        world.write_line(index, &mut line);
+        dataset.write_line(index, &mut line);
         line.push(b'\n');
         for _ in 0..random.below(8) / 5 {
             lines.extend(other_version(&line, &mut random));

@@ -6,6 +6,7 @@ mod run;
 mod standin;
 
 use serde_json::Value;
+use standin::StandIn;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -72,11 +73,26 @@ fn reported(arguments: &[&str]) -> (i32, Value) {
     let (code, out, err) = ended(&mut load(
         &[arguments, &["--quiet", "--json", "-"]].concat(),
     ));
-    let report = serde_json::from_str(&out);
-    (
-        code,
-        report.unwrap_or_else(|error| panic!("{error}; code {code}: {out}{err}")),
-    )
+    (code, parsed(&out, &err))
+}
+
+/// A run against `server` with the corpus `entries` and `flags`, which blanks separate: exit code, standard output and
+/// standard error.
+fn ended_against(server: &StandIn, entries: &str, flags: &str) -> (i32, String, String) {
+    let place = Place::new();
+    let corpus = place.file("c.jsonl", entries);
+    let arguments = ["--target", &server.url, "--corpus", &corpus];
+    ended(load(&arguments).args(flags.split_whitespace()))
+}
+
+/// The exit code and the JSON report of such a run.
+fn reported_against(server: &StandIn, entries: &str, flags: &str) -> (i32, Value) {
+    let (code, out, err) = ended_against(server, entries, &format!("{flags} --quiet --json -"));
+    (code, parsed(&out, &err))
+}
+
+fn parsed(out: &str, err: &str) -> Value {
+    serde_json::from_str(out).unwrap_or_else(|error| panic!("{error}: {out}{err}"))
 }
 
 /// A corpus of one GET entry of the endpoint `e`, answered with `hello`.

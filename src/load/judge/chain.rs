@@ -4,6 +4,7 @@
 //! Called by `check`. Written from the protocol document on `serde_json`, `flate2` and `sha2`; speed
 //! matters little, since an answer that was found right is remembered.
 
+use crate::load::format::hex;
 use flate2::read::ZlibDecoder;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -21,13 +22,13 @@ const TEN_MINUTES_NS: u64 = 600_000_000_000;
 const FIRST_REWARD_NS: u64 = 600_000_000_000;
 
 /// Why an answer is wrong.
-pub type Fault = &'static str;
+pub type Reason = &'static str;
 
 /// The JSON behind base64 and zlib.
 ///
 /// # Errors
 /// Which of the layers is broken.
-pub fn unpack(text: &[u8]) -> Result<Value, Fault> {
+pub fn unpack(text: &[u8]) -> Result<Value, Reason> {
     let packed = base64_simd::URL_SAFE
         .decode_to_vec(text)
         .map_err(|_| "answer is no padded base64url")?;
@@ -43,7 +44,7 @@ pub fn unpack(text: &[u8]) -> Result<Value, Fault> {
 ///
 /// # Errors
 /// The first rule that does not hold.
-pub fn extends(request: &Value, answer: &Value) -> Result<(), Fault> {
+pub fn extends(request: &Value, answer: &Value) -> Result<(), Reason> {
     let (old, new) = (list(request, "chain")?, list(answer, "chain")?);
     if answer.as_object().map_or(0, Map::len) != 1 {
         return Err("answer has other keys than chain");
@@ -79,7 +80,7 @@ pub fn extends(request: &Value, answer: &Value) -> Result<(), Fault> {
 }
 
 /// Whether `done` is `asked`, signed by the team if it was not signed.
-fn completes(asked: &Value, done: &Value) -> Result<(), Fault> {
+fn completes(asked: &Value, done: &Value) -> Result<(), Reason> {
     if asked.get("sig").is_some() {
         return (asked == done)
             .then_some(())
@@ -96,7 +97,7 @@ fn completes(asked: &Value, done: &Value) -> Result<(), Fault> {
 ///
 /// # Errors
 /// The first rule that does not hold.
-pub fn hashes_hold(chain: &Value) -> Result<(), Fault> {
+pub fn hashes_hold(chain: &Value) -> Result<(), Reason> {
     let mut previous = "00000000";
     for (index, block) in list(chain, "chain")?.iter().enumerate() {
         if block["id"].as_u64() != Some(index as u64) {
@@ -124,7 +125,7 @@ pub fn hashes_hold(chain: &Value) -> Result<(), Fault> {
     Ok(())
 }
 
-fn transaction_holds(transaction: &Value, signed: bool) -> Result<(), Fault> {
+fn transaction_holds(transaction: &Value, signed: bool) -> Result<(), Reason> {
     let keys = transaction.as_object().map_or(0, Map::len);
     if keys != if signed { 7 } else { 4 } {
         return Err("transaction has the wrong keys");
@@ -156,7 +157,7 @@ fn transaction_holds(transaction: &Value, signed: bool) -> Result<(), Fault> {
 }
 
 /// Whether no smaller proof of work than that of `block` would do.
-fn least_proof(previous: Option<&Value>, block: &Value) -> Result<(), Fault> {
+fn least_proof(previous: Option<&Value>, block: &Value) -> Result<(), Reason> {
     let previous = previous.map_or(Ok("00000000"), |block| text(block, "hash"))?;
     let target = text(block, "target")?;
     let found = number_text(block, "pow")?;
@@ -171,7 +172,7 @@ fn least_proof(previous: Option<&Value>, block: &Value) -> Result<(), Fault> {
     Ok(())
 }
 
-fn block_hash(previous: &str, block: &Value, pow: &str) -> Result<String, Fault> {
+fn block_hash(previous: &str, block: &Value, pow: &str) -> Result<String, Reason> {
     let mut content = format!("{}|{previous}", block["id"].as_u64().unwrap_or(0));
     for transaction in list(block, "all_tx")? {
         content.push('|');
@@ -182,11 +183,6 @@ fn block_hash(previous: &str, block: &Value, pow: &str) -> Result<String, Fault>
 
 fn short_hash(content: &str) -> String {
     hex(&Sha256::digest(content)[..4])
-}
-
-/// Lower-case hex digits of `bytes`.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `base` to the power `exponent`, modulo the protocol's modulus.
@@ -203,14 +199,14 @@ fn power(base: u64, mut exponent: u64) -> u128 {
     product
 }
 
-fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], Fault> {
+fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], Reason> {
     Ok(value
         .get(key)
         .and_then(Value::as_array)
         .ok_or("a list is missing")?)
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str, Fault> {
+fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str, Reason> {
     value
         .get(key)
         .and_then(Value::as_str)
@@ -218,6 +214,6 @@ fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str, Fault> {
 }
 
 /// A number written as a string.
-fn number_text(value: &Value, key: &str) -> Result<u64, Fault> {
+fn number_text(value: &Value, key: &str) -> Result<u64, Reason> {
     text(value, key)?.parse().map_err(|_| "a text is no number")
 }

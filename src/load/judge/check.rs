@@ -5,70 +5,67 @@
 //! server's code: a shared fault must not score full marks.
 
 use crate::load::{
-    Identity,
-    judge::chain,
-    judge::matrix,
-    plan::corpus::{Corpus, Entry, Expect, Request},
+    identity::Identity,
+    judge::{chain, expect::Expect, matrix},
+    wire::request::RequestBytes,
 };
 use sha2::{Digest, Sha256};
 
 /// What is to be said of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BodyCheck {
     /// It is right.
     Correct,
     /// It is wrong, and why.
     Wrong(&'static str),
     /// Another request will tell.
-    Ask(Box<Question>),
+    FollowUp(Box<FollowUp>),
 }
 
 /// A request whose answer tells whether an earlier one was right.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct FollowUp {
     /// What to send.
-    pub request: Request,
+    pub request: RequestBytes,
     /// Its target, for records.
     pub target: String,
     /// The body it must be answered with.
     pub expected: Box<[u8]>,
-    /// The body in question.
+    /// The body in follow_up.
     asked_about: Box<[u8]>,
 }
 
-/// Checks bodies against a corpus.
-pub struct Checker<'a> {
+/// Checks bodies, and remembers those that took work to verify.
+pub struct Checker {
     first_line: Vec<u8>,
-    entries: &'a [Entry],
     /// The last body of each entry that was verified.
     verified: Vec<Option<Box<[u8]>>>,
 }
 
-impl<'a> Checker<'a> {
-    /// A checker that has verified nothing yet.
-    pub fn new(corpus: &'a Corpus, identity: &Identity) -> Self {
+impl Checker {
+    /// A checker of a corpus with so many entries; it has verified nothing yet.
+    pub fn new(entries: usize, identity: &Identity) -> Self {
         Self {
             first_line: identity.first_line().into_bytes(),
-            entries: &corpus.entries,
-            verified: vec![None; corpus.entries.len()],
+            verified: vec![None; entries],
         }
     }
 
-    /// What is to be said of `body`, which answers the entry at `index`.
-    pub fn check(&mut self, index: usize, body: &[u8]) -> Verdict {
-        let verified = match &self.entries[index].expect {
+    /// What is to be said of `body`, which answers the entry number `index`.
+    pub fn check(&mut self, index: usize, expect: &Expect, body: &[u8]) -> BodyCheck {
+        let verified = match expect {
             Expect::Any => Ok(()),
             Expect::Exact(expected) => same(body, expected),
             Expect::Sha256(digest) => same(&Sha256::digest(body), digest),
             expect => {
                 if self.verified[index].as_deref() == Some(body) {
-                    return Verdict::Correct;
+                    return BodyCheck::Correct;
                 }
                 let Some(result) = body.strip_prefix(&self.first_line[..]) else {
-                    return Verdict::Wrong("first line");
+                    return BodyCheck::Wrong("first line");
                 };
                 if let Expect::DecodesTo(text) = expect {
-                    return self.question(text, body, result);
+                    return self.follow_up(text, body, result);
                 }
                 let outcome = verify(expect, result);
                 if outcome.is_ok() {
@@ -77,16 +74,16 @@ impl<'a> Checker<'a> {
                 outcome
             }
         };
-        verified.map_or_else(Verdict::Wrong, |()| Verdict::Correct)
+        verified.map_or_else(BodyCheck::Wrong, |()| BodyCheck::Correct)
     }
 
-    fn question(&self, text: &str, body: &[u8], result: &[u8]) -> Verdict {
-        match matrix::decode_question(result) {
-            Err(fault) => Verdict::Wrong(fault),
+    fn follow_up(&self, text: &str, body: &[u8], result: &[u8]) -> BodyCheck {
+        match matrix::decode_data(result) {
+            Err(fault) => BodyCheck::Wrong(fault),
             Ok(data) => {
                 let target = format!("/qrcode?type=decode&data={data}");
-                Verdict::Ask(Box::new(Question {
-                    request: Request::get(&target),
+                BodyCheck::FollowUp(Box::new(FollowUp {
+                    request: RequestBytes::get(&target),
                     target,
                     expected: [&self.first_line[..], text.as_bytes()].concat().into(),
                     asked_about: body.into(),
@@ -95,13 +92,13 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Takes the answer to a question about the entry at `index`.
-    pub fn answered(&mut self, index: usize, question: &Question, body: &[u8]) -> Verdict {
-        if *body != *question.expected {
-            return Verdict::Wrong("decode does not give back what was encoded");
+    /// Takes the answer to a follow_up about the entry at `index`.
+    pub fn answered(&mut self, index: usize, follow_up: &FollowUp, body: &[u8]) -> BodyCheck {
+        if *body != *follow_up.expected {
+            return BodyCheck::Wrong("decode does not give back what was encoded");
         }
-        self.verified[index] = Some(question.asked_about.clone());
-        Verdict::Correct
+        self.verified[index] = Some(follow_up.asked_about.clone());
+        BodyCheck::Correct
     }
 }
 

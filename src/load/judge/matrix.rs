@@ -1,4 +1,4 @@
-//! Turns what `/qrcode?type=encode` returned into a question for `type=decode`: the matrix is
+//! Turns what `/qrcode?type=encode` returned into a follow_up for `type=decode`: the matrix is
 //! decrypted, laid into an empty 32x32 grid and encrypted again (docs/protocol/qrcode.md).
 //!
 //! Called by `check`. So an encoder is checked without an oracle: the message must come back.
@@ -10,8 +10,8 @@ const GRID: usize = 32;
 ///
 /// # Errors
 /// `text` is no matrix in the protocol's form.
-pub fn decode_question(text: &[u8]) -> Result<String, &'static str> {
-    let words = words(text).ok_or("answer is not made of 0x words")?;
+pub fn decode_data(text: &[u8]) -> Result<String, &'static str> {
+    let words = hex_words(text).ok_or("answer is not made of 0x words")?;
     let side = match words.len() {
         14 => 21, // 441 bits
         20 => 25, // 625 bits
@@ -34,7 +34,7 @@ pub fn decode_question(text: &[u8]) -> Result<String, &'static str> {
     Ok(out)
 }
 
-fn words(text: &[u8]) -> Option<Vec<u32>> {
+fn hex_words(text: &[u8]) -> Option<Vec<u32>> {
     let text = std::str::from_utf8(text).ok()?.strip_prefix("0x")?;
     text.split("0x")
         .map(|word| {
@@ -91,15 +91,15 @@ mod tests {
     #[test]
     fn what_is_no_matrix_is_refused() {
         for text in ["", "INVALID", "0x", "0x1", "1x0x", "0x01", "0xg", "0xA"] {
-            assert!(decode_question(text.as_bytes()).is_err(), "{text}");
+            assert!(decode_data(text.as_bytes()).is_err(), "{text}");
         }
         let too_large = "0x0".repeat(13) + "0xffffffff";
         assert_eq!(
-            decode_question(too_large.as_bytes()),
+            decode_data(too_large.as_bytes()),
             Err("last word is too large")
         );
         assert_eq!(
-            decode_question("0x0".repeat(14).as_bytes())
+            decode_data("0x0".repeat(14).as_bytes())
                 .unwrap()
                 .matches("0x")
                 .count(),

@@ -1,10 +1,11 @@
 //! Whether a response is right, decided without the server's code.
 //!
-//! - [`check`]: compares a body with what its entry expects.
+//! - [`expect`]: what is right. [`check`]: compares a body with what its entry expects.
 //! - [`chain`]: recomputes `/blockchain` responses. [`matrix`]: turns a matrix into a decode request.
 
 pub mod chain;
 pub mod check;
+pub mod expect;
 pub mod matrix;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,13 @@
 //! Checks against right and wrong answers, made from the built-in corpus.
 
 use crate::load::{
-    Identity,
-    judge::chain,
-    judge::check::{Checker, Verdict},
-    plan::corpus::{Corpus, Expect},
+    identity::Identity,
+    judge::{
+        chain,
+        check::{BodyCheck, Checker},
+        expect::Expect,
+    },
+    plan::corpus::Corpus,
 };
 use flate2::{Compression, read::MultiGzDecoder, write::ZlibEncoder};
 use serde_json::{Value, json};
@@ -47,10 +50,14 @@ fn corpus(expect: &Value) -> Corpus {
 }
 
 /// What is said of a body that consists of the first line and `result`.
-fn verdict(expect: &Value, result: &str) -> Verdict {
+fn verdict(expect: &Value, result: &str) -> BodyCheck {
     let corpus = corpus(expect);
-    let mut checker = Checker::new(&corpus, &identity());
-    checker.check(0, format!("T,1\n{result}").as_bytes())
+    let mut checker = Checker::new(1, &identity());
+    checker.check(
+        0,
+        &corpus.entries[0].expect,
+        format!("T,1\n{result}").as_bytes(),
+    )
 }
 
 #[test]
@@ -60,12 +67,12 @@ fn the_oracles_answers_are_right_by_both_ways_of_checking() {
     for (request, answer) in pairs {
         let same = verdict(&json!({"chain": answer}), &answer);
         let continued = verdict(&json!({"extends": request}), &answer);
-        assert_eq!((same, continued), (Verdict::Correct, Verdict::Correct));
+        assert_eq!((same, continued), (BodyCheck::Correct, BodyCheck::Correct));
         // packing and the order of keys are free
         let repacked = packed(&chain::unpack(answer.as_bytes()).unwrap());
         assert_eq!(
             verdict(&json!({"chain": answer}), &repacked),
-            Verdict::Correct
+            BodyCheck::Correct
         );
     }
 }
@@ -138,19 +145,19 @@ fn a_changed_block_is_found_without_an_oracle() {
         *changed.pointer_mut(&place).unwrap() = value;
         assert_eq!(
             verdict(&json!({"extends": request}), &packed(&changed)),
-            Verdict::Wrong(fault),
+            BodyCheck::Wrong(fault),
             "{place}"
         );
         let expected = packed(&answer);
         assert_eq!(
             verdict(&json!({"chain": expected}), &packed(&changed)),
-            Verdict::Wrong("chain")
+            BodyCheck::Wrong("chain")
         );
     }
     let mut longer = answer.clone();
     longer["more"] = json!(1);
     let longer = verdict(&json!({"extends": request}), &packed(&longer));
-    assert_eq!(longer, Verdict::Wrong("answer has other keys than chain"));
+    assert_eq!(longer, BodyCheck::Wrong("answer has other keys than chain"));
 }
 
 #[test]
@@ -165,7 +172,7 @@ fn what_cannot_be_unpacked_is_wrong() {
     ] {
         assert_eq!(
             verdict(&json!({"extends": request}), result),
-            Verdict::Wrong(fault),
+            BodyCheck::Wrong(fault),
             "{result}"
         );
     }
@@ -175,42 +182,45 @@ fn what_cannot_be_unpacked_is_wrong() {
 fn a_body_that_was_verified_is_only_compared() {
     let (request, answer) = pairs().swap_remove(0);
     let corpus = corpus(&json!({"extends": request}));
-    let mut checker = Checker::new(&corpus, &identity());
+    let mut checker = Checker::new(1, &identity());
     let body = format!("T,1\n{answer}");
     for _ in 0..3 {
-        assert_eq!(checker.check(0, body.as_bytes()), Verdict::Correct);
+        assert_eq!(
+            checker.check(0, &corpus.entries[0].expect, body.as_bytes()),
+            BodyCheck::Correct
+        );
     }
     let other = format!("T,2\n{answer}");
     assert_eq!(
-        checker.check(0, other.as_bytes()),
-        Verdict::Wrong("first line")
+        checker.check(0, &corpus.entries[0].expect, other.as_bytes()),
+        BodyCheck::Wrong("first line")
     );
     assert!(matches!(
-        checker.check(0, &body.as_bytes()[..60]),
-        Verdict::Wrong(_)
+        checker.check(0, &corpus.entries[0].expect, &body.as_bytes()[..60]),
+        BodyCheck::Wrong(_)
     ));
 }
 
 #[test]
 fn plain_bodies_are_compared_byte_for_byte() {
     let exact = json!({"result": "abc"});
-    assert_eq!(verdict(&exact, "abc"), Verdict::Correct);
-    assert_eq!(verdict(&exact, "abd"), Verdict::Wrong("body"));
-    assert_eq!(verdict(&exact, "abcd"), Verdict::Wrong("length"));
+    assert_eq!(verdict(&exact, "abc"), BodyCheck::Correct);
+    assert_eq!(verdict(&exact, "abd"), BodyCheck::Wrong("body"));
+    assert_eq!(verdict(&exact, "abcd"), BodyCheck::Wrong("length"));
     let digest =
         json!({"body_sha256": "469385590f61beef1dccc2b379b8190186bf0b7e14c57c2e01ed5c1c9d516493"});
-    assert_eq!(verdict(&digest, "abc"), Verdict::Correct);
-    assert_eq!(verdict(&digest, "abd"), Verdict::Wrong("body"));
+    assert_eq!(verdict(&digest, "abc"), BodyCheck::Correct);
+    assert_eq!(verdict(&digest, "abd"), BodyCheck::Wrong("body"));
 }
 
 #[test]
 fn a_token_has_its_form_without_a_key_and_its_value_with_one() {
     let expect = json!({"token": {"timestamp": 1, "message": "m"}});
-    assert_eq!(verdict(&expect, &"0a".repeat(32)), Verdict::Correct);
+    assert_eq!(verdict(&expect, &"0a".repeat(32)), BodyCheck::Correct);
     for wrong in [&"0A".repeat(32), &"0a".repeat(31), "INVALID"] {
         assert_eq!(
             verdict(&expect, wrong),
-            Verdict::Wrong("no token of 64 hex digits")
+            BodyCheck::Wrong("no token of 64 hex digits")
         );
     }
     let keyed = Identity {
@@ -230,23 +240,32 @@ fn an_encoded_matrix_is_asked_back() {
     let expect = json!({"decodes_to": "x"});
     assert_eq!(
         verdict(&expect, "0x0"),
-        Verdict::Wrong("answer is neither a 21x21 nor a 25x25 matrix")
+        BodyCheck::Wrong("answer is neither a 21x21 nor a 25x25 matrix")
     );
     let corpus = corpus(&expect);
-    let mut checker = Checker::new(&corpus, &identity());
+    let mut checker = Checker::new(1, &identity());
     let body = format!("T,1\n{}", "0x0".repeat(14)).into_bytes();
-    let Verdict::Ask(question) = checker.check(0, &body) else {
+    let BodyCheck::FollowUp(follow_up) = checker.check(0, &corpus.entries[0].expect, &body) else {
         panic!("not asked")
     };
-    assert_eq!(*question.expected, *b"T,1\nx");
-    assert!(question.target.starts_with("/qrcode?type=decode&data=0x"));
-    let wrong = checker.answered(0, &question, b"T,1\ny");
+    assert_eq!(*follow_up.expected, *b"T,1\nx");
+    assert!(follow_up.target.starts_with("/qrcode?type=decode&data=0x"));
+    let wrong = checker.answered(0, &follow_up, b"T,1\ny");
     assert_eq!(
         wrong,
-        Verdict::Wrong("decode does not give back what was encoded")
+        BodyCheck::Wrong("decode does not give back what was encoded")
     );
     // only a right answer makes the body a verified one
-    assert!(matches!(checker.check(0, &body), Verdict::Ask(_)));
-    assert_eq!(checker.answered(0, &question, b"T,1\nx"), Verdict::Correct);
-    assert_eq!(checker.check(0, &body), Verdict::Correct);
+    assert!(matches!(
+        checker.check(0, &corpus.entries[0].expect, &body),
+        BodyCheck::FollowUp(_)
+    ));
+    assert_eq!(
+        checker.answered(0, &follow_up, b"T,1\nx"),
+        BodyCheck::Correct
+    );
+    assert_eq!(
+        checker.check(0, &corpus.entries[0].expect, &body),
+        BodyCheck::Correct
+    );
 }

@@ -3,12 +3,14 @@
 //! Made by `scripts/make-corpus` from an independent oracle; read once at the start. Requests become
 //! ready-made bytes here, and expectations become what `check` compares with.
 
-use crate::load::{Identity, LoadError, judge::chain};
+use crate::load::{
+    error::LoadError,
+    identity::Identity,
+    judge::expect::{Expect, ExpectLine},
+    wire::request::RequestBytes,
+};
 use flate2::read::MultiGzDecoder;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use serde_json::Value;
-use sha2::Sha256;
 use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 /// The corpus that is part of the program: `scripts/make-corpus` without arguments.
@@ -35,37 +37,11 @@ pub struct Entry {
     /// Index of its endpoint.
     pub endpoint: usize,
     /// The request's bytes, without the value of Host.
-    pub request: Request,
+    pub request: RequestBytes,
     /// The status of the answer.
     pub status: u16,
     /// How its body is checked.
     pub expect: Expect,
-}
-
-/// Bytes of a request with a gap for the target's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    before_host: Box<[u8]>,
-    after_host: Box<[u8]>,
-}
-
-/// How a body is checked.
-#[derive(Debug, PartialEq)]
-pub enum Expect {
-    /// Only the status counts.
-    Any,
-    /// These bytes.
-    Exact(Box<[u8]>),
-    /// Bytes with this SHA-256.
-    Sha256([u8; 32]),
-    /// First line, then a packed chain equal to this one as JSON; its hashes are recomputed too.
-    Chain(Box<Value>),
-    /// First line, then a packed chain that rightly continues this request.
-    Extends(Box<Value>),
-    /// First line, then a matrix; sent back as decode it must give this text.
-    DecodesTo(String),
-    /// First line, then 64 lower-case hex digits: the key is not known here.
-    TokenForm,
 }
 
 #[derive(Deserialize)]
@@ -81,34 +57,8 @@ struct Line {
     expect: ExpectLine,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpectLine {
-    #[serde(default = "ok")]
-    status: u16,
-    body: Option<String>,
-    body_base64: Option<String>,
-    body_sha256: Option<String>,
-    result: Option<String>,
-    chain: Option<String>,
-    extends: Option<String>,
-    decodes_to: Option<String>,
-    token: Option<Token>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Token {
-    timestamp: i64,
-    message: String,
-}
-
 fn get() -> String {
     "GET".into()
-}
-
-fn ok() -> u16 {
-    200
 }
 
 impl Corpus {
@@ -171,32 +121,13 @@ impl Corpus {
             endpoint,
             request: request(&line)?,
             status: line.expect.status,
-            expect: expect(line.expect, identity)?,
+            expect: line.expect.read(identity)?,
         });
         Ok(())
     }
 }
 
-impl Request {
-    /// A GET of `target`.
-    pub fn get(target: &str) -> Self {
-        Self {
-            before_host: format!("GET {target} HTTP/1.1\r\nHost: ")
-                .into_bytes()
-                .into(),
-            after_host: b"\r\n\r\n"[..].into(),
-        }
-    }
-
-    /// Appends the whole request for `host`.
-    pub fn append_to(&self, out: &mut Vec<u8>, host: &str) {
-        out.extend_from_slice(&self.before_host);
-        out.extend_from_slice(host.as_bytes());
-        out.extend_from_slice(&self.after_host);
-    }
-}
-
-fn request(line: &Line) -> Result<Request, String> {
+fn request(line: &Line) -> Result<RequestBytes, String> {
     let token = |text: &str| {
         !text.is_empty()
             && text
@@ -223,77 +154,7 @@ fn request(line: &Line) -> Result<Request, String> {
     }
     after.push_str("\r\n\r\n");
     after.push_str(line.body.as_deref().unwrap_or_default());
-    Ok(Request {
-        before_host: format!("{} {} HTTP/1.1\r\nHost: ", line.method, line.target)
-            .into_bytes()
-            .into(),
-        after_host: after.into_bytes().into(),
-    })
-}
-
-fn expect(line: ExpectLine, identity: &Identity) -> Result<Expect, String> {
-    let with_first_line = |result: &str| {
-        let bytes = format!("{}{result}", identity.first_line()).into_bytes();
-        Expect::Exact(bytes.into())
-    };
-    let mut found = Vec::new();
-    if let Some(body) = line.body {
-        found.push(Expect::Exact(body.into_bytes().into()));
-    }
-    if let Some(text) = line.body_base64 {
-        let bytes = base64_simd::STANDARD.decode_to_vec(text);
-        let bytes = bytes.map_err(|_| "body_base64 is no padded base64")?;
-        found.push(Expect::Exact(bytes.into()));
-    }
-    if let Some(digits) = line.body_sha256 {
-        found.push(Expect::Sha256(digest(&digits)?));
-    }
-    if let Some(result) = line.result {
-        found.push(with_first_line(&result));
-    }
-    if let Some(packed) = line.chain {
-        found.push(Expect::Chain(Box::new(chain::unpack(packed.as_bytes())?)));
-    }
-    if let Some(packed) = line.extends {
-        found.push(Expect::Extends(Box::new(chain::unpack(packed.as_bytes())?)));
-    }
-    if let Some(text) = line.decodes_to {
-        found.push(Expect::DecodesTo(text));
-    }
-    if let Some(token) = line.token {
-        found.push(match &identity.auth_key {
-            Some(key) => with_first_line(&token_text(key, &identity.team, &token)),
-            None => Expect::TokenForm,
-        });
-    }
-    if found.len() > 1 {
-        return Err("expect: more than one way to check the body".into());
-    }
-    Ok(found.pop().unwrap_or(Expect::Any))
-}
-
-/// HMAC-SHA-256(key, team "|" timestamp "|" message) in hex (docs/protocol/auth.md).
-fn token_text(key: &[u8; 32], team: &str, token: &Token) -> String {
-    let Token { timestamp, message } = token;
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(format!("{team}|{timestamp}|{message}").as_bytes());
-    chain::hex(&mac.finalize().into_bytes())
-}
-
-/// 32 bytes of 64 hex digits.
-///
-/// # Errors
-/// Something else.
-pub fn digest(digits: &str) -> Result<[u8; 32], String> {
-    let wrong = || "expected 64 hex digits".to_owned();
-    let mut out = [0; 32];
-    if digits.len() != 64 || !digits.is_ascii() {
-        return Err(wrong());
-    }
-    for (at, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(out)
+    Ok(RequestBytes::new(&line.method, &line.target, after))
 }
 
 #[cfg(test)]

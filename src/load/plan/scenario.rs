@@ -1,7 +1,7 @@
 //! Scenario files: stages in TOML (docs/load.md, `config/scenarios/`).
 
 use crate::load::{
-    LoadError,
+    error::LoadError,
     plan::stage::{Load, Ramp, Stage},
 };
 use serde::Deserialize;

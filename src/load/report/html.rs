@@ -1,8 +1,14 @@
 //! `--html`: one page that needs nothing else, not even a network.
 
-use super::{
-    Report, StageReport, Summary, duration_text, error_text, percent_text,
-    svg::{self, Line, count_text},
+use crate::load::{
+    format::{count_text, duration_text, error_text, escaped, percent_text},
+    report::{
+        chart::{self, Line},
+        figures::Report,
+        stages::StageReport,
+        summary::Summary,
+    },
+    tally::collect::Row,
 };
 use std::fmt::Write;
 
@@ -48,7 +54,7 @@ pub fn render(report: &Report) -> String {
         turning(&mut out, report);
     }
     heading(&mut out, "Latency");
-    scrolling(&mut out, &svg::histogram(&report.histogram));
+    scrolling(&mut out, &chart::histogram(&report.histogram));
     out.push_str("<p class='note'>Each bar is a quarter wider than the one before; heights are square roots of counts.</p>");
     timelines(&mut out, report);
     requirements(&mut out, report);
@@ -226,7 +232,7 @@ fn timelines(out: &mut String, report: &Report) {
                 .collect(),
         })
         .collect();
-    let line = |name: &str, class: &str, value: fn(&super::Row) -> f64| Line {
+    let line = |name: &str, class: &str, value: fn(&Row) -> f64| Line {
         name: name.into(),
         class: class.into(),
         values: rows.iter().map(value).collect(),
@@ -251,7 +257,7 @@ fn timelines(out: &mut String, report: &Report) {
             );
         }
         out.push_str("</p>");
-        scrolling(out, &svg::timeline(title, report, lines, unit));
+        scrolling(out, &chart::timeline(title, report, lines, unit));
     };
     chart("Requests per second", &throughput, count_text);
     chart("Latency over time", &latency, duration_text);
@@ -314,13 +320,4 @@ fn settings(out: &mut String, report: &Report) {
 /// On a phone pictures are moved sideways instead of made too small to read.
 fn scrolling(out: &mut String, picture: &str) {
     let _ = write!(out, "<div class='scroll'>{picture}</div>");
-}
-
-/// Text that cannot become markup.
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('\'', "&#39;")
-        .replace('"', "&quot;")
 }

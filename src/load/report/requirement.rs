@@ -8,7 +8,9 @@
 //!
 //! Conditions are separated by commas. Without an endpoint all requests together are meant.
 
-use crate::load::{LoadError, report::Summary};
+use crate::load::{error::LoadError, report::summary::Summary};
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What can be asked for: name, what it is, and its kind.
 const METRICS: &[(&str, Kind)] = &[
@@ -180,6 +182,52 @@ impl Requirement {
             _ => actual < self.value,
         })
     }
+}
+
+/// A requirement and what came out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judgement {
+    /// The condition.
+    pub requirement: String,
+    /// The value measured, latencies in microseconds; `None` if nothing was.
+    pub actual: Option<f64>,
+    /// Whether it is met.
+    pub met: bool,
+}
+
+/// Every given condition, and the usual ones where none was given.
+pub fn judge(
+    given: &[Requirement],
+    endpoints: &BTreeMap<String, Summary>,
+    total: &Summary,
+) -> Vec<Judgement> {
+    let mut requirements = given.to_vec();
+    for metric in ["correctness", "errors"] {
+        let spoken_of = |name: &str| {
+            given.iter().any(|given| {
+                given.metric == metric
+                    && given.endpoint.as_deref().is_none_or(|given| given == name)
+            })
+        };
+        for name in endpoints.keys().filter(|name| !spoken_of(name)) {
+            requirements.push(Requirement::default_for(name, metric));
+        }
+    }
+    requirements
+        .iter()
+        .map(|requirement| {
+            let summary = match &requirement.endpoint {
+                None => Some(total),
+                Some(name) => endpoints.get(name),
+            };
+            let actual = summary.and_then(|summary| requirement.actual(summary));
+            Judgement {
+                requirement: requirement.text.clone(),
+                actual,
+                met: requirement.holds(actual),
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,18 @@
 //! Figures out of tallies, and what they look like.
 
-use super::*;
 use crate::load::{
-    plan::stage::{Load, Ramp},
-    report::requirement,
-    tally::collect::Collector,
-    tally::counts::Outcome,
+    format::{duration_text, error_text, percent_text},
+    plan::stage::{Load, Ramp, Stage},
+    report::{
+        figures::{Frame, Report, Setup},
+        html, requirement, text,
+    },
+    tally::{
+        collect::Collector,
+        counts::{Failure, Tally, Verdict},
+    },
 };
+use std::{collections::BTreeMap, time::Duration};
 
 fn stage(name: &str, users: f64, measured: bool) -> Stage {
     Stage {
@@ -40,7 +46,7 @@ fn setup() -> Setup {
 fn tally(correct: u64, ms: u64) -> Tally {
     let mut tally = Tally::default();
     for _ in 0..correct {
-        tally.record(Outcome::Correct, Duration::from_millis(ms));
+        tally.record(Verdict::Correct, Duration::from_millis(ms));
     }
     tally
 }
@@ -67,9 +73,9 @@ fn report(stages: &[Stage], tallies: Vec<[Tally; 4]>, requirements: &str) -> Rep
 fn figures_add_up() {
     let mut wrong = tally(50, 2);
     for _ in 0..50 {
-        wrong.record(Outcome::Wrong("body"), Duration::from_millis(2));
+        wrong.record(Verdict::Wrong("body"), Duration::from_millis(2));
     }
-    wrong.record(Outcome::Failed(Fault::Reset), Duration::ZERO);
+    wrong.record(Verdict::Failed(Failure::Reset), Duration::ZERO);
     let stages = [stage("warm", 1.0, false), stage("load", 1.0, true)];
     let warm = [tally(999, 1), tally(0, 0), tally(0, 0), tally(0, 0)];
     let load = [tally(100, 1), tally(300, 3), wrong, tally(0, 0)];
@@ -104,7 +110,7 @@ fn figures_add_up() {
 fn a_given_condition_takes_the_place_of_the_usual_one() {
     let stages = [stage("load", 1.0, true)];
     let mut half = tally(1, 1);
-    half.record(Outcome::Wrong("body"), Duration::ZERO);
+    half.record(Verdict::Wrong("body"), Duration::ZERO);
     let cells = [half, tally(0, 0), tally(1, 1), tally(0, 0)];
     let passed = |text| report(&stages, vec![cells.clone()], text).passed;
     assert!(!passed(""));
@@ -119,7 +125,7 @@ fn the_first_stage_that_turns_is_named() {
     let quick = |count| [tally(count, 1), tally(0, 0), tally(0, 0), tally(0, 0)];
     let failing = || {
         let mut tally = tally(10, 1);
-        tally.record(Outcome::Failed(Fault::Timeout), Duration::from_millis(1));
+        tally.record(Verdict::Failed(Failure::Timeout), Duration::from_millis(1));
         [
             tally,
             super::tests::tally(0, 0),

@@ -1,6 +1,9 @@
 //! The scoreboard on a terminal.
 
-use super::{Report, Summary, duration_text, error_text, percent_text};
+use crate::load::{
+    format::{duration_text, error_text, percent_text},
+    report::{figures::Report, summary::Summary},
+};
 use std::fmt::Write;
 
 /// The report as lines of text.

@@ -2,12 +2,16 @@
 //! and a line for whoever watches.
 
 use crate::load::{
+    format::{duration_text, rounded},
     plan::stage::Stage,
-    report::{Latency, Row, rounded},
-    tally::counts::{Interval, Tally},
+    tally::{
+        counts::{Interval, Tally},
+        latency::Latency,
+    },
 };
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use hdrhistogram::Histogram;
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -22,6 +26,27 @@ const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
 const REPORTS_WITHIN: Duration = Duration::from_millis(100);
 /// How often the live line changes.
 const LIVE_LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// One second of the run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Seconds from the start, the warm-up included.
+    pub second: u64,
+    /// Index of the stage.
+    pub stage: usize,
+    /// Requests that ended, per endpoint, a second.
+    pub rps: Vec<f64>,
+    /// Wrong answers.
+    pub wrong: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Median latency.
+    pub p50_us: f64,
+    /// 99th percentile of latency.
+    pub p99_us: f64,
+    /// Longest latency.
+    pub max_us: f64,
+}
 
 /// Everything that was counted.
 pub struct Collector<'a> {
@@ -181,8 +206,8 @@ impl<'a> Collector<'a> {
             elapsed.as_secs_f64(),
             stage.name,
             since.requests() as f64 / every.as_secs_f64(),
-            crate::load::report::duration_text(latency.p50),
-            crate::load::report::duration_text(latency.p99),
+            duration_text(latency.p50),
+            duration_text(latency.p99),
             since.wrong_count(),
             since.failed_count(),
         );

@@ -10,7 +10,7 @@ const LATENCY_NS_MAX: u64 = 600_000_000_000;
 
 /// Why a request got no usable answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+pub enum Failure {
     /// No connection.
     Connect,
     /// The connection was reset.
@@ -27,7 +27,7 @@ pub enum Fault {
     Unsent,
 }
 
-impl Fault {
+impl Failure {
     /// Every fault with its name in reports.
     pub const ALL: [(Self, &'static str); 7] = [
         (Self::Connect, "connect"),
@@ -47,13 +47,13 @@ impl Fault {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Verdict {
     /// Answered rightly.
     Correct,
     /// Answered with the right status and a wrong body; why.
     Wrong(&'static str),
     /// Not usably answered.
-    Failed(Fault),
+    Failed(Failure),
 }
 
 /// Counts and latencies of some requests.
@@ -63,8 +63,8 @@ pub struct Tally {
     pub correct: u64,
     /// Wrong bodies by reason.
     pub wrong: BTreeMap<&'static str, u64>,
-    /// Failed requests by [`Fault`].
-    pub failed: [u64; Fault::ALL.len()],
+    /// Failed requests by [`Failure`].
+    pub failed: [u64; Failure::ALL.len()],
     /// Bytes of whole answers.
     pub bytes: u64,
     /// Nanoseconds from when a request was due to its answer's last byte; answers of any kind,
@@ -77,7 +77,7 @@ impl Default for Tally {
         Self {
             correct: 0,
             wrong: BTreeMap::new(),
-            failed: [0; Fault::ALL.len()],
+            failed: [0; Failure::ALL.len()],
             bytes: 0,
             latency_ns: Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3)
                 .expect("constant bounds that are in order"),
@@ -87,13 +87,13 @@ impl Default for Tally {
 
 impl Tally {
     /// Counts one request.
-    pub fn record(&mut self, outcome: Outcome, latency: Duration) {
+    pub fn record(&mut self, outcome: Verdict, latency: Duration) {
         match outcome {
-            Outcome::Correct => self.correct += 1,
-            Outcome::Wrong(reason) => *self.wrong.entry(reason).or_default() += 1,
-            Outcome::Failed(fault) => {
+            Verdict::Correct => self.correct += 1,
+            Verdict::Wrong(reason) => *self.wrong.entry(reason).or_default() += 1,
+            Verdict::Failed(fault) => {
                 self.failed[fault as usize] += 1;
-                if matches!(fault, Fault::Connect | Fault::Reset | Fault::Closed) {
+                if matches!(fault, Failure::Connect | Failure::Reset | Failure::Closed) {
                     return; // an early end would look like a quick answer
                 }
             }
@@ -153,10 +153,10 @@ mod tests {
     fn every_request_is_counted_once() {
         let mut tally = Tally::default();
         let ms = Duration::from_millis;
-        tally.record(Outcome::Correct, ms(1));
-        tally.record(Outcome::Wrong("body"), ms(2));
-        tally.record(Outcome::Failed(Fault::Reset), ms(0));
-        tally.record(Outcome::Failed(Fault::Timeout), ms(900_000));
+        tally.record(Verdict::Correct, ms(1));
+        tally.record(Verdict::Wrong("body"), ms(2));
+        tally.record(Verdict::Failed(Failure::Reset), ms(0));
+        tally.record(Verdict::Failed(Failure::Timeout), ms(900_000));
         let mut sum = tally.clone();
         sum.add(&tally);
         assert_eq!(
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn names_stand_in_the_order_of_the_enum() {
-        for (fault, name) in Fault::ALL {
+        for (fault, name) in Failure::ALL {
             assert_eq!(fault.name(), name);
         }
     }

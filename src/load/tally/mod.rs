@@ -1,8 +1,9 @@
 //! What was counted.
 //!
 //! - [`counts`]: one worker's counts of one interval. [`collect`]: the sum of all workers, by stage and second.
-//! - [`record`]: failed requests in a file.
+//! - [`latency`]: quantiles of a histogram. [`record`]: failed requests in a file.
 
 pub mod collect;
 pub mod counts;
+pub mod latency;
 pub mod record;

@@ -3,11 +3,12 @@
 //! Workers write under a lock; only failures come here, and only the first [`PAIRS_MAX`].
 
 use crate::load::{
-    LoadError,
-    judge::check::Question,
-    plan::corpus::{Corpus, Expect},
-    tally::counts::{Fault, Outcome},
-    wire::response::Answer,
+    error::LoadError,
+    format::hex,
+    judge::{check::FollowUp, expect::Expect},
+    plan::corpus::Corpus,
+    tally::counts::{Failure, Verdict},
+    wire::response::Response,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -57,26 +58,27 @@ impl Recorder {
         &self,
         corpus: &Corpus,
         entry: usize,
-        question: Option<&Question>,
+        follow_up: Option<&FollowUp>,
         url: &str,
-        outcome: Outcome,
-        answer: &Answer<'_>,
+        outcome: Verdict,
+        answer: &Response<'_>,
     ) {
         let reason = match outcome {
-            Outcome::Wrong(reason) => reason,
-            Outcome::Failed(fault) => fault.name(),
-            Outcome::Correct => "correct",
+            Verdict::Wrong(reason) => reason,
+            Verdict::Failed(fault) => fault.name(),
+            Verdict::Correct => "correct",
         };
         let got = json!({"status": answer.status, "body": text(&answer.body)});
         let mut pair = pair(corpus, entry, url, reason, got);
-        if let Some(question) = question {
-            pair["then"] = json!({"target": question.target, "expected": text(&question.expected)});
+        if let Some(follow_up) = follow_up {
+            pair["then"] =
+                json!({"target": follow_up.target, "expected": text(&follow_up.expected)});
         }
         self.write(&pair);
     }
 
     /// Keeps a request without an answer.
-    pub fn fault(&self, corpus: &Corpus, entry: usize, url: &str, fault: Fault) {
+    pub fn fault(&self, corpus: &Corpus, entry: usize, url: &str, fault: Failure) {
         self.write(&pair(corpus, entry, url, fault.name(), Value::Null));
     }
 
@@ -122,7 +124,7 @@ fn expected(status: u16, expect: &Expect) -> Value {
     let mut out = match expect {
         Expect::Any => json!({}),
         Expect::Exact(body) => json!({"body": text(body)}),
-        Expect::Sha256(digest) => json!({"body_sha256": crate::load::judge::chain::hex(digest)}),
+        Expect::Sha256(digest) => json!({"body_sha256": hex(digest)}),
         Expect::Chain(chain) => json!({"chain": chain}),
         Expect::Extends(request) => json!({"extends": request}),
         Expect::DecodesTo(text) => json!({"decodes_to": text}),

@@ -2,7 +2,7 @@
 //!
 //! Holds no policy: `worker` decides what is sent when and what an answer means.
 
-use crate::load::{judge::check::Question, wire::target::Target};
+use crate::load::wire::target::Target;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -10,25 +10,11 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::TcpStream,
     os::fd::OwnedFd,
-    time::{Duration, Instant},
 };
-
-/// A request that is on its way.
-pub struct Pending {
-    /// Index of its entry in the corpus.
-    pub entry: usize,
-    /// When it should have been sent.
-    pub due: Instant,
-    /// When it was.
-    pub sent: Instant,
-    /// Set when the answer was right as far as one can see: this question decides, and the latency is
-    /// that of the answer in question.
-    pub question: Option<(Box<Question>, Duration)>,
-}
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ConnectionState {
     /// No socket; the next request makes one.
     Closed,
     /// The handshake is under way; requests wait in the output.
@@ -37,16 +23,16 @@ pub enum State {
     Open,
 }
 
-/// A connection.
-pub struct Connection {
+/// A connection; `P` is what its owner knows of a request that is on the way.
+pub struct Connection<P> {
     /// Index of its target.
     pub target: usize,
     /// Where it stands.
-    pub state: State,
+    pub state: ConnectionState,
     /// Permissions to have a request on the way, used or not.
     pub slots: usize,
     /// What is on the way, in the order of sending.
-    pub in_flight: VecDeque<Pending>,
+    pub in_flight: VecDeque<P>,
     /// The start of an answer that is not complete.
     pub received: Vec<u8>,
     output: Vec<u8>,
@@ -65,12 +51,12 @@ pub enum Received {
     Broken,
 }
 
-impl Connection {
+impl<P> Connection<P> {
     /// A closed connection to the target at index `target`.
     pub fn new(target: usize) -> Self {
         Self {
             target,
-            state: State::Closed,
+            state: ConnectionState::Closed,
             slots: 0,
             in_flight: VecDeque::new(),
             received: Vec::new(),
@@ -100,7 +86,7 @@ impl Connection {
         let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(poll, &socket, EventData::new_u64(token as u64), events)?;
         self.socket = Some(socket.into());
-        self.state = State::Connecting;
+        self.state = ConnectionState::Connecting;
         Ok(())
     }
 
@@ -109,7 +95,7 @@ impl Connection {
         match self.socket.as_ref().map(TcpStream::take_error) {
             Some(Ok(None)) => {
                 if writable {
-                    self.state = State::Open;
+                    self.state = ConnectionState::Open;
                 }
                 true
             }
@@ -119,7 +105,7 @@ impl Connection {
 
     /// Sends as much as the socket takes; false when the connection broke.
     pub fn flush(&mut self) -> bool {
-        let (State::Open, Some(socket)) = (self.state, &mut self.socket) else {
+        let (ConnectionState::Open, Some(socket)) = (self.state, &mut self.socket) else {
             return true; // it is sent once there is a connection
         };
         let mut sent = 0;
@@ -152,7 +138,7 @@ impl Connection {
     /// Drops the socket and what was to be sent or is half received. What is on the way stays listed.
     pub fn close(&mut self) {
         self.socket = None; // closing takes it out of the epoll set
-        self.state = State::Closed;
+        self.state = ConnectionState::Closed;
         self.output.clear();
         self.received.clear();
     }

@@ -1,8 +1,9 @@
 //! HTTP over sockets, without knowledge of what requests mean.
 //!
 //! - [`target`]: a URL becomes an address. [`connection`]: one non-blocking socket.
-//! - [`response`]: one response out of received bytes.
+//! - [`request`]: bytes of a request. [`response`]: one response out of received bytes.
 
 pub mod connection;
+pub mod request;
 pub mod response;
 pub mod target;

@@ -14,7 +14,7 @@ const BODY_BYTES_MAX: usize = 256 << 20;
 
 /// A whole answer.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub struct Response<'a> {
     /// The status code.
     pub status: u16,
     /// The body, without chunk framing.
@@ -42,11 +42,11 @@ enum Framing {
 /// The answer at the start of `bytes`; `None` while it is incomplete.
 ///
 /// `ended` tells that nothing will follow, which ends a body without a length. Interim answers (1xx)
-/// are passed over and counted in [`Answer::bytes`].
+/// are passed over and counted in [`Response::bytes`].
 ///
 /// # Errors
 /// The bytes can never become an answer.
-pub fn parse(bytes: &[u8], ended: bool) -> Result<Option<Answer<'_>>, Malformed> {
+pub fn parse(bytes: &[u8], ended: bool) -> Result<Option<Response<'_>>, Malformed> {
     let mut start = 0;
     loop {
         let Some(head) = parse_head(&bytes[start..])? else {
@@ -64,7 +64,7 @@ pub fn parse(bytes: &[u8], ended: bool) -> Result<Option<Answer<'_>>, Malformed>
             Framing::UntilClose if ended => Some((Cow::Borrowed(body), body.len())),
             Framing::UntilClose => None,
         };
-        return Ok(framed.map(|(body, taken)| Answer {
+        return Ok(framed.map(|(body, taken)| Response {
             status: head.status,
             body,
             bytes: start + head.bytes + taken,

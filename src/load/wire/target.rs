@@ -1,6 +1,6 @@
 //! Where requests go: `http://HOST[:PORT]`.
 
-use crate::load::LoadError;
+use crate::load::error::LoadError;
 use std::{
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,

@@ -1,13 +1,15 @@
 //! What a worker does with what arrives: bytes to answers, answers to outcomes, outcomes to the next
 //! request.
 
-use super::{PAUSE_AFTER_FAULT, Worker};
+use super::{InFlight, PAUSE_AFTER_FAILURE, Worker};
 use crate::load::{
-    judge::check::Verdict,
+    judge::check::BodyCheck,
     plan::stage::Load,
-    tally::counts::{Fault, Outcome, Tally},
-    wire::connection::{Pending, Received, State},
-    wire::response::{self, Answer},
+    tally::counts::{Failure, Tally, Verdict},
+    wire::{
+        connection::{ConnectionState, Received},
+        response::{self, Response},
+    },
 };
 use rustix::event::epoll::EventFlags;
 use std::{
@@ -21,13 +23,13 @@ impl Worker<'_> {
     pub(super) fn ready(&mut self, index: usize, flags: EventFlags, buffer: &mut [u8]) {
         let now = Instant::now();
         let connection = &mut self.connections[index];
-        if connection.state == State::Connecting
+        if connection.state == ConnectionState::Connecting
             && !connection.finish_connecting(flags.contains(EventFlags::OUT))
         {
-            return self.broken(index, Fault::Connect, now);
+            return self.broken(index, Failure::Connect, now);
         }
         if flags.contains(EventFlags::OUT) && !self.connections[index].flush() {
-            return self.broken(index, Fault::Reset, now);
+            return self.broken(index, Failure::Reset, now);
         }
         let ending = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         if !flags.intersects(EventFlags::IN | ending) {
@@ -36,7 +38,7 @@ impl Worker<'_> {
         loop {
             match self.connections[index].read(buffer) {
                 Received::Nothing => return,
-                Received::Broken => return self.broken(index, Fault::Reset, now),
+                Received::Broken => return self.broken(index, Failure::Reset, now),
                 Received::End => return self.ended(index, now),
                 Received::Bytes(bytes) => {
                     if !self.take(index, &buffer[..bytes], now) {
@@ -88,7 +90,7 @@ impl Worker<'_> {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return Some(at),
                 Err(_) => {
-                    self.broken(index, Fault::Malformed, now);
+                    self.broken(index, Failure::Malformed, now);
                     return None;
                 }
             };
@@ -96,7 +98,7 @@ impl Worker<'_> {
             waiting -= 1;
             if waiting == 0 && at < bytes.len() {
                 // More bytes than were asked for: the framing of this answer was wrong.
-                self.broken(index, Fault::Malformed, now);
+                self.broken(index, Failure::Malformed, now);
                 return None;
             }
             let closes = answer.closes;
@@ -107,7 +109,7 @@ impl Worker<'_> {
             }
         }
         if at < bytes.len() {
-            self.broken(index, Fault::Malformed, now);
+            self.broken(index, Failure::Malformed, now);
             return None;
         }
         Some(at)
@@ -124,50 +126,52 @@ impl Worker<'_> {
     }
 
     /// Judges the answer to the oldest request of the connection at `index`.
-    fn answered(&mut self, index: usize, answer: &Answer<'_>, now: Instant) {
+    fn answered(&mut self, index: usize, answer: &Response<'_>, now: Instant) {
         let Some(pending) = self.connections[index].in_flight.pop_front() else {
             return;
         };
         let target = self.connections[index].target;
         let entry = &self.shared.corpus.entries[pending.entry];
         let mut latency = now.saturating_duration_since(pending.due);
-        let mut question = None;
+        let mut follow_up = None;
         let verdict = if answer.status != entry.status {
-            Err(Outcome::Failed(Fault::Status))
+            Err(Verdict::Failed(Failure::Status))
         } else if !self.shared.check {
-            Ok(Verdict::Correct)
-        } else if let Some((asked, latency_then)) = pending.question {
+            Ok(BodyCheck::Correct)
+        } else if let Some((asked, latency_then)) = pending.follow_up {
             latency = latency_then;
             let verdict = self.checker.answered(pending.entry, &asked, &answer.body);
-            question = Some(asked);
+            follow_up = Some(asked);
             Ok(verdict)
         } else {
-            Ok(self.checker.check(pending.entry, &answer.body))
+            Ok(self
+                .checker
+                .check(pending.entry, &entry.expect, &answer.body))
         };
         let outcome = match verdict {
-            Ok(Verdict::Correct) => Outcome::Correct,
-            Ok(Verdict::Wrong(reason)) => Outcome::Wrong(reason),
-            Ok(Verdict::Ask(question)) => {
-                let question = Some((question, latency));
+            Ok(BodyCheck::Correct) => Verdict::Correct,
+            Ok(BodyCheck::Wrong(reason)) => Verdict::Wrong(reason),
+            Ok(BodyCheck::FollowUp(follow_up)) => {
+                let follow_up = Some((follow_up, latency));
                 let (entry, due) = (pending.entry, pending.due);
                 return self.enqueue(
                     index,
-                    Pending {
+                    InFlight {
                         entry,
                         due,
                         sent: now,
-                        question,
+                        follow_up,
                     },
                 );
             }
             Err(outcome) => outcome,
         };
-        if let (true, Some(recorder)) = (outcome != Outcome::Correct, self.shared.recorder) {
+        if let (true, Some(recorder)) = (outcome != Verdict::Correct, self.shared.recorder) {
             let url = &self.shared.targets[target].url;
             recorder.answer(
                 self.shared.corpus,
                 pending.entry,
-                question.as_deref(),
+                follow_up.as_deref(),
                 url,
                 outcome,
                 answer,
@@ -183,7 +187,7 @@ impl Worker<'_> {
         &mut self,
         target: usize,
         entry: usize,
-        outcome: Outcome,
+        outcome: Verdict,
         latency: Duration,
     ) -> &mut Tally {
         let endpoint = self.shared.corpus.entries[entry].endpoint;
@@ -217,11 +221,11 @@ impl Worker<'_> {
 
     /// The next request of a closed loop without thinking; sent with whatever else is in the output.
     fn next_at_once(&mut self, index: usize, now: Instant) {
-        let pending = Pending {
+        let pending = InFlight {
             entry: self.picker.pick(),
             due: now,
             sent: now,
-            question: None,
+            follow_up: None,
         };
         self.enqueue(index, pending);
     }
@@ -230,12 +234,12 @@ impl Worker<'_> {
     fn ended(&mut self, index: usize, now: Instant) {
         let received = mem::take(&mut self.connections[index].received);
         if self.answers(index, &received, true, now).is_some() {
-            self.broken(index, Fault::Closed, now);
+            self.broken(index, Failure::Closed, now);
         }
     }
 
     /// Closes the connection at `index` and fails what was on the way.
-    pub(super) fn broken(&mut self, index: usize, fault: Fault, now: Instant) {
+    pub(super) fn broken(&mut self, index: usize, fault: Failure, now: Instant) {
         let connection = &mut self.connections[index];
         connection.close();
         let target = connection.target;
@@ -245,9 +249,9 @@ impl Worker<'_> {
                 let url = &self.shared.targets[target].url;
                 recorder.fault(self.shared.corpus, pending.entry, url, fault);
             }
-            self.count(target, pending.entry, Outcome::Failed(fault), latency);
+            self.count(target, pending.entry, Verdict::Failed(fault), latency);
             self.thinking
-                .push(Reverse((now + PAUSE_AFTER_FAULT, index)));
+                .push(Reverse((now + PAUSE_AFTER_FAILURE, index)));
         }
     }
 }

@@ -8,16 +8,22 @@
 mod answers;
 
 use crate::load::{
-    Identity,
     error::LoadError,
-    judge::check::Checker,
-    plan::corpus::Corpus,
-    plan::pick::Picker,
-    plan::stage::{Load, Stage, share},
-    tally::counts::{Fault, Interval, Outcome, Tally},
-    tally::record::Recorder,
-    wire::connection::{Connection, Pending, State},
-    wire::target::Target,
+    identity::Identity,
+    judge::check::{Checker, FollowUp},
+    plan::{
+        corpus::Corpus,
+        pick::Picker,
+        stage::{Load, Stage, share},
+    },
+    tally::{
+        counts::{Failure, Interval, Tally, Verdict},
+        record::Recorder,
+    },
+    wire::{
+        connection::{Connection, ConnectionState},
+        target::Target,
+    },
 };
 use crossbeam::channel::Sender;
 use hdrhistogram::Histogram;
@@ -44,13 +50,26 @@ const EVENTS_MAX: usize = 256;
 /// How often stages, users and the stop flag are looked at.
 const TICK: Duration = Duration::from_millis(10);
 /// Pause of a slot after a failure, so that a dead target is not hammered.
-const PAUSE_AFTER_FAULT: Duration = Duration::from_millis(10);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
 /// How much longer than its stage what was due in it may be sent.
 const BACKLOG: Duration = Duration::from_secs(1);
 /// After an interruption nobody waits long for the last answers.
 const PATIENCE_INTERRUPTED: Duration = Duration::from_millis(500);
 /// Requests that are sent later than this show the generator's own slowness; bounds of its histogram.
 const LATE_NS: (u64, u64) = (1_000, 60_000_000_000);
+
+/// A request that is on its way.
+pub struct InFlight {
+    /// Index of its entry in the corpus.
+    pub entry: usize,
+    /// When it should have been sent.
+    pub due: Instant,
+    /// When it was.
+    pub sent: Instant,
+    /// Set when the answer was right as far as one can see: this follow_up decides, and the latency is
+    /// that of the answer in follow_up.
+    pub follow_up: Option<(Box<FollowUp>, Duration)>,
+}
 
 /// What all workers share.
 pub struct Shared<'a> {
@@ -85,10 +104,10 @@ pub struct Worker<'a> {
     shared: &'a Shared<'a>,
     number: usize,
     poll: OwnedFd,
-    connections: Vec<Connection>,
+    connections: Vec<Connection<InFlight>>,
     /// Connections in use now; those from here on end when their answers are there.
     active: usize,
-    checker: Checker<'a>,
+    checker: Checker,
     picker: Picker<'a>,
     stage: usize,
     stage_start: Instant,
@@ -135,7 +154,7 @@ impl<'a> Worker<'a> {
             poll,
             connections: (0..most).map(|i| Connection::new(target(i))).collect(),
             active: 0,
-            checker: Checker::new(shared.corpus, shared.identity),
+            checker: Checker::new(shared.corpus.entries.len(), shared.identity),
             picker: Picker::new(shared.corpus, number as u64),
             stage: 0,
             stage_start: shared.start,
@@ -328,7 +347,7 @@ impl<'a> Worker<'a> {
         for index in 0..self.connections.len() {
             let front = self.connections[index].in_flight.front();
             if front.is_some_and(|p| now.saturating_duration_since(p.sent) > self.shared.timeout) {
-                self.broken(index, Fault::Timeout, now);
+                self.broken(index, Failure::Timeout, now);
             }
         }
     }
@@ -363,7 +382,7 @@ impl<'a> Worker<'a> {
         self.next_number += 1;
         let entry = self.picker.pick();
         let latency = now.saturating_duration_since(due);
-        self.count(0, entry, Outcome::Failed(Fault::Unsent), latency);
+        self.count(0, entry, Verdict::Failed(Failure::Unsent), latency);
     }
 
     /// Sends the next request on a slot of the connection at `index`.
@@ -373,22 +392,22 @@ impl<'a> Worker<'a> {
         self.late_ns.saturating_record(late as u64);
         self.enqueue(
             index,
-            Pending {
+            InFlight {
                 entry,
                 due,
                 sent: now,
-                question: None,
+                follow_up: None,
             },
         );
         self.push_out(index, now);
     }
 
     /// Writes a request into the output of the connection at `index`.
-    fn enqueue(&mut self, index: usize, pending: Pending) {
+    fn enqueue(&mut self, index: usize, pending: InFlight) {
         let connection = &mut self.connections[index];
         let host = &self.shared.targets[connection.target].host;
-        let request = match &pending.question {
-            Some((question, _)) => &question.request,
+        let request = match &pending.follow_up {
+            Some((follow_up, _)) => &follow_up.request,
             None => &self.shared.corpus.entries[pending.entry].request,
         };
         request.append_to(connection.output(), host);
@@ -398,13 +417,13 @@ impl<'a> Worker<'a> {
     /// Sends what is to be sent, over a new connection if there is none.
     fn push_out(&mut self, index: usize, now: Instant) {
         let connection = &mut self.connections[index];
-        if connection.state == State::Closed {
+        if connection.state == ConnectionState::Closed {
             let target = &self.shared.targets[connection.target];
             if connection.connect(target, &self.poll, index).is_err() {
-                self.broken(index, Fault::Connect, now);
+                self.broken(index, Failure::Connect, now);
             }
         } else if !connection.flush() {
-            self.broken(index, Fault::Reset, now);
+            self.broken(index, Failure::Reset, now);
         }
     }
 
@@ -432,7 +451,7 @@ impl<'a> Worker<'a> {
     fn end(&mut self, now: Instant, stopped: bool) {
         if !stopped {
             for index in 0..self.connections.len() {
-                self.broken(index, Fault::Timeout, now);
+                self.broken(index, Failure::Timeout, now);
             }
         }
         self.close_interval();

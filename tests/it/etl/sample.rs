@@ -5,7 +5,10 @@ use flate2::read::GzDecoder;
 use std::{fs, io::Read, path::Path};
 use trident::{
     etl::Options,
-    synth::{self, World},
+    synth::{
+        self, Dataset,
+        output::{Form, write_lines},
+    },
 };
 
 fn shipped(name: &str) -> std::path::PathBuf {
@@ -17,15 +20,16 @@ fn shipped(name: &str) -> std::path::PathBuf {
 /// Whoever changes the generator regenerates the files.
 #[test]
 fn the_sample_is_what_the_generator_makes() {
-    let world = World::new(synth::Options::sample());
+    let dataset = Dataset::new(synth::Options::sample());
     let mut expected = Vec::new();
-    synth::output::write_tweets(&world, synth::SAMPLE_LINES, 2, &mut expected).unwrap();
+    let line = |index, line: &mut Vec<u8>| dataset.write_line(index, line);
+    write_lines(synth::SAMPLE_LINES, 2, Form::Plain, &mut expected, line).unwrap();
     let mut text = Vec::new();
     let file = fs::File::open(shipped("sample-tweets.jsonl.gz")).unwrap();
     GzDecoder::new(file).read_to_end(&mut text).unwrap();
     assert!(text == expected);
     let list = fs::read_to_string(shipped("popular-hashtags.txt")).unwrap();
-    assert_eq!(list, world.excluded_list());
+    assert_eq!(list, dataset.excluded_list());
 }
 
 #[test]

@@ -11,7 +11,10 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
-use trident::synth::{self, World};
+use trident::synth::{
+    self, Dataset,
+    output::{Form, write_lines},
+};
 
 /// One input with what the oracle makes of it.
 pub struct Set {
@@ -126,10 +129,11 @@ fn by_our_generator() -> Set {
         directory.join("tweets.jsonl"),
         directory.join("excluded.txt"),
     );
-    let world = World::new(synth::Options::for_lines(14, 6000));
+    let dataset = Dataset::new(synth::Options::for_lines(14, 6000));
     let mut file = fs::File::create(&data).unwrap();
-    synth::output::write_tweets(&world, 6000, 2, &mut file).unwrap();
-    fs::write(&excluded, world.excluded_list()).unwrap();
+    let line = |index, line: &mut Vec<u8>| dataset.write_line(index, line);
+    write_lines(6000, 2, Form::Plain, &mut file, line).unwrap();
+    fs::write(&excluded, dataset.excluded_list()).unwrap();
     with_answers("our generator", directory, data, excluded)
 }
 

@@ -1,7 +1,7 @@
 //! Servers that answer wrongly, late or not at all: each fault under its own name.
 
 use super::{
-    HELLO, Place, ended, load, reported,
+    HELLO, Place, ended_against, reported, reported_against,
     standin::{Reply, StandIn, answer},
 };
 use serde_json::{Value, json};
@@ -9,23 +9,12 @@ use std::{fs, net::TcpListener, thread, time::Duration};
 
 /// A short run of a corpus against a stand-in that always does the same; its figures.
 fn figures(corpus: &str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> (i32, Value) {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", corpus);
     let server = StandIn::always(reply);
-    let (code, report) = reported(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--connections",
-        "2",
-        "--warmup",
-        "0",
-        "--duration",
-        "300ms",
-        "--timeout",
-        "200ms",
-    ]);
+    let (code, report) = reported_against(
+        &server,
+        corpus,
+        "--connections 2 --warmup 0 --duration 300ms --timeout 200ms",
+    );
     (code, report["endpoints"]["e"].clone())
 }
 
@@ -147,27 +136,17 @@ fn nobody_there_is_a_failure_to_connect() {
 #[test]
 fn failing_pairs_are_kept() {
     let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let record = place.path("failed.jsonl");
     // every second answer is wrong
     let server = StandIn::start(|number| match number % 2 {
         0 => Reply::Bytes(answer(200, "hello")),
         _ => Reply::Bytes(answer(200, "olleh")),
     });
-    let (code, _, err) = ended(&mut load(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--connections",
-        "1",
-        "--warmup",
-        "0",
-        "--duration",
-        "200ms",
-        "--record",
-        &record,
-    ]));
+    let (code, _, err) = ended_against(
+        &server,
+        HELLO,
+        &format!("--connections 1 --warmup 0 --duration 200ms --record {record}"),
+    );
     assert_eq!(code, 1, "{err}");
     let text = fs::read_to_string(record).unwrap();
     assert!(text.lines().count() <= 1_000);
@@ -198,32 +177,19 @@ fn late(report: &Value) -> u64 {
 /// sees one slow answer; at a fixed rate all of them must show.
 #[test]
 fn a_stall_is_charged_for_every_request_that_was_due() {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
-    let run = |how: &[&str]| {
+    let run = |how: &str| {
         let server = StandIn::start(|number| {
             if number == 50 {
                 thread::sleep(Duration::from_secs(1));
             }
             Reply::Bytes(answer(200, "hello"))
         });
-        let common = [
-            "--target",
-            &server.url,
-            "--corpus",
-            &corpus,
-            "--connections",
-            "1",
-            "--warmup",
-            "0",
-            "--duration",
-            "2s",
-        ];
-        let (code, report) = reported(&[&common, how].concat());
+        let common = "--connections 1 --warmup 0 --duration 2s";
+        let (code, report) = reported_against(&server, HELLO, &format!("{common} {how}"));
         assert_eq!(code, 0, "{report}");
         report
     };
-    let (open, closed) = (run(&["--rate", "100"]), run(&[]));
+    let (open, closed) = (run("--rate 100"), run(""));
     assert_eq!(open["total"]["requests"], json!(200));
     // due 0.0 to 0.6 s into the stall, hence 1.0 to 0.4 s late
     assert!(
@@ -237,28 +203,15 @@ fn a_stall_is_charged_for_every_request_that_was_due() {
 /// What was due and could not be sent within the timeout is a failure, not an omission.
 #[test]
 fn requests_that_were_never_sent_count() {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let server = StandIn::start(|number| match number {
         0..20 => Reply::Bytes(answer(200, "hello")),
         _ => Reply::Silence,
     });
-    let (code, report) = reported(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--connections",
-        "1",
-        "--warmup",
-        "0",
-        "--duration",
-        "1s",
-        "--timeout",
-        "300ms",
-        "--rate",
-        "100",
-    ]);
+    let (code, report) = reported_against(
+        &server,
+        HELLO,
+        "--connections 1 --warmup 0 --duration 1s --timeout 300ms --rate 100",
+    );
     let total = &report["total"];
     assert_eq!(code, 1);
     assert_eq!(total["requests"], json!(100), "{total}");
@@ -270,26 +223,15 @@ fn requests_that_were_never_sent_count() {
 /// A request due just before the end waits for a connection like any other; it is not a failure.
 #[test]
 fn what_waits_at_the_end_of_a_stage_is_sent() {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let server = StandIn::always(|| {
         thread::sleep(Duration::from_millis(60));
         Reply::Bytes(answer(200, "hello"))
     });
-    let (code, report) = reported(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--connections",
-        "1",
-        "--warmup",
-        "0",
-        "--duration",
-        "500ms",
-        "--rate",
-        "20", // every 50 ms: behind by 10 ms more with each
-    ]);
+    let (code, report) = reported_against(
+        &server,
+        HELLO,
+        "--connections 1 --warmup 0 --duration 500ms --rate 20", // every 50 ms: each waits 10 ms longer
+    );
     assert_eq!(code, 0, "{report}");
     assert_eq!(report["total"]["correct"], json!(10), "{report}");
 }
@@ -297,25 +239,12 @@ fn what_waits_at_the_end_of_a_stage_is_sent() {
 /// A thread without a connection would send nothing of its share.
 #[test]
 fn there_are_no_more_threads_than_connections() {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
-    let (code, report) = reported(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--connections",
-        "1",
-        "--workers",
-        "4",
-        "--warmup",
-        "0",
-        "--duration",
-        "200ms",
-        "--rate",
-        "100",
-    ]);
+    let (code, report) = reported_against(
+        &server,
+        HELLO,
+        "--connections 1 --workers 4 --warmup 0 --duration 200ms --rate 100",
+    );
     assert_eq!(code, 0, "{report}");
     assert_eq!(report["setup"]["workers"], json!(1));
     assert_eq!(report["total"]["correct"], json!(20), "{report}");

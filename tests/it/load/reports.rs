@@ -1,7 +1,7 @@
 //! Requirements, scenarios, several targets, and the forms of the report.
 
 use super::{
-    HELLO, Place, ended, load, reported,
+    HELLO, Place, ended_against, reported_against,
     standin::{Reply, StandIn, answer},
 };
 use serde_json::{Value, json};
@@ -13,39 +13,20 @@ fn honest() -> StandIn {
 
 #[test]
 fn requirements_decide_the_exit_code() {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let server = StandIn::start(|number| match number % 4 {
         3 => Reply::Bytes(answer(200, "hallo")),
         _ => Reply::Bytes(answer(200, "hello")),
     });
-    let common = [
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--connections",
-        "2",
-        "--warmup",
-        "0",
-        "--duration",
-        "200ms",
-    ];
     for (conditions, passes) in [
-        (&[][..], false),
-        (&["--require", "e.correctness>=70,e.correctness<80"], true),
-        (
-            &["--require", "correctness>=70", "--require", "p99.9<60s"],
-            true,
-        ),
-        (
-            &["--require", "correctness>=70", "--require", "p50<1us"],
-            false,
-        ),
-        (&["--require", "rps>0"], false),
+        ("", false),
+        ("--require e.correctness>=70,e.correctness<80", true),
+        ("--require correctness>=70 --require p99.9<60s", true),
+        ("--require correctness>=70 --require p50<1us", false),
+        ("--require rps>0", false),
     ] {
-        let (code, out, _) = ended(&mut load(&[&common, conditions].concat()));
-        assert_eq!(code, i32::from(!passes), "{conditions:?}: {out}");
+        let flags = format!("--connections 2 --warmup 0 --duration 200ms {conditions}");
+        let (code, out, _) = ended_against(&server, HELLO, &flags);
+        assert_eq!(code, i32::from(!passes), "{conditions}: {out}");
         assert_eq!(out.ends_with("passed\n"), passes, "{out}");
         assert_eq!(out.contains("not met: "), !passes, "{out}");
         assert!(out.contains("wrong: body"), "{out}");
@@ -54,28 +35,15 @@ fn requirements_decide_the_exit_code() {
 
 #[test]
 fn several_targets_share_the_load_and_are_told_apart() {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let (good, bad) = (
         honest(),
         StandIn::always(|| Reply::Bytes(answer(200, "hallo"))),
     );
-    let (code, report) = reported(&[
-        "--target",
-        &good.url,
-        "--target",
-        &bad.url,
-        "--corpus",
-        &corpus,
-        "--connections",
-        "4",
-        "--warmup",
-        "0",
-        "--duration",
-        "300ms",
-        "--rate",
-        "200",
-    ]);
+    let more = format!(
+        "--target {} --connections 4 --warmup 0 --duration 300ms --rate 200",
+        bad.url
+    );
+    let (code, report) = reported_against(&good, HELLO, &more);
     assert_eq!(code, 1);
     assert_eq!(
         report["targets"][&good.url]["correctness"],
@@ -95,7 +63,6 @@ fn several_targets_share_the_load_and_are_told_apart() {
 #[test]
 fn a_scenario_goes_through_its_stages_and_finds_the_turn() {
     let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let scenario = place.file(
         "s.toml",
         "name = 'two steps'\nthink_ms = [5, 15]\n\
@@ -110,16 +77,11 @@ fn a_scenario_goes_through_its_stages_and_finds_the_turn() {
         _ => Reply::Bytes(answer(503, "")),
     });
     let html = place.path("r.html");
-    let (code, report) = reported(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--scenario",
-        &scenario,
-        "--html",
-        &html,
-    ]);
+    let (code, report) = reported_against(
+        &server,
+        HELLO,
+        &format!("--scenario {scenario} --html {html}"),
+    );
     assert_eq!(code, 1);
     let stages = report["stages"].as_array().unwrap();
     let names: Vec<&str> = stages
@@ -153,27 +115,15 @@ fn a_scenario_goes_through_its_stages_and_finds_the_turn() {
 #[test]
 fn the_json_has_its_fields() {
     let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let server = honest();
     let (html, json_path) = (place.path("r.html"), place.path("r.json"));
-    let (code, out, err) = ended(&mut load(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--warmup",
-        "200ms",
-        "--duration",
-        "1500ms",
-        "--connections",
-        "2",
-        "--json",
-        &json_path,
-        "--html",
-        &html,
-        "--goal",
-        "e=1",
-    ]));
+    let (code, out, err) = ended_against(
+        &server,
+        HELLO,
+        &format!(
+            "--warmup 200ms --duration 1500ms --connections 2 --json {json_path} --html {html} --goal e=1"
+        ),
+    );
     assert_eq!(code, 0, "{out}{err}");
     let report: Value = serde_json::from_str(&fs::read_to_string(json_path).unwrap()).unwrap();
     let keys =
@@ -240,21 +190,12 @@ fn the_json_has_its_fields() {
 
 #[test]
 fn without_a_terminal_lines_are_plain() {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let server = honest();
-    let (code, out, err) = ended(&mut load(&[
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--warmup",
-        "0",
-        "--duration",
-        "300ms",
-        "--connections",
-        "1",
-    ]));
+    let (code, out, err) = ended_against(
+        &server,
+        HELLO,
+        "--warmup 0 --duration 300ms --connections 1",
+    );
     assert_eq!(code, 0, "{out}{err}");
     assert!(
         !out.contains('\x1b') && !err.contains('\x1b') && !err.contains('\r'),
@@ -265,7 +206,6 @@ fn without_a_terminal_lines_are_plain() {
 #[test]
 fn a_file_that_cannot_be_written_does_not_cost_the_figures() {
     let place = Place::new();
-    let corpus = place.file("c.jsonl", HELLO);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hallo")));
     let nowhere = place.path("none/file");
     for (flag, file) in [
@@ -273,19 +213,8 @@ fn a_file_that_cannot_be_written_does_not_cost_the_figures() {
         ("--json", &nowhere),
         ("--record", "/dev/full"),
     ] {
-        let (code, out, err) = ended(&mut load(&[
-            "--target",
-            &server.url,
-            "--corpus",
-            &corpus,
-            "--warmup",
-            "0",
-            "--duration",
-            "200ms",
-            "--quiet",
-            flag,
-            file,
-        ]));
+        let flags = format!("--warmup 0 --duration 200ms --quiet {flag} {file}");
+        let (code, out, err) = ended_against(&server, HELLO, &flags);
         assert_eq!(code, 1, "{flag}: {err}");
         assert!(out.contains("p99"), "{flag}: {out}");
         assert!(err.contains(file), "{flag}: {err}");

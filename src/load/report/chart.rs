@@ -2,7 +2,11 @@
 //!
 //! Colours are CSS variables of the page, so both follow its light and dark scheme.
 
-use super::{Bar, Report, Row, duration_text};
+use crate::load::{
+    format::{count_text, duration_text, escaped},
+    report::figures::Report,
+    tally::{collect::Row, latency::Bar},
+};
 use std::fmt::Write;
 
 const WIDTH: f64 = 920.0;
@@ -90,7 +94,7 @@ pub fn timeline(title: &str, report: &Report, lines: &[Line], unit: fn(f64) -> S
             "<polyline class='line {}' points='{}'><title>{}</title></polyline>",
             line.class,
             points.trim_end(),
-            super::html::escaped(&line.name)
+            escaped(&line.name)
         );
     }
     let seconds = rows.len();
@@ -119,7 +123,7 @@ fn stage_marks(out: &mut String, report: &Report, rows: &[Row]) {
                 out,
                 "<line class='mark' x1='{x:.1}' x2='{x:.1}' y1='{TOP}' y2='{:.1}'><title>{}</title></line>",
                 HEIGHT - BOTTOM,
-                super::html::escaped(name)
+                escaped(name)
             );
         }
     }
@@ -152,17 +156,4 @@ fn label(out: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
         out,
         "<text x='{x:.1}' y='{y:.1}' text-anchor='{anchor}'>{text}</text>"
     );
-}
-
-/// A count with thousands set off.
-pub fn count_text(count: f64) -> String {
-    let digits = format!("{count:.0}");
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

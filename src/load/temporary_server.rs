@@ -3,7 +3,7 @@
 //! A process of its own, so that the generator shares nothing with it but the processors. It is in a
 //! process group of its own too: Ctrl-C at a terminal reaches the generator only, which then stops it.
 
-use crate::load::{Identity, LoadError, judge::chain::hex};
+use crate::load::{error::LoadError, format::hex, identity::Identity};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read},
@@ -17,19 +17,19 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server that lives as long as this value.
-pub struct LocalServer {
+pub struct TemporaryServer {
     child: Child,
     /// Its URL.
     pub url: String,
 }
 
-impl LocalServer {
+impl TemporaryServer {
     /// Starts a server that answers in the name of `identity`.
     ///
     /// # Errors
     /// It does not start; with what it said.
     pub fn start(identity: &Identity) -> Result<Self, LoadError> {
-        let failed = |error: std::io::Error| LoadError::LocalServer(error.to_string());
+        let failed = |error: std::io::Error| LoadError::TemporaryServer(error.to_string());
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off"])
@@ -79,7 +79,7 @@ impl LocalServer {
             }
         }
         let text = complaints.join().unwrap_or_default();
-        Err(LoadError::LocalServer(text.trim().to_owned()))
+        Err(LoadError::TemporaryServer(text.trim().to_owned()))
     }
 
     fn signal(&self, signal: Signal) {
@@ -90,7 +90,7 @@ impl LocalServer {
     }
 }
 
-impl Drop for LocalServer {
+impl Drop for TemporaryServer {
     fn drop(&mut self) {
         // The first signal begins a drain, the second one ends the process at once.
         let end = Instant::now() + PATIENCE;

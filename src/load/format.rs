@@ -1,0 +1,69 @@
+//! Figures and bytes as text. Used by the live line and by every form of the report.
+
+/// Lower-case hex digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 32 bytes of 64 hex digits.
+///
+/// # Errors
+/// Something else.
+pub fn digest(digits: &str) -> Result<[u8; 32], String> {
+    let wrong = || "expected 64 hex digits".to_owned();
+    let mut out = [0; 32];
+    if digits.len() != 64 || !digits.is_ascii() {
+        return Err(wrong());
+    }
+    for (at, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
+    }
+    Ok(out)
+}
+
+/// To three decimals: more would be noise in the files.
+pub fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+/// Two decimals, cut off: what is not all must not read 100.00 %.
+pub fn percent_text(percent: f64) -> String {
+    format!("{:.2} %", (percent * 100.0).floor() / 100.0)
+}
+
+/// Two decimals, rounded up: a single error must not read 0.00 %.
+pub fn error_text(percent: f64) -> String {
+    format!("{:.2} %", (percent * 100.0).ceil() / 100.0)
+}
+
+/// Microseconds with a fitting unit.
+pub fn duration_text(us: f64) -> String {
+    match us {
+        us if us < 1e3 => format!("{us:.0} µs"),
+        us if us < 1e5 => format!("{:.2} ms", us / 1e3),
+        us if us < 1e6 => format!("{:.0} ms", us / 1e3),
+        us => format!("{:.2} s", us / 1e6),
+    }
+}
+
+/// A count with thousands set off.
+pub fn count_text(count: f64) -> String {
+    let digits = format!("{count:.0}");
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Text that cannot become markup.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('\'', "&#39;")
+        .replace('"', "&quot;")
+}

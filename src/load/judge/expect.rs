@@ -1,0 +1,115 @@
+//! What the right response to a request is: the `expect` object of a corpus entry (docs/load.md).
+//!
+//! Read once, when the corpus is read; `check` compares responses with it.
+
+use crate::load::{
+    format::{digest, hex},
+    identity::Identity,
+    judge::chain,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::Sha256;
+
+/// How a body is checked.
+#[derive(Debug, PartialEq)]
+pub enum Expect {
+    /// Only the status counts.
+    Any,
+    /// These bytes.
+    Exact(Box<[u8]>),
+    /// Bytes with this SHA-256.
+    Sha256([u8; 32]),
+    /// First line, then a packed chain equal to this one as JSON; its hashes are recomputed too.
+    Chain(Box<Value>),
+    /// First line, then a packed chain that rightly continues this request.
+    Extends(Box<Value>),
+    /// First line, then a matrix; sent back as decode it must give this text.
+    DecodesTo(String),
+    /// First line, then 64 lower-case hex digits: the key is not known here.
+    TokenForm,
+}
+
+/// The `expect` object as written: a status, and at most one way to check the body.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectLine {
+    /// The status of the response.
+    #[serde(default = "ok")]
+    pub status: u16,
+    body: Option<String>,
+    body_base64: Option<String>,
+    body_sha256: Option<String>,
+    result: Option<String>,
+    chain: Option<String>,
+    extends: Option<String>,
+    decodes_to: Option<String>,
+    token: Option<Token>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Token {
+    timestamp: i64,
+    message: String,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+impl ExpectLine {
+    /// How the body is checked.
+    ///
+    /// # Errors
+    /// A field that cannot be read, or more than one way to check the body.
+    pub fn read(self, identity: &Identity) -> Result<Expect, String> {
+        let with_first_line = |result: &str| {
+            let bytes = format!("{}{result}", identity.first_line()).into_bytes();
+            Expect::Exact(bytes.into())
+        };
+        let mut found = Vec::new();
+        if let Some(body) = self.body {
+            found.push(Expect::Exact(body.into_bytes().into()));
+        }
+        if let Some(text) = self.body_base64 {
+            let bytes = base64_simd::STANDARD.decode_to_vec(text);
+            let bytes = bytes.map_err(|_| "body_base64 is no padded base64")?;
+            found.push(Expect::Exact(bytes.into()));
+        }
+        if let Some(digits) = self.body_sha256 {
+            found.push(Expect::Sha256(digest(&digits)?));
+        }
+        if let Some(result) = self.result {
+            found.push(with_first_line(&result));
+        }
+        if let Some(packed) = self.chain {
+            found.push(Expect::Chain(Box::new(chain::unpack(packed.as_bytes())?)));
+        }
+        if let Some(packed) = self.extends {
+            found.push(Expect::Extends(Box::new(chain::unpack(packed.as_bytes())?)));
+        }
+        if let Some(text) = self.decodes_to {
+            found.push(Expect::DecodesTo(text));
+        }
+        if let Some(token) = self.token {
+            found.push(match &identity.auth_key {
+                Some(key) => with_first_line(&token_text(key, &identity.team, &token)),
+                None => Expect::TokenForm,
+            });
+        }
+        if found.len() > 1 {
+            return Err("expect: more than one way to check the body".into());
+        }
+        Ok(found.pop().unwrap_or(Expect::Any))
+    }
+}
+
+/// HMAC-SHA-256(key, team "|" timestamp "|" message) in hex (docs/protocol/auth.md).
+fn token_text(key: &[u8; 32], team: &str, token: &Token) -> String {
+    let Token { timestamp, message } = token;
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(format!("{team}|{timestamp}|{message}").as_bytes());
+    hex(&mac.finalize().into_bytes())
+}
