@@ -81,6 +81,12 @@ pub struct LoadCommand {
     /// on errors speaks of, 0 %.
     #[arg(long = "require", value_name = "CONDITIONS")]
     pub requirements: Vec<String>,
+    /// Start without asking each target once
+    ///
+    /// Otherwise a target that does not answer within a second, or answers for another team, is an error
+    /// before the run.
+    #[arg(long)]
+    pub no_preflight: bool,
     /// Keep failing requests and answers, JSON lines
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

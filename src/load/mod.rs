@@ -15,6 +15,7 @@ mod format;
 mod identity;
 mod judge;
 mod plan;
+mod preflight;
 pub mod report;
 mod tally;
 mod temporary_server;
@@ -27,7 +28,7 @@ pub use error::LoadError;
 pub use format::digest;
 pub use identity::Identity;
 pub use report::figures::Report;
-pub use tally::collect::Watch;
+pub use tally::collect::Progress;
 
 use crossbeam::channel;
 use plan::{
@@ -42,10 +43,11 @@ use report::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     collections::BTreeMap,
+    fs,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tally::{collect::Collector, record::Recorder};
 use temporary_server::TemporaryServer;
@@ -60,7 +62,7 @@ const TEMPORARY_AUTH_KEY: [u8; 32] = *b"trident load: not a secret key!!";
 pub struct Options {
     /// URLs of the servers; none = a temporary one.
     pub targets: Vec<String>,
-    /// In whose name they answer.
+    /// The team line that they answer with.
     pub identity: Identity,
     /// Length of the measured part.
     pub duration: Duration,
@@ -90,10 +92,16 @@ pub struct Options {
     pub requirements: Vec<String>,
     /// Where failing pairs go.
     pub record: Option<PathBuf>,
+    /// Whether each target is asked once before the run.
+    pub preflight: bool,
+    /// Version of this program, for the report.
+    pub version: &'static str,
+    /// The command line, for the report.
+    pub command: String,
 }
 
-/// What a run left.
-pub struct Ended {
+/// The result of a run.
+pub struct RunOutput {
     /// Its figures.
     pub report: Report,
     /// Why `--record` lacks failing pairs: no reason to lose the figures.
@@ -106,9 +114,9 @@ pub struct Ended {
 /// The test cannot be run. Whatever the servers do is in the report.
 pub fn run(
     options: &Options,
-    watch: &mut Watch<'_>,
+    progress: &mut Progress<'_>,
     stop: &AtomicBool,
-) -> Result<Ended, LoadError> {
+) -> Result<RunOutput, LoadError> {
     raise_descriptor_limit();
     let identity = identity(options);
     let corpus = Corpus::read(options.corpus.as_deref(), &identity)?;
@@ -122,8 +130,11 @@ pub fn run(
         .then(|| TemporaryServer::start(&identity))
         .transpose()?;
     let targets = targets(options, local.as_ref())?;
+    if options.preflight {
+        preflight::check(&targets, &stages, &corpus, &identity)?;
+    }
     let mut collector = Collector::new(&stages, corpus.endpoints.len(), targets.len());
-    let start = Instant::now();
+    let (start, started) = (Instant::now(), SystemTime::now());
     let shared = Shared {
         corpus: &corpus,
         identity: &identity,
@@ -138,10 +149,10 @@ pub fn run(
         stop,
         recorder: recorder.as_ref(),
     };
-    drive(&shared, &mut collector, watch)?;
+    drive(&shared, &mut collector, progress)?;
     let elapsed = start.elapsed();
     drop(local);
-    let setup = setup(&shared, name, is_local);
+    let setup = setup(options, &shared, name, started);
     let not_recorded = recorder.and_then(|recorder| recorder.finish().err());
     let frame = Frame {
         setup,
@@ -150,13 +161,13 @@ pub fn run(
         goals,
         requirements,
     };
-    Ok(Ended {
+    Ok(RunOutput {
         report: Report::new(frame, &collector),
         not_recorded,
     })
 }
 
-/// In whose name the servers answer; a temporary one needs a key.
+/// The identity of the servers; a temporary server needs a key.
 fn identity(options: &Options) -> Identity {
     let mut identity = options.identity.clone();
     if options.targets.is_empty() {
@@ -185,13 +196,22 @@ fn workers(options: &Options, stages: &[Stage]) -> usize {
 }
 
 /// The head of the report.
-fn setup(shared: &Shared<'_>, scenario: Option<String>, is_local: bool) -> Setup {
+fn setup(
+    options: &Options,
+    shared: &Shared<'_>,
+    scenario: Option<String>,
+    started: SystemTime,
+) -> Setup {
+    let is_local = options.targets.is_empty();
     let url = |target: &Target| match is_local {
-        true => "temporary server".into(), // its port tells nobody anything
+        true => "temporary server".into(), // its port is of no use to readers
         false => target.url.clone(),
     };
     Setup {
-        version: env!("CARGO_PKG_VERSION"),
+        version: options.version,
+        started: humantime::format_rfc3339_seconds(started).to_string(),
+        host: host(),
+        command: options.command.clone(),
         scenario,
         targets: shared.targets.iter().map(url).collect(),
         endpoints: shared.corpus.endpoints.clone(),
@@ -204,11 +224,25 @@ fn setup(shared: &Shared<'_>, scenario: Option<String>, is_local: bool) -> Setup
     }
 }
 
+/// Host name, kernel and processors of this machine.
+fn host() -> String {
+    let line = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}"));
+        text.map_or("unknown".into(), |text| text.trim().to_owned())
+    };
+    let processors = thread::available_parallelism().map_or(1, |n| n.get());
+    format!(
+        "{}, Linux {}, {processors} processor(s)",
+        line("hostname"),
+        line("osrelease")
+    )
+}
+
 /// Runs the workers to their end.
 fn drive(
     shared: &Shared<'_>,
     collector: &mut Collector<'_>,
-    watch: &mut Watch<'_>,
+    progress: &mut Progress<'_>,
 ) -> Result<(), LoadError> {
     let (send, receive) = channel::unbounded();
     thread::scope(|scope| {
@@ -220,7 +254,7 @@ fn drive(
             .map(|worker| scope.spawn(|| worker.run()))
             .collect();
         drop(send);
-        collector.collect(&receive, watch);
+        collector.collect(&receive, progress);
         for worker in running {
             worker
                 .join()

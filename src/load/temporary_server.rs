@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the server may take to end; there is nothing to wait for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server may take to stop before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server that lives as long as this value.
 pub struct TemporaryServer {
@@ -27,7 +27,7 @@ impl TemporaryServer {
     /// Starts a server that answers in the name of `identity`.
     ///
     /// # Errors
-    /// It does not start; with what it said.
+    /// It does not start; the message has what it printed.
     pub fn start(identity: &Identity) -> Result<Self, LoadError> {
         let failed = |error: std::io::Error| LoadError::TemporaryServer(error.to_string());
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
@@ -93,7 +93,7 @@ impl TemporaryServer {
 impl Drop for TemporaryServer {
     fn drop(&mut self) {
         // The first signal begins a drain, the second one ends the process at once.
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + STOP_TIMEOUT;
         while Instant::now() < end {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;

@@ -3,15 +3,16 @@
 use anyhow::{Context, anyhow};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::{
-    env, fs,
-    io::{self, IsTerminal},
-    path::Path,
+    env,
+    fs::{self, File},
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
 use trident::{
     cli::{self, LoadCommand},
     exit::{ExitCode, Stop},
-    load::{self, Identity, LoadError, Options, Report, Watch, report},
+    load::{self, Identity, LoadError, Options, Progress, Report, report},
 };
 
 /// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
@@ -22,15 +23,16 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
     }
     let options = options(&command)?;
+    let files = ReportFiles::open(&command)?;
     let mut stderr = io::stderr();
-    let mut watch = Watch {
+    let mut progress = Progress {
         terminal: stderr.is_terminal(),
         quiet: command.quiet,
         out: &mut stderr,
     };
-    let ended = load::run(&options, &mut watch, &stop).map_err(stopped)?;
+    let ended = load::run(&options, &mut progress, &stop).map_err(stopped)?;
     let report = ended.report;
-    write(&command, &report)?;
+    write(&command, files, &report)?;
     if let Some(error) = ended.not_recorded {
         return Err(stopped(error));
     }
@@ -84,7 +86,26 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
         goal: command.goal,
         requirements: command.requirements,
         record: command.record,
+        preflight: !command.no_preflight,
+        version: cli::VERSION,
+        command: command_line(),
     })
+}
+
+/// The command line as a shell would take it. No flag takes a secret.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%@+".contains(c);
+    let quoted = |argument: String| match !argument.is_empty() && argument.chars().all(plain) {
+        true => argument,
+        false => format!("'{}'", argument.replace('\'', "'\\''")),
+    };
+    let arguments = env::args_os().skip(1);
+    let arguments = arguments.map(|argument| quoted(argument.to_string_lossy().into_owned()));
+    ["trident".to_owned()]
+        .into_iter()
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The key of tokens, from the file or the environment; it is never repeated in a message.
@@ -105,27 +126,72 @@ fn auth_key(file: Option<&Path>) -> Result<Option<[u8; 32]>, Stop> {
         .map_err(|message| Stop::from(anyhow!(message).context(source).context(ExitCode::Usage)))
 }
 
+/// Files for reports. They are opened before the run, so that a wrong path does not cost one.
+struct ReportFiles {
+    html: Option<ReportFile>,
+    json: Option<ReportFile>,
+}
+
+struct ReportFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl ReportFiles {
+    fn open(command: &LoadCommand) -> anyhow::Result<Self> {
+        let json = command.json.as_ref();
+        let json = json.filter(|path| path.as_os_str() != "-");
+        Ok(Self {
+            html: command.html.as_ref().map(ReportFile::open).transpose()?,
+            json: json.map(ReportFile::open).transpose()?,
+        })
+    }
+}
+
+impl ReportFile {
+    /// Opens or makes the file. What it holds stays until the new report is there.
+    fn open(path: &PathBuf) -> anyhow::Result<Self> {
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self {
+            path: path.clone(),
+            file,
+        })
+    }
+
+    fn write(mut self, text: &str) -> anyhow::Result<()> {
+        let is_file = self
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file());
+        let emptied = match is_file {
+            true => self.file.set_len(0),
+            false => Ok(()), // a pipe or a device has no length
+        };
+        emptied
+            .and_then(|()| self.file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
 /// The figures go to standard output first: a file that cannot be written must not cost them.
-fn write(command: &LoadCommand, report: &Report) -> Result<(), Stop> {
-    let to_file = |path: &Path, text: &str| {
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
+fn write(command: &LoadCommand, files: ReportFiles, report: &Report) -> Result<(), Stop> {
     let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
     let json = json + "\n";
-    let json_file = command
-        .json
-        .as_deref()
-        .filter(|path| path.as_os_str() != "-");
-    if command.json.is_some() && json_file.is_none() {
+    if command.json.is_some() && files.json.is_none() {
         cli::print(&json)?;
     } else {
         cli::print(&report::text::render(report))?;
     }
-    if let Some(path) = &command.html {
-        to_file(path, &report::html::render(report))?;
+    if let Some(file) = files.html {
+        file.write(&report::html::render(report))?;
     }
-    if let Some(path) = json_file {
-        to_file(path, &json)?;
+    if let Some(file) = files.json {
+        file.write(&json)?;
     }
     Ok(())
 }

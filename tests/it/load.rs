@@ -1,6 +1,7 @@
 //! `trident load` through real sockets: against the real server, and against servers that lie.
 
 mod liars;
+mod preflight;
 mod reports;
 mod run;
 mod standin;

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 
-/// Larger JSON than any request of the corpora.
+/// No request of a corpus has longer JSON.
 const INFLATED_BYTES_MAX: u64 = 4 << 20;
-/// More tries than a server may make by default.
+/// Servers give up earlier by default.
 const TRIES_MAX: u64 = 1 << 20;
 const RSA_MODULUS: u128 = 1_561_906_343_821;
 const TEAM_ACCOUNT: u64 = 1_097_844_002_039;
@@ -49,8 +49,8 @@ pub fn extends(request: &Value, answer: &Value) -> Result<(), Reason> {
     if answer.as_object().map_or(0, Map::len) != 1 {
         return Err("answer has other keys than chain");
     }
-    let (appended, kept) = new.split_last().ok_or("answer has an empty chain")?;
-    if kept != old {
+    let (appended, earlier) = new.split_last().ok_or("answer has an empty chain")?;
+    if earlier != old {
         return Err("old blocks were changed");
     }
     if appended["target"] != request["new_target"] {

@@ -2,7 +2,7 @@
 //!
 //! One [`Checker`] per worker. A body that took work to verify is remembered with its entry, so that
 //! the same bytes are compared the next time and nothing is unpacked twice. Nothing here calls the
-//! server's code: a shared fault must not score full marks.
+//! server's code: a shared failure must not score full marks.
 
 use crate::load::{
     identity::Identity,
@@ -11,18 +11,18 @@ use crate::load::{
 };
 use sha2::{Digest, Sha256};
 
-/// What is to be said of a body.
+/// The result of checking a body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BodyCheck {
     /// It is right.
     Correct,
     /// It is wrong, and why.
     Wrong(&'static str),
-    /// Another request will tell.
+    /// The response to another request decides.
     FollowUp(Box<FollowUp>),
 }
 
-/// A request whose answer tells whether an earlier one was right.
+/// A request whose response shows whether an earlier response was right.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FollowUp {
     /// What to send.
@@ -31,8 +31,8 @@ pub struct FollowUp {
     pub target: String,
     /// The body it must be answered with.
     pub expected: Box<[u8]>,
-    /// The body in follow_up.
-    asked_about: Box<[u8]>,
+    /// The body of the earlier response.
+    earlier_body: Box<[u8]>,
 }
 
 /// Checks bodies, and remembers those that took work to verify.
@@ -51,7 +51,7 @@ impl Checker {
         }
     }
 
-    /// What is to be said of `body`, which answers the entry number `index`.
+    /// Checks `body`, the response to the entry number `index`, which expects `expect`.
     pub fn check(&mut self, index: usize, expect: &Expect, body: &[u8]) -> BodyCheck {
         let verified = match expect {
             Expect::Any => Ok(()),
@@ -79,25 +79,30 @@ impl Checker {
 
     fn follow_up(&self, text: &str, body: &[u8], result: &[u8]) -> BodyCheck {
         match matrix::decode_data(result) {
-            Err(fault) => BodyCheck::Wrong(fault),
+            Err(failure) => BodyCheck::Wrong(failure),
             Ok(data) => {
                 let target = format!("/qrcode?type=decode&data={data}");
                 BodyCheck::FollowUp(Box::new(FollowUp {
                     request: RequestBytes::get(&target),
                     target,
                     expected: [&self.first_line[..], text.as_bytes()].concat().into(),
-                    asked_about: body.into(),
+                    earlier_body: body.into(),
                 }))
             }
         }
     }
 
-    /// Takes the answer to a follow_up about the entry at `index`.
-    pub fn answered(&mut self, index: usize, follow_up: &FollowUp, body: &[u8]) -> BodyCheck {
+    /// Checks the response to a follow-up request about the entry number `index`.
+    pub fn check_follow_up(
+        &mut self,
+        index: usize,
+        follow_up: &FollowUp,
+        body: &[u8],
+    ) -> BodyCheck {
         if *body != *follow_up.expected {
             return BodyCheck::Wrong("decode does not give back what was encoded");
         }
-        self.verified[index] = Some(follow_up.asked_about.clone());
+        self.verified[index] = Some(follow_up.earlier_body.clone());
         BodyCheck::Correct
     }
 }

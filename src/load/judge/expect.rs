@@ -59,6 +59,17 @@ fn ok() -> u16 {
     200
 }
 
+impl Expect {
+    /// Whether a right body begins with `line`.
+    pub fn has_line(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Any | Self::Sha256(_) => false,
+            Self::Exact(body) => body.starts_with(line),
+            Self::Chain(_) | Self::Extends(_) | Self::DecodesTo(_) | Self::TokenForm => true,
+        }
+    }
+}
+
 impl ExpectLine {
     /// How the body is checked.
     ///

@@ -1,7 +1,7 @@
 //! Turns what `/qrcode?type=encode` returned into a follow_up for `type=decode`: the matrix is
 //! decrypted, laid into an empty 32x32 grid and encrypted again (docs/protocol/qrcode.md).
 //!
-//! Called by `check`. So an encoder is checked without an oracle: the message must come back.
+//! Called by `check`: an encoder is right, without an oracle, if decoding gives the message back.
 
 /// Side of the grid that decode takes.
 const GRID: usize = 32;
@@ -9,7 +9,7 @@ const GRID: usize = 32;
 /// The `data` of a decode request for the encoded matrix `text`.
 ///
 /// # Errors
-/// `text` is no matrix in the protocol's form.
+/// `text` is not a matrix in the form of the protocol.
 pub fn decode_data(text: &[u8]) -> Result<String, &'static str> {
     let words = hex_words(text).ok_or("answer is not made of 0x words")?;
     let side = match words.len() {

@@ -250,7 +250,7 @@ fn an_encoded_matrix_is_asked_back() {
     };
     assert_eq!(*follow_up.expected, *b"T,1\nx");
     assert!(follow_up.target.starts_with("/qrcode?type=decode&data=0x"));
-    let wrong = checker.answered(0, &follow_up, b"T,1\ny");
+    let wrong = checker.check_follow_up(0, &follow_up, b"T,1\ny");
     assert_eq!(
         wrong,
         BodyCheck::Wrong("decode does not give back what was encoded")
@@ -261,7 +261,7 @@ fn an_encoded_matrix_is_asked_back() {
         BodyCheck::FollowUp(_)
     ));
     assert_eq!(
-        checker.answered(0, &follow_up, b"T,1\nx"),
+        checker.check_follow_up(0, &follow_up, b"T,1\nx"),
         BodyCheck::Correct
     );
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What is asked of the servers over time: stages, each a number of users or a rate.
+//! How much load the servers get over time: stages, each with a number of users or a rate.
 //!
 //! Made from flags or a scenario file, read by workers. Pure arithmetic on time since the stage began,
 //! so every worker finds its own share without talking to the others.

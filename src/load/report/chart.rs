@@ -4,21 +4,44 @@
 
 use crate::load::{
     format::{count_text, duration_text, escaped},
-    report::figures::Report,
+    report::{axis, figures::Report},
     tally::{collect::Row, latency::Bar},
 };
 use std::fmt::Write;
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 240.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 12.0;
+/// Room for labels such as 100,000,000.
+const LEFT: f64 = 84.0;
+/// Room for half of the last label below.
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 28.0;
 /// Points in a line; more seconds share one.
 const POINTS_MAX: usize = 600;
-/// Lines across.
-const GRID_LINES: usize = 4;
+/// Least distance of two labels side by side, and one above the other.
+const LABEL_WIDTH: f64 = 56.0;
+const LABEL_HEIGHT: f64 = 22.0;
+/// How much wider each bar of the histogram is than the one before (`tally::latency`).
+const BAR_GROWTH: f64 = 1.25;
+
+/// What a chart's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Numbers of something.
+    Count,
+    /// Latencies.
+    Microseconds,
+}
+
+impl Unit {
+    fn label(self, value: f64) -> String {
+        match self {
+            Self::Count => count_text(value),
+            Self::Microseconds => axis::duration_label(value),
+        }
+    }
+}
 
 /// A line of a chart.
 pub struct Line {
@@ -34,32 +57,51 @@ pub struct Line {
 pub fn histogram(bars: &[Bar]) -> String {
     let mut out = open("Latency histogram: how many requests took how long");
     let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1) as f64;
-    let width = (WIDTH - LEFT - RIGHT) / bars.len().max(1) as f64;
-    let label_every = bars.len().div_ceil(10).max(1);
-    for line in 0..=GRID_LINES {
-        let share = line as f64 / GRID_LINES as f64;
-        grid_line(&mut out, share, &count_text(most * share * share));
-    }
-    for (index, bar) in bars.iter().enumerate() {
-        let height = (bar.count as f64 / most).sqrt() * (HEIGHT - TOP - BOTTOM);
-        let x = LEFT + index as f64 * width;
-        let up_to = duration_text(bar.up_to_us);
-        let _ = write!(
-            out,
-            "<rect class='bar' x='{x:.1}' y='{:.1}' width='{:.1}' height='{height:.1}'><title>up to {up_to}: {}</title></rect>",
-            HEIGHT - BOTTOM - height,
-            (width - 1.0).max(0.5),
-            bar.count
-        );
-        if index % label_every == 0 {
-            label(&mut out, x + width, HEIGHT - 8.0, "middle", &up_to);
+    let height_of = |count: f64| (count / most).sqrt() * (HEIGHT - TOP - BOTTOM);
+    let mut free_from = 0.0;
+    let marks = axis::logarithmic(1.0, most);
+    for mark in [0.0].into_iter().chain(marks) {
+        let height = height_of(mark);
+        if height >= free_from {
+            grid_line(&mut out, height, &count_text(mark));
+            free_from = height + LABEL_HEIGHT;
         }
     }
+    let width = (WIDTH - LEFT - RIGHT) / bars.len().max(1) as f64;
+    for (index, bar) in bars.iter().enumerate() {
+        let height = height_of(bar.count as f64);
+        let _ = write!(
+            out,
+            "<rect class='bar' x='{:.1}' y='{:.1}' width='{:.1}' height='{height:.1}'><title>up to {}: {}</title></rect>",
+            LEFT + index as f64 * width,
+            HEIGHT - BOTTOM - height,
+            (width - 1.0).max(0.5),
+            duration_text(bar.up_to_us),
+            bar.count
+        );
+    }
+    latency_labels(&mut out, bars, width);
     out + "</svg>"
 }
 
-/// Lines over the seconds of a run; `unit` writes a value of the axis.
-pub fn timeline(title: &str, report: &Report, lines: &[Line], unit: fn(f64) -> String) -> String {
+/// Round latencies below the bars, where they are between the edges of two bars.
+fn latency_labels(out: &mut String, bars: &[Bar], width: f64) {
+    let (Some(first), Some(last)) = (bars.first(), bars.last()) else {
+        return;
+    };
+    let mut free_from = 0.0;
+    for us in axis::logarithmic(first.up_to_us / BAR_GROWTH, last.up_to_us) {
+        let edges = (us / first.up_to_us).ln() / BAR_GROWTH.ln() + 1.0;
+        let x = LEFT + edges * width;
+        if edges >= 0.0 && x >= free_from && x <= WIDTH - RIGHT + 1.0 {
+            label(out, x, HEIGHT - 8.0, "middle", &axis::duration_label(us));
+            free_from = x + LABEL_WIDTH;
+        }
+    }
+}
+
+/// Lines over the seconds of a run.
+pub fn timeline(title: &str, report: &Report, lines: &[Line], unit: Unit) -> String {
     let rows = &report.timeline;
     let mut out = open(title);
     let per_point = rows.len().div_ceil(POINTS_MAX).max(1);
@@ -73,16 +115,20 @@ pub fn timeline(title: &str, report: &Report, lines: &[Line], unit: fn(f64) -> S
             .map(|(_, values)| greatest(values))
             .collect::<Vec<_>>(),
     );
-    let most = if most > 0.0 { most * 1.05 } else { 1.0 };
-    for line in 0..=GRID_LINES {
-        let share = line as f64 / GRID_LINES as f64;
-        grid_line(&mut out, share, &unit(most * share));
+    let marks = match unit {
+        Unit::Count => axis::counts(most),
+        Unit::Microseconds => axis::linear(most),
+    };
+    let end = marks.last().copied().unwrap_or(1.0);
+    let height_of = |value: f64| value / end * (HEIGHT - TOP - BOTTOM);
+    for mark in marks {
+        grid_line(&mut out, height_of(mark), &unit.label(mark));
     }
     stage_marks(&mut out, report, rows);
     for (line, values) in &lines {
         let mut points = String::new();
         for (index, value) in values.iter().enumerate() {
-            let y = HEIGHT - BOTTOM - value / most * (HEIGHT - TOP - BOTTOM);
+            let y = HEIGHT - BOTTOM - height_of(*value);
             let _ = write!(
                 points,
                 "{:.1},{y:.1} ",
@@ -97,15 +143,14 @@ pub fn timeline(title: &str, report: &Report, lines: &[Line], unit: fn(f64) -> S
             escaped(&line.name)
         );
     }
-    let seconds = rows.len();
-    let step = seconds.div_ceil(10).max(1);
-    for second in (0..=seconds).step_by(step) {
+    for second in axis::seconds(rows.len() as u64) {
+        let x = x_of(second as f64, rows.len());
         label(
             &mut out,
-            x_of(second as f64, seconds),
+            x,
             HEIGHT - 8.0,
             "middle",
-            &format!("{second} s"),
+            &axis::time_label(second),
         );
     }
     out + "</svg>"
@@ -141,8 +186,9 @@ fn open(title: &str) -> String {
     format!("<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{title}'>")
 }
 
-fn grid_line(out: &mut String, share: f64, text: &str) {
-    let y = HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
+/// A line across at this height above the axis.
+fn grid_line(out: &mut String, height: f64, text: &str) {
+    let y = HEIGHT - BOTTOM - height;
     let _ = write!(
         out,
         "<line class='grid' x1='{LEFT}' x2='{:.1}' y1='{y:.1}' y2='{y:.1}'/>",

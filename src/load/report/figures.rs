@@ -24,8 +24,14 @@ const SCHEMA: u32 = 1;
 /// What was run, for the head of the report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Setup {
-    /// Version of the generator.
+    /// Version, commit and build profile of the generator.
     pub version: &'static str,
+    /// When the run began, RFC 3339 in UTC.
+    pub started: String,
+    /// Where the generator ran: host name, kernel, processors.
+    pub host: String,
+    /// The command line.
+    pub command: String,
     /// Name of the scenario, if any.
     pub scenario: Option<String>,
     /// URLs of the targets; `temporary server` for one that was started for the run.

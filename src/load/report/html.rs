@@ -3,7 +3,7 @@
 use crate::load::{
     format::{count_text, duration_text, error_text, escaped, percent_text},
     report::{
-        chart::{self, Line},
+        chart::{self, Line, Unit},
         figures::Report,
         stages::StageReport,
         summary::Summary,
@@ -83,8 +83,8 @@ fn verdict(out: &mut String, report: &Report) {
         ("requests/s", count_text(total.rps)),
         ("correct", percent_text(total.correctness)),
         ("errors", error_text(total.errors)),
-        ("p50", duration_text(total.latency_us.p50)),
-        ("p99", duration_text(total.latency_us.p99)),
+        ("p50", total.latency_text(total.latency_us.p50)),
+        ("p99", total.latency_text(total.latency_us.p99)),
         ("score", format!("{:.1}", total.score)),
     ] {
         let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
@@ -157,7 +157,7 @@ fn row(out: &mut String, name: &str, summary: &Summary) {
         latency.p999,
         latency.max,
     ] {
-        let _ = write!(out, "<td>{}</td>", duration_text(us));
+        let _ = write!(out, "<td>{}</td>", summary.latency_text(us));
     }
     let _ = write!(out, "<td>{:.1}</td></tr>", summary.score);
 }
@@ -241,11 +241,11 @@ fn timelines(out: &mut String, report: &Report) {
         line("p50", "c0", |row| row.p50_us),
         line("p99", "c1", |row| row.p99_us),
     ];
-    let faults = [
+    let failures = [
         line("wrong answers", "c3", |row| row.wrong as f64),
         line("errors", "c1", |row| row.errors as f64),
     ];
-    let mut chart = |title: &str, lines: &[Line], unit: fn(f64) -> String| {
+    let mut chart = |title: &str, lines: &[Line], unit: Unit| {
         heading(out, title);
         out.push_str("<p class='legend'>");
         for line in lines {
@@ -259,10 +259,14 @@ fn timelines(out: &mut String, report: &Report) {
         out.push_str("</p>");
         scrolling(out, &chart::timeline(title, report, lines, unit));
     };
-    chart("Requests per second", &throughput, count_text);
-    chart("Latency over time", &latency, duration_text);
+    chart("Requests per second", &throughput, Unit::Count);
+    chart("Latency over time", &latency, Unit::Microseconds);
     if rows.iter().any(|row| row.wrong + row.errors > 0) {
-        chart("Wrong answers and errors per second", &faults, count_text);
+        chart(
+            "Wrong answers and errors per second",
+            &failures,
+            Unit::Count,
+        );
     }
 }
 
@@ -270,9 +274,6 @@ fn requirements(out: &mut String, report: &Report) {
     heading(out, "Requirements");
     out.push_str("<div class='scroll'><table><thead><tr><th scope='col'>condition</th><th scope='col'>measured</th><th scope='col'>met</th></tr></thead><tbody>");
     for judgement in &report.requirements {
-        let actual = judgement
-            .actual
-            .map_or("–".into(), |actual| format!("{actual}"));
         let (class, word) = if judgement.met {
             ("good", "yes")
         } else {
@@ -280,13 +281,12 @@ fn requirements(out: &mut String, report: &Report) {
         };
         let _ = write!(
             out,
-            "<tr><th scope='row'>{}</th><td>{actual}</td><td class='{class}'>{word}</td></tr>",
-            escaped(&judgement.requirement)
+            "<tr><th scope='row'>{}</th><td>{}</td><td class='{class}'>{word}</td></tr>",
+            escaped(&judgement.requirement),
+            judgement.actual_text
         );
     }
-    out.push_str(
-        "</tbody></table></div><p class='note'>Latencies in microseconds, shares in percent.</p>",
-    );
+    out.push_str("</tbody></table></div>");
 }
 
 fn settings(out: &mut String, report: &Report) {
@@ -299,6 +299,8 @@ fn settings(out: &mut String, report: &Report) {
         .map(|stage| stage.load.as_str())
         .collect();
     for (name, value) in [
+        ("started", setup.started.clone()),
+        ("command", setup.command.clone()),
         ("targets", setup.targets.join(", ")),
         ("load", loads.join(", then ")),
         ("corpus entries", setup.corpus_entries.to_string()),
@@ -306,10 +308,12 @@ fn settings(out: &mut String, report: &Report) {
             "generator",
             format!("trident {}, {} thread(s)", setup.version, setup.workers),
         ),
+        ("host", setup.host.clone()),
         (
             "requests on the way per connection",
             setup.pipeline.to_string(),
         ),
+        ("timeout", duration_text(setup.timeout_s * 1e6)),
         ("sent late, p99", duration_text(report.late_p99_us)),
     ] {
         let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", escaped(&value));

@@ -2,8 +2,9 @@
 //!
 //! - [`figures`]: everything, added up; as JSON it is `--json`. [`summary`]: the figures of some requests.
 //!   [`stages`]: of each stage. [`requirement`]: the conditions of `--require`, and whether they hold.
-//! - [`text`]: the table on a terminal. [`html`]: the page, with [`chart`]s.
+//! - [`text`]: the table on a terminal. [`html`]: the page, with [`chart`]s and their [`axis`].
 
+mod axis;
 mod chart;
 pub mod figures;
 pub mod html;

@@ -8,7 +8,11 @@
 //!
 //! Conditions are separated by commas. Without an endpoint all requests together are meant.
 
-use crate::load::{error::LoadError, report::summary::Summary};
+use crate::load::{
+    error::LoadError,
+    format::{count_text, duration_text, error_text, percent_text},
+    report::summary::Summary,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -156,7 +160,7 @@ impl Requirement {
         if summary.requests == 0 {
             return None;
         }
-        let latency = &summary.latency_us;
+        let latency = summary.has_latency().then_some(&summary.latency_us);
         Some(match self.metric {
             "correctness" => summary.correctness,
             "errors" => summary.errors,
@@ -164,13 +168,24 @@ impl Requirement {
             "rps" => summary.rps,
             "correct_rps" => summary.correct_rps,
             "score" => summary.score,
-            "mean" => latency.mean,
-            "p50" => latency.p50,
-            "p90" => latency.p90,
-            "p99" => latency.p99,
-            "p99.9" => latency.p999,
-            _ => latency.max,
+            "mean" => latency?.mean,
+            "p50" => latency?.p50,
+            "p90" => latency?.p90,
+            "p99" => latency?.p99,
+            "p99.9" => latency?.p999,
+            _ => latency?.max,
         })
+    }
+
+    /// A value of this metric for readers.
+    fn text_of(&self, actual: f64) -> String {
+        match kind(self.metric) {
+            Some((_, Kind::Latency)) => duration_text(actual),
+            Some((_, Kind::Percent)) if self.metric == "errors" => error_text(actual),
+            Some((_, Kind::Percent)) => percent_text(actual),
+            _ if self.metric == "score" => format!("{actual:.2}"),
+            _ => count_text(actual),
+        }
     }
 
     /// Whether `actual` meets the condition.
@@ -191,11 +206,14 @@ pub struct Judgement {
     pub requirement: String,
     /// The value measured, latencies in microseconds; `None` if nothing was.
     pub actual: Option<f64>,
+    /// The value for readers.
+    #[serde(skip)]
+    pub actual_text: String,
     /// Whether it is met.
     pub met: bool,
 }
 
-/// Every given condition, and the usual ones where none was given.
+/// Every given condition, and the default conditions where none was given.
 pub fn judge(
     given: &[Requirement],
     endpoints: &BTreeMap<String, Summary>,
@@ -223,6 +241,7 @@ pub fn judge(
             let actual = summary.and_then(|summary| requirement.actual(summary));
             Judgement {
                 requirement: requirement.text.clone(),
+                actual_text: actual.map_or("–".into(), |actual| requirement.text_of(actual)),
                 actual,
                 met: requirement.holds(actual),
             }

@@ -1,7 +1,7 @@
 //! The figures of some requests: of an endpoint, a target, a stage or all.
 
 use crate::load::{
-    format::rounded,
+    format::{duration_text, rounded},
     tally::{
         counts::{Failure, Tally},
         latency::Latency,
@@ -35,7 +35,7 @@ pub struct Summary {
     pub latency_us: Latency,
     /// Right answers a second that give the full score.
     pub goal_rps: f64,
-    /// min(1, correct_rps / goal_rps) x correctness, 0 to 100.
+    /// min(1, correct_rps / goal_rps) x right answers among all requests, 0 to 100.
     pub score: f64,
 }
 
@@ -68,7 +68,22 @@ impl Summary {
             bytes_per_s: rounded(per_second(tally.bytes)),
             latency_us: Latency::of(&tally.latency_ns),
             goal_rps,
-            score: rounded(reached * correctness),
+            score: rounded(reached * percent(tally.correct, tally.requests())),
+        }
+    }
+}
+
+impl Summary {
+    /// Whether there is any latency: failures have none.
+    pub fn has_latency(&self) -> bool {
+        self.correct > 0 || !self.wrong.is_empty()
+    }
+
+    /// A latency of this summary as text.
+    pub fn latency_text(&self, us: f64) -> String {
+        match self.has_latency() {
+            true => duration_text(us),
+            false => "–".into(),
         }
     }
 }

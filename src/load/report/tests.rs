@@ -8,7 +8,7 @@ use crate::load::{
         html, requirement, text,
     },
     tally::{
-        collect::Collector,
+        collect::{Collector, Row},
         counts::{Failure, Tally, Verdict},
     },
 };
@@ -30,6 +30,9 @@ fn stage(name: &str, users: f64, measured: bool) -> Stage {
 fn setup() -> Setup {
     Setup {
         version: "0",
+        started: "2026-01-02T03:04:05Z".into(),
+        host: "h, Linux 6, 2 processor(s)".into(),
+        command: "trident load --mix 'a'".into(),
         scenario: Some("<x>".into()),
         targets: vec!["http://t1".into(), "http://t2".into()],
         endpoints: vec!["a".into(), "b".into()],
@@ -85,9 +88,9 @@ fn figures_add_up() {
     assert_eq!((a.correctness, a.errors, a.score), (100.0, 0.0, 100.0));
     assert_eq!((b.requests, b.correctness), (101, 50.0));
     assert!((b.errors - 100.0 / 101.0).abs() < 1e-9);
-    // 5 right ones a second of 10, half of the answers right
-    assert_eq!(b.score, 25.0);
-    assert_eq!(report.total.score, 62.5);
+    // 5 right ones a second of 10, and 50 of 101 requests answered rightly
+    assert_eq!(b.score, 24.752);
+    assert_eq!(report.total.score, 62.376);
     assert_eq!(b.wrong, BTreeMap::from([("body", 50)]));
     assert_eq!(b.failed, BTreeMap::from([("reset", 1)]));
     let (t1, t2) = (&report.targets["http://t1"], &report.targets["http://t2"]);
@@ -171,6 +174,14 @@ fn the_page_is_whole_and_its_text_is_escaped() {
     let page = html::render(&report(&stages, vec![cells(), cells()], ""));
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     assert_eq!(page.matches("<svg").count(), 3);
+    for present in [
+        "2026-01-02T03:04:05Z",
+        "h, Linux 6",
+        "--mix &#39;a&#39;",
+        "trident 0,",
+    ] {
+        assert!(page.contains(present), "{present}");
+    }
     for absent in [
         "<b>", "<x>", "src=", "href=", "@import", "url(", "NaN", "inf",
     ] {
@@ -196,4 +207,93 @@ fn what_is_not_all_does_not_read_as_all() {
     assert_eq!(error_text(0.0), "0.00 %");
     let texts = [999.0, 1_500.0, 150_000.0, 2_000_000.0].map(duration_text);
     assert_eq!(texts, ["999 µs", "1.50 ms", "150 ms", "2.00 s"]);
+}
+
+#[test]
+fn failures_have_no_latency_and_no_score() {
+    let stages = [stage("load", 1.0, true)];
+    let mut failed = tally(0, 0);
+    for _ in 0..100 {
+        failed.record(Verdict::Failed(Failure::Connect), Duration::ZERO);
+        failed.record(Verdict::Failed(Failure::Timeout), Duration::from_secs(9));
+    }
+    let cells = [failed, tally(0, 0), tally(0, 0), tally(0, 0)];
+    let report = report(
+        &stages,
+        vec![cells],
+        "a.p99<1s,a.max>=0s,errors<=100,correctness>=0",
+    );
+    assert_eq!((report.total.requests, report.total.score), (200, 0.0));
+    let met: Vec<bool> = report
+        .requirements
+        .iter()
+        .map(|judgement| judgement.met)
+        .collect();
+    assert_eq!(
+        met,
+        [false, false, true, true],
+        "no latency meets no condition"
+    );
+    let page = html::render(&report);
+    assert!(text::render(&report).contains(" – ") && !page.contains("<td>0 µs"));
+}
+
+/// Texts of a page between `before` and `after`.
+fn between<'a>(page: &'a str, before: &str, after: &str) -> Vec<&'a str> {
+    let rest = page.split(before).skip(1);
+    rest.filter_map(|rest| rest.split(after).next()).collect()
+}
+
+/// Labels are round numbers and lie within the picture, 6.5 units to a character at most.
+#[test]
+fn labels_are_round_and_not_cut() {
+    let stages = [stage("load", 1.0, true)];
+    let cells = [
+        tally(28_342, 1),
+        tally(9_999, 3_000),
+        tally(5, 2),
+        tally(0, 0),
+    ];
+    let mut report = report(&stages, vec![cells], "a.p99<9s,a.rps>1");
+    report.timeline = (0..95)
+        .map(|second| Row {
+            second,
+            stage: 0,
+            rps: vec![28_342.7, 123_456_789.0],
+            wrong: 0,
+            errors: 0,
+            p50_us: 14_171.3,
+            p99_us: 1_234_567.8,
+            max_us: 2e6,
+        })
+        .collect();
+    let page = html::render(&report);
+    let labels = between(&page, "<text x='", "</text>");
+    assert!(labels.len() > 30, "{labels:?}");
+    for label in labels {
+        let (x, rest) = label.split_once('\'').unwrap();
+        let (x, text) = (x.parse::<f64>().unwrap(), rest.split_once('>').unwrap().1);
+        let width = text.chars().count() as f64 * 6.5;
+        let (left, right) = match rest.contains("'end'") {
+            true => (x - width, x),
+            false => (x - width / 2.0, x + width / 2.0),
+        };
+        assert!(
+            left >= 0.0 && right <= 920.0,
+            "{text} from {left} to {right}"
+        );
+        let digits = text
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>();
+        let significant = digits.trim_matches('0').len();
+        assert!(significant <= 2, "{text} is not round");
+    }
+    let measured = between(&page, "<td>", "</td>");
+    assert!(
+        measured.iter().any(|text| text.ends_with(" s")),
+        "{measured:?}"
+    );
+    let raw = |text: &&str| text.split_once('.').is_some_and(|(_, rest)| rest.len() > 6);
+    assert!(!measured.iter().any(raw), "{measured:?}");
 }

@@ -1,7 +1,7 @@
 //! The scoreboard on a terminal.
 
 use crate::load::{
-    format::{duration_text, error_text, percent_text},
+    format::{error_text, percent_text},
     report::{figures::Report, summary::Summary},
 };
 use std::fmt::Write;
@@ -45,11 +45,10 @@ pub fn render(report: &Report) -> String {
         .iter()
         .filter(|judgement| !judgement.met)
     {
-        let actual = judgement
-            .actual
-            .map_or("nothing was measured".into(), |actual| {
-                format!("measured {actual}")
-            });
+        let actual = match judgement.actual {
+            Some(_) => format!("measured {}", judgement.actual_text),
+            None => "nothing was measured".into(),
+        };
         let _ = writeln!(out, "not met: {} ({actual})", judgement.requirement);
     }
     if report.setup.interrupted {
@@ -82,12 +81,12 @@ fn row(out: &mut String, name: &str, summary: &Summary) {
         summary.rps,
         percent_text(summary.correctness),
         error_text(summary.errors),
-        duration_text(latency.mean),
-        duration_text(latency.p50),
-        duration_text(latency.p90),
-        duration_text(latency.p99),
-        duration_text(latency.p999),
-        duration_text(latency.max),
+        summary.latency_text(latency.mean),
+        summary.latency_text(latency.p50),
+        summary.latency_text(latency.p90),
+        summary.latency_text(latency.p99),
+        summary.latency_text(latency.p999),
+        summary.latency_text(latency.max),
         summary.score,
     );
 }

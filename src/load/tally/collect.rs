@@ -1,5 +1,5 @@
-//! Puts the workers' intervals together while the run goes on: tallies by stage, a row per second,
-//! and a line for whoever watches.
+//! Sums the intervals of all workers while the run goes on: tallies by stage, a row per second, and the
+//! line about the running test.
 
 use crate::load::{
     format::{duration_text, rounded},
@@ -18,9 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A second is complete when all workers have gone on for this many.
+/// A second is complete once a worker has reported one that is this much later.
 const SECONDS_OPEN: u64 = 3;
-/// How often a line is written when nobody sits at a terminal.
+/// How often a line is written when standard error is not a terminal.
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
 /// Workers report at the end of each second; a line waits for the slowest.
 const REPORTS_WITHIN: Duration = Duration::from_millis(100);
@@ -68,13 +68,13 @@ struct Second {
     by_endpoint: Vec<Tally>,
 }
 
-/// Where the live line goes.
-pub struct Watch<'a> {
+/// Where and how the line about the running test is written.
+pub struct Progress<'a> {
     /// Standard error, as a rule.
     pub out: &'a mut dyn Write,
-    /// Whether the line may be written over.
+    /// Whether each line replaces the one before.
     pub terminal: bool,
-    /// Whether there is one at all.
+    /// Whether no line is written.
     pub quiet: bool,
 }
 
@@ -94,9 +94,9 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes intervals until all workers have ended.
-    pub fn collect(&mut self, intervals: &Receiver<Interval>, watch: &mut Watch<'_>) {
+    pub fn collect(&mut self, intervals: &Receiver<Interval>, progress: &mut Progress<'_>) {
         let begin = Instant::now();
-        let every = if watch.terminal {
+        let every = if progress.terminal {
             LIVE_LINE_EVERY
         } else {
             PLAIN_LINE_EVERY
@@ -109,16 +109,16 @@ impl<'a> Collector<'a> {
                 Ok(interval) => self.add(&interval, &mut since),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    if !watch.quiet {
-                        self.write_line(watch, &since, every, begin.elapsed());
+                    if !progress.quiet {
+                        self.write_line(progress, &since, every, begin.elapsed());
                     }
                     since = Tally::default();
                     line_at += every;
                 }
             }
         }
-        if watch.terminal && !watch.quiet {
-            let _ = write!(watch.out, "\r\x1b[K");
+        if progress.terminal && !progress.quiet {
+            let _ = write!(progress.out, "\r\x1b[K");
         }
         self.close_seconds(u64::MAX);
     }
@@ -147,7 +147,7 @@ impl<'a> Collector<'a> {
     fn close_seconds(&mut self, end: u64) {
         while let Some(entry) = self.open.first_entry().filter(|entry| *entry.key() < end) {
             let (second, counted) = entry.remove_entry();
-            // Answers that come after the last stage count, but belong to no second of it.
+            // Responses after the last stage count in the totals, but there is no row for them.
             if (second as f64) < self.whole_s() {
                 self.rows.push(self.row(second, &counted));
             }
@@ -185,7 +185,13 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn write_line(&self, watch: &mut Watch<'_>, since: &Tally, every: Duration, elapsed: Duration) {
+    fn write_line(
+        &self,
+        progress: &mut Progress<'_>,
+        since: &Tally,
+        every: Duration,
+        elapsed: Duration,
+    ) {
         let stage_index = self
             .open
             .values()
@@ -194,23 +200,27 @@ impl<'a> Collector<'a> {
             .unwrap_or(0);
         let stage = &self.stages[stage_index];
         let latency = Latency::of(&since.latency_ns);
-        let (start, end) = if watch.terminal {
+        let latency_text = |us| match since.latency_ns.is_empty() {
+            true => "–".into(),
+            false => duration_text(us),
+        };
+        let (start, end) = if progress.terminal {
             ("\r\x1b[K", "")
         } else {
             ("", "\n")
         };
-        // A watcher that has gone is no reason to stop.
+        // A closed standard error does not stop the run.
         let _ = write!(
-            watch.out,
+            progress.out,
             "{start}{:>4.0} s  {}  {:.0} requests/s  p50 {}  p99 {}  {} wrong  {} errors{end}",
             elapsed.as_secs_f64(),
             stage.name,
             since.requests() as f64 / every.as_secs_f64(),
-            duration_text(latency.p50),
-            duration_text(latency.p99),
+            latency_text(latency.p50),
+            latency_text(latency.p99),
             since.wrong_count(),
             since.failed_count(),
         );
-        let _ = watch.out.flush();
+        let _ = progress.out.flush();
     }
 }

@@ -1,11 +1,11 @@
-//! What workers count: outcomes and latencies per endpoint and target, for one interval at a time.
+//! What workers count: verdicts and latencies per endpoint and target, for one interval at a time.
 
 use hdrhistogram::Histogram;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Latencies are told apart down to a microsecond, to three digits above.
+/// Smallest latency that is measured; above it, three digits are kept.
 const LATENCY_NS_MIN: u64 = 1_000;
-/// Longer ones count as this one.
+/// Longer latencies count as this one.
 const LATENCY_NS_MAX: u64 = 600_000_000_000;
 
 /// Why a request got no usable answer.
@@ -19,16 +19,16 @@ pub enum Failure {
     Closed,
     /// No whole answer in time.
     Timeout,
-    /// The answer is no HTTP.
+    /// The response is not HTTP.
     Malformed,
     /// Another status than the right one.
     Status,
-    /// At a fixed rate: it was due, and no connection was free for it in time.
+    /// At a fixed rate: no connection became free for it in time.
     Unsent,
 }
 
 impl Failure {
-    /// Every fault with its name in reports.
+    /// Every failure with its name in reports.
     pub const ALL: [(Self, &'static str); 7] = [
         (Self::Connect, "connect"),
         (Self::Reset, "reset"),
@@ -67,8 +67,7 @@ pub struct Tally {
     pub failed: [u64; Failure::ALL.len()],
     /// Bytes of whole answers.
     pub bytes: u64,
-    /// Nanoseconds from when a request was due to its answer's last byte; answers of any kind,
-    /// timeouts and requests not sent.
+    /// Nanoseconds from when a request was due to its answer's last byte; right and wrong answers.
     pub latency_ns: Histogram<u32>,
 }
 
@@ -91,11 +90,10 @@ impl Tally {
         match outcome {
             Verdict::Correct => self.correct += 1,
             Verdict::Wrong(reason) => *self.wrong.entry(reason).or_default() += 1,
-            Verdict::Failed(fault) => {
-                self.failed[fault as usize] += 1;
-                if matches!(fault, Failure::Connect | Failure::Reset | Failure::Closed) {
-                    return; // an early end would look like a quick answer
-                }
+            // A failure is no answer: its time must look neither like a quick answer nor like a slow one.
+            Verdict::Failed(failure) => {
+                self.failed[failure as usize] += 1;
+                return;
             }
         }
         let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
@@ -157,22 +155,23 @@ mod tests {
         tally.record(Verdict::Wrong("body"), ms(2));
         tally.record(Verdict::Failed(Failure::Reset), ms(0));
         tally.record(Verdict::Failed(Failure::Timeout), ms(900_000));
+        tally.record(Verdict::Correct, ms(900_000));
         let mut sum = tally.clone();
         sum.add(&tally);
         assert_eq!(
             (sum.correct, sum.wrong_count(), sum.failed_count()),
-            (2, 2, 4)
+            (4, 2, 4)
         );
-        assert_eq!(sum.requests(), 8);
-        // a reset has no latency, a very long one counts as the longest
+        assert_eq!(sum.requests(), 10);
+        // failures have no latency, a very long one counts as the longest
         assert_eq!(sum.latency_ns.len(), 6);
         assert!(sum.latency_ns.max() >= LATENCY_NS_MAX);
     }
 
     #[test]
     fn names_stand_in_the_order_of_the_enum() {
-        for (fault, name) in Failure::ALL {
-            assert_eq!(fault.name(), name);
+        for (failure, name) in Failure::ALL {
+            assert_eq!(failure.name(), name);
         }
     }
 }

@@ -65,7 +65,7 @@ impl Recorder {
     ) {
         let reason = match outcome {
             Verdict::Wrong(reason) => reason,
-            Verdict::Failed(fault) => fault.name(),
+            Verdict::Failed(failure) => failure.name(),
             Verdict::Correct => "correct",
         };
         let got = json!({"status": answer.status, "body": text(&answer.body)});
@@ -78,8 +78,8 @@ impl Recorder {
     }
 
     /// Keeps a request without an answer.
-    pub fn fault(&self, corpus: &Corpus, entry: usize, url: &str, fault: Failure) {
-        self.write(&pair(corpus, entry, url, fault.name(), Value::Null));
+    pub fn failure(&self, corpus: &Corpus, entry: usize, url: &str, failure: Failure) {
+        self.write(&pair(corpus, entry, url, failure.name(), Value::Null));
     }
 
     fn write(&self, pair: &Value) {

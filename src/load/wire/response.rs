@@ -1,18 +1,18 @@
-//! One answer out of received bytes: a pure function, strict where a difference could hide a fault.
+//! One response out of received bytes: a pure function, strict where leniency could hide a fault.
 //!
-//! Called by `connection` with everything received since the last whole answer. Heads are read by
+//! Called by the worker with everything received since the last whole response. Heads are read by
 //! `httparse`, not by the server's own parser: a fault there must not agree with itself here.
 
 use std::borrow::Cow;
 
-/// Fields in a head.
+/// Most header fields of a response.
 const FIELDS_MAX: usize = 64;
-/// A longer head is an endless one.
+/// A longer head counts as endless.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// A longer body than any answer of the protocols.
+/// No response of the protocols is longer.
 const BODY_BYTES_MAX: usize = 256 << 20;
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Response<'a> {
     /// The status code.
@@ -25,7 +25,7 @@ pub struct Response<'a> {
     pub closes: bool,
 }
 
-/// What arrived is no HTTP/1 answer.
+/// The received bytes are not an HTTP/1 response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(
     /// Which rule it breaks.

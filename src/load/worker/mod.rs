@@ -5,7 +5,7 @@
 //! until a request is due. Latency counts from when a request was due, not from when it was sent: a
 //! server that stalls is charged for all requests it kept from being sent.
 
-mod answers;
+mod responses;
 
 use crate::load::{
     error::LoadError,
@@ -43,19 +43,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One read takes most answers whole.
+/// Most responses arrive whole in one read of this size.
 const READ_BYTES: usize = 256 << 10;
-/// Events taken at once.
+/// Events taken from one wait.
 const EVENTS_MAX: usize = 256;
-/// How often stages, users and the stop flag are looked at.
-const TICK: Duration = Duration::from_millis(10);
-/// Pause of a slot after a failure, so that a dead target is not hammered.
+/// How often a worker checks its stage, its users, timeouts and the stop flag.
+const TICK_INTERVAL: Duration = Duration::from_millis(10);
+/// Pause of a slot after a failure: a target that is down must not be flooded with connections.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
-/// How much longer than its stage what was due in it may be sent.
-const BACKLOG: Duration = Duration::from_secs(1);
-/// After an interruption nobody waits long for the last answers.
-const PATIENCE_INTERRUPTED: Duration = Duration::from_millis(500);
-/// Requests that are sent later than this show the generator's own slowness; bounds of its histogram.
+/// How long after its stage a request that was due in it may still be sent.
+const BACKLOG_MAX: Duration = Duration::from_secs(1);
+/// How long an interrupted run waits for responses that are on their way.
+const INTERRUPTED_TIMEOUT: Duration = Duration::from_millis(500);
+/// Bounds of the histogram of send delays.
 const LATE_NS: (u64, u64) = (1_000, 60_000_000_000);
 
 /// A request that is on its way.
@@ -66,8 +66,7 @@ pub struct InFlight {
     pub due: Instant,
     /// When it was.
     pub sent: Instant,
-    /// Set when the answer was right as far as one can see: this follow_up decides, and the latency is
-    /// that of the answer in follow_up.
+    /// Set when the response to this request decides about an earlier one; with the latency of the earlier one.
     pub follow_up: Option<(Box<FollowUp>, Duration)>,
 }
 
@@ -75,7 +74,7 @@ pub struct InFlight {
 pub struct Shared<'a> {
     /// Requests and answers.
     pub corpus: &'a Corpus,
-    /// In whose name the servers answer.
+    /// The team line that the servers answer with.
     pub identity: &'a Identity,
     /// The servers.
     pub targets: &'a [Target],
@@ -113,7 +112,7 @@ pub struct Worker<'a> {
     stage_start: Instant,
     /// Number of the next request of this stage at a fixed rate, this worker's alone.
     next_number: u64,
-    /// Slots that think, by when they are done.
+    /// Slots of users who think, by when they send again.
     thinking: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Slots that wait for a request to be due.
     idle: VecDeque<usize>,
@@ -124,7 +123,7 @@ pub struct Worker<'a> {
     out: Sender<Interval>,
 }
 
-fn late_histogram() -> Histogram<u32> {
+fn send_delay_histogram() -> Histogram<u32> {
     Histogram::new_with_bounds(LATE_NS.0, LATE_NS.1, 2).expect("constant bounds that are in order")
 }
 
@@ -163,7 +162,7 @@ impl<'a> Worker<'a> {
             idle: VecDeque::new(),
             finished: false,
             cells: vec![None; shared.corpus.endpoints.len() * shared.targets.len()],
-            late_ns: late_histogram(),
+            late_ns: send_delay_histogram(),
             second: 0,
             out,
         })
@@ -178,33 +177,33 @@ impl<'a> Worker<'a> {
         let mut buffer = vec![0; READ_BYTES];
         self.enter_stage(0, self.shared.start);
         let mut tick_at = self.shared.start;
-        let mut give_up = None;
+        let mut deadline = None;
         loop {
             let now = Instant::now();
             if now >= tick_at {
                 self.tick(now);
-                tick_at = now + TICK;
+                tick_at = now + TICK_INTERVAL;
             }
             if self.finished {
                 let stopped = self.shared.stop.load(Relaxed);
                 let patience = if stopped {
-                    PATIENCE_INTERRUPTED
+                    INTERRUPTED_TIMEOUT
                 } else {
                     self.shared.timeout
                 };
-                let end = *give_up.get_or_insert(now + patience);
-                let on_the_way = self.connections.iter().any(|c| !c.in_flight.is_empty());
-                if !on_the_way || now >= end {
-                    self.end(now, stopped);
+                let end = *deadline.get_or_insert(now + patience);
+                let is_waiting = self.connections.iter().any(|c| !c.in_flight.is_empty());
+                if !is_waiting || now >= end {
+                    self.finish(now, stopped);
                     return Ok(());
                 }
             } else {
-                self.send_what_is_due(now);
+                self.send_due(now);
             }
             self.wait(&mut events, tick_at)?;
             for event in events.drain(..) {
                 let (flags, token) = (event.flags, event.data.u64() as usize);
-                self.ready(token, flags, &mut buffer);
+                self.on_event(token, flags, &mut buffer);
             }
         }
     }
@@ -231,7 +230,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// When something is to be sent next, if a slot is there for it.
+    /// When the next request is due, if there is a free slot for it.
     fn next_due(&self) -> Option<Instant> {
         if self.finished {
             return None;
@@ -262,22 +261,22 @@ impl<'a> Worker<'a> {
             let end = self.stage_start + self.shared.stages[self.stage].duration;
             if self.shared.stop.load(Relaxed) {
                 self.finished = true;
-            } else if now >= end && (self.next_arrival().is_none() || now >= end + BACKLOG) {
+            } else if now >= end && (self.next_arrival().is_none() || now >= end + BACKLOG_MAX) {
                 self.leave_stage(end);
             } else {
                 break;
             }
         }
         if !self.finished {
-            self.set_users(now);
+            self.adjust_connections(now);
         }
-        self.time_out(now);
+        self.fail_timed_out(now);
     }
 
     fn leave_stage(&mut self, end: Instant) {
-        self.send_what_is_due(end);
+        self.send_due(end);
         while let Some(due) = self.next_arrival() {
-            self.unsent(due, end);
+            self.count_unsent(due, end);
         }
         self.close_interval();
         if self.stage + 1 < self.shared.stages.len() {
@@ -292,15 +291,15 @@ impl<'a> Worker<'a> {
         self.stage_start = start;
         self.next_number = 0;
         self.picker.weigh(&self.shared.stages[stage].weights);
-        self.set_users(start);
+        self.adjust_connections(start);
         for index in mem::take(&mut self.idle) {
             self.release(index, start);
-            self.push_out_if_any(index, start);
+            self.flush_if_any(index, start);
         }
     }
 
-    /// Brings the connections in use to what the stage asks now.
-    fn set_users(&mut self, now: Instant) {
+    /// Opens and retires connections until their number is the one that the stage asks for now.
+    fn adjust_connections(&mut self, now: Instant) {
         let stage = &self.shared.stages[self.stage];
         let elapsed = now
             .saturating_duration_since(self.stage_start)
@@ -342,17 +341,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Fails what has been on the way for too long.
-    fn time_out(&mut self, now: Instant) {
+    /// Fails the requests that have waited longer than the timeout.
+    fn fail_timed_out(&mut self, now: Instant) {
         for index in 0..self.connections.len() {
             let front = self.connections[index].in_flight.front();
             if front.is_some_and(|p| now.saturating_duration_since(p.sent) > self.shared.timeout) {
-                self.broken(index, Failure::Timeout, now);
+                self.fail_connection(index, Failure::Timeout, now);
             }
         }
     }
 
-    fn send_what_is_due(&mut self, now: Instant) {
+    fn send_due(&mut self, now: Instant) {
         while let Some(Reverse((due, index))) = self.thinking.peek().copied() {
             if due > now {
                 break;
@@ -366,7 +365,7 @@ impl<'a> Worker<'a> {
         }
         while let Some(due) = self.next_arrival().filter(|due| *due <= now) {
             if now.duration_since(due) > self.shared.timeout {
-                self.unsent(due, now);
+                self.count_unsent(due, now);
                 continue;
             }
             let Some(index) = self.idle.pop_front() else {
@@ -377,8 +376,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Counts a request that was due and will not be sent.
-    fn unsent(&mut self, due: Instant, now: Instant) {
+    /// Counts a request that was due and is not sent.
+    fn count_unsent(&mut self, due: Instant, now: Instant) {
         self.next_number += 1;
         let entry = self.picker.pick();
         let latency = now.saturating_duration_since(due);
@@ -399,7 +398,7 @@ impl<'a> Worker<'a> {
                 follow_up: None,
             },
         );
-        self.push_out(index, now);
+        self.flush_or_connect(index, now);
     }
 
     /// Writes a request into the output of the connection at `index`.
@@ -414,20 +413,20 @@ impl<'a> Worker<'a> {
         connection.in_flight.push_back(pending);
     }
 
-    /// Sends what is to be sent, over a new connection if there is none.
-    fn push_out(&mut self, index: usize, now: Instant) {
+    /// Sends the output of the connection at `index`; connects first if it is closed.
+    fn flush_or_connect(&mut self, index: usize, now: Instant) {
         let connection = &mut self.connections[index];
         if connection.state == ConnectionState::Closed {
             let target = &self.shared.targets[connection.target];
             if connection.connect(target, &self.poll, index).is_err() {
-                self.broken(index, Failure::Connect, now);
+                self.fail_connection(index, Failure::Connect, now);
             }
         } else if !connection.flush() {
-            self.broken(index, Failure::Reset, now);
+            self.fail_connection(index, Failure::Reset, now);
         }
     }
 
-    /// Sends off what was counted, once a second.
+    /// Hands the counts to the collector, once a second.
     fn flush_interval(&mut self, now: Instant) {
         let second = now.saturating_duration_since(self.shared.start).as_secs();
         if second > self.second {
@@ -441,17 +440,17 @@ impl<'a> Worker<'a> {
             stage: self.stage,
             second: self.second,
             cells: self.cells.iter_mut().map(Option::take).collect(),
-            late_ns: mem::replace(&mut self.late_ns, late_histogram()),
+            late_ns: mem::replace(&mut self.late_ns, send_delay_histogram()),
         };
-        // Nobody listens any more only when the run has failed elsewhere.
+        // The collector is gone only when the run has failed already.
         let _ = self.out.send(interval);
     }
 
-    /// Counts what never came; after an interruption it is forgotten.
-    fn end(&mut self, now: Instant, stopped: bool) {
+    /// Fails the requests that are still on their way. Those of an interrupted run are not counted.
+    fn finish(&mut self, now: Instant, stopped: bool) {
         if !stopped {
             for index in 0..self.connections.len() {
-                self.broken(index, Failure::Timeout, now);
+                self.fail_connection(index, Failure::Timeout, now);
             }
         }
         self.close_interval();

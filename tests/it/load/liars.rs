@@ -1,11 +1,13 @@
 //! Servers that answer wrongly, late or not at all: each fault under its own name.
 
 use super::{
-    HELLO, Place, ended_against, reported, reported_against,
+    HELLO, Place, ended_against,
+    preflight::nobody,
+    reported, reported_against,
     standin::{Reply, StandIn, answer},
 };
 use serde_json::{Value, json};
-use std::{fs, net::TcpListener, thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 /// A short run of a corpus against a stand-in that always does the same; its figures.
 fn figures(corpus: &str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> (i32, Value) {
@@ -13,7 +15,7 @@ fn figures(corpus: &str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> (
     let (code, report) = reported_against(
         &server,
         corpus,
-        "--connections 2 --warmup 0 --duration 300ms --timeout 200ms",
+        "--connections 2 --warmup 0 --duration 300ms --timeout 200ms --no-preflight",
     );
     (code, report["endpoints"]["e"].clone())
 }
@@ -117,19 +119,28 @@ fn other_framings_are_understood() {
 }
 
 #[test]
-fn nobody_there_is_a_failure_to_connect() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let url = format!("http://{free}");
+fn without_a_preflight_nobody_there_is_a_failure_to_connect() {
+    let url = nobody();
     for how in [&["--connections", "2"][..], &["--rate", "50"]] {
-        let arguments = ["--target", &url, "--warmup", "0", "--duration", "300ms"];
+        let arguments = [
+            "--target",
+            &url,
+            "--warmup",
+            "0",
+            "--duration",
+            "300ms",
+            "--no-preflight",
+        ];
         let (code, report) = reported(&[&arguments, how].concat());
         let total = &report["total"];
         assert_eq!(code, 1);
         assert_eq!(total["failed"]["connect"], total["requests"], "{total}");
         assert_eq!(total["errors"], json!(100.0));
+        // what got no answer has no latency, meets no condition on latency and scores nothing
+        assert_eq!(
+            (&total["latency_us"]["max"], &total["score"]),
+            (&json!(0.0), &json!(0.0))
+        );
     }
 }
 
@@ -210,7 +221,7 @@ fn requests_that_were_never_sent_count() {
     let (code, report) = reported_against(
         &server,
         HELLO,
-        "--connections 1 --warmup 0 --duration 1s --timeout 300ms --rate 100",
+        "--connections 1 --warmup 0 --duration 1s --timeout 300ms --rate 100 --no-preflight",
     );
     let total = &report["total"];
     assert_eq!(code, 1);

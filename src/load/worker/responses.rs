@@ -1,5 +1,5 @@
-//! What a worker does with what arrives: bytes to answers, answers to outcomes, outcomes to the next
-//! request.
+//! The receiving half of a worker: bytes become responses, responses become verdicts, and each verdict
+//! frees a slot for the next request.
 
 use super::{InFlight, PAUSE_AFTER_FAILURE, Worker};
 use crate::load::{
@@ -20,16 +20,16 @@ use std::{
 
 impl Worker<'_> {
     /// Handles an event of the connection at `index`.
-    pub(super) fn ready(&mut self, index: usize, flags: EventFlags, buffer: &mut [u8]) {
+    pub(super) fn on_event(&mut self, index: usize, flags: EventFlags, buffer: &mut [u8]) {
         let now = Instant::now();
         let connection = &mut self.connections[index];
         if connection.state == ConnectionState::Connecting
             && !connection.finish_connecting(flags.contains(EventFlags::OUT))
         {
-            return self.broken(index, Failure::Connect, now);
+            return self.fail_connection(index, Failure::Connect, now);
         }
         if flags.contains(EventFlags::OUT) && !self.connections[index].flush() {
-            return self.broken(index, Failure::Reset, now);
+            return self.fail_connection(index, Failure::Reset, now);
         }
         let ending = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         if !flags.intersects(EventFlags::IN | ending) {
@@ -38,10 +38,10 @@ impl Worker<'_> {
         loop {
             match self.connections[index].read(buffer) {
                 Received::Nothing => return,
-                Received::Broken => return self.broken(index, Failure::Reset, now),
-                Received::End => return self.ended(index, now),
+                Received::Broken => return self.fail_connection(index, Failure::Reset, now),
+                Received::End => return self.on_end_of_stream(index, now),
                 Received::Bytes(bytes) => {
-                    if !self.take(index, &buffer[..bytes], now) {
+                    if !self.on_bytes(index, &buffer[..bytes], now) {
                         return;
                     }
                     // A short read has emptied the socket; what comes later is another event.
@@ -53,8 +53,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes bytes off the connection at `index`; false when it was closed over them.
-    fn take(&mut self, index: usize, bytes: &[u8], now: Instant) -> bool {
+    /// Takes bytes that the connection at `index` received; false if they made it close.
+    fn on_bytes(&mut self, index: usize, bytes: &[u8], now: Instant) -> bool {
         let mut before = mem::take(&mut self.connections[index].received);
         let whole = if before.is_empty() {
             bytes
@@ -62,35 +62,40 @@ impl Worker<'_> {
             before.extend_from_slice(bytes);
             &before
         };
-        let Some(taken) = self.answers(index, whole, false, now) else {
+        let Some(taken) = self.take_responses(index, whole, false, now) else {
             return false;
         };
         let rest = &mut self.connections[index].received;
         if taken < whole.len() {
             rest.extend_from_slice(&whole[taken..]);
         }
-        self.push_out_if_any(index, now);
+        self.flush_if_any(index, now);
         true
     }
 
-    pub(super) fn push_out_if_any(&mut self, index: usize, now: Instant) {
+    pub(super) fn flush_if_any(&mut self, index: usize, now: Instant) {
         if !self.connections[index].output().is_empty() {
-            self.push_out(index, now);
+            self.flush_or_connect(index, now);
         }
     }
 
-    /// Handles all whole answers in `bytes`; how many bytes that were, or `None` when the connection
-    /// was closed over them.
-    fn answers(&mut self, index: usize, bytes: &[u8], ended: bool, now: Instant) -> Option<usize> {
+    /// Handles all whole responses in `bytes` and returns their length; `None` if one closed the connection.
+    fn take_responses(
+        &mut self,
+        index: usize,
+        bytes: &[u8],
+        ended: bool,
+        now: Instant,
+    ) -> Option<usize> {
         let mut at = 0;
-        // Requests that are sent in answer to these must not be taken for answered.
+        // Requests that are sent in answer to these must not be taken for judge.
         let mut waiting = self.connections[index].in_flight.len();
         while waiting > 0 {
             let answer = match response::parse(&bytes[at..], ended) {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return Some(at),
                 Err(_) => {
-                    self.broken(index, Failure::Malformed, now);
+                    self.fail_connection(index, Failure::Malformed, now);
                     return None;
                 }
             };
@@ -98,35 +103,35 @@ impl Worker<'_> {
             waiting -= 1;
             if waiting == 0 && at < bytes.len() {
                 // More bytes than were asked for: the framing of this answer was wrong.
-                self.broken(index, Failure::Malformed, now);
+                self.fail_connection(index, Failure::Malformed, now);
                 return None;
             }
             let closes = answer.closes;
-            self.answered(index, &answer, now);
+            self.judge(index, &answer, now);
             if closes {
                 self.reconnect(index, now);
                 return None;
             }
         }
         if at < bytes.len() {
-            self.broken(index, Failure::Malformed, now);
+            self.fail_connection(index, Failure::Malformed, now);
             return None;
         }
         Some(at)
     }
 
-    /// After an orderly close: what is still on the way goes over a new connection.
+    /// After an announced close, requests still on their way go over a new connection.
     fn reconnect(&mut self, index: usize, now: Instant) {
         self.connections[index].close();
         let pending = mem::take(&mut self.connections[index].in_flight);
         for pending in pending {
             self.enqueue(index, pending);
         }
-        self.push_out_if_any(index, now);
+        self.flush_if_any(index, now);
     }
 
     /// Judges the answer to the oldest request of the connection at `index`.
-    fn answered(&mut self, index: usize, answer: &Response<'_>, now: Instant) {
+    fn judge(&mut self, index: usize, answer: &Response<'_>, now: Instant) {
         let Some(pending) = self.connections[index].in_flight.pop_front() else {
             return;
         };
@@ -140,7 +145,9 @@ impl Worker<'_> {
             Ok(BodyCheck::Correct)
         } else if let Some((asked, latency_then)) = pending.follow_up {
             latency = latency_then;
-            let verdict = self.checker.answered(pending.entry, &asked, &answer.body);
+            let verdict = self
+                .checker
+                .check_follow_up(pending.entry, &asked, &answer.body);
             follow_up = Some(asked);
             Ok(verdict)
         } else {
@@ -211,7 +218,7 @@ impl Worker<'_> {
             Load::Users { .. } => {
                 let think = self.think();
                 if think.is_zero() {
-                    self.next_at_once(index, now);
+                    self.enqueue_next(index, now);
                 } else {
                     self.thinking.push(Reverse((now + think, index)));
                 }
@@ -220,7 +227,7 @@ impl Worker<'_> {
     }
 
     /// The next request of a closed loop without thinking; sent with whatever else is in the output.
-    fn next_at_once(&mut self, index: usize, now: Instant) {
+    fn enqueue_next(&mut self, index: usize, now: Instant) {
         let pending = InFlight {
             entry: self.picker.pick(),
             due: now,
@@ -231,15 +238,15 @@ impl Worker<'_> {
     }
 
     /// The server ended its stream.
-    fn ended(&mut self, index: usize, now: Instant) {
+    fn on_end_of_stream(&mut self, index: usize, now: Instant) {
         let received = mem::take(&mut self.connections[index].received);
-        if self.answers(index, &received, true, now).is_some() {
-            self.broken(index, Failure::Closed, now);
+        if self.take_responses(index, &received, true, now).is_some() {
+            self.fail_connection(index, Failure::Closed, now);
         }
     }
 
-    /// Closes the connection at `index` and fails what was on the way.
-    pub(super) fn broken(&mut self, index: usize, fault: Failure, now: Instant) {
+    /// Closes the connection at `index` and fails its requests.
+    pub(super) fn fail_connection(&mut self, index: usize, failure: Failure, now: Instant) {
         let connection = &mut self.connections[index];
         connection.close();
         let target = connection.target;
@@ -247,9 +254,9 @@ impl Worker<'_> {
             let latency = now.saturating_duration_since(pending.due);
             if let Some(recorder) = self.shared.recorder {
                 let url = &self.shared.targets[target].url;
-                recorder.fault(self.shared.corpus, pending.entry, url, fault);
+                recorder.failure(self.shared.corpus, pending.entry, url, failure);
             }
-            self.count(target, pending.entry, Verdict::Failed(fault), latency);
+            self.count(target, pending.entry, Verdict::Failed(failure), latency);
             self.thinking
                 .push(Reverse((now + PAUSE_AFTER_FAILURE, index)));
         }

@@ -1,0 +1,132 @@
+//! One request to each target before the run: a target that is down or that answers for another team is an
+//! error at once, and not a report full of failures.
+//!
+//! `--no-preflight` leaves it out. Whether the answer is right is not decided here but by the run.
+
+use crate::load::{
+    error::LoadError,
+    identity::Identity,
+    plan::{
+        corpus::{Corpus, Entry},
+        stage::Stage,
+    },
+    wire::{
+        response::{self, Response},
+        target::Target,
+    },
+};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+/// How long a target may take to accept the connection, and again to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// Most bytes of an unexpected first line that a message repeats.
+const LINE_BYTES_MAX: usize = 80;
+
+/// Asks every target once.
+///
+/// # Errors
+/// A target does not answer, or answers for another team.
+pub fn check(
+    targets: &[Target],
+    stages: &[Stage],
+    corpus: &Corpus,
+    identity: &Identity,
+) -> Result<(), LoadError> {
+    let is_sent = |entry: &&Entry| {
+        let weight = |stage: &Stage| stage.weights[entry.endpoint];
+        stages.iter().any(|stage| weight(stage) > 0.0)
+    };
+    let first_line = identity.first_line();
+    let mut sent = corpus.entries.iter().filter(is_sent);
+    let any = sent.clone().next();
+    let Some(entry) = sent
+        .find(|entry| entry.expect.has_line(first_line.as_bytes()))
+        .or(any)
+    else {
+        return Ok(());
+    };
+    targets
+        .iter()
+        .try_for_each(|target| check_one(target, entry, &first_line))
+}
+
+fn check_one(target: &Target, entry: &Entry, first_line: &str) -> Result<(), LoadError> {
+    let failed = |message: String| LoadError::Target {
+        target: target.url.clone(),
+        message,
+    };
+    let bytes = exchange(target, entry).map_err(failed)?;
+    // `exchange` has found a whole response in these bytes.
+    let Ok(Some(response)) = response::parse(&bytes, true) else {
+        return Ok(());
+    };
+    let is_other = response.status == entry.status
+        && entry.expect.has_line(first_line.as_bytes())
+        && !response.body.starts_with(first_line.as_bytes());
+    if is_other {
+        return Err(LoadError::Usage(format!(
+            "{}: the first line of its answer is {:?} and not {:?}; give the server's --team and --aws-account, \
+             or start anyway with --no-preflight",
+            target.url,
+            line_of(&response),
+            first_line.trim_end()
+        )));
+    }
+    Ok(())
+}
+
+/// Sends the request of `entry` and returns what comes back, a whole response at its start.
+fn exchange(target: &Target, entry: &Entry) -> Result<Vec<u8>, String> {
+    let mut socket =
+        TcpStream::connect_timeout(&target.address, ANSWER_WITHIN).map_err(|error| {
+            format!(
+                "no connection to {}: {error}; start the server, or correct --target",
+                target.address
+            )
+        })?;
+    let broken = |error: std::io::Error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            "no answer within a second; --no-preflight starts the test anyway".to_owned()
+        }
+        _ => format!("no answer: {error}"),
+    };
+    let mut request = Vec::new();
+    entry.request.append_to(&mut request, &target.host);
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    socket
+        .set_write_timeout(Some(ANSWER_WITHIN))
+        .and_then(|()| socket.write_all(&request))
+        .map_err(broken)?;
+    let mut received = Vec::new();
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = left.max(Duration::from_millis(1)); // 0 would mean no timeout
+        let read = socket
+            .set_read_timeout(Some(left))
+            .and_then(|()| socket.read(&mut buffer))
+            .map_err(broken)?;
+        received.extend_from_slice(&buffer[..read]);
+        match response::parse(&received, read == 0) {
+            Ok(Some(_)) => return Ok(received),
+            Ok(None) if read == 0 => {
+                return Err("closes the connection without a whole answer".into());
+            }
+            Ok(None) if Instant::now() >= deadline => {
+                return Err(broken(ErrorKind::TimedOut.into()));
+            }
+            Ok(None) => {}
+            Err(malformed) => return Err(format!("does not answer in HTTP: {}", malformed.0)),
+        }
+    }
+}
+
+fn line_of(response: &Response<'_>) -> String {
+    let line = response.body.split(|byte| *byte == b'\n').next();
+    let line = line.unwrap_or_default();
+    String::from_utf8_lossy(&line[..line.len().min(LINE_BYTES_MAX)]).into_owned()
+}
