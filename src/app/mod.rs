@@ -8,7 +8,6 @@ mod answer;
 pub mod guide;
 mod health;
 mod ingest;
-mod networked;
 pub mod route;
 mod twitter;
 

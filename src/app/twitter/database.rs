@@ -8,11 +8,9 @@
 
 use std::sync::Arc;
 
-use super::{
-    App,
-    twitter::{self, Identity},
-};
+use super::answers::{self, Identity};
 use crate::{
+    app::App,
     http::{Deferred, Handled, Reply, Request, Status, TEXT},
     metrics::{self, Counter},
     store::database::{Answer, Client, LookupError},
@@ -32,7 +30,7 @@ pub(super) fn look_up(
     scratch: &mut score::Scratch,
     reply: Reply<'_>,
 ) -> Handled {
-    let identity = app.twitter_identity();
+    let identity = Identity::of(app);
     if let Some(value) = client.cached(query.user_id) {
         return respond(&Ok(value), identity, query, scratch, reply).into();
     }
@@ -53,7 +51,7 @@ fn later(
 ) -> impl FnOnce(Option<Answer>, Reply<'_>) -> Counter + Send + use<> {
     let query: Box<[u8]> = query.into();
     let team_line = Arc::clone(&app.team_line);
-    let nothing_to_list = app.twitter_identity().nothing_to_list;
+    let nothing_to_list = Identity::of(app).nothing_to_list;
     move |answer, reply| {
         let answer = answer.unwrap_or(Err(LookupError::Down));
         let identity = Identity {
@@ -63,7 +61,7 @@ fn later(
         let mut scratch = Scratch::default();
         match query::parse(&query, &mut scratch.query) {
             Ok(query) => respond(&answer, identity, &query, &mut scratch.score, reply),
-            Err(_) => twitter::invalid(&team_line, reply), // it was well-formed when the lookup began
+            Err(_) => answers::invalid(&team_line, reply), // it was well-formed when the lookup began
         }
     }
 }
@@ -77,12 +75,12 @@ fn respond(
 ) -> Counter {
     match answer {
         Ok(Some(value)) => match Found::new(value) {
-            Ok(found) => twitter::list(identity, &found, query, scratch, reply),
-            Err(error) => twitter::fail(Counter::StoreCorrupt, query.user_id, &error, reply),
+            Ok(found) => answers::list(identity, &found, query, scratch, reply),
+            Err(error) => answers::fail(Counter::StoreCorrupt, query.user_id, &error, reply),
         },
-        Ok(None) => twitter::missing(identity, reply),
+        Ok(None) => answers::missing(identity, reply),
         Err(error @ LookupError::Corrupt) => {
-            twitter::fail(error.counter(), query.user_id, error, reply)
+            answers::fail(error.counter(), query.user_id, error, reply)
         }
         Err(error) => refuse(*error, reply),
     }

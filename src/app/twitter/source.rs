@@ -1,44 +1,35 @@
-//! `/twitter`: the open store, its replacement while requests go on, and the answer to a request.
-//!
-//! | state of the store | answer to a well-formed request |
-//! | --- | --- |
-//! | none is open | 503 |
-//! | the user's value is corrupt, or LMDB reports an error | 500: a list that is wrong or empty would look like the truth; another instance may have a good copy |
-//! | the user is not in it, or has no contact of the type | as `twitter.nothing_to_list` says |
+//! Where the values of `/twitter` come from: the open store or the client of a database, and the replacement
+//! of either while requests go on.
 
 use std::{
-    fmt::Display,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use super::{App, Worker, networked};
 use crate::{
-    http::{Handled, Reply, Request, Status},
-    log::Throttle,
+    app::App,
     metrics::{self, Counter},
     store::{
         Location, Meta, Store, StoreError,
         database::{self, Address, Client, Start},
     },
-    twitter::{self, Found, IngestAccess, IngestOptions, NothingToList, Options, query, score},
+    twitter::{IngestAccess, IngestOptions, NothingToList, Options},
 };
 
 /// The store and what names it.
-pub(super) struct Twitter {
+pub(in crate::app) struct Twitter {
     path: Option<PathBuf>,
     /// The store if it is in a database; `store` is then empty for ever.
     database: Option<Client>,
-    nothing_to_list: NothingToList,
+    pub(super) nothing_to_list: NothingToList,
     ingest: IngestOptions,
     /// Swapped by reloads. A reader holds what it loaded for one request, so an old store is closed
     /// as soon as the last request that found it is answered.
-    store: ArcSwapOption<Store>,
+    pub(super) store: ArcSwapOption<Store>,
     /// Held while a store is being opened.
     reloading: Mutex<()>,
 }
@@ -55,7 +46,7 @@ pub enum Reload {
 }
 
 impl Twitter {
-    pub(super) fn open(options: Options) -> Result<Self, StoreError> {
+    pub(in crate::app) fn open(options: Options) -> Result<Self, StoreError> {
         let (path, database) = match options.store {
             None => (None, None),
             Some(Location::Directory(path)) => (Some(path), None),
@@ -73,7 +64,7 @@ impl Twitter {
         })
     }
 
-    pub(super) fn reload(&self) -> Result<Reload, StoreError> {
+    pub(in crate::app) fn reload(&self) -> Result<Reload, StoreError> {
         let _one_at_a_time = self.reloading.lock();
         let outcome = self.swap();
         let counter = match &outcome {
@@ -89,7 +80,7 @@ impl Twitter {
         outcome
     }
 
-    pub(super) fn is_reloading(&self) -> bool {
+    pub(in crate::app) fn is_reloading(&self) -> bool {
         self.reloading.is_locked()
     }
 
@@ -112,11 +103,11 @@ impl Twitter {
     }
 
     /// The store that is open.
-    pub(super) fn store(&self) -> Option<Arc<Store>> {
+    pub(in crate::app) fn store(&self) -> Option<Arc<Store>> {
         self.store.load_full()
     }
 
-    pub(super) fn meta(&self) -> Option<(String, Meta)> {
+    pub(in crate::app) fn meta(&self) -> Option<(String, Meta)> {
         if let Some(database) = &self.database {
             let meta = database.meta()?;
             return Some((database.address().to_string(), meta));
@@ -126,7 +117,7 @@ impl Twitter {
         Some((store.path().display().to_string(), store.meta().clone()))
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::app) fn text(&self) -> String {
         if let Some(database) = &self.database {
             let address = database.address();
             return match database.meta() {
@@ -173,7 +164,7 @@ fn connect(address: Address, options: database::Options) -> Result<Client, Store
 
 impl App {
     /// The client of the store of `/twitter`, if that is in a database.
-    pub(super) fn database(&self) -> Option<&Client> {
+    pub(in crate::app) fn database(&self) -> Option<&Client> {
         self.twitter.database.as_ref()
     }
 
@@ -181,125 +172,4 @@ impl App {
     pub fn is_ready(&self) -> bool {
         self.health.is_ready() && self.database().is_none_or(Client::is_ready)
     }
-
-    pub(super) fn twitter_identity(&self) -> Identity<'_> {
-        Identity {
-            team_line: &self.team_line,
-            nothing_to_list: self.twitter.nothing_to_list,
-        }
-    }
-}
-
-/// What every answer has in common.
-#[derive(Clone, Copy)]
-pub(super) struct Identity<'a> {
-    pub(super) team_line: &'a [u8],
-    pub(super) nothing_to_list: NothingToList,
-}
-
-/// `GET /twitter`.
-pub(super) fn answer(
-    app: &App,
-    worker: &mut Worker,
-    request: &Request<'_>,
-    reply: Reply<'_>,
-) -> Handled {
-    let scratch = &mut worker.twitter;
-    let handled = match query::parse(request.head.query, &mut scratch.query) {
-        Ok(query) => match app.database() {
-            None => look_up(app, &query, &mut scratch.score, reply).into(),
-            Some(client) => {
-                networked::look_up(app, client, request, &query, &mut scratch.score, reply)
-            }
-        },
-        Err(twitter::Invalid) => invalid(&app.team_line, reply).into(),
-    };
-    scratch.release_large_buffers();
-    handled
-}
-
-/// Answers a malformed query.
-#[cold]
-pub(super) fn invalid(team_line: &[u8], reply: Reply<'_>) -> Counter {
-    reply.text(|out| NothingToList::Invalid.write(team_line, out));
-    Counter::TwitterInvalid
-}
-
-fn look_up(
-    app: &App,
-    request: &twitter::Request<'_>,
-    scratch: &mut score::Scratch,
-    reply: Reply<'_>,
-) -> Counter {
-    let store = app.twitter.store.load();
-    let Some(store) = store.as_deref() else {
-        let text = "no store is open: give one with --twitter-store, or see the log of the start";
-        reply.line(Status::ServiceUnavailable, text);
-        return Counter::TwitterUnavailable;
-    };
-    let reader = match store.read() {
-        Ok(reader) => reader,
-        Err(error) => return fail(Counter::StoreFailed, request.user_id, &error, reply),
-    };
-    match reader.get(request.user_id) {
-        Ok(Some(value)) => match Found::new(value) {
-            Ok(found) => list(app.twitter_identity(), &found, request, scratch, reply),
-            Err(error) => fail(Counter::StoreCorrupt, request.user_id, &error, reply),
-        },
-        Ok(None) => missing(app.twitter_identity(), reply),
-        Err(error) => fail(Counter::StoreFailed, request.user_id, &error, reply),
-    }
-}
-
-/// Answers for a user that does not exist.
-pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) -> Counter {
-    metrics::add(Counter::StoreMissing, 1);
-    let Identity {
-        team_line,
-        nothing_to_list,
-    } = identity;
-    reply.text(|out| nothing_to_list.write(team_line, out));
-    Counter::TwitterNothing
-}
-
-/// Answers for a user that was found.
-pub(super) fn list(
-    identity: Identity<'_>,
-    found: &Found<'_>,
-    request: &twitter::Request<'_>,
-    scratch: &mut score::Scratch,
-    reply: Reply<'_>,
-) -> Counter {
-    metrics::add(Counter::StoreFound, 1);
-    reply.text(|out| {
-        let start = out.len();
-        out.extend_from_slice(identity.team_line);
-        match found.write_rows(request, scratch, out) {
-            0 => {
-                out.truncate(start);
-                identity.nothing_to_list.write(identity.team_line, out);
-                Counter::TwitterNothing
-            }
-            _ => Counter::TwitterValid,
-        }
-    })
-}
-
-/// Counts a lookup that went wrong, logs one every ten seconds at most, answers 500.
-#[cold]
-pub(super) fn fail(
-    counter: Counter,
-    user_id: u64,
-    error: &dyn Display,
-    reply: Reply<'_>,
-) -> Counter {
-    static LINES: Throttle = Throttle::every(Duration::from_secs(10));
-    metrics::add(counter, 1);
-    if LINES.admits() {
-        let failed_total = metrics::read(counter);
-        warn!(user_id, %error, failed_total, "store lookup failed; run `trident store verify`");
-    }
-    let text = "this user's value cannot be read from the store";
-    reply.line(Status::InternalServerError, text);
-    Counter::TwitterUnavailable
 }

@@ -1,0 +1,89 @@
+//! The answers of `/twitter`, wherever the value comes from.
+
+use std::{fmt::Display, time::Duration};
+
+use tracing::warn;
+
+use crate::{
+    app::App,
+    http::{Reply, Status},
+    log::Throttle,
+    metrics::{self, Counter},
+    twitter::{self, Found, NothingToList, score},
+};
+
+/// What all answers have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Identity<'a> {
+    pub(super) team_line: &'a [u8],
+    pub(super) nothing_to_list: NothingToList,
+}
+
+impl<'a> Identity<'a> {
+    pub(super) fn of(app: &'a App) -> Self {
+        Self {
+            team_line: &app.team_line,
+            nothing_to_list: app.twitter.nothing_to_list,
+        }
+    }
+}
+
+/// Answers a malformed query.
+#[cold]
+pub(super) fn invalid(team_line: &[u8], reply: Reply<'_>) -> Counter {
+    reply.text(|out| NothingToList::Invalid.write(team_line, out));
+    Counter::TwitterInvalid
+}
+
+/// Answers for a user that does not exist.
+pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) -> Counter {
+    metrics::add(Counter::StoreMissing, 1);
+    let Identity {
+        team_line,
+        nothing_to_list,
+    } = identity;
+    reply.text(|out| nothing_to_list.write(team_line, out));
+    Counter::TwitterNothing
+}
+
+/// Answers for a user that was found.
+pub(super) fn list(
+    identity: Identity<'_>,
+    found: &Found<'_>,
+    request: &twitter::Request<'_>,
+    scratch: &mut score::Scratch,
+    reply: Reply<'_>,
+) -> Counter {
+    metrics::add(Counter::StoreFound, 1);
+    reply.text(|out| {
+        let start = out.len();
+        out.extend_from_slice(identity.team_line);
+        match found.write_rows(request, scratch, out) {
+            0 => {
+                out.truncate(start);
+                identity.nothing_to_list.write(identity.team_line, out);
+                Counter::TwitterNothing
+            }
+            _ => Counter::TwitterValid,
+        }
+    })
+}
+
+/// Counts a lookup that went wrong, logs one every ten seconds at most, answers 500.
+#[cold]
+pub(super) fn fail(
+    counter: Counter,
+    user_id: u64,
+    error: &dyn Display,
+    reply: Reply<'_>,
+) -> Counter {
+    static LINES: Throttle = Throttle::every(Duration::from_secs(10));
+    metrics::add(counter, 1);
+    if LINES.admits() {
+        let failed_total = metrics::read(counter);
+        warn!(user_id, %error, failed_total, "store lookup failed; run `trident store verify`");
+    }
+    let text = "this user's value cannot be read from the store";
+    reply.line(Status::InternalServerError, text);
+    Counter::TwitterUnavailable
+}
