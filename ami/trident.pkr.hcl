@@ -23,22 +23,25 @@ locals {
 }
 
 source "amazon-ebs" "debian" {
-  ami_name                = "${local.name}-${var.architecture}"
-  ami_description         = "Trident ${var.version} (${var.commit}), ${var.architecture}"
-  region                  = var.region
-  ami_regions             = var.copy_to_regions
-  instance_type           = local.machine.instance_type
-  encrypt_boot            = var.encrypt
-  ena_support             = true
-  custom_endpoint_ec2     = var.custom_endpoint_ec2
-  skip_metadata_api_check = var.skip_metadata_api_check
-  ssh_username            = "admin"
-  ssh_host                = var.ssh_host
-  ssh_port                = var.ssh_port
-  ssh_private_key_file    = var.ssh_private_key_file
-  tags                    = local.tags
-  snapshot_tags           = local.tags
-  run_tags                = { Name = "bake ${local.name}" }
+  ami_name                    = "${local.name}-${var.architecture}"
+  ami_description             = "Trident ${var.version} (${var.commit}), ${var.architecture}"
+  region                      = var.region
+  ami_regions                 = var.copy_to_regions
+  instance_type               = local.machine.instance_type
+  vpc_id                      = var.vpc_id
+  subnet_id                   = var.subnet_id
+  encrypt_boot                = var.encrypt
+  ena_support                 = true
+  custom_endpoint_ec2         = var.custom_endpoint_ec2
+  skip_metadata_api_check     = var.skip_metadata_api_check
+  associate_public_ip_address = var.public_address
+  ssh_username                = "admin"
+  ssh_host                    = var.ssh_host
+  ssh_port                    = var.ssh_port
+  ssh_private_key_file        = var.ssh_private_key_file
+  tags                        = local.tags
+  snapshot_tags               = local.tags
+  run_tags                    = { Name = "bake ${local.name}" }
 
   source_ami_filter {
     owners      = [var.base_owner]
@@ -96,6 +99,7 @@ build {
       "BUNDLE=/tmp/bundle.tar",
       "SHA256=${var.sha256}",
       "SSM_AGENT_URL=${var.ssm_agent_url}",
+      "CLOUDWATCH_AGENT_URL=${var.cloudwatch_agent_url}",
     ]
     scripts = [
       "ami/provision/10-base.sh",

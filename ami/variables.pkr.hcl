@@ -32,8 +32,26 @@ variable "stamp" {
 
 variable "region" {
   type        = string
-  description = "Region the image is made in"
+  description = "Region the image is made in; scripts/bake --region sets it"
   default     = "us-east-1"
+}
+
+variable "vpc_id" {
+  type        = string
+  description = "Network of the machine that bakes; empty = the default VPC, which some accounts have no more"
+  default     = ""
+}
+
+variable "subnet_id" {
+  type        = string
+  description = "Its subnet, with a way to Debian's packages; empty = any of the default VPC"
+  default     = ""
+}
+
+variable "public_address" {
+  type        = bool
+  description = "Give it a public address to be reached by; false needs a way into the network"
+  default     = true
 }
 
 variable "copy_to_regions" {
@@ -69,13 +87,19 @@ variable "base_owner" {
 variable "base_name" {
   type        = string
   description = "Base image without its processor: the newest of this name is taken"
-  default     = "debian-12"
+  default     = "debian-13"
 }
 
 variable "ssm_agent_url" {
   type        = string
   description = "Package of the agent for Session Manager, ARCH in it replaced by amd64 or arm64; empty = none, and no way in"
   default     = "https://s3.amazonaws.com/ec2-downloads-linux/SSMAgent/latest/debian_ARCH/amazon-ssm-agent.deb"
+}
+
+variable "cloudwatch_agent_url" {
+  type        = string
+  description = "Package of the agent that sends logs where LogRetentionDays is set, ARCH replaced likewise; empty = none"
+  default     = "https://amazoncloudwatch-agent.s3.amazonaws.com/debian/ARCH/latest/amazon-cloudwatch-agent.deb"
 }
 
 variable "qemu_image" {

@@ -7,9 +7,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use serde::Deserialize;
 use std::{hint::black_box, time::Duration};
 use trident::{
+    codec::json::Cursor,
     etl::{
         record::excluded::Excluded,
-        record::json::Scanner,
         run::pipe::{self, Order},
         sink::user_sink::{SinkError, UserSink},
         stage::map::Mapper,
@@ -99,8 +99,8 @@ fn map(c: &mut Criterion) {
     group.bench_function("syntax check alone", |b| {
         b.iter(|| {
             let good = |line: &&[u8]| {
-                let mut scanner = Scanner::new(line);
-                scanner.skip().and_then(|()| scanner.finish()).is_some()
+                let mut cursor = Cursor::new(line);
+                cursor.skip_value().and_then(|()| cursor.end()).is_ok()
             };
             assert!(lines(&text).filter(good).count() > 3_900);
         });

@@ -2,7 +2,9 @@
 # shellcheck shell=bash
 
 stack=trident
+region=''
 dry=0
+offline=0
 
 say() { printf '%s\n' "$*"; }
 fail() { # code, message
@@ -24,10 +26,59 @@ act() {
     fi
 }
 
+# The region, from --region, the environment or the profile: the same for bake, deploy, roll and destroy.
+need_region() {
+    region=${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-}}}
+    [[ -n $region ]] || region=$(aws configure get region 2>/dev/null) || true
+    if [[ -z $region ]]; then
+        ((dry)) || fail 64 "no region: give --region NAME, set AWS_REGION, or run 'aws configure set region NAME'"
+        region=REGION
+    fi
+    export AWS_REGION=$region AWS_DEFAULT_REGION=$region
+}
+
+# The AWS CLI, a region and credentials that work. A dry run does without: then `offline` is 1.
 need_aws() {
-    command -v aws >/dev/null || fail 69 'the AWS CLI is not installed: https://aws.amazon.com/cli/'
-    aws sts get-caller-identity --output text --query Account >/dev/null ||
-        fail 69 "no AWS credentials; run 'aws configure' or 'aws sso login'"
+    local said
+    offline=0
+    if ! command -v aws >/dev/null; then
+        ((dry)) || fail 69 'the AWS CLI is not installed: https://aws.amazon.com/cli/'
+        offline=1
+    fi
+    need_region
+    ((offline == 0)) || return 0
+    if [[ $region != REGION ]]; then
+        said=$(aws sts get-caller-identity --output text --query Account 2>&1) && return 0
+    else
+        said='no region'
+    fi
+    if ((dry)); then
+        offline=1
+        printf '%s: no account to look at (%s): nothing there is looked at\n' "$(basename "$0")" "${said//$'\n'/ }" >&2
+        return 0
+    fi
+    case "$said" in
+    *ExpiredToken* | *RequestExpired* | *'has expired'* | *'refresh failed'*)
+        fail 69 "the AWS credentials have expired; run 'aws sso login', or get new ones"
+        ;;
+    *'Unable to locate credentials'* | *'could not be found'*)
+        fail 69 "no AWS credentials; run 'aws configure' or 'aws sso login', or set AWS_PROFILE"
+        ;;
+    *) fail 69 "AWS does not accept these credentials in $region: $said" ;;
+    esac
+}
+
+# The parameters the stack has, as a JSON object; {} without a stack.
+stack_parameters() {
+    local told
+    if told=$(aws cloudformation describe-stacks --stack-name "$stack" --output json --query 'Stacks[0].Parameters' 2>&1); then
+        python3 -c 'import json, sys
+print(json.dumps({one["ParameterKey"]: one.get("ParameterValue", "") for one in json.load(sys.stdin) or []}))' <<<"$told"
+    elif [[ $told == *'does not exist'* ]]; then
+        say '{}'
+    else
+        fail 1 "cannot look at the stack $stack: $told"
+    fi
 }
 
 # A value of the stack's outputs.

@@ -1,6 +1,7 @@
 """CloudFormation's intrinsic functions in Terraform's language."""
 import json
 import re
+from dataclasses import dataclass
 
 from hcl import Expression, quoted
 from kinds import KINDS
@@ -62,8 +63,16 @@ class Translator:
             out.comment = getattr(thing, "comment", ())
             return out
         if isinstance(thing, list):
-            return [self.value(inner) for inner in thing]
+            return [self.item(inner) for inner in thing]
         return thing
+
+    def item(self, thing):
+        """A member of a list; a mapping that a condition may leave out is a Conditional."""
+        if isinstance(thing, dict) and "Fn::If" in thing:
+            condition, yes, no = thing["Fn::If"]
+            if no == {"Ref": "AWS::NoValue"} and isinstance(yes, dict) and "Ref" not in yes:
+                return Conditional(f"local.{snake(condition)}", self.value(yes), thing.comment)
+        return self.value(thing)
 
     def text(self, thing):
         """An expression as text within a line of Terraform."""
@@ -136,6 +145,15 @@ class Translator:
         lines = self.interpolated(argument["Fn::Sub"]).rstrip("\n").split("\n")
         text = "\n".join(f"    {line}" for line in lines)
         return f"base64encode(<<-DATA\n{text}\n  DATA\n  )"
+
+
+@dataclass
+class Conditional:
+    """A block that is there under a condition."""
+
+    condition: str
+    value: dict
+    comment: tuple
 
 
 class Json(Expression):

@@ -13,7 +13,8 @@ class Kind:
     leaves one out.
     `settings` places the pairs of a list of Key and Value. `lists` are properties Terraform wants as lists, `first`
     those it wants as the first item only, `json` those it wants as JSON text, `maps` those that are maps and not blocks.
-    `only` are attributes that Terraform alone has.
+    `only` are attributes that Terraform alone has. `within` is the property that names the resource of which this one is a
+    block in Terraform.
     """
 
     type: str
@@ -25,6 +26,7 @@ class Kind:
     first: tuple = ()
     json: tuple = ()
     only: dict = field(default_factory=dict)
+    within: str = ""
 
 
 # An attribute below a block of its own: (block, name).
@@ -76,6 +78,8 @@ KINDS = {
     "AWS::AutoScaling::ScheduledAction": Kind(
         "aws_autoscaling_schedule", only={"scheduled_action_name": None, "max_size": -1, "desired_capacity": -1},
     ),
+    "AWS::AutoScaling::WarmPool": Kind("warm_pool", within="AutoScalingGroupName"),
+    "AWS::Logs::LogGroup": Kind("aws_cloudwatch_log_group", "name", names={"LogGroupName": "name"}),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": Kind(
         "aws_lb", "arn", {"LoadBalancerFullName": "arn_suffix", "DNSName": "dns_name"},
         names={"Type": "load_balancer_type", "Scheme": "internal", "LoadBalancerAttributes": ""},

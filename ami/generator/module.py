@@ -2,7 +2,8 @@
 import re
 
 from expressions import Translator
-from hcl import Block, Expression, printed, quoted
+from hcl import Block, Expression, printed, quoted, value
+from kinds import KINDS
 from resources import Alarms, Resource, subscription
 from template import load_stack, snake
 
@@ -63,6 +64,8 @@ def resources(template, translator):
         key.comment = comment
         kind = template["Resources"][key]["Type"]
         into = placed.setdefault(current, [])
+        if KINDS[kind].within:
+            continue
         if kind == "AWS::CloudWatch::Alarm":
             alarms.append(key)
             continue
@@ -101,12 +104,12 @@ def type_of(parameter):
 
 
 def default_of(parameter):
-    value, kind = parameter["Default"], type_of(parameter)
+    default, kind = parameter["Default"], type_of(parameter)
     if kind == "bool":
-        return value == "true"
+        return default == "true"
     if kind == "list(string)":
-        return [one for one in value.split(",") if one]
-    return value
+        return [one for one in default.split(",") if one]
+    return default
 
 
 def variables(template):
@@ -132,8 +135,8 @@ def demands(name, parameter):
         pattern = f"^(?:{parameter['AllowedPattern']})$"
         yield f"can(regex({quoted(pattern)}, var.{name}))", f"{name} must match {parameter['AllowedPattern']}"
     if "AllowedValues" in parameter and not is_switch(parameter):
-        values = ", ".join(quoted(str(one)) for one in parameter["AllowedValues"])
-        yield f"contains([{values}], var.{name})", f"{name} must be one of {', '.join(parameter['AllowedValues'])}"
+        values = parameter["AllowedValues"]
+        yield f"contains({value(values)}, var.{name})", f"{name} must be one of {', '.join(map(str, values))}"
     if "MinValue" in parameter:
         yield f"var.{name} >= {parameter['MinValue']}", f"{name} must be at least {parameter['MinValue']}"
     if "MaxValue" in parameter:

@@ -1,5 +1,5 @@
 """A resource of the template as a block of Terraform."""
-from expressions import Json
+from expressions import Conditional, Json
 from hcl import Block, Encoded, Expression
 from hcl import value as value_text
 from kinds import KINDS
@@ -29,6 +29,8 @@ class Resource:
         for name, value in self.kind.only.items():
             block.add(name, self.name.replace("_", "-") if value is None else value)
         self.fill(block, self.translator.value(self.source.get("Properties", {})))
+        for name, other in self.within():
+            block.block(self.dynamic(name, f"local.{snake(other['Condition'])}", other["Properties"]))
         if self.source["Type"] == "AWS::EC2::SecurityGroup":
             egress = Block("egress")
             for name, value in EGRESS.items():
@@ -37,6 +39,14 @@ class Resource:
         if needed := self.needed():
             block.add("depends_on", [Expression(one) for one in needed], *self.why_needed())
         return block
+
+    def within(self):
+        """Resources of the template that Terraform writes as a block of this one: (block, resource)."""
+        for other in self.translator.resources.values():
+            kind = KINDS[other["Type"]]
+            if kind.within and other["Properties"][kind.within]["Ref"] == self.logical:
+                properties = {key: value for key, value in other["Properties"].items() if key != kind.within}
+                yield kind.type, other | {"Properties": self.translator.value(Mapping(properties))}
 
     def fill(self, block, properties):
         """Adds properties to a block: attributes, and blocks within it."""
@@ -90,7 +100,7 @@ class Resource:
         elif key in self.kind.json or isinstance(value, Json):
             document = value.document if isinstance(value, Json) else value
             block.add(name, Encoded(document), comment)
-        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        elif isinstance(value, list) and any(isinstance(one, (dict, Conditional)) for one in value):
             self.blocks(block, name, value, comment)
         elif isinstance(value, Mapping):
             child = Block(name)
@@ -102,9 +112,19 @@ class Resource:
     def blocks(self, block, name, values, comment):
         """A list of mappings as blocks of one name."""
         for index, value in enumerate(values):
-            child = Block(name)
-            self.fill(child, value)
-            block.block(child, value.comment or (comment if index == 0 else ()))
+            own = value.comment or (comment if index == 0 else ())
+            if isinstance(value, Conditional):
+                block.block(self.dynamic(name, value.condition, value.value), own)
+            else:
+                child = Block(name)
+                self.fill(child, value)
+                block.block(child, own)
+
+    def dynamic(self, name, condition, properties):
+        """A block that is there under a condition."""
+        content = Block("content")
+        self.fill(content, properties)
+        return Block("dynamic", name).add("for_each", Expression(f"{condition} ? [1] : []")).block(content)
 
     def needed(self):
         """Addresses of what must be there first: DependsOn, and what Metadata names for conditions' sake."""

@@ -1,5 +1,11 @@
 # Made by scripts/generate-terraform from ami/stack.yaml: change that one.
 
+resource "aws_cloudwatch_log_group" "logs" {
+  count             = local.has_logs ? 1 : 0
+  name              = "/trident/${var.name}"
+  retention_in_days = var.log_retention_days
+}
+
 resource "aws_sns_topic" "alarm_topic" {
   count = local.has_email ? 1 : 0
 }

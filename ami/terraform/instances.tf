@@ -40,6 +40,10 @@ resource "aws_launch_template" "launch_template" {
     TRIDENT_TEAM_AWS_ACCOUNT=${var.team_aws_account}
     AUTH_KEY_PARAMETER=${var.auth_key_parameter}
     STORE_URL=${var.store_url}
+    SECRETS=${var.secrets}
+    PROMETHEUS_GROUP=${var.prometheus_group}
+    LOG_RETENTION_DAYS=${var.log_retention_days}
+    ${var.server_settings}
     FLEET=${var.name}
     REGION=${local.region}
   DATA
@@ -81,6 +85,13 @@ resource "aws_autoscaling_group" "fleet" {
     value               = var.name
     propagate_at_launch = false
   }
+  dynamic "warm_pool" {
+    for_each = local.has_warm_pool ? [1] : []
+    content {
+      min_size   = var.warm_pool_size
+      pool_state = "Stopped"
+    }
+  }
   # What an instance needs is there before it boots and until it is gone.
   depends_on = [
     aws_iam_role_policy.shell_policy,
@@ -90,7 +101,9 @@ resource "aws_autoscaling_group" "fleet" {
     aws_route_table_association.routes_of_a,
     aws_route_table_association.routes_of_b,
     aws_iam_role_policy.auth_key_policy,
+    aws_iam_role_policy.secret_policy,
     aws_iam_role_policy.store_policy,
+    aws_iam_role_policy.log_policy,
   ]
 }
 

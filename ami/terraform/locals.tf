@@ -14,9 +14,13 @@ locals {
 }
 
 locals {
-  make_network = var.vpc_id == ""
-  has_auth_key = var.auth_key_parameter != ""
-  has_store    = var.store_url != ""
-  has_email    = var.alarm_email != ""
-  has_warm     = var.warm_min != 0
+  make_network   = var.vpc_id == ""
+  has_auth_key   = var.auth_key_parameter != ""
+  has_secrets    = var.secrets != ""
+  has_store      = var.store_url != ""
+  has_prometheus = var.prometheus_group != ""
+  has_logs       = var.log_retention_days != 0
+  has_warm_pool  = var.warm_pool_size != 0
+  has_email      = var.alarm_email != ""
+  has_warm       = var.warm_min != 0
 }

@@ -80,13 +80,23 @@ resource "aws_security_group" "balancer_group" {
 }
 
 resource "aws_security_group" "instance_group" {
-  description = "The balancer to the instances, nobody else"
+  description = "The balancer to the instances, Prometheus if told, nobody else"
   vpc_id      = local.make_network ? aws_vpc.vpc[0].id : var.vpc_id
   ingress {
     protocol        = "tcp"
     from_port       = 8080
     to_port         = 8080
     security_groups = [aws_security_group.balancer_group.id]
+  }
+  # ami/rootfs, trident-metrics.socket.
+  dynamic "ingress" {
+    for_each = local.has_prometheus ? [1] : []
+    content {
+      protocol        = "tcp"
+      from_port       = 9091
+      to_port         = 9091
+      security_groups = [var.prometheus_group]
+    }
   }
   # CloudFormation opens the way out of a security group by itself, Terraform closes it by itself.
   egress {

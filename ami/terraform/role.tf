@@ -64,7 +64,21 @@ resource "aws_iam_role_policy" "auth_key_policy" {
     Statement = [{
       Effect   = "Allow"
       Action   = "ssm:GetParameter"
-      Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.auth_key_parameter}"
+      Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${split(":", var.auth_key_parameter)[0]}"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "secret_policy" {
+  count = local.has_secrets ? 1 : 0
+  name  = "secrets"
+  role  = aws_iam_role.instance_role.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "ssm:GetParameter"
+      Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${var.secret_folder}/*"
     }]
   })
 }
@@ -79,6 +93,20 @@ resource "aws_iam_role_policy" "store_policy" {
       Effect   = "Allow"
       Action   = "s3:GetObject"
       Resource = "arn:${local.partition}:s3:::${split("s3://", "${var.store_url}s3://")[1]}"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "log_policy" {
+  count = local.has_logs ? 1 : 0
+  name  = "logs"
+  role  = aws_iam_role.instance_role.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+      Resource = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/trident/${var.name}:*"
     }]
   })
 }

@@ -85,6 +85,16 @@ variable "warm_end" {
   default     = "30 20 * * *"
 }
 
+variable "warm_pool_size" {
+  description = "Instances kept stopped, booted once before; they serve in some thirty seconds and cost their volumes; 0 = none"
+  type        = number
+  default     = 0
+  validation {
+    condition     = var.warm_pool_size >= 0
+    error_message = "warm_pool_size must be at least 0"
+  }
+}
+
 variable "team_name" {
   description = "First field of every answer (team.name)"
   type        = string
@@ -110,8 +120,8 @@ variable "auth_key_parameter" {
   type        = string
   default     = ""
   validation {
-    condition     = can(regex("^(?:(/[A-Za-z0-9_./-]+)?)$", var.auth_key_parameter))
-    error_message = "auth_key_parameter must match (/[A-Za-z0-9_./-]+)?"
+    condition     = can(regex("^(?:(/[A-Za-z0-9_./-]+(:[0-9]+)?)?)$", var.auth_key_parameter))
+    error_message = "auth_key_parameter must match (/[A-Za-z0-9_./-]+(:[0-9]+)?)?"
   }
 }
 
@@ -122,6 +132,36 @@ variable "store_url" {
   validation {
     condition     = can(regex("^(?:(s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]+)?)$", var.store_url))
     error_message = "store_url must match (s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]+)?"
+  }
+}
+
+variable "server_settings" {
+  description = "Settings of the server, lines of TRIDENT_NAME=VALUE; scripts/deploy --set server.KEY=VALUE makes them"
+  type        = string
+  default     = ""
+  validation {
+    condition     = can(regex("^(?:(TRIDENT_[A-Z0-9_]+=[^\\r\\n]*\\n?)*)$", var.server_settings))
+    error_message = "server_settings must match (TRIDENT_[A-Z0-9_]+=[^\\r\\n]*\\n?)*"
+  }
+}
+
+variable "secrets" {
+  description = "Settings that are secret, TRIDENT_NAME=/PARAMETER:VERSION with spaces between; scripts/deploy makes them too"
+  type        = string
+  default     = ""
+  validation {
+    condition     = can(regex("^(?:(TRIDENT_[A-Z0-9_]+=/[A-Za-z0-9_./-]+(:[0-9]+)? ?)*)$", var.secrets))
+    error_message = "secrets must match (TRIDENT_[A-Z0-9_]+=/[A-Za-z0-9_./-]+(:[0-9]+)? ?)*"
+  }
+}
+
+variable "secret_folder" {
+  description = "Folder of the Parameter Store below which instances may read secrets"
+  type        = string
+  default     = "/trident"
+  validation {
+    condition     = can(regex("^(?:(/[A-Za-z0-9_.-]+)+)$", var.secret_folder))
+    error_message = "secret_folder must match (/[A-Za-z0-9_.-]+)+"
   }
 }
 
@@ -167,6 +207,16 @@ variable "scheme" {
   }
 }
 
+variable "prometheus_group" {
+  description = "Security group that may read metrics on port 9091, and the whole admin address with them; empty = nobody"
+  type        = string
+  default     = ""
+  validation {
+    condition     = can(regex("^(?:(sg-[0-9a-f]+)?)$", var.prometheus_group))
+    error_message = "prometheus_group must match (sg-[0-9a-f]+)?"
+  }
+}
+
 variable "alarm_email" {
   description = "Address alarms are sent to; empty = they only show in the dashboard"
   type        = string
@@ -190,5 +240,15 @@ variable "probe_latency_ms" {
   validation {
     condition     = var.probe_latency_ms >= 1
     error_message = "probe_latency_ms must be at least 1"
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days CloudWatch keeps the log of every instance; 0 = the log stays on the instance and goes with it"
+  type        = number
+  default     = 0
+  validation {
+    condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 180, 365], var.log_retention_days)
+    error_message = "log_retention_days must be one of 0, 1, 3, 5, 7, 14, 30, 60, 90, 180, 365"
   }
 }

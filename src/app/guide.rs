@@ -1,37 +1,8 @@
-//! The table of endpoints as people read it: the page at `/`, README, `--help`, the start banner.
+//! The table of endpoints as README shows it, and the first requests of the start banner and `--help`.
 
-use std::{fmt::Write, sync::LazyLock};
+use std::fmt::Write;
 
-use super::route::{ENDPOINTS, Example, Form};
-
-/// Requests up to this width have their answer beside them on the page at `/`.
-const REQUEST_WIDTH: usize = 46;
-
-/// Every form of a request.
-pub fn forms() -> impl Iterator<Item = &'static Form> {
-    ENDPOINTS.iter().flat_map(|endpoint| endpoint.requests)
-}
-
-/// The page at `/`.
-pub(super) fn home() -> &'static [u8] {
-    static HOME: LazyLock<String> = LazyLock::new(|| format!("Trident\n{}", list()));
-    HOME.as_bytes()
-}
-
-/// Every form of a request with its answer.
-pub fn list() -> String {
-    let mut text = String::new();
-    for Form {
-        request, answer, ..
-    } in forms()
-    {
-        let _ = match request.len() {
-            ..=REQUEST_WIDTH => writeln!(text, "{request:REQUEST_WIDTH$} {answer}"),
-            _ => writeln!(text, "{request}\n{:REQUEST_WIDTH$} {answer}", ""),
-        };
-    }
-    text
-}
+use super::route::{Example, Form, forms};
 
 /// One command for each of the three services; a server on `address` answers it from what is built in.
 pub fn first_steps(address: &str) -> impl Iterator<Item = String> {

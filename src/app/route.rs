@@ -2,13 +2,18 @@
 //!
 //! A new endpoint is a row of [`ENDPOINTS`], its handler, and its counters in `metrics::names`. The
 //! router, `Allow`, the page at `/`, README, `--help`, the start banner and the tests follow from the row
-//! (`guide` writes the texts). The operator's address has more paths; `admin` knows them.
+//! (with `guide`). The operator's address has more paths; `admin` knows them.
 
-use super::{App, TWEETS_PATH, Worker, answer, guide, ingest, twitter};
+use std::{fmt::Write, sync::LazyLock};
+
+use super::{App, TWEETS_PATH, Worker, answer, ingest, twitter};
 use crate::{
     http::{Handled, Method, Reply, Request, Status, TEXT},
     metrics::{Counter, Endpoint as Label},
 };
+
+/// Requests up to this width have their answer beside them on the page at `/`.
+const REQUEST_WIDTH: usize = 46;
 
 /// A path and what is known about it.
 pub struct Endpoint {
@@ -202,7 +207,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/",
         methods: Methods::Get,
-        handler: |_, _, _, reply| plain(guide::home(), reply).into(),
+        handler: |_, _, _, reply| plain(home(), reply).into(),
         requests: &[Form {
             request: "GET /",
             answer: "this table",
@@ -261,6 +266,32 @@ fn refuse_method(methods: Methods, reply: Reply<'_>) -> Counter {
         out.push(b'\n');
     });
     Counter::OtherRefused
+}
+
+/// Every form of a request.
+pub fn forms() -> impl Iterator<Item = &'static Form> {
+    ENDPOINTS.iter().flat_map(|endpoint| endpoint.requests)
+}
+
+/// The page at `/`.
+fn home() -> &'static [u8] {
+    static HOME: LazyLock<String> = LazyLock::new(|| format!("Trident\n{}", list()));
+    HOME.as_bytes()
+}
+
+/// Every form of a request with its answer.
+pub fn list() -> String {
+    let mut text = String::new();
+    for Form {
+        request, answer, ..
+    } in forms()
+    {
+        let _ = match request.len() {
+            ..=REQUEST_WIDTH => writeln!(text, "{request:REQUEST_WIDTH$} {answer}"),
+            _ => writeln!(text, "{request}\n{:REQUEST_WIDTH$} {answer}", ""),
+        };
+    }
+    text
 }
 
 #[cfg(test)]

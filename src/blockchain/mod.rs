@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! wire        cc to a zlib stream to JSON
-//! request     JSON to arrays of blocks and transactions   (json, transaction; §2)
+//! request     JSON to arrays of blocks and transactions   (codec::json, transaction; §2)
 //! chain       every rule that needs no hash               (balances; §4: 1 to 4, 7, 8, 10 to 14)
 //! new_block   completes the new transactions, adds the reward
 //! hash        hashes of transactions and blocks           (sha256; §4: 5, 9)
@@ -37,14 +37,12 @@ pub mod chain;
 pub mod field;
 pub mod hash;
 pub mod json;
-mod json_string;
 pub mod mine;
 #[cfg(target_arch = "x86_64")]
 mod mine_lanes;
 pub mod new_block;
 mod reject;
 pub mod request;
-mod scan;
 pub mod sha256;
 pub mod sign;
 #[cfg(test)]

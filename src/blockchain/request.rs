@@ -10,10 +10,13 @@
 
 use super::{
     Reject,
-    json::{Cursor, Number, Syntax},
-    scan::{first_bytes, key_word},
+    json::{self, DEPTH_MAX},
     text::{TEXT_BYTES_MAX, Text},
     transaction::{self, Transaction},
+};
+use crate::codec::json::{
+    Cursor, Number, Syntax,
+    scan::{first_bytes, key_word},
 };
 
 /// Whether a member, read to its end, has the form it must have.
@@ -63,7 +66,7 @@ impl Request {
             return Err(Reject::InflatedSize);
         }
         std::str::from_utf8(json).map_err(|_| Reject::Json)?;
-        let mut cursor = Cursor::new(json);
+        let mut cursor = Cursor::with_depth_max(json, DEPTH_MAX);
         self.members(&mut cursor).map_err(|Syntax| Reject::Json)?
     }
 
@@ -93,8 +96,8 @@ impl Request {
         let [mut chain, mut new_target, mut new_tx] = [Err(Reject::Shape); 3];
         let mut more = cursor.open(b'{', b'}')?;
         while more {
-            let key = cursor.key(&mut self.side)?;
-            match key.of(cursor.text, &self.side) {
+            let key = json::key(cursor, &mut self.side)?;
+            match key.of(cursor.text(), &self.side) {
                 b"chain" => chain = self.chain(cursor)?,
                 b"new_target" => new_target = self.new_target(cursor)?,
                 b"new_tx" => {
@@ -176,7 +179,7 @@ impl Request {
         };
         let hash = hash
             .content
-            .of(cursor.text, &self.side)
+            .of(cursor.text(), &self.side)
             .try_into()
             .unwrap_or_default();
         let txs_end = self.chain_txs.len();
@@ -233,8 +236,8 @@ fn block_key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax
 
 #[cold]
 fn block_key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
-    let key = cursor.key(side)?;
-    Ok(match key.of(cursor.text, side) {
+    let key = json::key(cursor, side)?;
+    Ok(match key.of(cursor.text(), side) {
         b"all_tx" => BlockKey::Transactions,
         b"pow" => BlockKey::Pow,
         b"id" => BlockKey::Id,
@@ -266,7 +269,7 @@ fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Option<StringMember
         return Ok(None);
     }
     let start = cursor.position();
-    let content = cursor.string(side)?;
+    let content = json::string(cursor, side)?;
     let json = Text::new(start, cursor.position() - start);
     Ok(content
         .is_unicode()

@@ -4,12 +4,10 @@
 //! transaction is (docs/protocol/blockchain.md §2); null counts as absent. Numbers keep their digits beside
 //! their value, because the hashed message holds the digits and copying them is cheaper than printing.
 
-use super::{
-    Reject,
-    json::{Cursor, Number, Syntax},
-    request::Outcome,
+use super::{Reject, json, request::Outcome, text::Text};
+use crate::codec::json::{
+    Cursor, Number, Syntax,
     scan::{first_bytes, hex_value, is_plain, key_word, leading_digits},
-    text::Text,
 };
 use std::collections::HashMap;
 
@@ -126,7 +124,7 @@ pub fn list(
 
 /// Reads a value; `None` if it is not a number.
 #[inline]
-pub fn integer(cursor: &mut Cursor) -> Result<Option<Number>, Syntax> {
+pub(crate) fn integer(cursor: &mut Cursor) -> Result<Option<Number>, Syntax> {
     if matches!(cursor.peek(), b'-' | b'0'..=b'9') {
         return cursor.number().map(Some);
     }
@@ -165,7 +163,7 @@ impl Reader<'_> {
         }
         self.tx.json = Text::new(start, cursor.position() - start);
         if self.present & Key::Other as u8 != 0
-            && unknown_keys_end_null(self.tx.json.of(cursor.text, &[]), side)?
+            && unknown_keys_end_null(self.tx.json.of(cursor.text(), &[]), side)?
         {
             self.present &= !(Key::Other as u8);
         }
@@ -192,7 +190,9 @@ impl Reader<'_> {
             Key::Sig | Key::Recv | Key::Fee | Key::Amt | Key::Send => {}
         }
         match integer(cursor)? {
-            Some(Number::Integer(value, digits)) => {
+            Some(Number::Integer(value, count)) => {
+                let count = count as usize;
+                let digits = Text::new(cursor.position() - count, count);
                 if let Some(number) = self.number(key) {
                     *number = Integer { value, digits };
                 }
@@ -218,7 +218,7 @@ impl Reader<'_> {
     #[inline]
     fn time(&mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<(), Syntax> {
         // The usual case in one pass: a quote, up to 19 digits, a quote.
-        if let Some((b'"', content)) = cursor.rest.split_first() {
+        if let Some((b'"', content)) = cursor.rest().split_first() {
             let (value, count) = leading_digits(content);
             if (1..=19).contains(&count) && content.get(count) == Some(&b'"') {
                 self.tx.time = Text::new(cursor.position() + 1, count);
@@ -230,7 +230,7 @@ impl Reader<'_> {
         let Some(content) = self.string(Key::Time, cursor, side)? else {
             return Ok(());
         };
-        let digits = content.of(cursor.text, side);
+        let digits = content.of(cursor.text(), side);
         let (value, count) = leading_digits(digits);
         let in_form = count == digits.len() && (1..=19).contains(&count) && value < 1 << 63;
         self.tx.time = content;
@@ -241,7 +241,7 @@ impl Reader<'_> {
     #[inline]
     fn hash(&mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<(), Syntax> {
         // The usual case in one pass: a quote, eight plain bytes, a quote.
-        if let Some([b'"', content @ .., b'"']) = cursor.rest.first_chunk::<10>()
+        if let Some([b'"', content @ .., b'"']) = cursor.rest().first_chunk::<10>()
             && is_plain(u64::from_le_bytes(*content))
         {
             self.tx.hash = *content;
@@ -251,7 +251,10 @@ impl Reader<'_> {
         let Some(content) = self.string(Key::Hash, cursor, side)? else {
             return Ok(());
         };
-        self.tx.hash = content.of(cursor.text, side).try_into().unwrap_or_default();
+        self.tx.hash = content
+            .of(cursor.text(), side)
+            .try_into()
+            .unwrap_or_default();
         Ok(())
     }
 
@@ -264,7 +267,7 @@ impl Reader<'_> {
     ) -> Result<Option<Text>, Syntax> {
         let mut content = None;
         if cursor.peek() == b'"' {
-            content = Some(cursor.string(side)?).filter(|text| text.is_unicode());
+            content = Some(json::string(cursor, side)?).filter(|text| text.is_unicode());
         } else {
             cursor.skip_value()?;
         }
@@ -322,8 +325,8 @@ fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
 
 #[cold]
 fn key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
-    let key = cursor.key(side)?;
-    Ok(match key.of(cursor.text, side) {
+    let key = json::key(cursor, side)?;
+    Ok(match key.of(cursor.text(), side) {
         b"sig" => Key::Sig,
         b"recv" => Key::Recv,
         b"fee" => Key::Fee,
@@ -346,7 +349,7 @@ fn unknown_keys_end_null(json: &[u8], side: &mut Vec<u8>) -> Result<bool, Syntax
     let mut cursor = Cursor::new(json);
     let mut more = cursor.open(b'{', b'}')?;
     while more {
-        let key = cursor.key(side)?;
+        let key = json::key(&mut cursor, side)?;
         let null = cursor.peek() == b'n';
         last_is_null.insert(key.of(json, side).to_vec(), null);
         cursor.skip_value()?;

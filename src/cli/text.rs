@@ -1,7 +1,10 @@
 //! The sections of help and man page that are not about one flag.
 
 use crate::{
-    app::{guide, route::Form},
+    app::{
+        guide,
+        route::{self, Form},
+    },
     config::{DEFAULT_FILE, ENV_CONFIG},
     exit::ExitCode,
 };
@@ -94,7 +97,7 @@ pub fn after_long_help() -> String {
     out.push_str("\nEndpoints:\n");
     for Form {
         request, answer, ..
-    } in guide::forms()
+    } in route::forms()
     {
         out.push_str(&format!("  {request}\n          {answer}\n"));
     }

@@ -21,6 +21,15 @@ pub fn write_u64(out: &mut Vec<u8>, value: u64) {
     }
 }
 
+/// Appends `value`, which is below 10^19, as 19 digits with leading zeros.
+pub fn write_19_digits(out: &mut Vec<u8>, value: u64) {
+    let rest = value % (BLOCK * BLOCK);
+    let [.., a, b, c] = digits_8((value / (BLOCK * BLOCK)) as u32).to_le_bytes();
+    out.extend_from_slice(&[a, b, c]);
+    out.extend_from_slice(&digits_8((rest / BLOCK) as u32).to_le_bytes());
+    out.extend_from_slice(&digits_8((rest % BLOCK) as u32).to_le_bytes());
+}
+
 /// The value of 1 to 19 ASCII digits below 2^63, leading zeros allowed; anything else is `None`.
 pub fn parse_u63(text: &[u8]) -> Option<u64> {
     let len = text.len();
@@ -181,6 +190,9 @@ mod tests {
         fn any_number(value in any::<u64>(), shift in 0..64u32) {
             let value = value >> shift;
             prop_assert_eq!(written(value), value.to_string());
+            let mut padded = Vec::new();
+            write_19_digits(&mut padded, value >> 1);
+            prop_assert_eq!(padded, format!("{:019}", value >> 1).into_bytes());
             prop_assert_eq!(parse_u63(value.to_string().as_bytes()), Some(value).filter(|v| *v < 1 << 63));
         }
 

@@ -1,10 +1,13 @@
-//! Byte codecs shared by the endpoints: base64url, zlib, query strings, decimals, hex.
+//! Byte codecs shared by the endpoints: base64url, zlib, query strings, decimals, hex,
+//! JSON, calendar dates.
 //!
 //! Pure functions of bytes and small reusable coders. Nothing here knows HTTP, an endpoint or a
 //! configuration; output is appended to a buffer the caller owns.
 
 pub mod base64url;
+pub(crate) mod calendar;
 pub mod decimal;
 pub mod hex;
+pub mod json;
 pub mod query;
 pub mod zlib;

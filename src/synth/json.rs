@@ -1,5 +1,10 @@
 //! JSON as the real files write it: no blanks, everything outside ASCII as `\uXXXX`, `/` as `\/`.
 
+use crate::codec::{
+    calendar::{MONTH_NAMES, date_of_days},
+    decimal,
+};
+
 /// Appends to a line. `raw` leaves characters outside ASCII and slashes as they are.
 pub struct JsonWriter<'a> {
     /// The line.
@@ -15,18 +20,8 @@ impl JsonWriter<'_> {
     }
 
     /// A number.
-    pub fn number(&mut self, mut number: u64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.out.extend_from_slice(&digits[at..]);
+    pub fn number(&mut self, number: u64) {
+        decimal::write_u64(self.out, number);
     }
 
     /// A string with its quotes.
@@ -75,38 +70,16 @@ impl JsonWriter<'_> {
     }
 }
 
-/// The inverse of days since 1970: (year, month from 1, day from 1) in the Gregorian calendar.
-pub fn civil(days: u64) -> (u64, u64, u64) {
-    // Years begin in March, so that the leap day is the last one; 719,468 days before 1970 such a
-    // year 0 begins.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
 /// Appends `Fri Apr 04 05:30:11 +0000 2014` for seconds since 1970, with `offset` in place of
 /// `+0000` (the time shown stays).
 pub fn date(out: &mut Vec<u8>, seconds: u64, offset: &str) {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of_days(days);
     let two = |n: u64| [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
     out.extend_from_slice(WEEKDAYS[(days % 7) as usize].as_bytes());
     out.push(b' ');
-    out.extend_from_slice(MONTHS[(month as usize - 1) % 12].as_bytes());
+    out.extend_from_slice(MONTH_NAMES[month as usize - 1]);
     out.push(b' ');
     out.extend_from_slice(&two(day));
     for (separator, part) in [

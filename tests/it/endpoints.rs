@@ -2,7 +2,7 @@
 
 use trident::app::{
     guide,
-    route::{ENDPOINTS, Example},
+    route::{ENDPOINTS, Example, list},
 };
 
 use crate::harness::Server;
@@ -61,5 +61,5 @@ fn readme_and_the_first_page_list_every_endpoint() {
     assert!(readme.contains(&table), "README.md, Endpoints:\n{table}");
     let server = Server::start(&[]);
     let home = server.ask(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n");
-    assert_eq!(home.text(), format!("Trident\n{}", guide::list()));
+    assert_eq!(home.text(), format!("Trident\n{}", list()));
 }

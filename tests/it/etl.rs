@@ -233,7 +233,7 @@ fn our_generator_leaves_no_rule_out() {
         .iter()
         .find(|set| set.name == "our generator")
         .unwrap();
-    for reason in trident::etl::record::extract::Dropped::ALL {
+    for reason in trident::etl::record::dropped::Dropped::ALL {
         assert!(
             set.stat(&format!("drop_{}", reason.name())) > 0,
             "{reason:?}"

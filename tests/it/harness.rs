@@ -28,6 +28,65 @@ pub const AUTH_KEY: &str = "6b657920666f722074657374732c206e6f7420666f7220616e79
 /// Readiness.
 pub const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n";
 
+/// Names, with commas, the tests to leave out on this machine: see [`required`].
+const SKIP: &str = "TRIDENT_SKIP";
+
+/// Whether a test that needs `programs` is to run: not if `TRIDENT_SKIP` contains `name`.
+///
+/// # Panics
+/// One of the programs is not installed. A test that passes without it would say what nobody tried.
+#[must_use]
+pub fn required(name: &str, programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|program| !is_installed(program))
+        .collect();
+    let obstacle = format!(
+        "{} not installed (scripts/test does that)",
+        missing.join(", ")
+    );
+    unless_skipped(name, (!missing.is_empty()).then_some(obstacle))
+}
+
+/// As [`required`], for what is needed besides programs.
+///
+/// # Panics
+/// There is an obstacle.
+#[must_use]
+pub fn unless_skipped(name: &str, obstacle: Option<String>) -> bool {
+    let skipped = std::env::var(SKIP).unwrap_or_default();
+    if skipped.split(',').any(|skipped| skipped == name) {
+        eprintln!("left out: {SKIP} contains {name}");
+        return false;
+    }
+    if let Some(obstacle) = obstacle {
+        panic!("{obstacle}; {SKIP}={name} leaves out the tests that need it");
+    }
+    true
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+#[test]
+#[should_panic(expected = "no-such-program not installed")]
+fn a_missing_program_fails_the_tests_that_need_it() {
+    let _ = required("nothing", &["sh", "no-such-program"]);
+}
+
+/// Keeps variables of this process from being read as settings by `command`.
+pub fn without_settings(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TRIDENT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// A running `trident serve`.
 pub struct Server {
     child: Child,
@@ -60,14 +119,14 @@ impl Server {
     /// `trident serve` without further arguments.
     pub fn command() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-        command.arg("serve");
+        without_settings(&mut command).arg("serve");
         command
     }
 
     /// Runs `script` with `sh`, which must end in `exec "$@"`: `$@` is the server's command line.
     pub fn shell(script: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("sh");
-        command
+        without_settings(&mut command)
             .args(["-c", script, "sh", env!("CARGO_BIN_EXE_trident"), "serve"])
             .args(arguments);
         command
@@ -76,11 +135,7 @@ impl Server {
     /// Starts `command`, which becomes the server, and waits until it has printed its addresses.
     pub fn spawn(mut command: Command) -> Self {
         // Settings come from the test alone; the key of a test is no secret.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TRIDENT_") {
-                command.env_remove(name);
-            }
-        }
+        without_settings(&mut command);
         let mut child = command
             .env("TRIDENT_AUTH_KEY", AUTH_KEY)
             .stdin(Stdio::null())

@@ -6,6 +6,7 @@ mod reports;
 mod run;
 mod standin;
 
+use crate::harness::without_settings;
 use serde_json::Value;
 use standin::StandIn;
 use std::{
@@ -49,12 +50,8 @@ impl Drop for Place {
 /// `trident load` with `arguments`, without variables of this process.
 fn load(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-    command.arg("load").args(arguments).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TRIDENT_") {
-            command.env_remove(name);
-        }
-    }
+    let command_line = without_settings(&mut command).arg("load").args(arguments);
+    command_line.stdin(Stdio::null());
     command
 }
 

@@ -1,7 +1,7 @@
 //! Pictures of standard codes, read by an independent reader: zbarimg, SVG drawn by rsvg-convert.
 //!
-//! `scripts/test` installs both (zbar-tools, librsvg2-bin). Where they are not there and cannot be
-//! installed the tests say so and pass.
+//! `scripts/test` installs both (zbar-tools, librsvg2-bin); `TRIDENT_SKIP=pictures` leaves these tests
+//! out.
 
 use std::{
     io::Write,
@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::harness::{Response, Server};
+use crate::harness::{Response, Server, required};
 
 /// Texts of every kind a code has a mode for, up to the largest code.
 fn texts() -> Vec<String> {
@@ -29,17 +29,9 @@ fn texts() -> Vec<String> {
 /// Most bytes a standard code holds.
 const CAPACITY_BYTES: usize = 2953;
 
-/// Whether the reader is there; says why nothing is tested if not.
+/// Whether pictures are to be scanned.
 fn can_scan() -> bool {
-    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    let missing: Vec<&str> = ["zbarimg", "rsvg-convert"]
-        .into_iter()
-        .filter(|name| !there(name))
-        .collect();
-    if !missing.is_empty() {
-        eprintln!("nothing is scanned: {missing:?} not installed; see scripts/test");
-    }
-    missing.is_empty()
+    required("pictures", &["zbarimg", "rsvg-convert"])
 }
 
 fn percent(text: &str) -> String {

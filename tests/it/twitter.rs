@@ -90,7 +90,6 @@ fn store(path: &Path, users: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Meta {
 fn serve(path: &Path, more: &[&str]) -> Server {
     let mut command = Server::command();
     command
-        .env_remove(CASES) // the server would take it for a setting
         .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .args(TEAM)
         .arg("--twitter-store")

@@ -3,11 +3,13 @@
     python3 moto_server.py PORT
 
 moto makes application load balancers whatever the template says and forgets the attributes, knows no previous value
-of a parameter left at its default, and cannot delete route tables; here all of that works.
+of a parameter left at its default, keeps a list's members that AWS::NoValue leaves out, and cannot delete route tables;
+here all of that works.
 """
 import sys
 import time
 
+from moto.cloudformation import parsing
 from moto.cloudformation.models import CloudFormationBackend
 from moto.ec2.models.route_tables import RouteTable
 from moto.elbv2 import models
@@ -66,6 +68,17 @@ def update_parameters(self, instance, incoming_params):
 
 
 CloudFormationBackend._resolve_update_parameters = update_parameters
+
+
+plain_clean = parsing.clean_json
+
+
+def clean(resource, resources_map):
+    cleaned = plain_clean(resource, resources_map)
+    return [one for one in cleaned if one is not None] if isinstance(resource, list) else cleaned
+
+
+parsing.clean_json = clean
 
 
 def delete_route_table(self, account_id, region):

@@ -50,8 +50,13 @@ class Consistency(unittest.TestCase):
 
     def test_one_public_port(self):
         port = self.group["Port"]
-        rule, = self.stack["InstanceGroup"]["Properties"]["SecurityGroupIngress"]
+        rule, metrics = self.stack["InstanceGroup"]["Properties"]["SecurityGroupIngress"]
         self.assertEqual((rule["FromPort"], rule["ToPort"]), (port, port))
+        shared = unit("ami/rootfs/etc/systemd/system/trident-metrics.socket")["ListenStream"]
+        self.assertEqual([str(metrics["Fn::If"][1]["ToPort"])], shared)
+        proxy, = unit("ami/rootfs/etc/systemd/system/trident-metrics.service")["ExecStart"]
+        self.assertEqual(proxy.split()[-1], default("admin"))
+        self.assertIn(f"port: {shared[0]}", text("config/prometheus/prometheus.yml"))
         self.assertEqual(self.socket["ListenStream"], [str(port)])
         self.assertEqual(default("listen"), [f"0.0.0.0:{port}"])
         self.assertEqual(unit("systemd/trident-admin.socket")["ListenStream"], [default("admin")])
@@ -157,7 +162,7 @@ class Consistency(unittest.TestCase):
 
     def test_user_data_carries_what_the_instance_reads(self):
         data = self.stack["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
-        names = {line.partition("=")[0] for line in data.split()}
+        names = {line.partition("=")[0] for line in data.split() if line != "${ServerSettings}"}
         script = text("ami/rootfs/usr/lib/trident/userdata")
         for name in names:
             self.assertIn(name if not name.startswith("TRIDENT_") else "TRIDENT_", script)
@@ -184,7 +189,7 @@ class Consistency(unittest.TestCase):
 
 
 class Binary(unittest.TestCase):
-    """The baked binary must run on Amazon Linux 2023 (glibc 2.34) as well as on Debian 12."""
+    """The baked binary must run on Amazon Linux 2023 (glibc 2.34) as well as on Debian 13."""
 
     def test_glibc_need(self):
         # Every profile links the same libraries.

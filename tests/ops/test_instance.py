@@ -119,6 +119,44 @@ class Instance(unittest.TestCase):
         self.assertIn("/trident/key", said)
         self.assertFalse((self.root / "etc/trident/trident.env").exists())
 
+    def test_secret_settings_come_from_the_parameter_store_in_their_version(self):
+        said = self.userdata("FLEET=f\nREGION=r\nSECRETS=TRIDENT_ADMIN_TOKEN=/trident/token:3\nTRIDENT_BACKLOG=9\n")
+        self.assertEqual(self.setting_lines(), ['TRIDENT_BACKLOG="9"', f'TRIDENT_ADMIN_TOKEN="{KEY}"'])
+        self.assertEqual(stat.S_IMODE((self.root / "etc/trident/trident.env").stat().st_mode), 0o600)
+        self.assertIn("--name /trident/token:3", (self.fake / "aws.log").read_text())
+        self.assertNotIn(KEY, said)
+
+    def test_prometheus_and_logs_only_where_the_stack_says_so(self):
+        run = self.root / "run/trident"
+        self.userdata("FLEET=f\nREGION=r\nPROMETHEUS_GROUP=\nLOG_RETENTION_DAYS=0\n")
+        self.assertFalse((run / "prometheus").exists() or (run / "logs.json").exists())
+        self.userdata("FLEET=f\nREGION=r\nPROMETHEUS_GROUP=sg-1\nLOG_RETENTION_DAYS=7\n")
+        self.assertTrue((run / "prometheus").exists())
+        told = json.loads((run / "logs.json").read_text())
+        one, = told["logs"]["logs_collected"]["files"]["collect_list"]
+        self.assertEqual((one["log_group_name"], one["log_stream_name"], told["agent"]["region"]), ("/trident/f", "i-0123", "r"))
+        self.assertIn(one["file_path"], (SCRIPTS / "log-file").read_text().replace("$directory", "/var/log/trident"))
+
+    def test_the_log_file_has_every_line_and_a_bound(self):
+        lines = [f"2026-11-29T04:00:00+0000 host trident[1]: line {number}" for number in range(100)]
+        (self.fake / "journal").write_text("\n".join(lines) + "\n")
+        self.program("journalctl", '#!/bin/sh\ncat "$FAKE/journal"\n')
+        self.run_script("log-file", LOGS_DIRECTORY=str(self.fake), LIMIT_BYTES="3000")
+        kept = [(self.fake / name).read_text() for name in ("instance.log.1", "instance.log")]
+        self.assertTrue(all(len(text) <= 3100 for text in kept))
+        self.assertEqual("".join(kept).splitlines(), lines[-len("".join(kept).splitlines()):])
+        self.run_script("log-file", LOGS_DIRECTORY=str(self.fake))
+        self.assertTrue((self.fake / "instance.log").read_text().endswith(lines[-1] + "\n"))
+
+    def test_a_database_gives_the_unit_its_network_back(self):
+        (self.root / "usr/lib/trident").mkdir(parents=True)
+        (self.root / "usr/lib/trident/database.conf").write_text("[Service]\n")
+        self.archive("data.mdb", "seal.json")
+        self.userdata("FLEET=f\nREGION=r\nSECRETS=TRIDENT_TWITTER_STORE=/trident/db:1\nSTORE_URL=s3://b/store.tar\n")
+        self.assertTrue((self.root / "etc/systemd/system/trident.service.d/database.conf").exists())
+        self.assertIn("daemon-reload", (self.fake / "systemctl.log").read_text())
+        self.assertEqual(self.setting_lines(), [f'TRIDENT_TWITTER_STORE="{KEY}"'], "not the store in the image")
+
     def archive(self, *names):
         source = self.fake / "store"
         source.mkdir()

@@ -9,12 +9,14 @@ import os
 import shutil
 import unittest
 
+import permissions
 from local_aws import LocalAws
 from templates import load_stack
 
 # Answers instance refreshes from a file, sends everything else to the real AWS CLI.
 AWS = r"""#!/usr/bin/env bash
 state=$(dirname "$0")
+printf '%s %s\n' "$1" "$2" >>"$state/calls"
 case "$1 $2" in
 "autoscaling start-instance-refresh")
     printf '%s\n' "$@" >"$state/started"
@@ -53,10 +55,13 @@ class Stack(unittest.TestCase):
         }
         cls.aws, cls.run_script = cls.local.ask, cls.local.run_script
         cls.images = [image["ImageId"] for image in cls.aws("ec2", "describe_images")["Images"][:2]]
+        for name in ("key", "admin-token"):
+            cls.aws("ssm", "put_parameter", Name=f"/trident/{name}", Type="SecureString", Value="0123456789abcdef")
         cls.run_script(
             "deploy", "--image", cls.images[0], "--set", "FleetMin=3", "--set", "FleetMax=6",
+            "--set", "server.http.idle_timeout_ms=60000", "--set", "server.admin_token=ssm:/trident/admin-token",
             "--set", "AuthKeyParameter=/trident/key", "--set", "StoreUrl=s3://bucket/store.tar.zst",
-            "--set", "AlarmEmail=operator@example.org", "--set", "WarmMin=4",
+            "--set", "AlarmEmail=operator@example.org", "--set", "WarmMin=4", "--set", "LogRetentionDays=7",
             "--timeout", "60",
         )
 
@@ -70,8 +75,22 @@ class Stack(unittest.TestCase):
     def stack(self):
         return self.aws("cloudformation", "describe_stacks", StackName="trident")["Stacks"][0]
 
+    def parameters(self):
+        return {one["ParameterKey"]: one["ParameterValue"] for one in self.stack()["Parameters"]}
+
     def image(self):
-        return {one["ParameterKey"]: one["ParameterValue"] for one in self.stack()["Parameters"]}["ImageId"]
+        return self.parameters()["ImageId"]
+
+    def made_from(self):
+        """What the group makes instances from."""
+        template = self.group()["LaunchTemplate"]
+        version, = self.aws("ec2", "describe_launch_template_versions", LaunchTemplateId=template["LaunchTemplateId"],
+                            Versions=[template["Version"]])["LaunchTemplateVersions"]
+        return version["LaunchTemplateData"]
+
+    def told(self):
+        """Lines of the user data."""
+        return base64.b64decode(self.made_from()["UserData"]).decode().splitlines()
 
     def target_group(self):
         return self.aws("elbv2", "describe_target_groups")["TargetGroups"][0]
@@ -81,7 +100,11 @@ class Stack(unittest.TestCase):
         made = self.aws("cloudformation", "describe_stack_resources", StackName="trident")["StackResources"]
         statuses = [one["ResourceStatus"] for one in made]
         self.assertTrue(all(status.endswith("_COMPLETE") for status in statuses), statuses)
-        self.assertGreaterEqual(len(statuses), 29)
+        self.assertGreaterEqual(len(statuses), 30)
+
+    def test_logs_are_kept_as_long_as_told(self):
+        told = self.aws("logs", "describe_log_groups")["logGroups"]
+        self.assertEqual([(one["logGroupName"], one["retentionInDays"]) for one in told], [("/trident/trident", 7)])
 
     def test_instances_are_healthy_targets(self):
         self.assertEqual(self.local.target_states(), ["healthy"] * 3)
@@ -102,20 +125,20 @@ class Stack(unittest.TestCase):
         self.assertEqual(attributes["deregistration_delay.timeout_seconds"], "45")
 
     def test_instances_need_imdsv2_and_get_their_settings(self):
-        template = self.group()["LaunchTemplate"]["LaunchTemplateId"]
-        versions = self.aws("ec2", "describe_launch_template_versions", LaunchTemplateId=template)
-        version = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        version = self.made_from()
         self.assertEqual(version["MetadataOptions"]["HttpTokens"], "required")
         self.assertTrue(version["BlockDeviceMappings"][0]["Ebs"]["Encrypted"])
-        lines = base64.b64decode(version["UserData"]).decode().splitlines()
-        self.assertIn("AUTH_KEY_PARAMETER=/trident/key", lines)
+        lines = self.told()
+        self.assertRegex("\n".join(lines), r"(?m)^AUTH_KEY_PARAMETER=/trident/key:\d+$")
+        self.assertRegex("\n".join(lines), r"(?m)^SECRETS=TRIDENT_ADMIN_TOKEN=/trident/admin-token:\d+$")
+        self.assertIn("TRIDENT_HTTP_IDLE_TIMEOUT_MS=60000", lines)
         self.assertIn("FLEET=trident", lines)
 
     def test_a_policy_allows_no_more_than_its_one_action(self):
         roles = self.aws("iam", "list_roles")["Roles"]
         role = next(one["RoleName"] for one in roles if "InstanceRole" in one["RoleName"])
         names = self.aws("iam", "list_role_policies", RoleName=role)["PolicyNames"]
-        self.assertEqual(sorted(names), ["auth-key", "lifecycle", "metrics", "shell", "store"])
+        self.assertEqual(sorted(names), ["auth-key", "lifecycle", "logs", "metrics", "secrets", "shell", "store"])
         attached = self.aws("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
         self.assertEqual(attached, [], "a managed policy would allow more")
         policy = self.aws("iam", "get_role_policy", RoleName=role, PolicyName="store")["PolicyDocument"]
@@ -140,11 +163,12 @@ class Stack(unittest.TestCase):
         (self.state / "outcome").write_text("Pending\nInProgress\nSuccessful\n")
         image = self.image()
         other = next(candidate for candidate in self.images if candidate != image)
-        self.run_script("roll", "--image", other)
+        self.run_script("roll", "--image", other, "--checkpoints", "10,50")
         started = (self.state / "started").read_text()
         preferences = json.loads(started.split("--preferences\n")[1].split("\n--desired")[0])
         self.assertTrue(preferences["AutoRollback"])
         self.assertEqual(preferences["MinHealthyPercentage"], 100)
+        self.assertEqual((preferences["CheckpointPercentages"], preferences["CheckpointDelay"]), ([10, 50, 100], 600))
         named = preferences["AlarmSpecification"]["Alarms"]
         alarms = [one["Properties"] for one in load_stack()["Resources"].values() if one["Type"].endswith("::Alarm")]
         existing = {one["AlarmName"]["Fn::Sub"].replace("${AWS::StackName}", "trident") for one in alarms}
@@ -178,6 +202,16 @@ class Stack(unittest.TestCase):
         self.assertIn('"AutoRollback":false', started)
         self.assertIn(f'"Version":"{self.group()["LaunchTemplate"]["Version"]}"', started)
 
+    def test_a_new_version_of_a_secret_is_a_change(self):
+        self.aws("ssm", "put_parameter", Name="/trident/admin-token", Type="SecureString", Value="fedcba9876543210", Overwrite=True)
+        (self.state / "stale").write_text("3\n")
+        (self.state / "outcome").write_text("Successful\n")
+        said = self.run_script("roll", "--settings")
+        self.assertIn("/trident/admin-token:1 is now /trident/admin-token:2", said)
+        self.assertEqual(self.parameters()["Secrets"], "TRIDENT_ADMIN_TOKEN=/trident/admin-token:2")
+        self.assertEqual(self.parameters()["ServerSettings"], "TRIDENT_HTTP_IDLE_TIMEOUT_MS=60000", "the rest is kept")
+        self.assertTrue((self.state / "started").exists())
+
     def test_nothing_is_deployed_into_a_roll(self):
         (self.state / "started").touch()
         (self.state / "outcome").write_text("InProgress\n")
@@ -201,12 +235,19 @@ class Stack(unittest.TestCase):
     def test_wrong_use_is_told_and_changes_nothing(self):
         self.run_script("deploy", "--colour", code=64)
         self.run_script("roll", code=64)
+        self.run_script("roll", "--settings", "--checkpoints", "50,10", code=64)
+        said = self.run_script("deploy", "--set", "AuthKeyParameter=/trident/nowhere", code=1)
+        self.assertIn("there is no parameter /trident/nowhere", said)
         self.run_script("deploy", "--stack", "other", code=64)
         said = self.run_script("deploy", "--stack", "other", "--image", self.images[0], code=64)
         self.assertIn("AuthKeyParameter", said)
 
     def test_z_destroy_leaves_nothing(self):
         self.run_script("destroy", "--yes")
+        made = {tuple(line.split()) for line in (self.state / "calls").read_text().splitlines()}
+        self.assertGreater(len(made), 10)
+        self.assertLessEqual({permissions.action(*one) for one in made - permissions.NO_CALL}, permissions.calls(),
+                             "a call that operator-policy.json is not derived from")
         self.assertEqual(self.aws("autoscaling", "describe_auto_scaling_groups")["AutoScalingGroups"], [])
         self.assertIn("no stack", self.run_script("destroy", "--yes"))
 

@@ -3,7 +3,6 @@
 mod build;
 mod cases;
 mod input;
-mod json;
 mod rules;
 
 use super::{Blockchain, Options, Reject};

@@ -3,9 +3,7 @@
 //! Rule 3 of `docs/protocol/twitter.md` section 3: the weekday is any word and is not checked; month, day and
 //! time must exist; the offset is applied. Years run from 1 to 9999, seconds to 59.
 
-const MONTHS: [&[u8]; 12] = [
-    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
-];
+use crate::codec::calendar::{MONTH_NAMES, days_of_date};
 
 /// Seconds since 1970, or `None` when `text` is not a date in this form.
 pub fn parse(text: &[u8]) -> Option<i64> {
@@ -25,11 +23,9 @@ pub fn parse(text: &[u8]) -> Option<i64> {
     if words.next().is_some() {
         return None;
     }
-    let month = 1 + MONTHS.iter().position(|name| *name == month_name)? as i64;
-    if year < 1 || day < 1 || day > days_in_month(year, month) {
-        return None;
-    }
-    Some(days_since_1970(year, month, day) * 86_400 + seconds_of_day(time)? - shift(offset)?)
+    let month = 1 + MONTH_NAMES.iter().position(|name| *name == month_name)? as i64;
+    let days = days_of_date(year, month, day)?;
+    Some(days * 86_400 + seconds_of_day(time)? - seconds_east(offset)?)
 }
 
 fn seconds_of_day(time: &[u8]) -> Option<i64> {
@@ -40,8 +36,8 @@ fn seconds_of_day(time: &[u8]) -> Option<i64> {
     (hour <= 23 && minute <= 59 && second <= 59).then_some(hour * 3600 + minute * 60 + second)
 }
 
-/// Seconds east of Greenwich.
-fn shift(offset: &[u8]) -> Option<i64> {
+/// The offset from UTC, in seconds.
+fn seconds_east(offset: &[u8]) -> Option<i64> {
     let &[sign, h1, h2, m1, m2] = offset else {
         return None;
     };
@@ -64,25 +60,6 @@ fn digits(word: &[u8]) -> Option<i64> {
         word.iter()
             .fold(0, |n, digit| n * 10 + i64::from(digit - b'0')),
     )
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar: years begin in March, so that the leap
-/// day is the last day of a year and months follow the 153-days-in-five-months pattern.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let month_from_march = (month + 9) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
-        - 719_468
 }
 
 #[cfg(test)]

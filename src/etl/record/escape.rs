@@ -1,26 +1,29 @@
-//! Strings on their way from JSON to records: unescaping, mending, escaping, lower-casing.
+//! Strings on their way from JSON to records: decoding, repairing, escaping, lower-casing.
 //!
-//! A record (see [`crate::etl::record::records`]) is one line with fields between tabs, so inside a field
+//! A record (see [`records`](super::records)) is one line with fields between tabs, so inside a field
 //! backslash, tab, newline and carriage return are written `\\`, `\t`, `\n` and `\r`. Damage is
-//! mended here, once, in the strings that are used: half a surrogate pair becomes U+FFFD, and so
+//! repaired here, once, in the strings that are used: half a surrogate pair becomes U+FFFD, and so
 //! does each maximal run of bytes that is not UTF-8 (`docs/protocol/twitter.md` section 2, rules 1
-//! and 3; the same replacement that `String::from_utf8_lossy` and Hadoop's text reader make).
+//! and 3; `String::from_utf8_lossy` and Hadoop's text reader make the same replacement).
 
+use crate::codec::json::{Piece, RawString};
 use memchr::memchr;
 use std::{borrow::Cow, cmp::Ordering};
 
-/// Appends the contents of a JSON string (valid syntax, quotes excluded) as a record field.
-pub fn push_json(out: &mut Vec<u8>, raw: &[u8], escaped: bool) {
-    if !escaped {
+/// Appends the value of a JSON string as a record field.
+pub(crate) fn push_json_string(out: &mut Vec<u8>, string: RawString, text: &[u8]) {
+    if !string.escaped {
         // Tabs and newlines cannot stand in a JSON string unescaped, so this is a field already.
-        return push_mended(out, raw);
+        return push_lossy(out, string.of(text));
     }
-    let mut rest = raw;
-    while let Some(at) = memchr(b'\\', rest) {
-        push_mended(out, &rest[..at]);
-        rest = push_json_escape(out, &rest[at + 1..]);
+    for piece in string.pieces(text) {
+        match piece {
+            Piece::Plain(bytes) => push_lossy(out, bytes),
+            Piece::Char(c) if c.is_ascii() => push_byte(out, c as u8),
+            Piece::Char(c) => push_char(out, c),
+            Piece::LoneSurrogate(_) => push_char(out, char::REPLACEMENT_CHARACTER),
+        }
     }
-    push_mended(out, rest);
 }
 
 /// Appends a string as a record field.
@@ -83,67 +86,15 @@ fn unescaped_bytes(field: &[u8]) -> impl Iterator<Item = u8> + '_ {
 }
 
 /// Appends bytes that need no escape but may not be UTF-8.
-fn push_mended(out: &mut Vec<u8>, bytes: &[u8]) {
+fn push_lossy(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(_) => out.extend_from_slice(bytes),
         Err(_) => out.extend_from_slice(String::from_utf8_lossy(bytes).as_bytes()),
     }
 }
 
-/// Translates the JSON escape whose backslash stood before `rest`; returns what follows it.
-fn push_json_escape<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> &'a [u8] {
-    let Some((&kind, mut after)) = rest.split_first() else {
-        return rest;
-    };
-    let c = match kind {
-        b'u' => {
-            let unit = hex_unit(rest);
-            after = rest.get(5..).unwrap_or_default();
-            match unit {
-                0xD800..=0xDBFF => match low_surrogate(after) {
-                    Some(low) => {
-                        after = &after[6..];
-                        let code = 0x10000 + ((u32::from(unit) - 0xD800) << 10 | low);
-                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-                    }
-                    None => char::REPLACEMENT_CHARACTER,
-                },
-                // Half a pair without its partner is legal JSON but no character.
-                _ => char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER),
-            }
-        }
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        quoted => char::from(quoted),
-    };
-    if c.is_ascii() {
-        push_byte(out, c as u8);
-    } else {
-        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-    after
-}
-
-/// The code unit of `uXXXX` at the start of `rest`.
-fn hex_unit(rest: &[u8]) -> u16 {
-    let digits = rest.get(1..5).unwrap_or_default();
-    digits.iter().fold(0, |unit, &digit| {
-        unit << 4 | (char::from(digit).to_digit(16).unwrap_or_default() as u16)
-    })
-}
-
-/// The low ten bits of the second half of a surrogate pair, if one is escaped right here.
-fn low_surrogate(rest: &[u8]) -> Option<u32> {
-    if !rest.starts_with(b"\\u") {
-        return None;
-    }
-    match hex_unit(&rest[1..]) {
-        unit @ 0xDC00..=0xDFFF => Some(u32::from(unit) - 0xDC00),
-        _ => None,
-    }
+fn push_char(out: &mut Vec<u8>, c: char) {
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 fn push_byte(out: &mut Vec<u8>, byte: u8) {
@@ -159,11 +110,15 @@ fn push_byte(out: &mut Vec<u8>, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::json::Cursor;
     use proptest::prelude::*;
 
-    fn field(json: &str) -> Vec<u8> {
+    /// The field of the JSON string whose inside is `inside`.
+    fn field(inside: impl AsRef<[u8]>) -> Vec<u8> {
+        let json = [b"\"", inside.as_ref(), b"\""].concat();
+        let string = Cursor::new(&json).string().unwrap();
         let mut out = Vec::new();
-        push_json(&mut out, json.as_bytes(), json.contains('\\'));
+        push_json_string(&mut out, string, &json);
         out
     }
 
@@ -214,9 +169,10 @@ mod tests {
             "\u{FFFD}\u{1F600}".as_bytes()
         );
         assert_eq!(field("\\ud83d\\n"), "\u{FFFD}\\n".as_bytes());
-        let mut out = Vec::new();
-        push_json(&mut out, b"x\xE2\x82y\xED\xA0\xBD\xC3", false);
-        assert_eq!(out, "x\u{FFFD}y\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}".as_bytes());
+        assert_eq!(
+            field(b"x\xE2\x82y\xED\xA0\xBD\xC3"),
+            "x\u{FFFD}y\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}".as_bytes()
+        );
     }
 
     #[test]

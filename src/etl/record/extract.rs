@@ -4,110 +4,67 @@
 //! line; strings are decoded only for lines that are kept. Repeated keys: the last one wins, so a
 //! member that comes again replaces all that the first one set.
 
-use crate::etl::{
-    record::created_at,
-    record::escape::{push_json, unescape},
-    record::json::{Scanner, Span},
-    record::records::{self, ID_MAX, push_field, push_key, push_number, push_signed},
+use crate::codec::{
+    decimal::parse_u63,
+    json::{Cursor, Number, RawString, Syntax},
 };
-
-/// Why a line is not kept; the first rule that applies, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dropped {
-    /// Not one JSON object.
-    NotJson,
-    /// Rule 1: no tweet id.
-    NoTweetId,
-    /// Rule 2: no user, or no user id.
-    NoUserId,
-    /// Rule 3: no date, or not in the one format.
-    NoCreatedAt,
-    /// Rule 4: no text, or an empty one.
-    NoText,
-    /// Rule 5: no hashtags.
-    NoHashtags,
-    /// Rule 6: another language.
-    Language,
-}
-
-impl Dropped {
-    /// All reasons, in the order in which they are checked.
-    pub const ALL: [Self; 7] = [
-        Self::NotJson,
-        Self::NoTweetId,
-        Self::NoUserId,
-        Self::NoCreatedAt,
-        Self::NoText,
-        Self::NoHashtags,
-        Self::Language,
-    ];
-
-    /// Name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotJson => "not_json",
-            Self::NoTweetId => "no_tweet_id",
-            Self::NoUserId => "no_user_id",
-            Self::NoCreatedAt => "no_created_at",
-            Self::NoText => "no_text",
-            Self::NoHashtags => "no_hashtags",
-            Self::Language => "language",
-        }
-    }
-}
+use crate::etl::record::{
+    created_at,
+    dropped::Dropped,
+    escape::{push_json_string, unescape},
+    fields::{push_field, push_key, push_number, push_signed},
+};
 
 /// `lang` values that are kept.
 const LANGUAGES: [&[u8]; 8] = [b"ar", b"en", b"fr", b"in", b"pt", b"es", b"tr", b"ja"];
 
-/// The fields of one tweet, as spans of its line.
+/// The members of one tweet that are used, as places in its line.
 #[derive(Default)]
 struct Tweet {
     id: Id,
-    user: Option<Person>,
-    created_at: Option<Span>,
-    text: Option<Span>,
+    user: Option<TweetUser>,
+    created_at: Option<RawString>,
+    text: Option<RawString>,
     /// Elements of `entities.hashtags`, with or without a usable text.
     hashtag_count: usize,
-    lang: Option<Span>,
+    lang: Option<RawString>,
     reply: Id,
-    retweeted: Option<Person>,
+    retweeted: Option<TweetUser>,
 }
 
+/// A sender or a retweeted user.
 #[derive(Clone, Copy, Default)]
-struct Person {
+struct TweetUser {
     id: Id,
-    screen_name: Option<Span>,
-    description: Option<Span>,
+    screen_name: Option<RawString>,
+    description: Option<RawString>,
 }
 
-/// The two spellings of an identifier: `x`, else `x_str`.
+/// An identifier: the member `x`, else the member `x_str`.
 #[derive(Clone, Copy, Default)]
 struct Id {
-    plain: Option<u64>,
-    spelled: Option<u64>,
+    number: Option<u64>,
+    string: Option<u64>,
 }
 
 impl Id {
     fn value(self) -> Option<u64> {
-        self.plain.or(self.spelled)
+        self.number.or(self.string)
     }
 }
 
 /// Reads lines; keeps its buffers between them.
 #[derive(Default)]
-pub struct Extractor {
-    tags: Vec<Span>,
-    scratch: Vec<u8>,
+pub(crate) struct Extractor {
+    tags: Vec<RawString>,
+    decoded: Vec<u8>,
 }
 
 impl Extractor {
     /// Appends the record of `line` (without its newline) to `out`, newline excluded, and returns
     /// the tweet id; or leaves `out` alone and says why the line is dropped.
-    pub fn extract(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<u64, Dropped> {
-        let mut scanner = Scanner::new(line);
-        let tweet = self.scan(&mut scanner, line).ok_or(Dropped::NotJson)?;
-        scanner.finish().ok_or(Dropped::NotJson)?;
-
+    pub(crate) fn extract(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<u64, Dropped> {
+        let tweet = self.tweet(line).map_err(|Syntax| Dropped::NotJson)?;
         let id = tweet.id.value().ok_or(Dropped::NoTweetId)?;
         let user = tweet.user.ok_or(Dropped::NoUserId)?;
         let user_id = user.id.value().ok_or(Dropped::NoUserId)?;
@@ -116,7 +73,7 @@ impl Extractor {
             .ok_or(Dropped::NoCreatedAt)?;
         let text = tweet
             .text
-            .filter(|span| !span.is_empty())
+            .filter(|text| !text.is_empty())
             .ok_or(Dropped::NoText)?;
         if tweet.hashtag_count == 0 {
             return Err(Dropped::NoHashtags);
@@ -127,184 +84,192 @@ impl Extractor {
         }
 
         // A retweeted user without an id is no retweet, and its names are not looked at.
-        let retweeted = tweet.retweeted.filter(|person| person.id.value().is_some());
-        let retweeted_id = retweeted.and_then(|person| person.id.value());
+        let retweeted = tweet.retweeted.filter(|user| user.id.value().is_some());
+        let retweeted_id = retweeted.and_then(|user| user.id.value());
         push_key(out, id);
         push_field(out, b"t1");
         push_signed(out, created_at);
         push_number(out, user_id);
         push_optional(out, tweet.reply.value());
         push_optional(out, retweeted_id);
-        push_person(out, Some(user), line);
-        push_person(out, retweeted, line);
-        push_span(out, Some(text), line);
+        push_user(out, Some(user), line);
+        push_user(out, retweeted, line);
+        push_string(out, Some(text), line);
         for &tag in &self.tags {
-            push_span(out, Some(tag), line);
+            push_string(out, Some(tag), line);
         }
         Ok(id)
     }
 
-    fn scan(&mut self, scanner: &mut Scanner<'_>, line: &[u8]) -> Option<Tweet> {
+    /// Reads the whole line; the hashtags' texts are left in `self.tags`.
+    fn tweet(&mut self, line: &[u8]) -> Result<Tweet, Syntax> {
         let mut tweet = Tweet::default();
+        let mut cursor = Cursor::new(line);
         self.tags.clear();
-        scanner.object(|scanner, key| {
-            // A key written with escapes is rare, but the same key.
-            let escaped_key;
-            let key = if key.escaped {
-                escaped_key = decode(key, line);
-                escaped_key.as_slice()
-            } else {
-                key.raw(line)
-            };
+        if cursor.peek() != b'{' {
+            return Err(Syntax);
+        }
+        members(&mut cursor, |cursor, key| {
             match key {
-                b"id" => tweet.id.plain = id(scanner, line)?,
-                b"id_str" => tweet.id.spelled = id(scanner, line)?,
-                b"user" => tweet.user = person(scanner, line)?,
-                b"created_at" => tweet.created_at = scanner.string_or_skip()?,
-                b"text" => tweet.text = scanner.string_or_skip()?,
-                b"entities" => tweet.hashtag_count = self.entities(scanner, line)?,
-                b"lang" => tweet.lang = scanner.string_or_skip()?,
-                b"in_reply_to_user_id" => tweet.reply.plain = id(scanner, line)?,
-                b"in_reply_to_user_id_str" => tweet.reply.spelled = id(scanner, line)?,
-                b"retweeted_status" => tweet.retweeted = retweeted(scanner, line)?,
-                _ => scanner.skip()?,
+                b"id" => tweet.id.number = id(cursor)?,
+                b"id_str" => tweet.id.string = id(cursor)?,
+                b"user" => tweet.user = user(cursor)?,
+                b"created_at" => tweet.created_at = string_or_skip(cursor)?,
+                b"text" => tweet.text = string_or_skip(cursor)?,
+                b"entities" => tweet.hashtag_count = self.entities(cursor)?,
+                b"lang" => tweet.lang = string_or_skip(cursor)?,
+                b"in_reply_to_user_id" => tweet.reply.number = id(cursor)?,
+                b"in_reply_to_user_id_str" => tweet.reply.string = id(cursor)?,
+                b"retweeted_status" => tweet.retweeted = retweeted(cursor)?,
+                _ => cursor.skip_value()?,
             }
-            Some(())
+            Ok(())
         })?;
-        Some(tweet)
+        cursor.end()?;
+        Ok(tweet)
     }
 
     /// `entities`: the number of hashtags; their texts are left in `self.tags`.
-    fn entities(&mut self, scanner: &mut Scanner<'_>, line: &[u8]) -> Option<usize> {
+    fn entities(&mut self, cursor: &mut Cursor<'_>) -> Result<usize, Syntax> {
         self.tags.clear();
         let mut count = 0;
-        members(scanner, line, |scanner, key| match key {
+        members(cursor, |cursor, key| match key {
             b"hashtags" => {
-                count = self.hashtags(scanner, line)?;
-                Some(())
+                count = self.hashtags(cursor)?;
+                Ok(())
             }
-            _ => scanner.skip(),
+            _ => cursor.skip_value(),
         })?;
-        Some(count)
+        Ok(count)
     }
 
-    fn hashtags(&mut self, scanner: &mut Scanner<'_>, line: &[u8]) -> Option<usize> {
+    fn hashtags(&mut self, cursor: &mut Cursor<'_>) -> Result<usize, Syntax> {
         self.tags.clear();
-        if scanner.peek() != b'[' {
-            scanner.skip()?;
-            return Some(0);
+        let mut count = 0;
+        if cursor.peek() != b'[' {
+            cursor.skip_value()?;
+            return Ok(count);
         }
-        scanner.array(|scanner| {
+        let mut more = cursor.open(b'[', b']')?;
+        while more {
             let mut text = None;
-            members(scanner, line, |scanner, key| {
+            members(cursor, |cursor, key| {
                 match key {
-                    b"text" => text = scanner.string_or_skip()?,
-                    _ => scanner.skip()?,
+                    b"text" => text = string_or_skip(cursor)?,
+                    _ => cursor.skip_value()?,
                 }
-                Some(())
+                Ok(())
             })?;
-            self.tags.extend(text.filter(|span| !span.is_empty()));
-            Some(())
-        })
-    }
-
-    fn created_at(&mut self, span: Option<Span>, line: &[u8]) -> Option<i64> {
-        created_at::parse(self.decoded(span?, line))
-    }
-
-    /// The string in `span`, decoded.
-    fn decoded<'a>(&'a mut self, span: Span, line: &'a [u8]) -> &'a [u8] {
-        if !span.escaped {
-            return span.raw(line);
+            self.tags.extend(text.filter(|text| !text.is_empty()));
+            count += 1;
+            more = cursor.more(b']')?;
         }
-        self.scratch = decode(span, line);
-        &self.scratch
+        Ok(count)
+    }
+
+    fn created_at(&mut self, date: Option<RawString>, line: &[u8]) -> Option<i64> {
+        created_at::parse(self.decoded(date?, line))
+    }
+
+    /// The value of `string`.
+    fn decoded<'a>(&'a mut self, string: RawString, line: &'a [u8]) -> &'a [u8] {
+        if !string.escaped {
+            return string.of(line);
+        }
+        self.decoded = decode(string, line);
+        &self.decoded
     }
 }
 
 /// Walks the members of an object with decoded keys; a value of any other kind is skipped.
-fn members<'a>(
-    scanner: &mut Scanner<'a>,
-    line: &[u8],
-    mut member: impl FnMut(&mut Scanner<'a>, &[u8]) -> Option<()>,
-) -> Option<()> {
-    if scanner.peek() != b'{' {
-        return scanner.skip();
+#[inline]
+fn members<'t>(
+    cursor: &mut Cursor<'t>,
+    mut member: impl FnMut(&mut Cursor<'t>, &[u8]) -> Result<(), Syntax>,
+) -> Result<(), Syntax> {
+    if cursor.peek() != b'{' {
+        return cursor.skip_value();
     }
-    scanner.object(|scanner, key| {
-        if key.escaped {
-            member(scanner, &decode(key, line))
+    let mut more = cursor.open(b'{', b'}')?;
+    while more {
+        let key = cursor.key()?;
+        // A key written with escapes is rare, but the same key.
+        let decoded;
+        let name = if key.escaped {
+            decoded = decode(key, cursor.text());
+            decoded.as_slice()
         } else {
-            member(scanner, key.raw(line))
-        }
-    })
+            key.of(cursor.text())
+        };
+        member(cursor, name)?;
+        more = cursor.more(b'}')?;
+    }
+    Ok(())
 }
 
-/// A user object; `Some(None)` when the value is something else.
-fn person(scanner: &mut Scanner<'_>, line: &[u8]) -> Option<Option<Person>> {
-    let is_object = scanner.peek() == b'{';
-    let mut person = Person::default();
-    members(scanner, line, |scanner, key| {
+/// A user object; `None` when the value is something else.
+fn user(cursor: &mut Cursor<'_>) -> Result<Option<TweetUser>, Syntax> {
+    let is_object = cursor.peek() == b'{';
+    let mut user = TweetUser::default();
+    members(cursor, |cursor, key| {
         match key {
-            b"id" => person.id.plain = id(scanner, line)?,
-            b"id_str" => person.id.spelled = id(scanner, line)?,
-            b"screen_name" => person.screen_name = scanner.string_or_skip()?,
-            b"description" => person.description = scanner.string_or_skip()?,
-            _ => scanner.skip()?,
+            b"id" => user.id.number = id(cursor)?,
+            b"id_str" => user.id.string = id(cursor)?,
+            b"screen_name" => user.screen_name = string_or_skip(cursor)?,
+            b"description" => user.description = string_or_skip(cursor)?,
+            _ => cursor.skip_value()?,
         }
-        Some(())
+        Ok(())
     })?;
-    Some(is_object.then_some(person))
+    Ok(is_object.then_some(user))
 }
 
 /// The user of a `retweeted_status`; nothing else in there is looked at.
-fn retweeted(scanner: &mut Scanner<'_>, line: &[u8]) -> Option<Option<Person>> {
-    let mut user = None;
-    members(scanner, line, |scanner, key| {
+fn retweeted(cursor: &mut Cursor<'_>) -> Result<Option<TweetUser>, Syntax> {
+    let mut sender = None;
+    members(cursor, |cursor, key| {
         match key {
-            b"user" => user = person(scanner, line)?,
-            _ => scanner.skip()?,
+            b"user" => sender = user(cursor)?,
+            _ => cursor.skip_value()?,
         }
-        Some(())
+        Ok(())
     })?;
-    Some(user)
+    Ok(sender)
+}
+
+/// The next value if it is a string; any other value is skipped.
+#[inline]
+fn string_or_skip(cursor: &mut Cursor<'_>) -> Result<Option<RawString>, Syntax> {
+    if cursor.peek() == b'"' {
+        return cursor.string().map(Some);
+    }
+    cursor.skip_value().map(|()| None)
 }
 
 /// An identifier: an integer, or a string of 1 to 19 digits, from 0 to 2^63 - 1.
-fn id(scanner: &mut Scanner<'_>, line: &[u8]) -> Option<Option<u64>> {
-    match scanner.peek() {
+fn id(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
+    match cursor.peek() {
         b'"' => {
-            let span = scanner.string()?;
-            let decoded;
-            let digits = if span.escaped {
-                decoded = decode(span, line);
-                decoded.as_slice()
+            let string = cursor.string()?;
+            Ok(if string.escaped {
+                parse_u63(&decode(string, cursor.text()))
             } else {
-                span.raw(line)
-            };
-            Some(if digits.len() <= records::KEY_DIGITS {
-                bounded(digits)
-            } else {
-                None
+                parse_u63(string.of(cursor.text()))
             })
         }
-        b'-' | b'0'..=b'9' => Some(scanner.number()?.and_then(|digits| match digits {
-            b"-0" => Some(0),
-            _ => bounded(digits),
-        })),
-        _ => scanner.skip().map(|()| None),
+        b'-' | b'0'..=b'9' => Ok(match cursor.number()? {
+            Number::Integer(id, _) => Some(id),
+            Number::Negative | Number::Other => None,
+        }),
+        _ => cursor.skip_value().map(|()| None),
     }
 }
 
-fn bounded(digits: &[u8]) -> Option<u64> {
-    records::number(digits).filter(|&id| id <= ID_MAX)
-}
-
-/// The string in `span`, decoded; for the rare spans with escapes that are compared, not stored.
+/// The value of `string`; for the rare strings with escapes that are compared, not stored.
 #[cold]
-fn decode(span: Span, line: &[u8]) -> Vec<u8> {
+fn decode(string: RawString, line: &[u8]) -> Vec<u8> {
     let mut field = Vec::new();
-    push_json(&mut field, span.raw(line), span.escaped);
+    push_json_string(&mut field, string, line);
     unescape(&field).into_owned()
 }
 
@@ -315,185 +280,18 @@ fn push_optional(out: &mut Vec<u8>, id: Option<u64>) {
     }
 }
 
-fn push_person(out: &mut Vec<u8>, person: Option<Person>, line: &[u8]) {
-    push_span(out, person.and_then(|person| person.screen_name), line);
-    push_span(out, person.and_then(|person| person.description), line);
+fn push_user(out: &mut Vec<u8>, user: Option<TweetUser>, line: &[u8]) {
+    push_string(out, user.and_then(|user| user.screen_name), line);
+    push_string(out, user.and_then(|user| user.description), line);
 }
 
 /// A missing string is an empty field.
-fn push_span(out: &mut Vec<u8>, span: Option<Span>, line: &[u8]) {
+fn push_string(out: &mut Vec<u8>, string: Option<RawString>, line: &[u8]) {
     out.push(b'\t');
-    if let Some(span) = span {
-        push_json(out, span.raw(line), span.escaped);
+    if let Some(string) = string {
+        push_json_string(out, string, line);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(line: &str) -> Result<String, Dropped> {
-        let mut out = Vec::new();
-        Extractor::default().extract(line.as_bytes(), &mut out)?;
-        Ok(String::from_utf8(out).unwrap())
-    }
-
-    /// A valid tweet whose `text` member and what follows it are `text_and_more`.
-    fn tweet(text_and_more: &str) -> String {
-        format!(
-            "{{\"created_at\":\"Thu Jan 01 00:00:01 +0000 1970\",\"id\":7,\"lang\":\"en\",\
-             \"user\":{{\"id\":8,\"screen_name\":\"s\"}},\
-             \"entities\":{{\"hashtags\":[{{\"text\":\"T\"}}]}},\"text\":{text_and_more}}}"
-        )
-    }
-
-    const KEPT: &str = "0000000000000000007\tt1\t1\t8\t-\t-\ts\t\t\t\t";
-
-    #[test]
-    fn a_plain_tweet_is_kept() {
-        assert_eq!(record(&tweet("\"a\"")).unwrap(), format!("{KEPT}a\tT"));
-    }
-
-    #[test]
-    fn strings_become_fields() {
-        let line = tweet("\"a\\tb\\u000a\\\\ \\/ \\ud83d\\ude00 \\ud83d\"");
-        assert_eq!(
-            record(&line).unwrap(),
-            format!("{KEPT}a\\tb\\n\\\\ / 😀 \u{FFFD}\tT")
-        );
-    }
-
-    #[test]
-    fn the_last_of_repeated_keys_wins() {
-        let same = |more: &str| record(&tweet(&format!("\"a\",{more}"))).unwrap();
-        assert_eq!(same("\"text\":\"b\""), format!("{KEPT}b\tT"));
-        assert_eq!(same("\"t\\u0065xt\":\"b\""), format!("{KEPT}b\tT"));
-        assert_eq!(
-            same("\"entities\":{\"hashtags\":[0,{\"text\":\"U\"}]}"),
-            format!("{KEPT}a\tU")
-        );
-        let lost = |more: &str| record(&tweet(&format!("\"a\",{more}"))).unwrap_err();
-        assert_eq!(lost("\"user\":{}"), Dropped::NoUserId);
-        assert_eq!(lost("\"entities\":{}"), Dropped::NoHashtags);
-        assert_eq!(
-            lost("\"entities\":{\"hashtags\":[1],\"hashtags\":[]}"),
-            Dropped::NoHashtags
-        );
-        assert_eq!(lost("\"text\":null"), Dropped::NoText);
-        assert_eq!(lost("\"lang\":\"de\""), Dropped::Language);
-        assert_eq!(lost("\"id\":null"), Dropped::NoTweetId);
-        assert_eq!(lost("\"created_at\":5"), Dropped::NoCreatedAt);
-    }
-
-    #[test]
-    fn identifiers() {
-        let reply = |value: &str| {
-            let line = tweet(&format!("\"a\",\"in_reply_to_user_id\":{value}"));
-            record(&line)
-                .unwrap()
-                .split('\t')
-                .nth(4)
-                .unwrap()
-                .to_owned()
-        };
-        for (value, read) in [
-            ("0", "0"),
-            ("-0", "0"),
-            ("9223372036854775807", "9223372036854775807"),
-            ("9223372036854775808", "-"),
-            ("\"0000000000000000012\"", "12"),
-            ("\"00000000000000000012\"", "-"),
-            ("\"1\\u0032\"", "12"),
-            ("\"\"", "-"),
-            ("\" 1\"", "-"),
-            ("1.0", "-"),
-            ("1e3", "-"),
-            ("-1", "-"),
-            ("true", "-"),
-            ("[1]", "-"),
-            ("null,\"in_reply_to_user_id_str\":\"5\"", "5"),
-            ("1.5,\"in_reply_to_user_id_str\":5", "5"),
-        ] {
-            assert_eq!(reply(value), read, "{value}");
-        }
-    }
-
-    #[test]
-    fn retweets_need_an_id() {
-        let fields = |value: &str| {
-            let line = tweet(&format!("\"a\",\"retweeted_status\":{value}"));
-            let record = record(&line).unwrap();
-            let fields: Vec<_> = record.split('\t').map(str::to_owned).collect();
-            (fields[5].clone(), fields[8].clone())
-        };
-        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(
-            fields("{\"user\":{\"id\":3,\"screen_name\":\"x\"}}"),
-            pair("3", "x")
-        );
-        assert_eq!(fields("{\"user\":{\"screen_name\":\"x\"}}"), pair("-", ""));
-        assert_eq!(fields("{\"user\":[]}"), pair("-", ""));
-        assert_eq!(fields("7"), pair("-", ""));
-    }
-
-    #[test]
-    fn lines_that_are_not_one_object() {
-        for line in [
-            "",
-            " ",
-            "[]",
-            "null",
-            "1",
-            "\"x\"",
-            "{",
-            "{}}",
-            "{\"a\":NaN}",
-            "{\"a\":01}",
-            "{\"a\":1.}",
-            "{\"a\":.5}",
-            "{\"a\":1e}",
-            "{\"a\":+1}",
-            "{\"a\":\"\u{1}\"}",
-            "{\"a\":\"\\q\"}",
-            "{\"a\":\"\\u12g4\"}",
-            "{\"a\":\"\\u12\"}",
-            "{\"a\"}",
-            "{\"a\":1,}",
-            "{,}",
-            "{\"a\":[1,]}",
-            "{\"a\":[1}",
-            "{\"a\":{]}",
-            "{\"a\" 1}",
-            "{a:1}",
-            "{'a':1}",
-            "{\"a\":tru}",
-            "\u{feff}{}",
-            "{\"a\":1} x",
-            "{\"a\":\"b",
-            "{\"a\":1 \"b\":2}",
-            "{\"a\":[1 2]}",
-            "{\"a\":-}",
-            "{\"a\":\u{a0}1}",
-        ] {
-            assert_eq!(record(line).unwrap_err(), Dropped::NotJson, "{line:?}");
-        }
-        for line in [
-            "{}",
-            " {\t}\r",
-            "{\"a\":[{},[],[[{\"b\":[0,-1.5E+7,null]}]],\"\\u00e9\"]}",
-        ] {
-            assert_eq!(record(line).unwrap_err(), Dropped::NoTweetId, "{line:?}");
-        }
-    }
-
-    #[test]
-    fn nesting_has_no_limit() {
-        for depth in [1, 63, 64, 65, 128, 129, 100_000] {
-            let nested = "[".repeat(depth) + &"{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
-            let whole = tweet(&format!("\"a\",\"x\":{nested}{}", "]".repeat(depth)));
-            assert!(record(&whole).is_ok(), "{depth}");
-            let crossed = tweet(&format!("\"a\",\"x\":{nested}{}}}", "]".repeat(depth - 1)));
-            assert_eq!(record(&crossed).unwrap_err(), Dropped::NotJson, "{depth}");
-        }
-    }
-}
+mod tests;

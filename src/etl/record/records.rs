@@ -22,13 +22,10 @@
 //! that numeric order, and the letters are chosen so that each stage meets what it needs first:
 //! a profile and tags before contacts, `m` before the `t` of the same contact.
 
-use crate::etl::error::EtlError;
-use memchr::memchr;
-
-/// Digits of a key: 2^63 - 1 has 19.
-pub const KEY_DIGITS: usize = 19;
-/// Greatest identifier (`docs/protocol/twitter.md` section 2).
-pub const ID_MAX: u64 = i64::MAX as u64;
+use crate::etl::{
+    error::EtlError,
+    record::fields::{Fields, flag, key_number, number, optional, signed},
+};
 
 /// A `t1` record, its fields still escaped.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +61,7 @@ impl<'a> TweetRecord<'a> {
     }
 
     fn fields(line: &'a [u8]) -> Option<Self> {
-        let mut fields = Fields(Some(line));
+        let mut fields = Fields::of(line);
         let id = key_number(fields.next()?)?;
         if fields.next()? != b"t1" {
             return None;
@@ -130,7 +127,7 @@ impl<'a> UserRecord<'a> {
     }
 
     fn fields(line: &'a [u8]) -> Option<(u64, u64, Self)> {
-        let mut fields = Fields(Some(line));
+        let mut fields = Fields::of(line);
         let user = key_number(fields.next()?)?;
         let kind = fields.next()?;
         if kind == b"c1" {
@@ -212,7 +209,7 @@ impl<'a> PersonRecord<'a> {
     }
 
     fn fields(line: &'a [u8]) -> Option<Self> {
-        let mut fields = Fields(Some(line));
+        let mut fields = Fields::of(line);
         let user = key_number(fields.next()?)?;
         if fields.next()? != b"p1" {
             return None;
@@ -232,165 +229,13 @@ impl<'a> PersonRecord<'a> {
     }
 }
 
-/// The fields of a line from some point on.
-#[derive(Clone, Copy, Debug)]
-pub struct Fields<'a>(Option<&'a [u8]>);
-
-impl<'a> Fields<'a> {
-    /// The fields of a whole line or run of fields; an empty run has none.
-    pub fn of(line: &'a [u8]) -> Self {
-        Self((!line.is_empty()).then_some(line))
-    }
-
-    /// All that is left, tabs included.
-    pub fn rest(&self) -> &'a [u8] {
-        self.0.unwrap_or_default()
-    }
-
-    /// The next count and tag of a `b1` or `m` record. `Some(None)` says that they are malformed.
-    pub fn next_count(&mut self) -> Option<Option<(u64, &'a [u8])>> {
-        let count = self.next()?;
-        Some(number(count).zip(self.next()))
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let line = self.0?;
-        match memchr(b'\t', line) {
-            Some(at) => {
-                self.0 = Some(&line[at + 1..]);
-                Some(&line[..at])
-            }
-            None => self.0.take(),
-        }
-    }
-}
-
-/// The key of any record.
-pub fn key(line: &[u8]) -> Result<u64, EtlError> {
-    let digits = line
-        .first_chunk::<KEY_DIGITS>()
-        .filter(|_| line.get(KEY_DIGITS) == Some(&b'\t'));
-    digits
-        .and_then(|digits| key_number(digits))
-        .ok_or_else(|| EtlError::record(line))
-}
-
-/// Appends a key or another 19-digit id.
-pub fn push_key(out: &mut Vec<u8>, id: u64) {
-    let mut digits = [b'0'; KEY_DIGITS];
-    fill_digits(&mut digits, id);
-    out.extend_from_slice(&digits);
-}
-
-/// Appends a tab and a number.
-pub fn push_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [b'0'; 20];
-    let start = fill_digits(&mut digits, number).min(digits.len() - 1);
-    out.push(b'\t');
-    out.extend_from_slice(&digits[start..]);
-}
-
-/// Appends a tab and a signed number.
-pub fn push_signed(out: &mut Vec<u8>, number: i64) {
-    if number >= 0 {
-        return push_number(out, number.unsigned_abs());
-    }
-    push_number(out, number.unsigned_abs());
-    let digits = out.iter().rev().take_while(|&&byte| byte != b'\t').count();
-    out.insert(out.len() - digits, b'-');
-}
-
-/// Appends a tab and a field that is escaped already.
-pub fn push_field(out: &mut Vec<u8>, field: &[u8]) {
-    out.push(b'\t');
-    out.extend_from_slice(field);
-}
-
-/// A number of 1 to 20 digits that fits u64.
-pub fn number(field: &[u8]) -> Option<u64> {
-    if field.is_empty() || field.len() > 20 {
-        return None;
-    }
-    field.iter().try_fold(0u64, |n, &byte| {
-        let digit = byte.wrapping_sub(b'0');
-        (digit <= 9).then_some(())?;
-        n.checked_mul(10)?.checked_add(digit.into())
-    })
-}
-
-/// Writes `number` right-aligned; returns where its first digit is, or the length for zero.
-fn fill_digits(digits: &mut [u8], mut number: u64) -> usize {
-    let mut at = digits.len();
-    while number > 0 && at > 0 {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    at
-}
-
-fn key_number(field: &[u8]) -> Option<u64> {
-    if field.len() != KEY_DIGITS {
-        return None;
-    }
-    number(field).filter(|&id| id <= ID_MAX)
-}
-
-fn signed(field: &[u8]) -> Option<i64> {
-    match field.strip_prefix(b"-") {
-        Some(digits) => 0i64.checked_sub_unsigned(number(digits)?),
-        None => i64::try_from(number(field)?).ok(),
-    }
-}
-
-fn optional(field: &[u8]) -> Option<Option<u64>> {
-    if field == b"-" {
-        Some(None)
-    } else {
-        number(field).map(Some)
-    }
-}
-
-fn flag(field: &[u8]) -> Option<bool> {
-    match field {
-        b"0" => Some(false),
-        b"1" => Some(true),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::etl::record::fields::key;
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn keys_sort_by_bytes_as_by_number(a in 0..=ID_MAX, b in 0..=ID_MAX) {
-            let line = |id| {
-                let mut line = Vec::new();
-                push_key(&mut line, id);
-                line.push(b'\t');
-                line
-            };
-            prop_assert_eq!(line(a).cmp(&line(b)), a.cmp(&b));
-            prop_assert_eq!(key(&line(a)).unwrap(), a);
-        }
-
-        #[test]
-        fn numbers_survive(unsigned in any::<u64>(), integer in any::<i64>()) {
-            let mut line = Vec::new();
-            push_number(&mut line, unsigned);
-            push_signed(&mut line, integer);
-            prop_assert_eq!(line, format!("\t{unsigned}\t{integer}").into_bytes());
-            prop_assert_eq!(number(unsigned.to_string().as_bytes()), Some(unsigned));
-            prop_assert_eq!(signed(integer.to_string().as_bytes()), Some(integer));
-        }
-
         #[test]
         fn any_bytes_parse_or_fail_without_panic(line in "[0-9]{0,20}[\tabcmt1-]{0,3}[\t0-9tma@:-]{0,30}") {
             let _ = TweetRecord::parse(line.as_bytes());
@@ -412,12 +257,5 @@ mod tests {
         assert_eq!(person.tags().next_count(), Some(Some((1, b"z".as_slice()))));
         let unknown = PersonRecord::parse(b"0000000000000000014\tp1\t-\t-\t-\t\t\t0").unwrap();
         assert_eq!((unknown.stamp, unknown.tags().count()), (None, 0));
-    }
-
-    #[test]
-    fn an_empty_last_field_is_a_field() {
-        let fields: Vec<_> = Fields::of(b"a\t\tb\t").collect();
-        assert_eq!(fields, [b"a".as_slice(), b"", b"b", b""]);
-        assert_eq!(Fields::of(b"").count(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! What a run did: counted per worker, added up per stage, kept in the manifest, printed at the end.
 
 use crate::etl::{
-    record::extract::Dropped,
+    record::dropped::Dropped,
     stage::{
         counts::{Counts, SkippedFile},
         tags::TagReport,

@@ -2,7 +2,7 @@
 
 use crate::etl::{
     error::EtlError,
-    record::records,
+    record::fields,
     shuffle::sort::Sorted,
     shuffle::spill::{Emit, LineFile, LineReader, Lines, ShuffleWriter, partition_path},
     sink::user_sink::write_frame,
@@ -138,7 +138,7 @@ pub(super) struct TagFiles {
 impl TagSource for TagFiles {
     fn read(&mut self, reference: &[u8], out: &mut Vec<u8>) -> Result<(), EtlError> {
         let mut parts = reference.get(1..).unwrap_or_default().split(|&b| b == b':');
-        let mut next = || parts.next().and_then(records::number);
+        let mut next = || parts.next().and_then(fields::number);
         let (Some(index), Some(offset), Some(bytes)) = (next(), next(), next()) else {
             return Err(EtlError::record(reference));
         };

@@ -9,7 +9,7 @@ use crate::etl::{
     error::EtlError,
     progress::Progress,
     record::excluded::Excluded,
-    record::records,
+    record::fields,
     run::workdir::{Outcome, Plan, WorkDir},
     shuffle::sort::{Keys, Sorted, Sorter},
     shuffle::spill::{Emit, LineReader, Shuffle, ShuffleWriter, partition_path},
@@ -353,7 +353,7 @@ fn history(
         (0..lengths.len()).map(|index| LineReader::open(&partition_path(&directory, index)));
     let mut merged = Sorted::merge(files.collect::<Result<_, _>>()?)?;
     while let Some(record) = merged.next_line()? {
-        let id = records::key(record)?;
+        let id = fields::key(record)?;
         put(id, record).map_err(|source| EtlError::Sink { user: id, source })?;
         context.progress.advance(record.len() as u64);
     }

@@ -7,7 +7,7 @@
 
 use crate::etl::{
     error::EtlError,
-    record::records::{KEY_DIGITS, number},
+    record::fields::{KEY_DIGITS, number},
     shuffle::spill::{LineFile, LineReader, Lines},
 };
 use std::{

@@ -1,6 +1,6 @@
 //! What the stages count.
 
-use crate::etl::record::extract::Dropped;
+use crate::etl::record::dropped::Dropped;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! The tags of one user with their counts, for look-ups while pairs are scored.
 
-use crate::etl::record::records::Fields;
+use crate::etl::record::fields::Fields;
 
 /// Tags in ascending order of their bytes.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@
 use crate::etl::{
     error::EtlError,
     record::escape,
-    record::records::{self, Fields},
+    record::fields::{self, Fields},
     shuffle::sort::Sorted,
     shuffle::spill::Emit,
 };
@@ -83,7 +83,7 @@ impl TagCounter {
         for (tag, count) in self.counts.drain() {
             spill.record(crc32fast::hash(&tag).into(), |line| {
                 line.extend_from_slice(&tag);
-                records::push_number(line, count);
+                fields::push_number(line, count);
             })?;
         }
         self.bytes = 0;
@@ -114,7 +114,7 @@ impl TagTotals {
         let (mut tag, mut count) = (Vec::new(), 0u64);
         while let Some(line) = lines.next_line()? {
             let mut fields = Fields::of(line);
-            let next = fields.next().zip(fields.next().and_then(records::number));
+            let next = fields.next().zip(fields.next().and_then(fields::number));
             let (next_tag, next_count) = next.ok_or_else(|| EtlError::record(line))?;
             if next_tag != tag {
                 self.add_tag(&tag, count);

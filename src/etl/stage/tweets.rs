@@ -8,7 +8,8 @@ use crate::etl::{
     error::EtlError,
     record::escape::{compare_unescaped, push_lower},
     record::excluded::Excluded,
-    record::records::{Fields, TweetRecord, push_field, push_key, push_number, push_signed},
+    record::fields::{Fields, push_field, push_key, push_number, push_signed},
+    record::records::TweetRecord,
     stage::counts::Counts,
 };
 use crate::store::value::{REPLY, RETWEET};

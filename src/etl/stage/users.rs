@@ -7,7 +7,8 @@
 
 use crate::etl::{
     error::EtlError,
-    record::records::{UserRecord, push_field, push_key, push_number, push_signed},
+    record::fields::{push_field, push_key, push_number, push_signed},
+    record::records::UserRecord,
     stage::counts::Counts,
 };
 use std::collections::BTreeMap;

@@ -4,11 +4,8 @@
 //! user's own counts, the other's profile and counts, and their contact tweets.
 
 use crate::etl::{
-    error::EtlError,
-    record::escape::unescape,
-    record::records::{Fields, UserRecord},
-    stage::counts::Counts,
-    stage::tag_list::TagList,
+    error::EtlError, record::escape::unescape, record::fields::Fields, record::records::UserRecord,
+    stage::counts::Counts, stage::tag_list::TagList,
 };
 use crate::store::value::Encoder;
 use std::collections::HashMap;

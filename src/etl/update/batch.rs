@@ -2,8 +2,8 @@
 
 use crate::etl::{
     error::EtlError,
+    record::dropped::Dropped,
     record::excluded::Excluded,
-    record::extract::Dropped,
     record::records::TweetRecord,
     stage::counts::Counts,
     stage::map::Mapper,

@@ -368,21 +368,3 @@ fn a_fold_takes_the_place_of_no_other_store() {
     assert_eq!(Store::open(&target).unwrap().meta().users, 1);
     assert_eq!(place.names(), ["s"]);
 }
-
-/// Only root can give files away, so for anybody else nothing is to be seen.
-#[test]
-fn what_replaces_a_store_has_its_owner() {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let place = Place::new();
-    let target = place.at("s");
-    build(&target, 1, "old");
-    if chown(&target, Some(4321), Some(1234)).is_err() {
-        return;
-    }
-    build(&target, 2, "new");
-    for path in [&target, &target.join(DATA_FILE), &target.join("seal.json")] {
-        let found = fs::metadata(path).unwrap();
-        assert_eq!((found.uid(), found.gid()), (4321, 1234), "{path:?}");
-    }
-    assert_eq!(fs::metadata(&place.0).unwrap().uid(), 0);
-}

@@ -1,13 +1,14 @@
 //! Stores that are missing, damaged or of another kind, and what operators do with stores.
 
 use super::*;
+use crate::harness::{unless_skipped, without_settings};
 use std::process::Command;
 
 /// Exit code, standard output and standard error.
 fn trident(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_trident"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
+    let output = without_settings(&mut command)
         .args(arguments)
-        .env_remove(CASES)
         .env("TRIDENT_CONFIG", "/dev/null")
         .output()
         .unwrap();
@@ -173,7 +174,6 @@ fn without_store(cache: &Path) -> Command {
     command
         .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .args(TEAM)
-        .env_remove(CASES)
         .env_remove("CACHE_DIRECTORY")
         .env_remove("HOME")
         .env("XDG_CACHE_HOME", cache)
@@ -228,8 +228,10 @@ fn without_a_store_the_sample_serves_and_is_made_once_by_any_number_of_processes
 
 #[test]
 fn without_a_place_for_the_sample_everything_else_is_served() {
-    if Path::new("/var/lib/trident").is_dir() {
-        return; // there is a place, and it is not ours to fill
+    let state = Path::new("/var/lib/trident");
+    let obstacle = format!("{} is a place for the sample", state.display());
+    if !unless_skipped("sample", state.is_dir().then_some(obstacle)) {
+        return;
     }
     let place = Place::new();
     let file = place.at("file");
@@ -255,4 +257,24 @@ fn without_a_place_for_the_sample_everything_else_is_served() {
         Client::connect(server.admin.unwrap()).ask(reload).status,
         409
     );
+}
+
+#[test]
+fn what_replaces_a_store_has_its_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let place = Place::new();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let obstacle = (!is_root).then(|| "only root can give a file away".to_owned());
+    if !unless_skipped("root", obstacle) {
+        return;
+    }
+    let path = place.at("store");
+    small(&path);
+    chown(&path, Some(4321), Some(1234)).unwrap();
+    small(&path);
+    for path in [&path, &path.join("data.mdb"), &path.join("seal.json")] {
+        let found = fs::metadata(path).unwrap();
+        assert_eq!((found.uid(), found.gid()), (4321, 1234), "{path:?}");
+    }
+    assert_eq!(fs::metadata(&place.0).unwrap().uid(), 0);
 }

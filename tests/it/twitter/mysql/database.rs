@@ -1,6 +1,6 @@
 //! A MariaDB of the test's own: temporary directory, free port, stopped when dropped.
 
-use crate::harness::{PATIENCE, eventually};
+use crate::harness::{PATIENCE, eventually, required};
 use std::{
     fs,
     net::{TcpListener, TcpStream},
@@ -28,15 +28,14 @@ pub struct Database {
 }
 
 impl Database {
-    /// Starts one with further options; `None`, with a line that says so, if MariaDB is not installed.
+    /// Starts one with further options; `None` if these tests are to be left out.
     pub fn start(options: &[&str]) -> Option<Self> {
-        let version = match Command::new("mariadbd").arg("--version").output() {
-            Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-            Err(error) => {
-                eprintln!("skipped: no mariadbd ({error}); scripts/test installs it");
-                return None;
-            }
-        };
+        let programs = ["mariadbd", "mariadb", "mariadb-install-db"];
+        if !required("mariadb", &programs) {
+            return None;
+        }
+        let version = Command::new("mariadbd").arg("--version").output().unwrap();
+        let version = String::from_utf8_lossy(&version.stdout).into_owned();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Relaxed);
         // The path of a socket must be short, so not below the project.

@@ -1,6 +1,7 @@
 //! `trident etl load`: new data while serving, interruption, versions, messages.
 
 use super::{database::PASSWORD, *};
+use crate::harness::without_settings;
 use std::{process::Stdio, sync::atomic::AtomicBool, thread, time::Duration};
 
 /// Exit code and standard error of a command that ends by itself; nothing it says has the password.
@@ -214,9 +215,8 @@ fn what_cannot_be_served_ends_the_start_with_a_message() {
 fn the_password_is_hidden() {
     let url = "mysql://ann:wrong-secret@127.0.0.1:1/db";
     let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-    command
+    without_settings(&mut command)
         .args(["check-config", "--twitter-store", url])
-        .env_remove(CASES)
         .env("TRIDENT_CONFIG", "/dev/null");
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,6 +1,6 @@
 //! Scans of ASCII text eight bytes at a time in ordinary registers.
 //!
-//! `json` and `request` call these on numbers and short strings, where a vector search costs more to start
+//! [`Cursor`](super::Cursor) and the readers of `/blockchain` call these on numbers and short strings, where a vector search costs more to start
 //! than it saves. Nothing here knows JSON's grammar.
 
 /// `byte` in all eight places.
@@ -97,7 +97,7 @@ fn power_of_ten(exponent: usize) -> u64 {
     POWERS[exponent % POWERS.len()]
 }
 
-/// The bytes of a key as [`Cursor::word`](super::json::Cursor::word) shows them, zeros behind.
+/// The bytes of a key as [`Cursor::word`](super::Cursor::word) shows them, zeros behind.
 pub const fn key_word<const N: usize>(key: &[u8; N]) -> u64 {
     let mut bytes = [0; 8];
     let mut at = 0;

@@ -1,6 +1,6 @@
-//! The grammar of `json`, checked against `serde_json`'s.
+//! The grammar, checked against `serde_json`'s.
 
-use crate::blockchain::json::Cursor;
+use super::{Cursor, Piece};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
@@ -10,16 +10,24 @@ fn accepted(text: &str) -> bool {
     cursor.skip_value().and_then(|()| cursor.end()).is_ok()
 }
 
-/// The content of the string that is the JSON text `text`, if it is Unicode.
+/// The value of the string that is the JSON text `text`, if it is Unicode.
 fn string(text: &str) -> Option<String> {
-    let mut side = b"before".to_vec();
     let mut cursor = Cursor::new(text.as_bytes());
-    let content = cursor.string(&mut side).ok()?;
+    let string = cursor.string().ok()?;
     cursor.end().ok()?;
-    let content = content
-        .is_unicode()
-        .then(|| content.of(text.as_bytes(), &side).to_vec())?;
-    Some(String::from_utf8(content).unwrap())
+    assert_eq!(string.escaped, text.contains('\\'));
+    let mut value = String::new();
+    for piece in string.pieces(text.as_bytes()) {
+        match piece {
+            Piece::Plain(bytes) => value.push_str(std::str::from_utf8(bytes).unwrap()),
+            Piece::Char(c) => value.push(c),
+            Piece::LoneSurrogate(unit) => {
+                assert!((0xd800..0xe000).contains(&unit));
+                return None;
+            }
+        }
+    }
+    Some(value)
 }
 
 #[test]
@@ -101,6 +109,22 @@ fn a_table_of_texts() {
     ] {
         assert!(!accepted(text), "{text}");
     }
+}
+
+#[test]
+fn nesting_ends_where_the_caller_says() {
+    let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+    let accepted = |text: &str, depth_max| {
+        let mut cursor = Cursor::with_depth_max(text.as_bytes(), depth_max);
+        cursor.skip_value().and_then(|()| cursor.end()).is_ok()
+    };
+    for depth_max in [1, 63, 64, 65, 128, 1024] {
+        // The innermost container is empty: it is closed at once and not counted.
+        assert!(accepted(&nested(depth_max + 1), depth_max), "{depth_max}");
+        assert!(!accepted(&nested(depth_max + 2), depth_max), "{depth_max}");
+    }
+    assert!(self::accepted(&nested(100_000)));
+    assert!(!self::accepted(&(nested(100_000) + "]")));
 }
 
 #[test]

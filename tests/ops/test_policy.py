@@ -1,0 +1,59 @@
+"""ami/operator-policy.json allows what the operator's work needs and nothing else."""
+import json
+import re
+import unittest
+
+import permissions
+from templates import AMI, load_stack
+
+# Reading is not bound to a resource: most of these calls cannot be.
+LOOKING = re.compile(r"\w+:(Describe|Get|List)\w+")
+# AWS takes a managed policy of up to so many characters, white space not counted.
+POLICY_CHARACTERS_MAX = 6144
+
+
+class Policy(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.statements = json.loads((AMI / "operator-policy.json").read_text())["Statement"]
+        cls.types = {one["Type"] for one in load_stack()["Resources"].values()}
+
+    def actions(self):
+        return [action for one in self.statements for action in one["Action"]]
+
+    def test_every_call_of_the_scripts_is_read(self):
+        found = permissions.calls()
+        for known in ("cloudformation:CreateStack", "cloudformation:UpdateStack", "autoscaling:RollbackInstanceRefresh",
+                      "elasticloadbalancing:DescribeTargetHealth", "ssm:GetParameter"):
+            self.assertIn(known, found)
+
+    def test_it_allows_what_is_needed_and_no_more(self):
+        self.assertLessEqual(self.types, set(permissions.MADE), "a type of resource without a row in permissions.py")
+        self.assertEqual(sorted(set(self.actions())), sorted(permissions.needed(self.types)))
+
+    def test_nothing_is_allowed_twice_or_by_a_pattern(self):
+        actions = self.actions()
+        self.assertEqual(len(actions), len(set(actions)))
+        self.assertNotIn("*", "".join(actions))
+
+    def test_what_changes_something_is_bound_to_the_fleet(self):
+        for one in self.statements:
+            if one["Resource"] == "*":
+                free = [action for action in one["Action"] if not LOOKING.fullmatch(action)]
+                # EC2 names what it makes by random ids.
+                self.assertTrue(all(action.startswith("ec2:") for action in free), free)
+            else:
+                resources = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
+                self.assertTrue(all(re.search(r"trid|aws-service-role", resource) for resource in resources), resources)
+        passing, = [one for one in self.statements if "iam:PassRole" in one["Action"]]
+        self.assertEqual(passing["Condition"], {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}})
+
+    def test_aws_takes_a_policy_of_this_size(self):
+        text = json.dumps(json.loads((AMI / "operator-policy.json").read_text()), separators=(",", ":"))
+        self.assertLess(len(text), POLICY_CHARACTERS_MAX)
+
+
+if __name__ == "__main__":
+    unittest.main()
