@@ -182,24 +182,21 @@ def moved(stack):
             print(f"{name} is now {now}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--known", default="{}")
-    parser.add_argument("--offline", action="store_true")
-    parser.add_argument("--moved", action="store_true")
-    parser.add_argument("--trident")
-    parser.add_argument("--unset", action="append", default=[])
-    parser.add_argument("given", nargs="*")
-    options = parser.parse_args()
-    before = json.loads(options.known) or {}
-    if options.moved:
-        moved(before)
-        return
-    template = template_parameters()
-    defaults = {name: (re.search(r'(?m)^    Default: "?(.*?)"?$', block) or [None, ""])[1] for name, block in template.items()}
-    stack = defaults | {name: value for name, value in before.items() if name in template}
-    settings, touched = Settings(stack, options), set()
-    for one in options.given:
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--known", default="{}", help="parameters the stack has, a JSON object")
+    parser.add_argument("--offline", action="store_true", help="look at no account: versions of secrets stay open")
+    parser.add_argument("--moved", action="store_true", help="only print secrets with a newer version")
+    parser.add_argument("--trident", help="binary to ask")
+    parser.add_argument("--unset", action="append", default=[], help="setting to take out")
+    parser.add_argument("given", nargs="*", help="NAME=VALUE or server.KEY=VALUE")
+    return parser.parse_args()
+
+
+def apply(given, unset, stack, settings, template):
+    """Puts what was given into the stack's parameters and the server's settings; names of the first."""
+    touched = set()
+    for one in given:
         name, equals, value = one.partition("=")
         if not equals:
             fail(64, f"--set needs NAME=VALUE, not {one}")
@@ -211,22 +208,40 @@ def main():
             check_parameter(name, value, template)
             stack[name] = value
             touched.add(name)
-    for key in options.unset:
+    for key in unset:
         settings.take(settings.variable(key.removeprefix("server.")))
     if settings.table is not None:
         settings.check()
+    return touched
+
+
+def write(stack, settings, offline):
+    """Settings and secrets as values of the stack's parameters."""
+    secrets = pinned(settings, stack, offline)
     stack["ServerSettings"] = "\n".join(f"{name}={value}" for name, value in sorted(settings.plain.items()))
-    secrets = pinned(settings, stack, options.offline)
     stack["Secrets"] = " ".join(f"{variable}={name}" for variable, name in sorted(secrets.items()))
     if stack["AuthKeyParameter"]:
-        stack["AuthKeyParameter"] = present_version(stack["AuthKeyParameter"], options.offline)
+        stack["AuthKeyParameter"] = present_version(stack["AuthKeyParameter"], offline)
     for name in ("ServerSettings", "Secrets"):
         if len(stack[name].encode()) > VALUE_BYTES_MAX:
             fail(64, f"{name} would have more than {VALUE_BYTES_MAX} bytes: bake the settings into /etc/trident/trident.toml")
-    made = {"ServerSettings", "Secrets", "AuthKeyParameter"}
+    return {"ServerSettings", "Secrets", "AuthKeyParameter"}
+
+
+def main():
+    asked = options()
+    before = json.loads(asked.known)
+    if asked.moved:
+        moved(before)
+        return
+    template = template_parameters()
+    defaults = {name: (re.search(r'(?m)^    Default: "?(.*?)"?$', block) or [None, ""])[1] for name, block in template.items()}
+    stack = defaults | {name: value for name, value in before.items() if name in template}
+    settings = Settings(stack, asked)
+    stated = apply(asked.given, asked.unset, stack, settings, template) | write(stack, settings, asked.offline)
     out = []
     for name in template:
-        if name in touched or name in made:
+        if name in stated:
             out.append({"ParameterKey": name, "ParameterValue": stack[name]})
         elif name in before:
             out.append({"ParameterKey": name, "UsePreviousValue": True})
