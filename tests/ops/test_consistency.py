@@ -117,7 +117,7 @@ class Consistency(unittest.TestCase):
 
     def test_the_health_path_is_a_route(self):
         path = self.group["HealthCheckPath"]
-        self.assertIn(f'b"{path}"', text("src/app/route.rs"))
+        self.assertIn(f'path: "{path}"', text("src/app/route.rs"))
 
     def test_limits_hold_what_the_configuration_allows(self):
         connections = default("http.connections_max")
@@ -143,6 +143,12 @@ class Consistency(unittest.TestCase):
     def test_exit_codes_of_the_unit_are_documented_ones(self):
         self.assertEqual(self.service["RestartPreventExitStatus"], ["64"])
         self.assertRegex(text("src/exit.rs"), r"Usage = 64")
+
+    def test_a_crash_that_a_restart_cures_powers_no_instance_off(self):
+        """systemd 254 and later take OnFailure= at each crash, unless the restart passes no failed state."""
+        instance = unit("ami/rootfs/etc/systemd/system/trident.service.d/instance.conf")
+        self.assertEqual(instance["OnFailure"], ["poweroff.target"])
+        self.assertEqual(instance["RestartMode"], ["direct"])
 
     def test_the_watchdog_waits_longer_than_any_allowed_answer(self):
         self.assertGreaterEqual(seconds(self.service["WatchdogSec"][0]), 10)
