@@ -40,6 +40,16 @@ class Operator(unittest.TestCase):
         return run.stdout + run.stderr
 
 
+class Conventions(Operator):
+    def test_all_scripts_keep_what_the_manual_says_of_all(self):
+        for script in ("bake", "deploy", "roll", "destroy", "cost"):
+            with self.subTest(script):
+                told = self.say(script, "--help")
+                self.assertIn("--dry-run", told)
+                self.assertIn("64 usage", told.replace("\n", " "))
+                self.say(script, "--colour", code=64)
+
+
 class Account(Operator):
     COMMANDS = (("deploy", *NEW), ("roll", "--settings"), ("destroy", "--yes"))
 
