@@ -15,7 +15,7 @@ BILLION_AN_HOUR = 1e9 / 3600
 
 def shape(**given):
     usual = {
-        "count": 2, "rps": 0, "request_bytes": 597, "answer_bytes": 760, "new_connections": 0, "open_connections": 0,
+        "count": 2, "rps": 0, "request_bytes": 531, "answer_bytes": 694, "new_connections": 0, "open_connections": 0,
         "zones": 2, "cross_zone": True, "public": True, "scheme": "internet-facing", "internet_share": 0,
         "volume_gib": 8, "log_bytes": 0, "spot_share": 0, "spot_price": 0,
     }
@@ -92,11 +92,14 @@ class Capacity(unittest.TestCase):
 
     def test_the_smaller_of_processor_and_network_limits(self):
         large = costlib.machines()["c8g.large"]
-        rps, limit = costlib.capacity(large, 9.6, 597, 760, 0.6)
+        rps, limit = costlib.capacity(large, 9.6, 531, 694, 0.6)
         self.assertEqual((round(rps), limit), (125_000, "processor"))
-        rps, limit = costlib.capacity(large, 9.6, 597, 4_000, 0.6)
+        rps, limit = costlib.capacity(large, 9.6, 531, 4_000, 0.6)
         self.assertEqual((round(rps), limit), (27_900, "network"))  # 4,000 B and three packets' headers
-        self.assertEqual(costlib.capacity(costlib.Machine("x", 2, 1, 1, None), 9.6, 597, 4_000, 0.6)[1], "processor")
+        self.assertEqual(costlib.capacity(costlib.Machine("x", 2, 1, 1, None), 9.6, 531, 4_000, 0.6)[1], "processor")
+
+    def test_a_c8g_large_carries_154_000_answers(self):
+        self.assertEqual(round(costlib.network_rps(937, 531, 694), -3), 154_000)
 
     def test_processor_time_of_a_billion(self):
         """At 60 % use, compressed answers: $0.20."""
