@@ -28,14 +28,15 @@ resource "aws_lb_target_group" "target_group" {
     unhealthy_threshold = 2
     matcher             = "200"
   }
-  # Longer than the drain: a connection ends with the answer that says `Connection: close`, never
-  # because the balancer forgets it.
-  deregistration_delay   = 45
+  # Longer than the drain, so that a connection ends with the answer that says `Connection: close`, never
+  # because the balancer forgets it. And longer than the balancer was seen to go on directing connections at a
+  # deregistered target, 120 s, and a quarter more: the drain begins when the target is unused.
+  deregistration_delay   = 160
   connection_termination = false
   target_health_state {
     # A draining instance is unhealthy to the balancer and still answers: its flows must not be reset.
     enable_unhealthy_connection_termination = false
-    unhealthy_draining_interval             = 45
+    unhealthy_draining_interval             = 160
   }
   # Nothing here looks at a client's address; kept, two zones could give a target the same client port twice.
   preserve_client_ip = false

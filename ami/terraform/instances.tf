@@ -45,6 +45,7 @@ resource "aws_launch_template" "launch_template" {
     LOG_RETENTION_DAYS=${var.log_retention_days}
     ${var.server_settings}
     FLEET=${var.name}
+    TARGET_GROUP=${aws_lb_target_group.target_group.arn}
     REGION=${local.region}
   DATA
   )
@@ -60,6 +61,8 @@ resource "aws_autoscaling_group" "fleet" {
   health_check_type         = "ELB"
   health_check_grace_period = 90
   default_instance_warmup   = 60
+  # A spot instance at risk is replaced before it is taken; on demand it has no effect.
+  capacity_rebalance = true
   launch_template {
     id      = aws_launch_template.launch_template.id
     version = aws_launch_template.launch_template.latest_version
@@ -71,11 +74,11 @@ resource "aws_autoscaling_group" "fleet" {
     heartbeat_timeout    = 420
     default_result       = "ABANDON"
   }
-  # Time for the drain, ended early by trident-lifecycle.
+  # Time until the target is unused and the drain is over, ended early by trident-lifecycle.
   initial_lifecycle_hook {
     name                 = "leaving"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
-    heartbeat_timeout    = 60
+    heartbeat_timeout    = 400
     default_result       = "CONTINUE"
   }
   metrics_granularity = "1Minute"

@@ -103,12 +103,12 @@ fn addresses(loaded: &Loaded, faults: &mut Vec<Fault>) {
 
 fn drain(loaded: &Loaded, faults: &mut Vec<Fault>) {
     let serve = &loaded.draft.serve;
-    if serve.drain_deadline <= serve.drain_accept {
+    if serve.drain.deadline <= serve.drain.accept {
         let problem = format!(
             "{} ms is not longer than drain.accept_ms, {} ms ({}); nothing would be left to finish \
              requests in",
-            serve.drain_deadline.as_millis(),
-            serve.drain_accept.as_millis(),
+            serve.drain.deadline.as_millis(),
+            serve.drain.accept.as_millis(),
             loaded.source("drain.accept_ms"),
         );
         faults.push(fault(loaded, "drain.deadline_ms", problem));

@@ -145,17 +145,35 @@ const SERVER: &[Setting] = &[
     },
     Setting {
         key: "drain.accept_ms",
-        field: |draft| &mut draft.serve.drain_accept,
+        field: |draft| &mut draft.serve.drain.accept,
         rule: integer(0, 3_600_000),
-        summary: "after a stop signal: how long new connections are still accepted",
+        summary: "after SIGTERM: how long new connections are accepted at least",
         reason: "Readiness fails and every answer says `Connection: close` at once; accepting goes \
-                 on until the balancer has noticed. Longer than its check interval times its \
-                 threshold: 5 s x 2 for an NLB.",
+                 on until the balancer directs nothing here any more. An NLB notices after 13 s \
+                 (checks of 5 s, twice, and a timeout of 3 s) and was seen to direct connections \
+                 for 40 s more; the default has a quarter more than that. After SIGINT accepting \
+                 ends as soon as nobody is connected.",
+        ..PLAIN
+    },
+    Setting {
+        key: "drain.quiet_ms",
+        field: |draft| &mut draft.serve.drain.quiet,
+        rule: integer(0, 3_600_000),
+        summary: "then accepting goes on until nobody has asked for this long",
+        reason: "Health checks do not count. 0 = accepting ends after drain.accept_ms.",
+        ..PLAIN
+    },
+    Setting {
+        key: "drain.finish_ms",
+        field: |draft| &mut draft.serve.drain.finish,
+        rule: integer(0, 3_600_000),
+        summary: "time before drain.deadline_ms in which requests in flight are finished",
+        reason: "Accepting ends then, whoever still asks; not before drain.accept_ms has passed.",
         ..PLAIN
     },
     Setting {
         key: "drain.deadline_ms",
-        field: |draft| &mut draft.serve.drain_deadline,
+        field: |draft| &mut draft.serve.drain.deadline,
         rule: integer(1, 3_600_000),
         summary: "after a stop signal: when the process ends, whatever is still in flight",
         reason: "Counted from the signal like drain.accept_ms, and longer than it. Keep it below \

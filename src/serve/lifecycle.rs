@@ -5,8 +5,13 @@
 //! ```
 //!
 //! The order of the stop is the one that loses no request behind any layer-4 balancer: readiness
-//! fails and every answer says `Connection: close` at once, while new connections are accepted for
-//! longer than the balancer needs to notice; only then listeners and idle connections are closed.
+//! fails and every answer says `Connection: close` at once, while new connections are accepted
+//! until none is directed here any more; only then listeners and idle connections are closed.
+//!
+//! What says so is a clock and evidence together: `accept` has passed and nobody asked an endpoint
+//! for `quiet`. A balancer may direct connections at an instance long after it noticed, and asks
+//! for readiness all the while, so health checks do not count. SIGINT comes from a person at a
+//! terminal, whom no balancer waits for: accepting ends as soon as nobody is connected.
 
 use std::{
     fmt::Display,
@@ -28,6 +33,7 @@ use crate::{
     admin::Site,
     app::{Health, Phase, Reload},
     http::Server,
+    metrics::{self, Counter},
 };
 
 /// How often readiness and the end of the last connection are looked for.
@@ -131,26 +137,33 @@ pub fn enter(health: &Health, phase: Phase, manager: &Manager) {
     manager.enter(phase);
 }
 
-/// Stops the server in the order above. Returns the number of connections cut off.
+/// Stops the server in the order above, for `signal`. Returns the number of connections cut off.
 pub fn stop(
+    signal: i32,
     server: &Arc<Server<Site>>,
     stop_accepting: impl FnOnce(),
     signals: &StopSignals,
     manager: &Manager,
-    options: &super::Options,
+    drain: &super::Drain,
 ) -> usize {
-    let deadline = Instant::now() + options.drain_deadline;
+    let begun = Instant::now();
+    let deadline = begun + drain.deadline;
     let health = server.service().app().health();
     health.enter(Phase::Draining);
     server.announce_close();
     enter(health, Phase::Draining, manager);
     info!(
-        accept_ms = options.drain_accept.as_millis() as u64,
-        deadline_ms = options.drain_deadline.as_millis() as u64,
+        accept_ms = drain.accept.as_millis() as u64,
+        quiet_ms = drain.quiet.as_millis() as u64,
+        deadline_ms = drain.deadline.as_millis() as u64,
         "draining; a second signal stops at once"
     );
-    if signals.again_within(options.drain_accept.min(options.drain_deadline)) {
-        return cut_off(server, "second signal");
+    let mut quiet = Quiet::since(begun);
+    let nobody_is_there = || signal == SIGINT && server.connections_open() == 0;
+    while !nobody_is_there() && !quiet.accepting_may_end(drain, begun) {
+        if signals.again_within(POLL) {
+            return cut_off(server, "second signal");
+        }
     }
     enter(health, Phase::Finishing, manager);
     stop_accepting();
@@ -166,6 +179,40 @@ pub fn stop(
             return cut_off(server, "second signal");
         }
     }
+}
+
+/// Since when nobody has asked an endpoint.
+struct Quiet {
+    asked: u64,
+    since: Instant,
+}
+
+impl Quiet {
+    fn since(since: Instant) -> Self {
+        Self {
+            asked: asked(),
+            since,
+        }
+    }
+
+    /// Whether balancer and clients direct nothing here any more, or there is no time left to wait.
+    fn accepting_may_end(&mut self, drain: &super::Drain, begun: Instant) -> bool {
+        let (now, asked) = (Instant::now(), asked());
+        if asked != self.asked {
+            *self = Self { asked, since: now };
+        }
+        let passed = now - begun;
+        let is_quiet = now.saturating_duration_since(self.since) >= drain.quiet;
+        passed >= drain.accept && (is_quiet || passed + drain.finish >= drain.deadline)
+    }
+}
+
+/// Requests for endpoints so far. Health checks are not among them, nor are what else is answered
+/// under the label `other` with 200 or 503.
+fn asked() -> u64 {
+    let probes = metrics::read(Counter::OtherValid) + metrics::read(Counter::OtherFailed);
+    // Sums of counters that move meanwhile.
+    metrics::answers().saturating_sub(probes)
 }
 
 fn cut_off(server: &Arc<Server<Site>>, why: &str) -> usize {

@@ -34,17 +34,39 @@ pub struct Options {
     pub stack_bytes: usize,
     /// Pending connections the kernel keeps for the accept loop.
     pub backlog: u32,
-    /// After a stop signal: how long new connections are still accepted. Longer than the balancer's
-    /// health check interval times its unhealthy threshold.
-    pub drain_accept: Duration,
-    /// After a stop signal: when the process ends, whatever is still in flight.
-    pub drain_deadline: Duration,
+    /// The stop.
+    pub drain: Drain,
     /// Bounds of the HTTP loop.
     pub limits: crate::http::Limits,
     /// The operator's side.
     pub site: admin::Options,
     /// What is measured.
     pub measure: turn::Options,
+}
+
+/// The time a stop takes. `accept` and `deadline` count from the signal.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// New connections are accepted at least this long: the time a balancer needs to notice and to
+    /// direct no connection here any more.
+    pub accept: Duration,
+    /// After `accept`, accepting goes on until nobody has asked for this long.
+    pub quiet: Duration,
+    /// Kept before `deadline` for requests in flight: by then accepting ends, whoever still asks.
+    pub finish: Duration,
+    /// When the process ends, whatever is still in flight.
+    pub deadline: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            accept: Duration::from_secs(65),
+            quiet: Duration::from_secs(10),
+            finish: Duration::from_secs(15),
+            deadline: Duration::from_secs(120),
+        }
+    }
 }
 
 impl Default for Options {
@@ -56,8 +78,7 @@ impl Default for Options {
             pin_workers: true,
             stack_bytes: 64 << 10,
             backlog: 4096,
-            drain_accept: Duration::from_secs(15),
-            drain_deadline: Duration::from_secs(30),
+            drain: Drain::default(),
             limits: crate::http::Limits::default(),
             site: admin::Options::default(),
             measure: turn::Options::default(),
@@ -114,7 +135,14 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
         signals.wait()
     });
     info!(signal, "stop signal");
-    lifecycle::stop(&server, || acceptor.stop(), &signals, &manager, &options);
+    lifecycle::stop(
+        signal,
+        &server,
+        || acceptor.stop(),
+        &signals,
+        &manager,
+        &options.drain,
+    );
     lifecycle::enter(health, Phase::Stopped, &manager);
     Ok(())
 }

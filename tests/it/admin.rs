@@ -254,7 +254,11 @@ fn the_cache_can_be_set_and_cleared() {
 
 #[test]
 fn drain_stops_as_a_signal_does() {
-    let mut server = Server::with(&[&format!("admin_token={TOKEN}"), "drain.accept_ms=100"]);
+    let mut server = Server::with(&[
+        &format!("admin_token={TOKEN}"),
+        "drain.accept_ms=100",
+        "drain.quiet_ms=0",
+    ]);
     assert_eq!(control(&server, "/admin/drain").text(), "draining\n");
     assert!(server.wait().success());
 }

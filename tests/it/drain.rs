@@ -22,8 +22,12 @@ fn draining(accept_ms: u32, deadline_ms: u32) -> Server {
     Server::with(&[
         &format!("drain.accept_ms={accept_ms}"),
         &format!("drain.deadline_ms={deadline_ms}"),
+        "drain.quiet_ms=0",
     ])
 }
+
+/// A request that is no health check.
+const ENCODE: &[u8] = b"GET /qrcode?type=encode&data=x HTTP/1.1\r\nHost: t\r\n\r\n";
 
 /// What one client saw.
 #[derive(Debug, Default)]
@@ -150,12 +154,76 @@ fn requests_in_flight_are_finished() {
     assert!(server.wait().success());
 }
 
+/// With hours of drain ahead, Ctrl-C ends a server at once when nobody is connected, whoever was before.
 #[test]
-fn int_stops_like_term() {
-    let mut server = draining(0, 60_000);
+fn an_interrupt_ends_a_server_that_nobody_is_connected_to() {
+    let mut server = draining(3_000_000, 3_600_000);
     server.ask(GET);
     server.signal("INT");
-    assert!(server.wait().success());
+    assert!(server.wait().success(), "{}", server.log());
+}
+
+/// And when somebody is, it waits for them, and nobody loses an answer.
+#[test]
+fn an_interrupt_drains_until_nobody_is_connected() {
+    let mut server = draining(3_000_000, 3_600_000);
+    let mut kept = server.connect();
+    kept.ask(GET);
+    server.signal("INT");
+    assert!(eventually(|| server.ask(READY).status == 503));
+    let answer = kept.ask(GET);
+    assert!(answer.status == 200 && answer.closes(), "{answer:?}");
+    assert_eq!(kept.rest(), b"");
+    assert!(server.wait().success(), "{}", server.log());
+}
+
+/// Accepting goes on while somebody asks, and ends although health checks go on.
+#[test]
+fn accepting_ends_when_nobody_asks_any_more() {
+    let mut server = Server::with(&[
+        "drain.accept_ms=0",
+        "drain.quiet_ms=2000",
+        "drain.deadline_ms=3600000",
+    ]);
+    server.ask(ENCODE);
+    server.signal("TERM");
+    assert!(eventually(|| server.ask(READY).status == 503));
+    // Three times as long as it would be quiet, if nobody asked.
+    for _ in 0..60 {
+        assert_eq!(server.ask(ENCODE).status, 200);
+        thread::sleep(Duration::from_millis(100));
+    }
+    let probed = || {
+        let Ok(stream) = TcpStream::connect_timeout(&server.address, PATIENCE) else {
+            return false;
+        };
+        let mut client = Client::over(stream);
+        client.send(READY);
+        client.response().is_some()
+    };
+    assert!(eventually(|| !probed()), "health checks keep it open");
+    assert!(server.wait().success(), "{}", server.log());
+}
+
+/// Whoever goes on asking is refused in time to finish what is in flight.
+#[test]
+fn accepting_ends_before_the_deadline_under_load() {
+    let mut server = Server::with(&[
+        "drain.accept_ms=0",
+        "drain.quiet_ms=3600000",
+        "drain.finish_ms=598000",
+        "drain.deadline_ms=600000",
+    ]);
+    let seen = Seen::default();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| seen.ask_until_refused(&server, Duration::from_millis(1)));
+        }
+        assert!(eventually(|| seen.answers.load(Relaxed) > 100));
+        server.signal("TERM");
+    });
+    assert!(server.wait().success(), "{}", server.log());
+    assert_eq!(seen.lost.load(Relaxed), 0, "{seen:?}");
 }
 
 #[test]
@@ -176,6 +244,7 @@ fn a_second_signal_exits_now() {
 fn the_deadline_holds_with_a_stuck_client() {
     let settings = [
         "drain.accept_ms=100",
+        "drain.quiet_ms=0",
         "drain.deadline_ms=1000",
         "http.body_timeout_ms=3600000",
     ];
@@ -250,6 +319,8 @@ fn inherited_listeners_are_all_served_and_outlive_the_server() {
         "--set",
         "drain.accept_ms=300",
         "--set",
+        "drain.quiet_ms=0",
+        "--set",
         "drain.deadline_ms=60000",
     ];
     let mut server = activated(&passed, "", &settings);
@@ -285,6 +356,8 @@ fn a_restart_behind_inherited_listeners_loses_nothing() {
         "off",
         "--set",
         "drain.accept_ms=200",
+        "--set",
+        "drain.quiet_ms=0",
         "--set",
         "drain.deadline_ms=60000",
     ];

@@ -13,6 +13,7 @@ fn the_checker_finds_nothing() {
         "http.idle_timeout_ms=2000",
         "http.write_timeout_ms=2000",
         "drain.accept_ms=2000",
+        "drain.quiet_ms=0",
         "drain.deadline_ms=20000",
     ]);
     let checker = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/h1check.py");

@@ -214,7 +214,14 @@ fn beats_stop_when_a_worker_is_stuck() {
 #[test]
 fn the_stop_is_told_first_of_all() {
     let manager = Manager::new();
-    let mut server = manager.start(400, &["drain.accept_ms=600", "drain.deadline_ms=60000"]);
+    let mut server = manager.start(
+        400,
+        &[
+            "drain.accept_ms=600",
+            "drain.quiet_ms=0",
+            "drain.deadline_ms=60000",
+        ],
+    );
     manager.until("READY=1");
     server.signal("TERM");
     let told = manager.until("STOPPING=1").pop().unwrap();

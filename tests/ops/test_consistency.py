@@ -3,12 +3,18 @@ import json
 import pathlib
 import re
 import subprocess
+import sys
 import tomllib
 import unittest
 
 from templates import AMI, load_stack
 
 ROOT = AMI.parent
+sys.path.append(str(ROOT / "tests/ops/fleet"))
+from delays import REAL  # noqa: E402
+
+# From the notice of an interruption until a spot instance is taken away.
+SPOT_NOTICE_SECONDS = 120
 
 
 def text(path):
@@ -66,18 +72,29 @@ class Consistency(unittest.TestCase):
 
     def test_the_balancer_notices_before_accepting_ends_and_systemd_waits_longest(self):
         noticed = self.group["HealthCheckIntervalSeconds"] * self.group["UnhealthyThresholdCount"]
-        accept, deadline = default("drain.accept_ms") / 1000, default("drain.deadline_ms") / 1000
+        accept, quiet, finish, deadline = (
+            default(f"drain.{name}_ms") / 1000 for name in ("accept", "quiet", "finish", "deadline"))
         stop = seconds(self.service["TimeoutStopSec"][0])
-        self.assertLess(noticed + self.group["HealthCheckTimeoutSeconds"], accept)
-        self.assertLess(accept, deadline)
+        self.assertLess(noticed + self.group["HealthCheckTimeoutSeconds"] + REAL.lag_unhealthy, accept)
+        self.assertLess(accept + quiet + finish, deadline)
         self.assertLess(deadline, stop)
+        # A spot instance is taken away then, and its notice is seen within a poll.
+        self.assertLess(accept + quiet + finish, SPOT_NOTICE_SECONDS)
         deregistration = int(self.attributes["deregistration_delay.timeout_seconds"])
         draining = int(self.attributes["target_health_state.unhealthy.draining_interval_seconds"])
         self.assertLess(deadline, deregistration)
+        self.assertLess(REAL.lag_deregister, deregistration)
+        self.assertEqual(REAL.deregistration, deregistration, "the fleet is proven with the stack's numbers")
+        self.assertEqual((REAL.interval, REAL.timeout),
+                         (self.group["HealthCheckIntervalSeconds"], self.group["HealthCheckTimeoutSeconds"]))
+        script = text("ami/rootfs/usr/lib/trident/lifecycle")
+        unused_max = int(re.search(r"UNUSED_SECONDS_MAX:-(\d+)", script)[1])
+        self.assertLess(deregistration, unused_max)
         self.assertLess(deadline, draining)
         hooks = self.stack["Fleet"]["Properties"]["LifecycleHookSpecificationList"]
         leaving = next(hook for hook in hooks if hook["LifecycleHookName"] == "leaving")
-        self.assertLess(stop, leaving["HeartbeatTimeout"])
+        # Room for the answers of a role and of the group that are slow.
+        self.assertLess(unused_max + stop + 60, leaving["HeartbeatTimeout"])
 
     def test_an_instance_that_comes_up_is_not_taken_for_a_sick_one(self):
         fleet = self.stack["Fleet"]["Properties"]

@@ -20,6 +20,9 @@ AWS = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >>"$FAKE/aws.log"
 case "$1 $2" in
 "ssm get-parameter") [[ ! -e $FAKE/no-key ]] && cat "$FAKE/key" ;;
+"elbv2 describe-target-health")
+    [[ ! -e $FAKE/no-target-health ]] || { echo AccessDenied >&2 && exit 254; }
+    cat "$FAKE/target-health" ;;
 "s3 cp") cp "$FAKE/store.tar" "${@: -1}" ;;
 *)
     left=$(cat "$FAKE/refusals" 2>/dev/null || echo 0)
@@ -101,9 +104,9 @@ class Instance(unittest.TestCase):
     # --- userdata ---------------------------------------------------------------------------------------
 
     def test_settings_are_taken_over_word_for_word(self):
-        self.userdata('FLEET=f\nREGION=r\nTRIDENT_TEAM_NAME=A $(touch x) "B" \\ `c`\n\n# note\n')
+        self.userdata('FLEET=f\nREGION=r\nTARGET_GROUP=arn:t\nTRIDENT_TEAM_NAME=A $(touch x) "B" \\ `c`\n\n# note\n')
         self.assertEqual(self.setting_lines(), ['TRIDENT_TEAM_NAME="A \\$(touch x) \\"B\\" \\\\ \\`c\\`"'])
-        self.assertEqual((self.root / "run/trident/instance.env").read_text(), "FLEET=f\nREGION=r\nINSTANCE=i-0123\n")
+        self.assertEqual((self.root / "run/trident/instance.env").read_text(), "FLEET=f\nREGION=r\nINSTANCE=i-0123\nTARGET_GROUP=arn:t\n")
 
     def test_the_key_comes_from_the_parameter_store_and_stays_private(self):
         said = self.userdata("FLEET=f\nREGION=r\nAUTH_KEY_PARAMETER=/trident/key\n")
@@ -193,14 +196,73 @@ class Instance(unittest.TestCase):
 
     # --- lifecycle --------------------------------------------------------------------------------------
 
-    def test_joins_then_drains_before_it_lets_go(self):
-        state = "/latest/meta-data/autoscaling/target-lifecycle-state"
-        self.paths[state] = "InService"
-        (self.fake / "refusals").write_text("2")
-        told = {"FLEET": "f", "REGION": "r", "INSTANCE": "i-0123"}
+    STATE = "/latest/meta-data/autoscaling/target-lifecycle-state"
+
+    def lifecycle(self, **more):
+        told = {"FLEET": "f", "REGION": "r", "INSTANCE": "i-0123", "TARGET_GROUP": "arn:t"} | more
         process = subprocess.Popen([str(SCRIPTS / "lifecycle")], env=self.environment | told,
                                    stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        return process
+
+    def wait_for(self, name, text, times=1):
+        """Until a program of ours was called with a text so often."""
+        log = self.fake / name
+        for _ in range(1200):
+            if log.exists() and log.read_text().count(text) >= times:
+                return
+            time.sleep(0.05)
+        self.fail(f"{name} lacks {text}: {log.read_text() if log.exists() else 'nothing'}")
+
+    def test_the_server_serves_until_the_target_is_unused(self):
+        self.paths[self.STATE] = "Terminated"
+        self.paths["/readyz"] = "ready"
+        (self.fake / "target-health").write_text("draining\n")
+        process = self.lifecycle()
+        self.wait_for("aws.log", "describe-target-health --region r --target-group-arn arn:t --targets Id=i-0123", 5)
+        self.assertFalse((self.fake / "systemctl.log").exists(), "stopped while the balancer uses it")
+        (self.fake / "target-health").write_text("unused\n")
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn("stop", (self.fake / "systemctl.log").read_text())
+        self.assertIn("--lifecycle-hook-name leaving", (self.fake / "aws.log").read_text().splitlines()[-1])
+
+    def test_a_target_group_that_does_not_answer_holds_nobody_for_ever(self):
+        self.paths[self.STATE] = "Terminated"
+        self.paths["/readyz"] = "ready"
+        (self.fake / "no-target-health").touch()
+        self.assertEqual(self.lifecycle(UNUSED_SECONDS_MAX="2").wait(60), 0)
+        self.assertIn("stop", (self.fake / "systemctl.log").read_text())
+
+    def test_a_spot_instance_drains_on_its_notice_without_asking_anybody(self):
+        self.paths[self.STATE] = "InService"
+        self.paths["/readyz"] = "ready"
+        process = self.lifecycle()
+        self.wait_for("aws.log", "joining")
+        self.assertFalse((self.fake / "systemctl.log").exists())
+        self.paths["/latest/meta-data/spot/instance-action"] = '{"action": "terminate", "time": "2030-01-01T00:00:00Z"}'
+        self.wait_for("systemctl.log", "stop trident.socket trident-admin.socket trident.service")
+        self.assertNotIn("elbv2", (self.fake / "aws.log").read_text())
+        self.paths[self.STATE] = "Terminated"
+        self.assertEqual(process.wait(60), 0)
+        self.assertEqual((self.fake / "systemctl.log").read_text().count("stop"), 1)
+        self.assertIn("--lifecycle-hook-name leaving", (self.fake / "aws.log").read_text().splitlines()[-1])
+
+    def test_a_notice_ends_the_wait_for_the_balancer(self):
+        self.paths[self.STATE] = "Terminated"
+        self.paths["/readyz"] = "ready"
+        (self.fake / "target-health").write_text("draining\n")
+        process = self.lifecycle()
+        self.wait_for("aws.log", "describe-target-health", 2)
+        self.paths["/latest/meta-data/spot/instance-action"] = "{}"
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn("stop", (self.fake / "systemctl.log").read_text())
+
+    def test_joins_then_drains_before_it_lets_go(self):
+        state = self.STATE
+        self.paths[state] = "InService"
+        (self.fake / "refusals").write_text("2")
+        process = self.lifecycle(TARGET_GROUP="")
         log = self.fake / "aws.log"
         time.sleep(0.3)
         self.assertFalse(log.exists(), "does not join before the server is ready")

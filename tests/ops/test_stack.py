@@ -122,7 +122,7 @@ class Stack(unittest.TestCase):
         told = self.aws("elbv2", "describe_target_group_attributes", TargetGroupArn=group["TargetGroupArn"])
         attributes = {one["Key"]: one["Value"] for one in told["Attributes"]}
         self.assertEqual(attributes["target_health_state.unhealthy.connection_termination.enabled"], "false")
-        self.assertEqual(attributes["deregistration_delay.timeout_seconds"], "45")
+        self.assertEqual(attributes["deregistration_delay.timeout_seconds"], "160")
 
     def test_instances_need_imdsv2_and_get_their_settings(self):
         version = self.made_from()

@@ -210,7 +210,7 @@ const cases = {
   },
 };
 
-const server = await serve('--cache-bytes', '4194304', '--set', `admin_token=${TOKEN}`, '--set', 'drain.accept_ms=3000');
+const server = await serve('--cache-bytes', '4194304', '--set', `admin_token=${TOKEN}`, '--set', 'drain.accept_ms=3000', '--set', 'drain.quiet_ms=0');
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],

@@ -63,7 +63,7 @@ fn no_accepted_batch_is_lost() {
 #[test]
 fn a_stop_answers_what_was_sent() {
     let split = split(lines(203, 500, 40), 203, 4, false);
-    let mut server = serve(&split.path, &[ON, "drain.accept_ms=0"]);
+    let mut server = serve(&split.path, &[ON, "drain.accept_ms=0", "drain.quiet_ms=0"]);
     let mut clients: Vec<Client> = split.batches.iter().map(|_| admin(&server)).collect();
     for (client, batch) in clients.iter_mut().zip(&split.batches) {
         client.send(&post(batch, ""));

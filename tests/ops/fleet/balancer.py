@@ -1,8 +1,11 @@
-"""A layer-4 balancer that behaves like an AWS network load balancer, at ten times its speed.
+"""A layer-4 balancer that behaves like an AWS network load balancer, with its delays (delays.py).
 
 A flow's hash chooses among the healthy targets when its first packet comes; connection tracking keeps it there.
 Health checks are `GET /readyz`; a target is unhealthy after two failures in a row, healthy after two successes.
-Deregistering stops new flows and leaves old ones. With no healthy target every target is used.
+The real one is slow to act on what it knows, and so is this one: new flows reach a target for `lag_unhealthy` seconds
+after it was marked unhealthy and for `lag_deregister` after it was deregistered, whatever it is called meanwhile. A
+deregistered target is `draining` for the deregistration delay, then `unused`; old flows stay. With no healthy target
+every target is used.
 """
 import http.client
 import threading
@@ -12,9 +15,8 @@ from network import BALANCER, address
 
 PORT = 80
 TARGET_PORT = 8080
-INTERVAL = 0.5
-TIMEOUT = 0.4
 THRESHOLD = 2
+TICK = 0.05
 
 RULES = """table ip balancer {{}}
 delete table ip balancer
@@ -31,32 +33,58 @@ table ip balancer {{
 
 
 class Balancer:
-    """`state` maps a registered instance to initial, healthy, unhealthy or draining."""
+    """`state` maps an instance to initial, healthy, unhealthy, draining or unused; `lagging` to when new flows no longer
+    reach one that has left, `unused_at` to when a deregistered one is called unused."""
 
-    def __init__(self, network, terminate_unhealthy=False):
-        self.network, self.terminate_unhealthy = network, terminate_unhealthy
-        self.state, self.streak, self.log = {}, {}, []
+    def __init__(self, network, delays, terminate_unhealthy=False):
+        self.network, self.delays, self.terminate_unhealthy = network, delays, terminate_unhealthy
+        self.state, self.streak, self.lagging, self.unused_at = {}, {}, {}, {}
         self.lock, self.stopped = threading.Lock(), threading.Event()
         self.program()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-        self.thread.start()
+        self.threads = [threading.Thread(target=one, daemon=True) for one in (self.watch, self.expire)]
+        for thread in self.threads:
+            thread.start()
 
     def register(self, instance):
         self.set(instance, "initial")
 
     def deregister(self, instance):
-        """No new flows from now on; the health checks stop."""
+        """No new flows after the lag; the health checks stop."""
         self.set(instance, "draining")
 
     def set(self, instance, state):
         with self.lock:
-            if self.state.get(instance) != state:
-                self.state[instance], self.streak[instance] = state, 0
-                self.log.append((time.monotonic(), instance, state))
-                self.program()
+            old, now = self.state.get(instance), time.monotonic()
+            if old == state:
+                return
+            self.state[instance], self.streak[instance] = state, 0
+            if state in ("healthy", "initial"):
+                self.lagging.pop(instance, None)
+                self.unused_at.pop(instance, None)
+            elif state == "unhealthy" and old == "healthy":
+                self.lagging[instance] = now + self.delays.lag_unhealthy
+            elif state == "draining":
+                if old == "healthy" or instance in self.lagging:
+                    self.lagging[instance] = now + self.delays.lag_deregister
+                self.unused_at[instance] = now + self.delays.deregistration
+            self.program()
+
+    def expire(self):
+        """Ends what is over: a lag, a deregistration."""
+        while not self.stopped.wait(TICK):
+            now = time.monotonic()
+            with self.lock:
+                over = [i for i, at in self.lagging.items() if at <= now]
+                for instance in over:
+                    del self.lagging[instance]
+                for instance in [i for i, at in self.unused_at.items() if at <= now]:
+                    del self.unused_at[instance]
+                    self.state[instance] = "unused"
+                if over:
+                    self.program()
 
     def program(self):
-        healthy = [i for i, state in self.state.items() if state == "healthy"]
+        healthy = [i for i, state in self.state.items() if state == "healthy" or i in self.lagging]
         # Fails open, as the real one does.
         used = healthy or [i for i, state in self.state.items() if state == "unhealthy"]
         choose = "accept"
@@ -72,7 +100,7 @@ class Balancer:
 
     def watch(self):
         self.network.enter("b")
-        while not self.stopped.wait(INTERVAL):
+        while not self.stopped.wait(self.delays.interval):
             checks = [threading.Thread(target=self.check, args=(i,)) for i in list(self.state)]
             for check in checks:
                 check.start()
@@ -81,9 +109,9 @@ class Balancer:
 
     def check(self, instance):
         state = self.state[instance]
-        if state == "draining":
+        if state in ("draining", "unused"):
             return
-        good = ready(instance)
+        good = ready(instance, self.delays.timeout)
         if good == (state == "healthy"):
             self.streak[instance] = 0
             return
@@ -91,7 +119,7 @@ class Balancer:
         if self.streak[instance] >= THRESHOLD and self.state[instance] == state:
             self.set(instance, "healthy" if good else "unhealthy")
 
-    def wait(self, instance, state, patience=60):
+    def wait(self, instance, state, patience=400):
         """Seconds until an instance is in a state."""
         start = time.monotonic()
         while self.state.get(instance) != state:
@@ -102,12 +130,13 @@ class Balancer:
 
     def close(self):
         self.stopped.set()
-        self.thread.join()
+        for thread in self.threads:
+            thread.join()
 
 
-def ready(instance):
+def ready(instance, timeout):
     """One health check; a thread inherits the namespace of the one that started it."""
-    connection = http.client.HTTPConnection(address(instance), TARGET_PORT, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(address(instance), TARGET_PORT, timeout=timeout)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200

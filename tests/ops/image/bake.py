@@ -12,7 +12,7 @@ import time
 from local_aws import SCRIPTS, LocalAws
 from machine import Machine
 
-BOOT_SECONDS = 300
+BOOT_SECONDS = 900
 NEWEST = "ami-0deb13a0000000002"  # of base_images.json, amd64
 
 

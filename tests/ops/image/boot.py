@@ -15,8 +15,9 @@ import urllib.request
 
 from machine import Machine
 
-BOOT_SECONDS = 300
-OFF_SECONDS = 120
+# An emulated machine on a busy one is slow.
+BOOT_SECONDS = 900
+OFF_SECONDS = 300
 
 # What must be in an answer; the second line alone is what differs.
 ANSWERS = {
@@ -74,7 +75,7 @@ def prove_stop(machine):
         if time.monotonic() - start > OFF_SECONDS:
             fail(f"still on {OFF_SECONDS} s after the power button:\n{machine.said()[-2000:]}")
         # A client that knows readiness leaves after the balancer's two checks; until then every request counts.
-        in_grace = not_ready is None or time.monotonic() - not_ready < 12
+        in_grace = not_ready is None or time.monotonic() - not_ready < 60
         try:
             get(machine, "/qrcode?type=encode&data=bye", timeout=10)
             answered += 1

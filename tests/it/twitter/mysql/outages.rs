@@ -193,6 +193,7 @@ fn a_stop_waits_for_lookups_under_way() {
     };
     let settings = [
         "drain.accept_ms=0",
+        "drain.quiet_ms=0",
         "drain.deadline_ms=20000",
         "twitter.mysql_deadline_ms=15000",
     ];
