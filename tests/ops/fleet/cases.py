@@ -180,9 +180,11 @@ def fill_descriptors(fleet):
     return at
 
 
+# These must lose requests.
 HARSH = [hasty]
-PLANNED = [rest, roll, roll_deregistered, two_at_once, scale, spot, reload, fill_disk]
-FAULTS = [kill, freeze, cut_off, zone, spot_ignored, spot_deregistered, slow, fill_descriptors]
-ALL = [*HARSH, *PLANNED, *FAULTS]
+# Instances that leave take time; what else is done is done to a fleet of its own meanwhile.
+LEAVING = [*HARSH, rest, roll, roll_deregistered, two_at_once, scale, spot]
+OTHERS = [reload, fill_disk, kill, freeze, cut_off, zone, spot_ignored, spot_deregistered, slow, fill_descriptors]
+ALL = [*LEAVING, *OTHERS]
 # With the real delays: what they are about.
 REAL = [roll, roll_deregistered]

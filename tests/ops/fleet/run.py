@@ -168,11 +168,13 @@ def main():
     parser.add_argument("cases", nargs="*", help=", ".join(case.__name__ for case in cases.ALL))
     parser.add_argument("--real-times", action="store_true", help="the balancer's real delays, the server's defaults")
     options = parser.parse_intermixed_args()
-    unknown = set(options.cases) - {case.__name__ for case in cases.ALL}
+    groups = {"leaving": cases.LEAVING, "others": cases.OTHERS}
+    names = {case.__name__: [case] for case in cases.ALL} | groups
+    unknown = set(options.cases) - set(names)
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
-    usual = cases.REAL if options.real_times else cases.ALL
-    played = [case for case in cases.ALL if case.__name__ in options.cases] or usual
+    played = [case for name in options.cases for case in names[name]]
+    played = played or (cases.REAL if options.real_times else cases.ALL)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit("test-fleet: interrupted"))
     fleet = Fleet(options.binary.resolve(), delays.chosen(options.real_times))
