@@ -47,7 +47,8 @@ check 'the parts of the binary are recorded' grep -q '"name"' /usr/share/doc/tri
 store=()
 [[ ! -d /var/lib/trident/store ]] || store=(--twitter-store /var/lib/trident/store)
 runuser -u trident -- env HOME=/tmp/selftest-home /usr/bin/trident serve --listen 127.0.0.1:18080 --admin off \
-    --set drain.accept_ms=0 --set log.level=error --team SelfTest --aws-account 123456789012 "${store[@]}" &
+    --set drain.accept_ms=0 --set drain.quiet_ms=0 --set log.level=error \
+    --team SelfTest --aws-account 123456789012 "${store[@]}" &
 server=$!
 trap 'kill $server 2>/dev/null || true; rm -rf /tmp/selftest.out /tmp/selftest-home' EXIT
 for _ in $(seq 100); do
