@@ -7,12 +7,15 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use trident::{
-    app::{App, Options, PUBLIC},
-    http::{Limits, Listener, Server, Settings},
+    app::{App, Options},
+    http::{Acceptor, Limits, Listener, Server, Settings},
     store::{StoreWriter, value::Encoder},
 };
 
@@ -90,15 +93,12 @@ fn warm_requests_allocate_nothing() {
     .apply();
     let mut options = Options::default();
     options.twitter.store = Some(make_store().into());
-    let server = Server::start(App::open(options).unwrap(), Limits::default()).unwrap();
+    let server = Server::start(Limits::default()).unwrap();
+    let app = server.host(Arc::new(App::open(options).unwrap()));
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    let listener = Listener {
-        socket,
-        tag: PUBLIC,
-        inherited: false,
-    };
-    let _acceptor = server.listen(vec![listener]).unwrap();
+    let listener = Listener::new(socket, false, &app);
+    let _acceptor = Acceptor::start(&server, vec![listener]).unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
 
     let targets = [

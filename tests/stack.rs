@@ -4,7 +4,7 @@
 //! size, and the paint that is left tells how deep it went.
 
 use trident::{
-    app::{App, Options, PUBLIC},
+    app::{App, Options},
     http::{Framing, Handled, Head, Heads, Method, Mode, Reply, Request, Service},
     store::{StoreWriter, value::Encoder},
 };
@@ -51,15 +51,7 @@ fn call(
     let mut out = Vec::new();
     let mut heads = Heads::default();
     let reply = Reply::new(&mut out, &mut heads, Mode::of(&head, true));
-    let outcome = app.call(
-        worker,
-        &Request {
-            head: &head,
-            body,
-            listener: PUBLIC,
-        },
-        reply,
-    );
+    let outcome = app.call(worker, &Request { head: &head, body }, reply);
     assert!(matches!(outcome, Handled::Answered(_)));
     out
 }

@@ -11,12 +11,12 @@
 //! They want `Authorization: Bearer <admin_token>`, which a page of another site cannot send. Without a
 //! token configured there are only the reload and the database's cache, for scripts on this machine. Changes last until restart.
 
-use std::{borrow::Cow, thread};
+use std::{borrow::Cow, sync::Arc, thread};
 
 use tracing::{info, warn};
 
 use super::{
-    CROSS_SITE, Site, guard, profile,
+    AdminService, CROSS_SITE, guard, profile,
     state::{POLICIES, policy_name},
 };
 use crate::{
@@ -80,7 +80,7 @@ enum Progress {
     Blocks(Work),
 }
 
-impl Site {
+impl AdminService {
     /// Uses a control, or says why not.
     pub(super) fn control(
         &self,
@@ -170,15 +170,14 @@ impl Site {
     }
 
     fn reload(&self) -> Result<Work, Refusal> {
-        let Some(reload) = self.app.reloader() else {
+        if self.app.is_reloading() {
             return Err(Refusal::new(Status::Conflict, "a reload is under way"));
-        };
-        Ok(Box::new(move || match reload() {
-            Ok((Reload::Replaced, store)) => Ok(Done::Text(format!("replaced: {store}"))),
-            Ok((Reload::Unchanged, store)) => Ok(Done::Text(format!("unchanged: {store}"))),
-            Ok((Reload::NoStore, _)) => {
-                Err(Refusal::new(Status::Conflict, "no store is configured"))
-            }
+        }
+        let app = Arc::clone(&self.app);
+        Ok(Box::new(move || match app.reload() {
+            Ok(Reload::Replaced) => Ok(Done::Text(format!("replaced: {}", app.store_text()))),
+            Ok(Reload::Unchanged) => Ok(Done::Text(format!("unchanged: {}", app.store_text()))),
+            Ok(Reload::NoStore) => Err(Refusal::new(Status::Conflict, "no store is configured")),
             Err(error) => Err(Refusal(
                 Status::InternalServerError,
                 error.to_string().into(),

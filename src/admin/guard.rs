@@ -62,7 +62,6 @@ mod tests {
         ask(&Request {
             head: &head,
             body: &[],
-            listener: 1,
         })
     }
 

@@ -13,11 +13,8 @@ use std::{
 
 use serde::Serialize;
 
-use super::Site;
-use crate::{
-    http::Server,
-    metrics::{Counter, Distribution, Endpoint, Latency, Outcome, Totals, process::Process},
-};
+use super::AdminService;
+use crate::metrics::{Counter, Distribution, Endpoint, Latency, Outcome, Totals, process::Process};
 
 const SECONDS_KEPT: usize = 120;
 const MINUTES_KEPT: usize = 30;
@@ -86,11 +83,11 @@ struct Reading {
 }
 
 impl Reading {
-    fn now(site: &Site) -> Self {
+    fn now(admin: &AdminService) -> Self {
         Self {
             at: Instant::now(),
             totals: Totals::read(),
-            process: site.refresh_process(),
+            process: admin.refresh_process(),
         }
     }
 }
@@ -158,15 +155,15 @@ impl History {
     }
 }
 
-/// Starts the thread; it ends with the server.
-pub(super) fn start(server: Weak<Server<Site>>) -> io::Result<()> {
+/// Starts the thread; it ends with the service.
+pub(super) fn start(admin: Weak<AdminService>) -> io::Result<()> {
     thread::Builder::new()
         .name("sampler".into())
         .spawn(move || {
             let mut due = Instant::now();
-            while let Some(server) = server.upgrade() {
-                sample(&server);
-                drop(server);
+            while let Some(admin) = admin.upgrade() {
+                sample(&admin);
+                drop(admin);
                 due += STEP;
                 let now = Instant::now();
                 due = due.max(now); // after a pause of the machine nothing is made up for
@@ -176,17 +173,16 @@ pub(super) fn start(server: Weak<Server<Site>>) -> io::Result<()> {
         .map(drop)
 }
 
-fn sample(server: &Server<Site>) {
-    let site = server.service();
-    let now = Reading::now(site);
-    let mut history = site.history.lock();
+fn sample(admin: &AdminService) {
+    let now = Reading::now(admin);
+    let mut history = admin.history.lock();
     let minute_over = match &history.minutes.last {
         None => true,
         Some(last) => last.at.elapsed() + STEP / 2 >= Duration::from_secs(60),
     };
     if minute_over {
         if let Some(last) = &history.minutes.last {
-            let point = point(server, last, &now);
+            let point = point(admin, last, &now);
             history.minutes.add(point);
         }
         history.minutes.last = Some(Reading {
@@ -195,13 +191,13 @@ fn sample(server: &Server<Site>) {
         });
     }
     if let Some(last) = &history.seconds.last {
-        let point = point(server, last, &now);
+        let point = point(admin, last, &now);
         history.seconds.add(point);
     }
     history.seconds.last = Some(now);
 }
 
-fn point(server: &Server<Site>, last: &Reading, now: &Reading) -> Point {
+fn point(admin: &AdminService, last: &Reading, now: &Reading) -> Point {
     let seconds = (now.at - last.at).as_secs_f64();
     let counted = |counter| now.totals.counter(counter) - last.totals.counter(counter);
     let mut all_counts = [0; 3];
@@ -215,7 +211,7 @@ fn point(server: &Server<Site>, last: &Reading, now: &Reading) -> Point {
         all_counts = std::array::from_fn(|n| all_counts[n] + counts[n]);
         endpoints.push(Share::new(counts, &times));
     }
-    let cache = server.service().app.cache().state();
+    let cache = admin.app.cache().state();
     Point {
         at_ms: SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -225,8 +221,8 @@ fn point(server: &Server<Site>, last: &Reading, now: &Reading) -> Point {
         endpoints,
         all: Share::new(all_counts, &all_times),
         faults: faults().map(counted).sum(),
-        connections_open: server.connections_open(),
-        connections_idle: server.connections_idle(),
+        connections_open: admin.server.connections_open(),
+        connections_idle: admin.server.connections_idle(),
         cache_hits: counted(Counter::CacheHits),
         cache_misses: counted(Counter::CacheMisses),
         cache_entries: cache.entries,

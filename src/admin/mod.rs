@@ -1,5 +1,5 @@
-//! What an operator sees: metrics, the live page, its history, the controls. Wraps the application and
-//! takes the requests of the admin listener that are not the application's.
+//! What an operator sees: metrics, the live page, its history, the controls. The service of the admin
+//! listener; public listeners are served by the application itself and know nothing of this.
 //!
 //! | request | answer |
 //! | --- | --- |
@@ -9,7 +9,8 @@
 //! | `GET /admin/history?since=MS` | the last two minutes by the second, the last thirty by the minute, as JSON; with `since` only what is newer |
 //! | `POST /admin/…` | a control, see `control` |
 //!
-//! `POST /twitter/tweets` is the application's, but is as well kept from pages of other sites here.
+//! Everything else is the application's. `POST /twitter/tweets` is too, but pages of other sites must not
+//! send it here.
 //!
 //! Everything is answered on the worker that the connection belongs to, within some hundred
 //! microseconds; what blocks has a thread of its own.
@@ -21,15 +22,12 @@ mod page;
 pub mod profile;
 mod state;
 
-use std::{
-    fmt, io,
-    sync::{Arc, OnceLock, Weak},
-};
+use std::{fmt, io, sync::Arc};
 
 use parking_lot::Mutex;
 
 use crate::{
-    app::{self, ADMIN, App},
+    app::{self, App},
     codec::{decimal, query},
     http::{Handled, Method, Reply, Request, Server, Service, Status, TEXT},
     metrics::{self, Counter, process::Process},
@@ -60,12 +58,11 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The service of the whole process.
-pub struct Site {
-    app: App,
+/// The service of the admin listener.
+pub struct AdminService {
+    app: Arc<App>,
     options: Options,
-    /// Set once the server runs: it owns this.
-    server: OnceLock<Weak<Server<Site>>>,
+    server: Arc<Server>,
     workers: usize,
     history: Mutex<History>,
     process: Mutex<Process>,
@@ -73,10 +70,11 @@ pub struct Site {
     stop: Box<dyn Fn() + Send + Sync>,
 }
 
-impl Site {
-    /// Puts `app` behind the operator's side. `stop` begins the stop of the server.
+impl AdminService {
+    /// The operator's side of `app` and of `server`, which serves both. `stop` begins the stop of the server.
     pub fn new(
-        app: App,
+        app: Arc<App>,
+        server: Arc<Server>,
         options: Options,
         workers: usize,
         stop: impl Fn() + Send + Sync + 'static,
@@ -84,7 +82,7 @@ impl Site {
         Self {
             app,
             options,
-            server: OnceLock::new(),
+            server,
             workers,
             history: Mutex::default(),
             process: Mutex::default(),
@@ -93,24 +91,12 @@ impl Site {
         }
     }
 
-    /// Takes `server`, which this is the service of, under observation: starts the sampling thread,
-    /// which ends with it.
+    /// Starts the thread that samples; it ends with the service.
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn observe(server: &Arc<Server<Self>>) -> io::Result<()> {
-        let site = server.service();
-        let _ = site.server.set(Arc::downgrade(server)); // the only call in a process
-        history::start(Arc::downgrade(server))
-    }
-
-    /// The application.
-    pub fn app(&self) -> &App {
-        &self.app
-    }
-
-    fn server(&self) -> Option<Arc<Server<Self>>> {
-        self.server.get()?.upgrade()
+    pub fn observe(self: &Arc<Self>) -> io::Result<()> {
+        history::start(Arc::downgrade(self))
     }
 }
 
@@ -151,28 +137,25 @@ impl Resource {
     }
 }
 
-impl Service for Site {
+impl Service for AdminService {
     type Worker = app::Worker;
 
     fn worker(&self) -> app::Worker {
         self.app.worker()
     }
 
-    #[inline]
     fn call(&self, worker: &mut app::Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled {
-        if request.listener == ADMIN {
-            if let Some(resource) = Resource::of(request.head.path) {
-                return self.operate(resource, request, reply);
-            }
-            // The one request of the application's that changes what is served.
-            if request.head.path == app::TWEETS_PATH.as_bytes()
-                && let Err(text) = self.admit_writer(request)
-            {
-                reply.line(Status::Forbidden, text);
-                return Counter::TweetsRefused.into();
-            }
+        if let Some(resource) = Resource::of(request.head.path) {
+            return self.operate(resource, request, reply);
         }
-        self.app.call(worker, request, reply)
+        // The one request of the application's that changes what is served.
+        if request.head.path == app::TWEETS_PATH.as_bytes()
+            && let Err(text) = self.admit_writer(request)
+        {
+            reply.line(Status::Forbidden, text);
+            return Counter::TweetsRefused.into();
+        }
+        self.app.call_as_operator(worker, request, reply)
     }
 }
 
@@ -187,9 +170,8 @@ const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 const UNKNOWN_HOST: &str = "unknown Host: use an address, or list the name in admin_hosts";
 const CROSS_SITE: &str = "not from pages of other sites";
 
-impl Site {
+impl AdminService {
     /// Whether `request` may change the store: not if a page of another site made a browser send it.
-    #[cold]
     fn admit_writer(&self, request: &Request<'_>) -> Result<(), &'static str> {
         if guard::is_cross_site(request) {
             return Err(CROSS_SITE);
@@ -200,7 +182,6 @@ impl Site {
         }
     }
 
-    #[cold]
     fn operate(&self, resource: Resource, request: &Request<'_>, reply: Reply<'_>) -> Handled {
         if !resource.takes(request.head.method) {
             let fields = [("Allow", resource.allow())];

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Site;
+use super::AdminService;
 use crate::{
     app::Phase,
     cache::Policy,
@@ -41,7 +41,7 @@ const fn phase_gauge(phase: Phase) -> Gauge {
     }
 }
 
-impl Site {
+impl AdminService {
     /// Everything that is read rather than counted.
     pub(super) fn gauges(&self) -> Gauges {
         let mut gauges = Gauges::default();
@@ -92,7 +92,7 @@ impl Site {
 
     fn load_gauges(&self, gauges: &mut Gauges) {
         gauges.set(Gauge::Workers, self.workers as f64);
-        let Some(server) = self.server() else { return };
+        let server = &self.server;
         let limits = server.limits();
         gauges.set(Gauge::ConnectionsOpen, server.connections_open() as f64);
         gauges.set(Gauge::ConnectionsIdle, server.connections_idle() as f64);
@@ -106,8 +106,7 @@ impl Site {
         let (commit, profile) = build();
         let gauges = self.gauges();
         let integer = |gauge| gauges.get(gauge) as u64;
-        let limits = self.server().map(|server| server.limits().clone());
-        let limits = limits.unwrap_or_default();
+        let limits = self.server.limits();
         let state = json!({
             "version": VERSION,
             "commit": commit,

@@ -32,7 +32,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use flate2::read::MultiGzDecoder;
 use tracing::{info, warn};
 
-use super::{ADMIN, App, twitter::Twitter};
+use super::{App, twitter::Twitter};
 use crate::{
     etl::update::{
         batch::{Applied, Batch},
@@ -95,9 +95,9 @@ impl Ingest {
         Ok(ingest)
     }
 
-    /// Whether requests from a listener are to know of the endpoint.
-    pub(super) fn is_open_to(&self, listener: u8) -> bool {
-        listener == ADMIN || self.access == IngestAccess::Public
+    /// Whether the endpoint exists for everybody; the operator's side knows it anyway.
+    pub(super) fn is_public(&self) -> bool {
+        self.access == IngestAccess::Public
     }
 }
 

@@ -28,12 +28,6 @@ use crate::{
 pub use health::{Health, Phase};
 pub use twitter::Reload;
 
-/// Tag of requests that came through a public listener.
-pub const PUBLIC: u8 = 0;
-
-/// Tag of requests that came through the admin listener.
-pub const ADMIN: u8 = 1;
-
 /// Path of the request that takes tweets in.
 pub const TWEETS_PATH: &str = "/twitter/tweets";
 
@@ -131,14 +125,19 @@ impl App {
         self.twitter.text()
     }
 
-    /// What reloads and then describes the store, for a thread of its own; `None` while a reload is under
-    /// way.
-    pub fn reloader(
+    /// Whether a reload is under way.
+    pub fn is_reloading(&self) -> bool {
+        self.twitter.is_reloading()
+    }
+
+    /// Answers a request of the operator, for whom every endpoint exists.
+    pub fn call_as_operator(
         &self,
-    ) -> Option<impl FnOnce() -> Result<(Reload, String), StoreError> + Send + use<>> {
-        let twitter = Arc::clone(&self.twitter);
-        let reload = move || Ok((twitter.reload()?, twitter.text()));
-        (!self.twitter.is_reloading()).then_some(reload)
+        worker: &mut Worker,
+        request: &Request<'_>,
+        reply: Reply<'_>,
+    ) -> Handled {
+        route::route(self, worker, request, reply, |_| true)
     }
 
     /// Where the open store of `/twitter` is and what its build recorded of it.
@@ -204,6 +203,7 @@ impl Service for App {
     }
 
     fn call(&self, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled {
-        route::route(self, worker, request, reply)
+        let is_visible = |path: &str| path != TWEETS_PATH || self.ingest.is_public();
+        route::route(self, worker, request, reply, is_visible)
     }
 }

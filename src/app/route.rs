@@ -217,16 +217,16 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-/// Answers a request.
+/// Answers a request by the endpoint of its path, if its client is to know of that.
+#[inline]
 pub(super) fn route(
     app: &App,
     worker: &mut Worker,
     request: &Request<'_>,
     reply: Reply<'_>,
+    is_visible: impl Fn(&str) -> bool,
 ) -> Handled {
-    let Some(endpoint) = find(request.head.path)
-        .filter(|found| found.path != TWEETS_PATH || app.ingest.is_open_to(request.listener))
-    else {
+    let Some(endpoint) = find(request.head.path).filter(|found| is_visible(found.path)) else {
         reply.line(Status::NotFound, "not found; the endpoints are listed at /");
         return Counter::OtherRefused.into();
     };

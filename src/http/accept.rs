@@ -9,20 +9,19 @@ use std::{
     fs::File,
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    os::fd::{AsRawFd, IntoRawFd},
     os::unix::net::UnixStream,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use super::{
-    Fault, Heads, Mode, Reply, Service,
-    conn::Conn,
+    Fault, Heads, Mode, Reply, Service, conn,
     pulse::{AcceptBeat, Pulse},
-    server::{self, Server},
+    server::{Hosted, Server},
 };
 use crate::metrics::{self, Counter};
 
@@ -41,14 +40,25 @@ const REFUSED_MAX: usize = 128;
 /// How long handshakes that have begun may take to end after the last SYN was let in: a round trip.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// A socket to accept from.
+/// A socket to accept from, and what serves its connections.
 pub struct Listener {
-    /// The socket.
-    pub socket: TcpListener,
-    /// Tag of the requests that come through it.
-    pub tag: u8,
-    /// Other processes accept from it too, or will: its options are not touched.
-    pub inherited: bool,
+    socket: TcpListener,
+    inherited: bool,
+    /// Starts a connection; false if it cannot be served.
+    start: Box<dyn Fn(TcpStream) -> bool + Send>,
+}
+
+impl Listener {
+    /// A listener whose connections `hosted` serves. An `inherited` one has its options left alone: other
+    /// processes accept from it too, or will.
+    pub fn new<S: Service>(socket: TcpListener, inherited: bool, hosted: &Arc<Hosted<S>>) -> Self {
+        let hosted = Arc::clone(hosted);
+        Self {
+            socket,
+            inherited,
+            start: Box::new(move |stream| conn::start(&hosted, stream)),
+        }
+    }
 }
 
 /// A running accept loop. Stops when dropped.
@@ -60,11 +70,8 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Starts accepting.
-    pub(super) fn start<S: Service>(
-        server: Arc<Server<S>>,
-        listeners: Vec<Listener>,
-    ) -> io::Result<Self> {
+    /// Starts accepting on `listeners`, which serve by services of `server`.
+    pub fn start(server: &Arc<Server>, listeners: Vec<Listener>) -> io::Result<Self> {
         for listener in &listeners {
             listener.socket.set_nonblocking(true)?;
             let send_buffer_bytes = server.limits.send_buffer_bytes;
@@ -79,7 +86,7 @@ impl Acceptor {
         let beat = Arc::new(AcceptBeat::default());
         let spare = File::open("/dev/null")?;
         let mut accepting = Loop {
-            server,
+            server: Arc::clone(server),
             listeners,
             woken,
             beat: Arc::clone(&beat),
@@ -127,8 +134,8 @@ impl Drop for Acceptor {
     }
 }
 
-struct Loop<S: Service> {
-    server: Arc<Server<S>>,
+struct Loop {
+    server: Arc<Server>,
     listeners: Vec<Listener>,
     woken: UnixStream,
     beat: Arc<AcceptBeat>,
@@ -138,40 +145,38 @@ struct Loop<S: Service> {
     heads: Heads,
 }
 
-impl<S: Service> Loop<S> {
+impl Loop {
     fn run(&mut self) {
-        let descriptors = || {
-            self.listeners
-                .iter()
-                .map(|l| l.socket.as_raw_fd())
-                .chain([self.woken.as_raw_fd()])
-        };
-        let mut polled: Vec<libc::pollfd> = descriptors()
-            .map(|fd| libc::pollfd {
-                fd,
-                events: libc::POLLIN,
-                revents: 0,
-            })
-            .collect();
         loop {
-            let timeout = if self.refused.is_empty() {
-                None
-            } else {
-                Some(REFUSED_OPEN)
-            };
-            poll(&mut polled, timeout);
+            let (stop, ready) = self.wait();
             self.beat.answer();
-            if polled.last().is_some_and(|woken| woken.revents != 0) && self.is_stopped() {
+            if stop && self.is_stopped() {
                 return self.finish();
             }
             self.close_refused();
-            // The last entry is the stop; what is ready comes before it in the listeners' order.
-            for (index, entry) in polled.iter().take(self.listeners.len()).enumerate() {
-                if entry.revents != 0 {
-                    self.accept_batch(index);
-                }
+            for index in ready {
+                self.accept_batch(index);
             }
         }
+    }
+
+    /// Waits until something is to be done: whether the thread was woken, and which listeners are ready.
+    fn wait(&self) -> (bool, Vec<usize>) {
+        let mut polled: Vec<_> = self
+            .listeners
+            .iter()
+            .map(|listener| PollFd::new(&listener.socket, PollFlags::IN))
+            .chain([PollFd::new(&self.woken, PollFlags::IN)])
+            .collect();
+        let refused_open = Timespec::try_from(REFUSED_OPEN).ok();
+        let timeout = refused_open.as_ref().filter(|_| !self.refused.is_empty());
+        if poll(&mut polled, timeout).is_err() {
+            return (false, Vec::new()); // interrupted
+        }
+        let is_ready = |index: &usize| !polled[*index].revents().is_empty();
+        let listeners = self.listeners.len();
+        let ready = (0..listeners).filter(is_ready).collect();
+        (is_ready(&listeners), ready)
     }
 
     /// Takes the bytes that woke the thread; true at their end.
@@ -199,12 +204,10 @@ impl<S: Service> Loop<S> {
     /// Takes a batch of connections; whether more may be waiting.
     fn accept_batch(&mut self, index: usize) -> bool {
         for _ in 0..BATCH {
-            let Listener { socket, tag, .. } = &self.listeners[index];
-            match socket.accept() {
+            match self.listeners[index].socket.accept() {
                 Ok((stream, _)) => {
-                    let tag = *tag;
                     metrics::add(Counter::ConnectionsAccepted, 1);
-                    self.admit(stream, tag);
+                    self.admit(index, stream);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) => {
@@ -265,29 +268,16 @@ impl<S: Service> Loop<S> {
         self.spare.is_some()
     }
 
-    fn admit(&mut self, stream: TcpStream, tag: u8) {
+    fn admit(&mut self, index: usize, stream: TcpStream) {
         let server = &self.server;
         if server.open.fetch_add(1, Relaxed) >= server.limits.connections_max {
             server.open.fetch_sub(1, Relaxed);
             return self.refuse(stream);
         }
         let _ = stream.set_nodelay(true); // answers are written whole; waiting for ACKs only delays them
-        let Some(conn) = self.connection(stream, tag) else {
+        if !(self.listeners[index].start)(stream) {
             self.server.open.fetch_sub(1, Relaxed);
-            return;
-        };
-        server::spawn(Box::new(conn));
-    }
-
-    #[allow(unsafe_code)] // may offers no safe way to take over a std stream
-    fn connection(&self, stream: TcpStream, tag: u8) -> Option<Conn<S>> {
-        use std::os::fd::FromRawFd;
-        let descriptor = stream.into_raw_fd();
-        // It panics if epoll takes no more descriptors; the descriptor is closed in unwinding.
-        // SAFETY: the descriptor comes from a stream that gave up its ownership.
-        let register = || unsafe { may::net::TcpStream::from_raw_fd(descriptor) };
-        let stream = std::panic::catch_unwind(register).ok()?;
-        Conn::new(Arc::clone(&self.server), stream, tag)
+        }
     }
 
     #[cold]
@@ -347,20 +337,4 @@ fn drop_new_handshakes(listener: &TcpListener) -> io::Result<()> {
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
         instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
     ])
-}
-
-#[allow(unsafe_code)] // poll(2) has no counterpart in std
-fn poll(polled: &mut [libc::pollfd], timeout: Option<Duration>) {
-    let timeout_ms = timeout.map_or(-1, |timeout| timeout.as_millis() as libc::c_int);
-    // SAFETY: pointer and length describe the slice, which the kernel only writes `revents` of.
-    let ready = unsafe {
-        libc::poll(
-            polled.as_mut_ptr(),
-            polled.len() as libc::nfds_t,
-            timeout_ms,
-        )
-    };
-    if ready <= 0 {
-        polled.iter_mut().for_each(|entry| entry.revents = 0);
-    }
 }

@@ -35,8 +35,9 @@ pub use encode::{Heads, Mode, Reply, TEXT};
 pub use limits::Limits;
 pub use pulse::Pulse;
 pub use request::{Framing, Head, Method, Request};
-pub use server::{Server, Settings};
+pub use server::{Hosted, Server};
 pub use status::{Fault, Status};
+pub use worker::Settings;
 
 use crate::metrics::Counter;
 

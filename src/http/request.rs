@@ -69,8 +69,6 @@ pub struct Request<'b> {
     pub head: &'b Head<'b>,
     /// The body after removal of the transfer coding.
     pub body: &'b [u8],
-    /// The listener's tag, as given to [`Server::listen`](super::Server::listen).
-    pub listener: u8,
 }
 
 impl<'b> Request<'b> {

@@ -1,60 +1,30 @@
-//! A server: one service, its limits, and the connections it has open.
+//! What all connections of a server share: limits, totals, deadlines, the announcement of the end.
+//!
+//! The bottom of this module: `accept`, `conn` and `worker` name it, and it names none of them. It does not
+//! know what is served either: a [`Hosted`] joins a service to it, and listeners with different services
+//! share one server.
 
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Once,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     thread,
 };
 
+use rustix::{fd::BorrowedFd, net::Shutdown};
+
 use super::{
-    Limits, Listener, Service,
-    accept::Acceptor,
-    clock,
-    conn::Conn,
+    Limits, Service, clock,
     limits::OTHER_DESCRIPTORS_MAX,
     watch::{Phase, Slots},
 };
 
-/// Settings of the coroutine runtime, which a process has once.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Worker threads.
-    pub workers: usize,
-    /// Pins worker `n` to the `n`th processor of the affinity mask.
-    pub pin_workers: bool,
-    /// Stack of a coroutine in bytes, a multiple of the page size. Virtual: two pages are resident.
-    pub stack_bytes: usize,
-}
-
-/// Coroutine stacks kept for the next connections; made in advance, 8 kB each.
-const STACK_POOL: usize = 512;
-
-impl Settings {
-    /// Applies the settings. Only the first call in a process has an effect.
-    pub fn apply(self) {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            let words = self.stack_bytes / size_of::<usize>();
-            may::config()
-                .set_workers(self.workers)
-                .set_stack_size(words)
-                .set_pool_capacity(STACK_POOL);
-            may::config().set_worker_pin(self.pin_workers);
-        });
-    }
-}
-
 /// A running server.
-pub struct Server<S: Service> {
-    pub(super) service: S,
+pub struct Server {
     pub(super) limits: Limits,
     pub(super) slots: Arc<Slots>,
-    /// Tells servers of one process apart in the workers' tables.
-    pub(super) number: usize,
     /// Open connections.
     pub(super) open: AtomicUsize,
     /// Bytes waiting in all connections.
@@ -63,10 +33,17 @@ pub struct Server<S: Service> {
     pub(super) closing: AtomicBool,
 }
 
-impl<S: Service> Server<S> {
+/// A service on a server: what the connections of its listeners share.
+pub struct Hosted<S> {
+    pub(super) server: Arc<Server>,
+    pub(super) service: Arc<S>,
+    /// Tells the hosted services of one process apart in the workers' tables.
+    pub(super) number: usize,
+}
+
+impl Server {
     /// A server without listeners. Starts the thread that enforces its timeouts.
-    pub fn start(service: S, limits: Limits) -> io::Result<Arc<Self>> {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
+    pub fn start(limits: Limits) -> io::Result<Arc<Self>> {
         clock::refresh();
         let slots = Arc::new(Slots::new(limits.connections_max + OTHER_DESCRIPTORS_MAX));
         let watched = Arc::downgrade(&slots);
@@ -81,24 +58,22 @@ impl<S: Service> Server<S> {
                 }
             })?;
         Ok(Arc::new(Self {
-            service,
             limits,
             slots,
-            number: NEXT.fetch_add(1, Relaxed),
             open: AtomicUsize::new(0),
             buffered_bytes: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
         }))
     }
 
-    /// Accepts connections on `listeners`; a request carries the tag of the listener it came through.
-    pub fn listen(self: &Arc<Self>, listeners: Vec<Listener>) -> io::Result<Acceptor> {
-        Acceptor::start(Arc::clone(self), listeners)
-    }
-
-    /// The service.
-    pub fn service(&self) -> &S {
-        &self.service
+    /// Makes this the server of `service`, for any number of listeners.
+    pub fn host<S: Service>(self: &Arc<Self>, service: Arc<S>) -> Arc<Hosted<S>> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Arc::new(Hosted {
+            server: Arc::clone(self),
+            service,
+            number: NEXT.fetch_add(1, Relaxed),
+        })
     }
 
     /// From now on every answer carries `Connection: close` and is the last of its connection.
@@ -138,32 +113,11 @@ impl<S: Service> Server<S> {
 #[allow(unsafe_code)] // a descriptor by number: the connection that owns it is on another thread
 fn shut_down(descriptor: i32, phase: Phase) {
     let how = if phase == Phase::Write {
-        libc::SHUT_RDWR
+        Shutdown::Both
     } else {
-        libc::SHUT_RD
+        Shutdown::Read
     };
-    // SAFETY: no memory is involved; the slot protocol (`watch`) keeps the descriptor open meanwhile.
-    unsafe { libc::shutdown(descriptor, how) };
-}
-
-/// Starts, or goes on with, a connection in a new coroutine on the worker its descriptor belongs to.
-/// If no stack can be mapped the connection is closed.
-#[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
-pub(super) fn spawn<S: Service>(conn: Box<Conn<S>>) {
-    let id = conn.descriptor() as usize;
-    let start = AssertUnwindSafe(|| {
-        // SAFETY: the coroutine keeps no thread-local address across a wait (`worker::turn` is not
-        // inlined), and what runs on its own stack is the shallow loop of `Conn::run`.
-        unsafe {
-            may::coroutine::Builder::new()
-                .id(id)
-                .spawn(move || conn.run())
-        }
-    });
-    match catch_unwind(start) {
-        Ok(Ok(_detached)) => {}
-        Ok(Err(_)) | Err(_) => {
-            crate::metrics::add(crate::metrics::Counter::AcceptMemory, 1);
-        }
-    }
+    // SAFETY: the slot protocol (`watch`) keeps the descriptor open for as long as this borrows it.
+    let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let _ = rustix::net::shutdown(socket, how); // fails only if the peer was faster
 }

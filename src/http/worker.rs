@@ -1,4 +1,5 @@
 //! What a worker thread lends to a turn: buffers, ready-made heads, the service's scratch and a stack.
+//! Knows nothing of who borrows it.
 //!
 //! Why a stack of its own: a coroutine's stack pages stay resident for the connection's life, so
 //! whatever depth a handler once needed is paid for by every idle connection, and a deep call
@@ -10,10 +11,10 @@ use std::{
     any::Any,
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Once,
 };
 
-use super::{Heads, Service, conn::Conn, conn::Next, parse::Memo, server::Server};
-use crate::metrics::{self, Counter};
+use super::{Heads, Service, parse::Memo, server::Hosted};
 
 /// Most bytes taken from a socket in one turn. Small enough that a flooding connection's turn, a few
 /// hundred requests, stays below a millisecond; large enough for any usual request.
@@ -25,17 +26,46 @@ const HANDLER_STACK_BYTES: usize = 1 << 20;
 /// Output and body buffers above this size are given back after the turn that needed them.
 const RETAINED_BYTES_MAX: usize = 1 << 20;
 
-/// One worker's belongings for one server.
-pub(super) struct Worker<S: Service> {
+/// Coroutine stacks kept for the next connections; made in advance, 8 kB each.
+const STACK_POOL: usize = 512;
+
+/// Settings of the workers, which a process has once.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Worker threads.
+    pub workers: usize,
+    /// Pins worker `n` to the `n`th processor of the affinity mask.
+    pub pin_workers: bool,
+    /// Stack of a coroutine in bytes, a multiple of the page size. Virtual: two pages are resident.
+    pub stack_bytes: usize,
+}
+
+impl Settings {
+    /// Applies the settings. Only the first call in a process has an effect.
+    pub fn apply(self) {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let words = self.stack_bytes / size_of::<usize>();
+            may::config()
+                .set_workers(self.workers)
+                .set_stack_size(words)
+                .set_pool_capacity(STACK_POOL);
+            may::config().set_worker_pin(self.pin_workers);
+        });
+    }
+}
+
+/// What one worker has for one hosted service.
+struct Worker<S: Service> {
     /// Bytes from the socket.
-    pub(super) input: Box<[u8]>,
+    input: Box<[u8]>,
     /// Everything else.
-    pub(super) tools: Tools<S>,
+    scratch: Scratch<S>,
     stack: HandlerStack,
 }
 
 /// What answering needs besides the request's bytes.
-pub(super) struct Tools<S: Service> {
+pub(super) struct Scratch<S: Service> {
     /// Answers of this turn.
     pub(super) output: Vec<u8>,
     /// A chunked body being decoded.
@@ -49,26 +79,26 @@ pub(super) struct Tools<S: Service> {
 }
 
 impl<S: Service> Worker<S> {
-    // Kept out of `turn`, whose frame is on every connection's stack: room for a service's scratch on its
+    // Kept out of `lend`, whose frame is on every connection's stack: room for a service's scratch on its
     // way to the heap would cost each of them a page.
     #[cold]
     #[inline(never)]
-    fn boxed(server: &Server<S>) -> Box<dyn Any> {
+    fn boxed(service: &S) -> Box<dyn Any> {
         Box::new(Self {
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
-            tools: Tools {
+            scratch: Scratch {
                 output: Vec::with_capacity(INPUT_BYTES),
                 body: Vec::new(),
                 heads: Heads::default(),
                 memo: Memo::default(),
-                service: server.service.worker(),
+                service: service.worker(),
             },
             stack: HandlerStack::new(HANDLER_STACK_BYTES),
         })
     }
 
     fn release_large_buffers(&mut self) {
-        for buffer in [&mut self.tools.output, &mut self.tools.body] {
+        for buffer in [&mut self.scratch.output, &mut self.scratch.body] {
             if buffer.capacity() > RETAINED_BYTES_MAX {
                 *buffer = Vec::new();
             }
@@ -77,40 +107,42 @@ impl<S: Service> Worker<S> {
 }
 
 thread_local! {
-    /// This thread's `Worker<S>` of every server, by server number.
+    /// This thread's `Worker<S>` of every hosted service, by its number.
     static WORKERS: RefCell<Vec<(usize, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs one turn of a connection on the worker's stack. A panic ends the connection.
+/// Runs `turn` of `borrower` on this worker's stack, with a buffer to read into and scratch. `None` if it
+/// panicked.
 ///
 /// Not inlined: a coroutine may continue on another thread after it waited, so the address of a
 /// thread-local must not be kept across turns.
 #[inline(never)]
-pub(super) fn turn<S: Service>(conn: &mut Conn<S>) -> Next {
+pub(super) fn lend<S: Service, B, R>(
+    borrower: &mut B,
+    hosted: impl Fn(&B) -> &Hosted<S>,
+    turn: impl FnOnce(&mut B, &mut [u8], &mut Scratch<S>) -> R,
+) -> Option<R> {
     WORKERS.with(|workers| {
         let mut workers = workers.borrow_mut();
-        let number = conn.server.number;
+        let hosted = hosted(borrower);
+        let number = hosted.number;
         let index = match workers.iter().position(|(n, _)| *n == number) {
             Some(index) => index,
             None => {
-                workers.push((number, Worker::boxed(&conn.server)));
+                workers.push((number, Worker::boxed(&*hosted.service)));
                 workers.len() - 1
             }
         };
-        let Some(worker) = workers[index].1.downcast_mut::<Worker<S>>() else {
-            return Next::Close;
-        };
+        let worker = workers[index].1.downcast_mut::<Worker<S>>()?;
         let Worker {
             input,
-            tools,
+            scratch,
             stack,
         } = &mut *worker;
-        let next = stack.run(|| catch_unwind(AssertUnwindSafe(|| conn.turn(input, tools))));
+        let result =
+            stack.run(|| catch_unwind(AssertUnwindSafe(|| turn(borrower, input, scratch))));
         worker.release_large_buffers();
-        next.unwrap_or_else(|_| {
-            metrics::add(Counter::HandlerPanics, 1);
-            Next::Close
-        })
+        result.ok()
     })
 }
 

@@ -30,8 +30,7 @@ use tracing::{info, warn};
 
 use super::notify::Manager;
 use crate::{
-    admin::Site,
-    app::{Health, Phase, Reload},
+    app::{App, Health, Phase, Reload},
     http::Server,
     metrics::{self, Counter},
 };
@@ -117,13 +116,13 @@ impl ReloadSignals {
     }
 
     /// Reloads on every signal, on a thread of its own. The application logs the outcome.
-    pub fn serve(self, server: &Arc<Server<Site>>, manager: &Arc<Manager>) -> io::Result<()> {
-        let (mut signals, server, manager) = (self.0, Arc::clone(server), Arc::clone(manager));
+    pub fn serve(self, app: &Arc<App>, manager: &Arc<Manager>) -> io::Result<()> {
+        let (mut signals, app, manager) = (self.0, Arc::clone(app), Arc::clone(manager));
         thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
                 for _ in signals.forever() {
-                    manager.reload(|| server.service().app().reload(), outcome_text);
+                    manager.reload(|| app.reload(), outcome_text);
                 }
             })
             .map(drop)
@@ -140,7 +139,8 @@ pub fn enter(health: &Health, phase: Phase, manager: &Manager) {
 /// Stops the server in the order above, for `signal`. Returns the number of connections cut off.
 pub fn stop(
     signal: i32,
-    server: &Arc<Server<Site>>,
+    server: &Server,
+    health: &Health,
     stop_accepting: impl FnOnce(),
     signals: &StopSignals,
     manager: &Manager,
@@ -148,7 +148,6 @@ pub fn stop(
 ) -> usize {
     let begun = Instant::now();
     let deadline = begun + drain.deadline;
-    let health = server.service().app().health();
     health.enter(Phase::Draining);
     server.announce_close();
     enter(health, Phase::Draining, manager);
@@ -215,7 +214,7 @@ fn asked() -> u64 {
     metrics::answers().saturating_sub(probes)
 }
 
-fn cut_off(server: &Arc<Server<Site>>, why: &str) -> usize {
+fn cut_off(server: &Server, why: &str) -> usize {
     let connections = server.connections_open();
     warn!(why, connections, "stopping with connections open");
     connections

@@ -8,31 +8,49 @@ use std::{
 use anyhow::{Context, bail};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{
-    app::{ADMIN, PUBLIC},
-    http::Listener,
-};
-
 /// The name of inherited descriptors that belong to the admin listener (`FileDescriptorName=`).
 const ADMIN_NAME: &str = "admin";
 
-/// Every inherited listener; where none serves a tag, listeners bound to the given addresses.
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody.
+    Public,
+    /// The operator.
+    Admin,
+}
+
+/// An open listening socket.
+pub struct Bound {
+    /// The socket.
+    pub socket: TcpListener,
+    /// Whom it is for.
+    pub audience: Audience,
+    /// Other processes accept from it too, or will.
+    pub inherited: bool,
+}
+
+/// Every inherited listener; where there is none for an audience, listeners bound to the given addresses.
 pub fn open(
     listen: &[SocketAddr],
     admin: Option<SocketAddr>,
     backlog: u32,
-) -> anyhow::Result<Vec<Listener>> {
+) -> anyhow::Result<Vec<Bound>> {
     let mut listeners = inherited()?;
-    let lacks = |listeners: &[Listener], tag| !listeners.iter().any(|listener| listener.tag == tag);
-    if lacks(&listeners, PUBLIC) {
+    let lacks = |listeners: &[Bound], audience| {
+        !listeners
+            .iter()
+            .any(|listener| listener.audience == audience)
+    };
+    if lacks(&listeners, Audience::Public) {
         for address in listen {
-            listeners.push(bind(*address, backlog, PUBLIC)?);
+            listeners.push(bind(*address, backlog, Audience::Public)?);
         }
     }
-    if let Some(address) = admin.filter(|_| lacks(&listeners, ADMIN)) {
-        listeners.push(bind(address, backlog, ADMIN)?);
+    if let Some(address) = admin.filter(|_| lacks(&listeners, Audience::Admin)) {
+        listeners.push(bind(address, backlog, Audience::Admin)?);
     }
-    if lacks(&listeners, PUBLIC) {
+    if lacks(&listeners, Audience::Public) {
         bail!("no public listener: set `listen` or pass sockets");
     }
     Ok(listeners)
@@ -40,7 +58,7 @@ pub fn open(
 
 /// Listeners passed by the protocol of sd_listen_fds(3), all of them. They are never shut down and
 /// keep the backlog and options of whoever made them.
-fn inherited() -> anyhow::Result<Vec<Listener>> {
+fn inherited() -> anyhow::Result<Vec<Bound>> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
@@ -49,17 +67,20 @@ fn inherited() -> anyhow::Result<Vec<Listener>> {
         let socket = passed.take_tcp_listener(index).with_context(|| {
             format!("inherited descriptor {index} (`{name}`) is not a TCP listener")
         })?;
-        let tag = if name == ADMIN_NAME { ADMIN } else { PUBLIC };
-        listeners.extend(socket.map(|socket| Listener {
+        let audience = match name {
+            ADMIN_NAME => Audience::Admin,
+            _ => Audience::Public,
+        };
+        listeners.extend(socket.map(|socket| Bound {
             socket,
-            tag,
+            audience,
             inherited: true,
         }));
     }
     Ok(listeners)
 }
 
-fn bind(address: SocketAddr, backlog: u32, tag: u8) -> anyhow::Result<Listener> {
+fn bind(address: SocketAddr, backlog: u32, audience: Audience) -> anyhow::Result<Bound> {
     let bound = || -> io::Result<TcpListener> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -74,9 +95,9 @@ fn bind(address: SocketAddr, backlog: u32, tag: u8) -> anyhow::Result<Listener> 
     };
     let socket = bound()
         .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
-    Ok(Listener {
+    Ok(Bound {
         socket,
-        tag,
+        audience,
         inherited: false,
     })
 }

@@ -4,19 +4,20 @@ pub mod lifecycle;
 pub mod listener;
 pub mod notify;
 
-use std::{io::Write, net::SocketAddr, thread, time::Duration};
+use std::{io::Write, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::info;
 
 use crate::{
-    admin::{self, Site},
+    admin::{self, AdminService},
     app::{self, App, Phase},
-    http::{Server, Settings, limits::OTHER_DESCRIPTORS_MAX},
+    http::{Acceptor, Listener, Server, Settings, limits::OTHER_DESCRIPTORS_MAX},
     metrics::turn,
 };
 use lifecycle::{ReloadSignals, StopSignals};
+use listener::{Audience, Bound};
 use notify::Manager;
 
 /// Settings of the process: addresses, workers, stop.
@@ -105,31 +106,40 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     }
     .apply();
     options.measure.apply();
-    let app = App::open(app).context("cannot set up the endpoints")?;
-    let listeners = listener::open(&options.listen, options.admin, options.backlog)?;
-    let addresses = listeners
+    let app = Arc::new(App::open(app).context("cannot set up the endpoints")?);
+    let bound = listener::open(&options.listen, options.admin, options.backlog)?;
+    let addresses = bound
         .iter()
-        .map(|listener| Ok((listener.socket.local_addr()?, listener.tag)))
+        .map(|bound| Ok((bound.socket.local_addr()?, bound.audience)))
         .collect::<std::io::Result<Vec<_>>>()?;
     info!(store = app.store_text(), "endpoints are set up");
-    let site = Site::new(app, options.site.clone(), workers, signals.stopper());
-    let server = Server::start(site, options.limits.clone()).context("cannot start the server")?;
-    if addresses.iter().any(|(_, tag)| *tag == app::ADMIN) {
-        Site::observe(&server).context("cannot start the thread that samples")?;
+    let server = Server::start(options.limits.clone()).context("cannot start the server")?;
+    let admin = Arc::new(AdminService::new(
+        Arc::clone(&app),
+        Arc::clone(&server),
+        options.site.clone(),
+        workers,
+        signals.stopper(),
+    ));
+    if addresses
+        .iter()
+        .any(|(_, audience)| *audience == Audience::Admin)
+    {
+        admin
+            .observe()
+            .context("cannot start the thread that samples")?;
     }
     admin::profile::on_signal(&options.site.profile).context("cannot start the profiler")?;
     reload_signals
-        .serve(&server, &manager)
+        .serve(&app, &manager)
         .context("cannot start the thread that reloads")?;
-    let acceptor = server
-        .listen(listeners)
-        .context("cannot accept connections")?;
+    let listeners = serve_each(bound, &server, &app, &admin);
+    let acceptor = Acceptor::start(&server, listeners).context("cannot accept connections")?;
     manager.watch(&server, acceptor.pulse()?)?;
-    let health = server.service().app().health();
+    let health = app.health();
     health.enter(Phase::Ready);
     greet(&addresses, workers);
     // The service manager hears of it when the next request would succeed: a database may be slow.
-    let app = server.service().app();
     let signal = signals.wait_until(|| app.is_ready()).unwrap_or_else(|| {
         lifecycle::enter(health, Phase::Ready, &manager);
         signals.wait()
@@ -138,6 +148,7 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     lifecycle::stop(
         signal,
         &server,
+        health,
         || acceptor.stop(),
         &signals,
         &manager,
@@ -147,19 +158,38 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Gives each socket the service of its audience.
+fn serve_each(
+    bound: Vec<Bound>,
+    server: &Arc<Server>,
+    app: &Arc<App>,
+    admin: &Arc<AdminService>,
+) -> Vec<Listener> {
+    let app = server.host(Arc::clone(app));
+    let admin = server.host(Arc::clone(admin));
+    let listener = |bound: Bound| match bound.audience {
+        Audience::Public => Listener::new(bound.socket, bound.inherited, &app),
+        Audience::Admin => Listener::new(bound.socket, bound.inherited, &admin),
+    };
+    bound.into_iter().map(listener).collect()
+}
+
 /// Tells a person at a terminal where to look. Written once; a closed standard output is no error.
-fn greet(addresses: &[(SocketAddr, u8)], workers: usize) {
+fn greet(addresses: &[(SocketAddr, Audience)], workers: usize) {
     let version = env!("CARGO_PKG_VERSION");
     info!(version, workers, ?addresses, "listening");
     let mut text = format!("trident {version} with {workers} worker(s)\n");
-    for (address, tag) in addresses {
-        let name = match *tag {
-            app::ADMIN => "admin",
-            _ => "serving",
+    for (address, audience) in addresses {
+        let name = match audience {
+            Audience::Admin => "admin",
+            Audience::Public => "serving",
         };
         text += &format!("  {name} http://{address}\n");
     }
-    if let Some((public, _)) = addresses.iter().find(|(_, tag)| *tag == app::PUBLIC) {
+    if let Some((public, _)) = addresses
+        .iter()
+        .find(|(_, audience)| *audience == Audience::Public)
+    {
         let mut public = *public;
         if public.ip().is_unspecified() {
             public.set_ip(std::net::Ipv4Addr::LOCALHOST.into());

@@ -35,7 +35,6 @@ use sd_notify::NotifyState;
 use tracing::warn;
 
 use crate::{
-    admin::Site,
     app::Phase,
     http::{Pulse, Server},
     metrics,
@@ -109,7 +108,7 @@ impl Manager {
     ///
     /// # Errors
     /// A worker does not run, or no thread can be started.
-    pub fn watch(self: &Arc<Self>, server: &Arc<Server<Site>>, pulse: Pulse) -> anyhow::Result<()> {
+    pub fn watch(self: &Arc<Self>, server: &Arc<Server>, pulse: Pulse) -> anyhow::Result<()> {
         let mut pulse = pulse;
         pulse.ask();
         let give_up = Instant::now() + FIRST_RUN;
@@ -130,7 +129,7 @@ impl Manager {
         Ok(())
     }
 
-    fn beat(&self, server: &Weak<Server<Site>>, mut pulse: Pulse) {
+    fn beat(&self, server: &Weak<Server>, mut pulse: Pulse) {
         let watchdog = sd_notify::watchdog_enabled().filter(|period| !period.is_zero());
         let every = watchdog.map_or(STATUS_EVERY, |period| {
             (period / BEATS_PER_PERIOD).min(STATUS_EVERY)

@@ -4,13 +4,16 @@ use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener, TcpStream},
     os::{fd::AsRawFd, unix::process::CommandExt},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
 
 use socket2::{Domain, Socket, Type};
-use trident::http::{Limits, Listener, Server as Http, Settings};
+use trident::http::{Acceptor, Limits, Listener, Server as Http, Settings};
 
 use crate::{
     harness::{Client, GET, PATIENCE, READY, Server, eventually, raise_descriptor_limit},
@@ -450,13 +453,9 @@ fn the_whole_queue_is_accepted_at_the_stop() {
             client
         })
         .collect();
-    let server = Http::start(Echo, Limits::default()).unwrap();
-    let listener = Listener {
-        socket,
-        tag: 0,
-        inherited: false,
-    };
-    server.listen(vec![listener]).unwrap().stop();
+    let server = Http::start(Limits::default()).unwrap();
+    let listener = Listener::new(socket, false, &server.host(Arc::new(Echo)));
+    Acceptor::start(&server, vec![listener]).unwrap().stop();
     for client in &mut clients {
         assert_eq!(client.response().expect("an answer").status, 200);
     }

@@ -19,7 +19,9 @@ pub struct InProcess<S: Service> {
     /// The listener.
     pub address: SocketAddr,
     /// The server.
-    pub server: Arc<Server<S>>,
+    pub server: Arc<Server>,
+    /// What it serves.
+    pub service: Arc<S>,
     _acceptor: Acceptor,
 }
 
@@ -35,16 +37,15 @@ impl<S: Service> InProcess<S> {
         .apply();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let server = Server::start(service, limits).unwrap();
-        let listener = Listener {
-            socket,
-            tag: 0,
-            inherited: false,
-        };
-        let acceptor = server.listen(vec![listener]).unwrap();
+        let server = Server::start(limits).unwrap();
+        let service = Arc::new(service);
+        let hosted = server.host(Arc::clone(&service));
+        let listener = Listener::new(socket, false, &hosted);
+        let acceptor = Acceptor::start(&server, vec![listener]).unwrap();
         Self {
             address,
             server,
+            service,
             _acceptor: acceptor,
         }
     }

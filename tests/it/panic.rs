@@ -102,7 +102,7 @@ fn a_panic_costs_one_connection_and_is_counted() {
         }
     }
     assert!(
-        service.server.service().scratches.load(Relaxed) >= 20,
+        service.service.scratches.load(Relaxed) >= 20,
         "scratch is replaced"
     );
     drop(bystanders);

@@ -67,7 +67,7 @@ impl Service for Deferring {
 
 impl InProcess<Deferring> {
     fn waiting(&self) -> usize {
-        self.server.service().jobs.lock().unwrap().len()
+        self.service.jobs.lock().unwrap().len()
     }
 
     /// Waits until `count` requests wait.
@@ -82,14 +82,7 @@ impl InProcess<Deferring> {
     /// Lets the oldest waiting request be answered; its path.
     fn release(&self) -> String {
         self.await_jobs(1);
-        let job = self
-            .server
-            .service()
-            .jobs
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap();
+        let job = self.service.jobs.lock().unwrap().pop_front().unwrap();
         job.promise.keep(());
         job.path
     }
@@ -223,8 +216,7 @@ fn hundreds_wait_at_once() {
         .collect();
     service.await_jobs(300);
     service
-        .server
-        .service()
+        .service
         .jobs
         .lock()
         .unwrap()
@@ -271,7 +263,7 @@ fn answers_that_come_at_once_cost_no_worker() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !is_over.load(SeqCst) {
-                    let job = service.server.service().jobs.lock().unwrap().pop_front();
+                    let job = service.service.jobs.lock().unwrap().pop_front();
                     let Some(job) = job else {
                         std::hint::spin_loop();
                         continue;
@@ -301,7 +293,7 @@ fn an_answer_that_is_dropped_becomes_a_500() {
     let mut client = service.connect();
     client.send(&[get("/later"), get("/next")].concat());
     service.await_jobs(1);
-    service.server.service().jobs.lock().unwrap().clear();
+    service.service.jobs.lock().unwrap().clear();
     let answer = client.response().expect("an answer");
     assert_eq!((answer.status, answer.closes()), (500, true), "{answer:?}");
     assert_eq!(client.rest(), b"");

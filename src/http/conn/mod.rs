@@ -3,50 +3,52 @@
 //! | stage | waits for | then |
 //! | --- | --- | --- |
 //! | `Open` | bytes | answers every complete request, writes once |
-//! | `Pending` | room for earlier answers, then another thread's answer | appends it, goes on as `Open` |
+//! | `Deferred` | room for earlier answers, then another thread's answer | appends it, goes on as `Open` |
 //! | `Flushing` | room in the socket | reading stops until all is written |
 //! | `Lingering` | the peer's end | drops what it sends, then closes |
+//!
+//! | from | when | to |
+//! | --- | --- | --- |
+//! | `Open` | a handler deferred its answer | `Deferred` |
+//! | `Open`, `Deferred` (answered) | the socket does not take all answers | `Flushing` |
+//! | `Open`, `Deferred` (answered), `Flushing` | all is written and [`End`] is `No` or `AfterNext` | `Open` |
+//! | the same | all is written and `End` is `Linger` | `Lingering` |
+//! | the same | all is written and `End` is `Now` | closed |
+//! | `Open` | idle for too long, or the server stops | `Open` with `End::AfterNext` |
+//! | any | the peer has ended, the socket is broken, a deadline passed, a turn panicked | closed |
 //!
 //! The bytes of an incomplete request and unwritten answers are all a connection owns between turns;
 //! both are bounded ([`Limits`](super::Limits)) and counted in one budget for the whole server.
 
-mod output;
+mod read;
 mod serve;
+mod write;
 
 use std::{
-    io::ErrorKind,
     os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
 };
 
 use may::{io::WaitIo, net::TcpStream};
-use rustix::net::{RecvFlags, SendFlags};
-use tracing::warn;
 
 use super::{
     Deferred, Mode, Service,
     body::Chunked,
-    server::Server,
+    server::{Hosted, Server},
     watch::{Phase, Watch},
-    worker::{self, Tools},
+    worker::{self, Scratch},
 };
-use crate::{
-    log::Throttle,
-    metrics::{self, Counter, turn},
-};
+use crate::metrics::{self, Counter};
 
 /// Epoll flags after which no further event announces the end of the stream: ERR, HUP, RDHUP.
 const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
 
-/// Unused room a connection may keep behind the bytes it holds.
-const SLACK_BYTES: usize = 4 << 10;
-
 /// What the coroutine does after a turn.
-pub(super) enum Next {
+enum Next {
     /// Wait for the socket.
     Wait,
-    /// Wait for the pending answer.
+    /// Wait for the deferred answer.
     Park,
     /// Take another turn after everybody else had theirs.
     Again,
@@ -59,7 +61,7 @@ enum Stage {
     /// Requests are read and answered.
     Open,
     /// A handler's answer is still to come; it will be sent in this mode.
-    Pending(Deferred, Mode),
+    Deferred(Deferred, Mode),
     /// Answers wait for room in the socket.
     Flushing,
     /// The last answer is out; this many bytes of the peer's were dropped since.
@@ -71,10 +73,30 @@ enum Stage {
 enum End {
     /// It does not.
     No,
+    /// With the next answer: its time is over.
+    AfterNext,
     /// At once: the peer asked for it and has sent nothing more.
     Now,
     /// After lingering: the peer may still be sending.
     Linger,
+}
+
+impl End {
+    /// Whether the last answer was given.
+    const fn is_set(self) -> bool {
+        matches!(self, Self::Now | Self::Linger)
+    }
+}
+
+/// When there is something to read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readable {
+    /// When the socket's next event says so.
+    OnEvent,
+    /// Now, perhaps: the last read filled its buffer, or an event was spent on something else.
+    Now,
+    /// Until the end: the peer has closed its side, or the socket is broken. No event will follow.
+    ToEnd,
 }
 
 /// A chunked body that has not ended.
@@ -85,31 +107,10 @@ struct PartialBody {
     body: Vec<u8>,
 }
 
-/// Time after which a turn ends although it has requests left.
-///
-/// Four hundred plain requests, all that one read may hold, take a tenth of it. But the search for a
-/// block's pow may take 2 ms, and the others of this worker must not wait for a batch of those.
-const TURN_MAX: Duration = Duration::from_millis(1);
-
-/// A turn's share of its worker's time.
-#[derive(Default)]
-struct Share {
-    began: Option<Instant>,
-}
-
-impl Share {
-    /// Whether the next request has to wait for another turn. Looks at the clock after 1, 2, 4, 8, 16,
-    /// 32, … answers: a turn of one request never does, and one of sixteen pays 6 ns for each.
-    fn is_used_up(&mut self, answered: usize) -> bool {
-        let look = answered != 0 && (answered.is_power_of_two() || answered.is_multiple_of(16));
-        look && self.began.get_or_insert_with(Instant::now).elapsed() >= TURN_MAX
-    }
-}
-
 /// A connection. Owned by its coroutine.
 pub(super) struct Conn<S: Service> {
-    pub(super) server: Arc<Server<S>>,
-    listener: u8,
+    hosted: Arc<Hosted<S>>,
+    server: Arc<Server>,
     watch: Watch, // before `stream`: the slot is freed before the descriptor is closed
     stream: TcpStream,
     stage: Stage,
@@ -125,28 +126,27 @@ pub(super) struct Conn<S: Service> {
     /// This connection's share of the server's buffer budget.
     counted_bytes: usize,
     requests: u64,
-    /// Its time is over: the next answer is the last.
-    ending: bool,
     /// `tail` may hold a complete request.
     resume: bool,
-    /// The last read filled its buffer: there may be more.
-    filled: bool,
-    /// The peer has closed its side, or the socket is broken.
-    hung_up: bool,
-    /// `100 Continue` was sent for the request in `tail`.
-    continued: bool,
+    readable: Readable,
 }
 
-/// One `recv`, straight to the kernel: around each call the C library arms and disarms the cancellation
-/// of threads, which nothing here uses, with two locked instructions (a tenth of a request's
-/// instructions).
-fn receive(stream: &TcpStream, into: &mut [u8]) -> rustix::io::Result<usize> {
-    Ok(rustix::net::recv(stream.inner(), into, RecvFlags::empty())?.0)
+/// Starts a connection that was accepted; false if it cannot be served and was closed. The caller has counted
+/// it in [`Server::open`].
+pub(super) fn start<S: Service>(hosted: &Arc<Hosted<S>>, stream: std::net::TcpStream) -> bool {
+    match Conn::new(Arc::clone(hosted), stream) {
+        Some(conn) => {
+            Box::new(conn).spawn();
+            true
+        }
+        None => false,
+    }
 }
 
-/// One `send`, as [`receive`].
-fn send(stream: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
-    rustix::net::send(stream.inner(), bytes, SendFlags::NOSIGNAL)
+#[cold]
+fn panicked() -> Next {
+    metrics::add(Counter::HandlerPanics, 1);
+    Next::Close
 }
 
 /// What became of the bytes at the front.
@@ -154,7 +154,7 @@ enum Step {
     /// A request was answered; it had this many bytes.
     Answered(usize),
     /// A request was deferred; it had this many bytes.
-    Suspended(usize),
+    Deferred(usize),
     /// No complete request; this many bytes were taken over.
     Incomplete(usize),
     /// The last request of this connection was answered; it had this many bytes.
@@ -162,13 +162,22 @@ enum Step {
 }
 
 impl<S: Service> Conn<S> {
-    /// A new connection; `None` if its descriptor is beyond the watcher's slots.
-    pub(super) fn new(server: Arc<Server<S>>, stream: TcpStream, listener: u8) -> Option<Self> {
-        let mut watch = Watch::new(&server.slots, stream.inner().as_raw_fd())?;
+    /// Takes over an accepted socket; `None` if its descriptor is beyond the watcher's slots or epoll takes
+    /// no more. Counts as open until it is dropped.
+    #[allow(unsafe_code)] // may offers no safe way to take over a std stream
+    fn new(hosted: Arc<Hosted<S>>, stream: std::net::TcpStream) -> Option<Self> {
+        use std::os::fd::{FromRawFd, IntoRawFd};
+        let descriptor = stream.into_raw_fd();
+        // It panics if epoll takes no more descriptors; the descriptor is closed in unwinding.
+        // SAFETY: the descriptor comes from a stream that gave up its ownership.
+        let register = || unsafe { TcpStream::from_raw_fd(descriptor) };
+        let stream = catch_unwind(register).ok()?;
+        let server = Arc::clone(&hosted.server);
+        let mut watch = Watch::new(&server.slots, descriptor)?;
         watch.start(Phase::Fresh, server.limits.head_timeout);
         Some(Self {
+            hosted,
             server,
-            listener,
             watch,
             stream,
             stage: Stage::Open,
@@ -180,26 +189,43 @@ impl<S: Service> Conn<S> {
             unsent_start: 0,
             counted_bytes: 0,
             requests: 0,
-            ending: false,
             resume: false,
-            filled: false,
-            hung_up: false,
-            continued: false,
+            readable: Readable::OnEvent,
         })
     }
 
-    /// The descriptor; its remainder by the number of workers decides the worker.
-    pub(super) fn descriptor(&self) -> i32 {
-        self.stream.inner().as_raw_fd()
+    /// Starts, or goes on with, the connection in a new coroutine on the worker its descriptor belongs to.
+    /// If no stack can be mapped the connection is closed.
+    #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
+    fn spawn(self: Box<Self>) {
+        let id = self.stream.inner().as_raw_fd() as usize;
+        let start = AssertUnwindSafe(|| {
+            // SAFETY: the coroutine keeps no thread-local address across a wait (`worker::lend` is not
+            // inlined), and what runs on its own stack is the shallow loop of `run`.
+            unsafe {
+                may::coroutine::Builder::new()
+                    .id(id)
+                    .spawn(move || self.run())
+            }
+        });
+        match catch_unwind(start) {
+            Ok(Ok(_detached)) => {}
+            Ok(Err(_)) | Err(_) => metrics::add(Counter::AcceptMemory, 1),
+        }
     }
 
     /// Drives the connection to its end. The body of its coroutine.
-    pub(super) fn run(mut self: Box<Self>) {
+    fn run(mut self: Box<Self>) {
         loop {
-            match worker::turn(&mut self) {
-                Next::Wait => self.hung_up |= self.stream.wait_io() & HANGUP_FLAGS != 0,
+            let next = worker::lend(&mut *self, |conn| &*conn.hosted, Self::turn);
+            match next.unwrap_or_else(panicked) {
+                Next::Wait => {
+                    if self.stream.wait_io() & HANGUP_FLAGS != 0 {
+                        self.readable = Readable::ToEnd;
+                    }
+                }
                 Next::Park => {
-                    if let Stage::Pending(deferred, _) = &self.stage {
+                    if let Stage::Deferred(deferred, _) = &self.stage {
                         deferred.park();
                     }
                     // A wake that crosses with `park` resumes the coroutine from within `park`'s own
@@ -209,51 +235,58 @@ impl<S: Service> Conn<S> {
                 }
                 // Not `yield_now`: the local queue is emptied before the sockets are polled again, so
                 // a yielding flooder would starve them. A fresh coroutine comes in through epoll.
-                Next::Again => return super::server::spawn(self),
+                Next::Again => return self.spawn(),
                 Next::Close => return,
             }
         }
     }
 
+    /// Notes that there may be something to read although no event says so.
+    fn expect_more(&mut self) {
+        if self.readable == Readable::OnEvent {
+            self.readable = Readable::Now;
+        }
+    }
+
     /// One turn: never suspends.
-    pub(super) fn turn(&mut self, input: &mut [u8], tools: &mut Tools<S>) -> Next {
-        tools.output.clear();
-        tools.heads.refresh();
+    fn turn(&mut self, input: &mut [u8], scratch: &mut Scratch<S>) -> Next {
+        scratch.output.clear();
+        scratch.heads.refresh();
         match self.watch.expired() {
             None => {}
             Some(Phase::Idle | Phase::Fresh) => self.expire_idle(),
-            Some(phase) => return self.expire(phase, tools),
+            Some(phase) => return self.expire(phase, scratch),
         }
         let next = match self.stage {
-            Stage::Open => self.exchange(input, tools),
-            _ => self.resume_stage(input, tools),
+            Stage::Open => self.exchange(input, scratch),
+            _ => self.resume_stage(input, scratch),
         };
         match next {
-            Next::Wait | Next::Park | Next::Again if self.exceeds_budget() => self.give_up(tools),
+            Next::Wait | Next::Park | Next::Again if self.exceeds_budget() => self.give_up(scratch),
             next => next,
         }
     }
 
     /// A turn in any stage but `Open`.
     #[inline(never)]
-    fn resume_stage(&mut self, input: &mut [u8], tools: &mut Tools<S>) -> Next {
+    fn resume_stage(&mut self, input: &mut [u8], scratch: &mut Scratch<S>) -> Next {
         match std::mem::replace(&mut self.stage, Stage::Open) {
             Stage::Open => Next::Again,
-            Stage::Pending(pending, mode) if pending.is_ready() => {
-                self.finish_pending(pending, mode, tools);
+            Stage::Deferred(deferred, mode) if deferred.is_ready() => {
+                self.finish_deferred(deferred, mode, scratch);
                 self.resume = true;
-                self.write_out(tools).unwrap_or(Next::Again)
+                self.write_out(scratch).unwrap_or(Next::Again)
             }
-            stage @ Stage::Pending(..) => {
+            stage @ Stage::Deferred(..) => {
                 self.stage = stage;
                 // What came before is written first; the wait for room may have taken an event.
-                self.filled = true;
-                self.write_out(tools).unwrap_or(Next::Park)
+                self.expect_more();
+                self.write_out(scratch).unwrap_or(Next::Park)
             }
             Stage::Flushing => {
                 // The wait for room may have taken the event that announced further bytes.
-                self.filled = true;
-                let next = self.write_out(tools);
+                self.expect_more();
+                let next = self.write_out(scratch);
                 if next.is_none() {
                     self.watch_open(true);
                 }
@@ -262,152 +295,6 @@ impl<S: Service> Conn<S> {
             Stage::Lingering(dropped) => self.linger(dropped, input),
         }
     }
-
-    /// Reads once, answers, writes once.
-    fn exchange(&mut self, input: &mut [u8], tools: &mut Tools<S>) -> Next {
-        loop {
-            let fresh = match self.resume {
-                true => 0,
-                false => match self.receive(input) {
-                    Ok(0) => return Next::Close,
-                    Ok(n) => n,
-                    Err(ErrorKind::WouldBlock) => return Next::Wait,
-                    Err(_) => {
-                        metrics::add(Counter::ConnectionsReset, 1);
-                        return Next::Close;
-                    }
-                },
-            };
-            turn::begin();
-            match self.tail.is_empty() {
-                true => self.answer_fresh(&input[..fresh], tools),
-                false => self.answer_tail(tools),
-            }
-            let next = self.write_out(tools);
-            if let Some(slow) = turn::end() {
-                log_slow(&slow, fresh, tools.output.len());
-            }
-            if let Some(next) = next {
-                return next;
-            }
-            match (self.resume || self.filled, self.hung_up) {
-                (true, _) => return Next::Again,
-                (false, true) => {} // no event will announce the end: read again
-                (false, false) => return Next::Wait,
-            }
-        }
-    }
-
-    /// Reads into `input`, or behind the bytes already waiting in `tail`.
-    fn receive(&mut self, input: &mut [u8]) -> Result<usize, ErrorKind> {
-        let start = self.tail.len();
-        let read = if start == 0 {
-            receive(&self.stream, input)
-        } else {
-            self.tail.resize(start + input.len(), 0);
-            let read = receive(&self.stream, &mut self.tail[start..]);
-            self.tail.truncate(start + read.unwrap_or(0));
-            read
-        };
-        let n = read.map_err(|error| error.kind())?;
-        self.filled = n == input.len();
-        metrics::add(Counter::BytesRead, n as u64);
-        Ok(n)
-    }
-
-    /// Answers what is complete in `fresh`; what is left becomes `tail`, which is empty.
-    fn answer_fresh(&mut self, fresh: &[u8], tools: &mut Tools<S>) {
-        let (rest, answered) = self.answer(fresh, tools);
-        if !rest.is_empty() && self.end == End::No {
-            self.tail = rest.to_vec();
-        }
-        self.watch_open(answered);
-    }
-
-    /// Answers what is complete in `tail`.
-    #[inline(never)]
-    fn answer_tail(&mut self, tools: &mut Tools<S>) {
-        let mut tail = std::mem::take(&mut self.tail);
-        let (rest, answered) = self.answer(&tail, tools);
-        if !rest.is_empty() && self.end == End::No {
-            let rest_bytes = rest.len();
-            tail.drain(..tail.len() - rest_bytes);
-            // What was needed for a read, or for the body before, would not be counted.
-            if tail.capacity() > 2 * rest_bytes + SLACK_BYTES {
-                tail.shrink_to_fit();
-            }
-            self.tail = tail;
-        }
-        self.watch_open(answered);
-    }
-
-    /// Answers the complete requests in `bytes` up to the limits of a turn. Returns what is left, and
-    /// whether anything was answered.
-    #[inline(always)] // two callers, and a tenth of a request's instructions
-    fn answer<'b>(&mut self, bytes: &'b [u8], tools: &mut Tools<S>) -> (&'b [u8], bool) {
-        let (mut at, mut answered) = (0, 0);
-        let mut share = Share::default();
-        self.resume = false;
-        while self.end == End::No && bytes.len() - at >= self.tail_needed_bytes.max(1) {
-            let limits = &self.server.limits;
-            if answered >= limits.pipelined_batch_max
-                || tools.output.len() >= limits.write_buffer_bytes_max
-                || share.is_used_up(answered)
-            {
-                self.resume = true;
-                break;
-            }
-            self.tail_needed_bytes = 0;
-            let step = self.step(&bytes[at..], tools);
-            let (Step::Answered(n) | Step::Suspended(n) | Step::Incomplete(n) | Step::Last(n)) =
-                step;
-            at += n;
-            match step {
-                Step::Incomplete(_) => break,
-                Step::Suspended(_) => {
-                    self.resume = true;
-                    break;
-                }
-                Step::Last(_) if at < bytes.len() => self.end = End::Linger,
-                Step::Answered(_) | Step::Last(_) => answered += 1,
-            }
-        }
-        (&bytes[at..], answered > 0)
-    }
-
-    /// Sets the deadline of what an open connection now waits for.
-    fn watch_open(&mut self, answered: bool) {
-        let limits = &self.server.limits;
-        let body = self.tail_needed_bytes > 0 || self.partial_body.is_some();
-        match (&self.stage, body, self.tail.is_empty() || self.resume) {
-            (Stage::Pending(..), _, _) => self.watch.pause(),
-            (_, true, _) if answered => self.watch.start(Phase::Body, limits.body_timeout),
-            (_, true, _) => self.watch.ensure(Phase::Body, limits.body_timeout),
-            (_, false, true) => self.watch.start(Phase::Idle, limits.idle_timeout),
-            (_, false, false) if answered => self.watch.start(Phase::Head, limits.head_timeout),
-            (_, false, false) => self.watch.ensure(Phase::Head, limits.head_timeout),
-        }
-    }
-}
-
-/// Logs a slow turn, one a second at most: one slow moment of the machine makes many.
-#[cold]
-fn log_slow(slow: &turn::Slow, read_bytes: usize, answer_bytes: usize) {
-    static LINES: Throttle = Throttle::every(Duration::from_secs(1));
-    if !LINES.admits() {
-        return;
-    }
-    warn!(
-        endpoint = slow.endpoint.name(),
-        requests = slow.requests,
-        read_bytes,
-        answer_bytes,
-        handler_us = slow.handler.as_micros() as u64,
-        handlers_us = slow.handlers.as_micros() as u64,
-        write_us = slow.write.as_micros() as u64,
-        slow_total = metrics::read(Counter::SlowRequests),
-        "slow request"
-    );
 }
 
 impl<S: Service> Drop for Conn<S> {

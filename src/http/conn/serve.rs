@@ -13,7 +13,7 @@ use crate::{
         TEXT,
         body::Chunked,
         parse::{self, Parsed},
-        worker::Tools,
+        worker::Scratch,
     },
     metrics::{self, Counter},
 };
@@ -22,25 +22,25 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl<S: Service> Conn<S> {
     /// Answers the request at the front of `bytes`, if it is complete.
-    pub(super) fn step(&mut self, bytes: &[u8], tools: &mut Tools<S>) -> Step {
+    pub(super) fn step(&mut self, bytes: &[u8], scratch: &mut Scratch<S>) -> Step {
         if let Some(partial) = self.partial_body.take() {
-            return self.continue_chunked(*partial, bytes, tools);
+            return self.continue_chunked(*partial, bytes, scratch);
         }
-        let head = match parse::head_with(bytes, &self.server.limits, &mut tools.memo) {
+        let head = match parse::head_with(bytes, &self.server.limits, &mut scratch.memo) {
             Ok(Parsed::Complete(head)) => head,
             Ok(Parsed::Partial) => return Step::Incomplete(0),
-            Err(fault) => return self.refuse(fault, parse::is_head(bytes), tools),
+            Err(fault) => return self.refuse(fault, parse::is_head(bytes), scratch),
         };
         match head.framing {
-            Framing::Length(0) => self.respond(&head, &[], head.bytes, tools),
-            Framing::Length(length) => self.with_length(&head, length, bytes, tools),
+            Framing::Length(0) => self.respond(&head, &[], head.bytes, scratch),
+            Framing::Length(length) => self.with_length(&head, length, bytes, scratch),
             Framing::Chunked => {
                 let partial = PartialBody {
                     head: Vec::new(),
                     decoder: Chunked::default(),
-                    body: std::mem::take(&mut tools.body),
+                    body: std::mem::take(&mut scratch.body),
                 };
-                self.start_chunked(&head, partial, bytes, tools)
+                self.start_chunked(&head, partial, bytes, scratch)
             }
         }
     }
@@ -50,30 +50,30 @@ impl<S: Service> Conn<S> {
         head: &Head<'_>,
         length: u64,
         bytes: &[u8],
-        tools: &mut Tools<S>,
+        scratch: &mut Scratch<S>,
     ) -> Step {
         let Some(length) = usize::try_from(length)
             .ok()
             .filter(|n| *n <= self.server.limits.body_bytes_max)
         else {
-            return self.refuse(Fault::BodyTooLarge, head.method == Method::Head, tools);
+            return self.refuse(Fault::BodyTooLarge, head.method == Method::Head, scratch);
         };
         let end = head.bytes + length;
         match bytes.get(head.bytes..end) {
-            Some(body) => self.respond(head, body, end, tools),
+            Some(body) => self.respond(head, body, end, scratch),
             None => {
-                self.invite_body(head, bytes.len() > head.bytes, tools);
+                Self::invite_body(head, bytes.len() > head.bytes, scratch);
                 self.tail_needed_bytes = end;
                 Step::Incomplete(0)
             }
         }
     }
 
-    /// Sends `100 Continue` if the client waits for it and has not begun (RFC 9110 §10.1.1).
-    fn invite_body(&mut self, head: &Head<'_>, begun: bool, tools: &mut Tools<S>) {
-        if head.expects_continue && !begun && !self.continued {
-            self.continued = true;
-            tools.output.extend_from_slice(CONTINUE);
+    /// Sends `100 Continue` if the client waits for it and has not begun (RFC 9110 §10.1.1). Once for a
+    /// request: its head is not looked at again before its body is complete.
+    fn invite_body(head: &Head<'_>, begun: bool, scratch: &mut Scratch<S>) {
+        if head.expects_continue && !begun {
+            scratch.output.extend_from_slice(CONTINUE);
         }
     }
 
@@ -82,7 +82,7 @@ impl<S: Service> Conn<S> {
         head: &Head<'_>,
         mut partial: PartialBody,
         bytes: &[u8],
-        tools: &mut Tools<S>,
+        scratch: &mut Scratch<S>,
     ) -> Step {
         partial.body.clear();
         let coded = &bytes[head.bytes..];
@@ -90,18 +90,18 @@ impl<S: Service> Conn<S> {
             .decoder
             .feed(coded, &mut partial.body, &self.server.limits)
         {
-            Err(fault) => self.refuse(fault, head.method == Method::Head, tools),
+            Err(fault) => self.refuse(fault, head.method == Method::Head, scratch),
             Ok((n, true)) => {
-                let step = self.respond(head, &partial.body, head.bytes + n, tools);
-                tools.body = partial.body;
+                let step = self.respond(head, &partial.body, head.bytes + n, scratch);
+                scratch.body = partial.body;
                 step
             }
             Ok((_, false)) => {
-                self.invite_body(head, !coded.is_empty(), tools);
+                Self::invite_body(head, !coded.is_empty(), scratch);
                 partial.head = bytes[..head.bytes].to_vec();
                 // The worker's buffer may be much larger than what has come of the body.
                 let begun = partial.body.to_vec();
-                tools.body = std::mem::replace(&mut partial.body, begun);
+                scratch.body = std::mem::replace(&mut partial.body, begun);
                 self.partial_body = Some(Box::new(partial));
                 Step::Incomplete(bytes.len())
             }
@@ -112,21 +112,21 @@ impl<S: Service> Conn<S> {
         &mut self,
         mut partial: PartialBody,
         bytes: &[u8],
-        tools: &mut Tools<S>,
+        scratch: &mut Scratch<S>,
     ) -> Step {
         match partial
             .decoder
             .feed(bytes, &mut partial.body, &self.server.limits)
         {
-            Err(fault) => self.refuse(fault, parse::is_head(&partial.head), tools),
+            Err(fault) => self.refuse(fault, parse::is_head(&partial.head), scratch),
             Ok((_, false)) => {
                 self.partial_body = Some(Box::new(partial));
                 Step::Incomplete(bytes.len())
             }
             Ok((n, true)) => match parse::head(&partial.head, &self.server.limits) {
-                Ok(Parsed::Complete(head)) => self.respond(&head, &partial.body, n, tools),
+                Ok(Parsed::Complete(head)) => self.respond(&head, &partial.body, n, scratch),
                 // It was complete when it was put aside.
-                Ok(Parsed::Partial) | Err(_) => self.refuse(Fault::HandlerFault, false, tools),
+                Ok(Parsed::Partial) | Err(_) => self.refuse(Fault::HandlerFault, false, scratch),
             },
         }
     }
@@ -137,39 +137,35 @@ impl<S: Service> Conn<S> {
         head: &Head<'_>,
         body: &[u8],
         bytes: usize,
-        tools: &mut Tools<S>,
+        scratch: &mut Scratch<S>,
     ) -> Step {
         self.requests += 1;
-        self.continued = false;
         let limits = &self.server.limits;
         let more_allowed = limits.requests_per_connection_max == 0
             || self.requests < limits.requests_per_connection_max;
-        let kept = more_allowed && !self.ending && !self.server.closing.load(Relaxed);
+        let kept = more_allowed && self.end == End::No && !self.server.closing.load(Relaxed);
         let mode = Mode::of(head, kept && head.keep_alive);
-        let request = Request {
-            head,
-            body,
-            listener: self.listener,
-        };
-        let start = tools.output.len();
+        let request = Request { head, body };
+        let start = scratch.output.len();
         let handled = match head.method {
-            Method::Get | Method::Head | Method::Post => self.call(&request, mode, tools),
+            Method::Get | Method::Head | Method::Post => self.call(&request, mode, scratch),
             Method::Unknown => {
                 metrics::add(Fault::UnknownMethod.counter(), 1);
-                Reply::new(&mut tools.output, &mut tools.heads, mode).fault(Fault::UnknownMethod);
+                Reply::new(&mut scratch.output, &mut scratch.heads, mode)
+                    .fault(Fault::UnknownMethod);
                 return self.answered(head, mode, bytes);
             }
-            Method::Other => self.refuse_method(&request, mode, tools),
+            Method::Other => self.refuse_method(&request, mode, scratch),
         };
         match handled {
             Handled::Later(deferred) => {
-                self.stage = Stage::Pending(deferred, mode);
+                self.stage = Stage::Deferred(deferred, mode);
                 self.set_end(mode, head.keep_alive);
-                Step::Suspended(bytes)
+                Step::Deferred(bytes)
             }
             // Not sent, or given up in a panic: it is a fault, and counted as that.
-            Handled::Answered(_) if tools.output.len() == start => {
-                self.refuse(Fault::HandlerFault, mode.head_only, tools)
+            Handled::Answered(_) if scratch.output.len() == start => {
+                self.refuse(Fault::HandlerFault, mode.head_only, scratch)
             }
             Handled::Answered(counter) => {
                 metrics::answered(counter);
@@ -189,28 +185,28 @@ impl<S: Service> Conn<S> {
     }
 
     /// Lets a deferred answer be given, or gives one for it.
-    pub(super) fn finish_pending(
+    pub(super) fn finish_deferred(
         &mut self,
         deferred: Deferred,
         mut mode: Mode,
-        tools: &mut Tools<S>,
+        scratch: &mut Scratch<S>,
     ) {
         if mode.keep_alive && self.server.closing.load(Relaxed) {
             mode.keep_alive = false; // announced while the answer was on its way
             self.set_end(mode, true);
         }
-        let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
+        let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
         match catch_unwind(AssertUnwindSafe(|| deferred.finish(reply))) {
-            Ok((counter, since)) if !tools.output.is_empty() => {
+            Ok((counter, since)) if !scratch.output.is_empty() => {
                 return metrics::answered_since(counter, since);
             }
             Ok(_) => {}
             Err(_) => {
                 metrics::add(Counter::HandlerPanics, 1);
-                tools.output.clear();
+                scratch.output.clear();
             }
         }
-        self.refuse(Fault::HandlerFault, mode.head_only, tools);
+        self.refuse(Fault::HandlerFault, mode.head_only, scratch);
     }
 
     fn set_end(&mut self, mode: Mode, client_keeps: bool) {
@@ -221,17 +217,17 @@ impl<S: Service> Conn<S> {
     }
 
     /// Calls the service; a panic becomes an answer of 500 and new scratch.
-    fn call(&mut self, request: &Request<'_>, mode: Mode, tools: &mut Tools<S>) -> Handled {
-        let start = tools.output.len();
-        let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
-        let service = &self.server.service;
-        let worker = &mut tools.service;
+    fn call(&mut self, request: &Request<'_>, mode: Mode, scratch: &mut Scratch<S>) -> Handled {
+        let start = scratch.output.len();
+        let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
+        let service = &*self.hosted.service;
+        let worker = &mut scratch.service;
         match catch_unwind(AssertUnwindSafe(|| service.call(worker, request, reply))) {
             Ok(handled) => handled,
             Err(_) => {
                 metrics::add(Counter::HandlerPanics, 1);
-                tools.output.truncate(start);
-                tools.service = self.server.service.worker();
+                scratch.output.truncate(start);
+                scratch.service = self.hosted.service.worker();
                 Handled::Answered(Counter::OtherFailed) // nothing was sent
             }
         }
@@ -244,12 +240,12 @@ impl<S: Service> Conn<S> {
         &mut self,
         request: &Request<'_>,
         mode: Mode,
-        tools: &mut Tools<S>,
+        scratch: &mut Scratch<S>,
     ) -> Handled {
         if request.head.path.first() == Some(&b'/') {
-            return self.call(request, mode, tools);
+            return self.call(request, mode, scratch);
         }
-        let reply = Reply::new(&mut tools.output, &mut tools.heads, mode);
+        let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
         let fields = [("Allow", "GET, HEAD, POST")];
         reply.send(Status::MethodNotAllowed, TEXT, &fields, |out| {
             out.extend_from_slice(b"method not allowed\n");
@@ -259,14 +255,19 @@ impl<S: Service> Conn<S> {
 
     /// Answers a fault; the connection ends after it.
     #[cold]
-    pub(super) fn refuse(&mut self, fault: Fault, head_only: bool, tools: &mut Tools<S>) -> Step {
+    pub(super) fn refuse(
+        &mut self,
+        fault: Fault,
+        head_only: bool,
+        scratch: &mut Scratch<S>,
+    ) -> Step {
         metrics::add(fault.counter(), 1);
         let mode = Mode {
             head_only,
             keep_alive: false,
             minor: 1,
         };
-        Reply::new(&mut tools.output, &mut tools.heads, mode).fault(fault);
+        Reply::new(&mut scratch.output, &mut scratch.heads, mode).fault(fault);
         self.end = End::Linger;
         Step::Last(0)
     }

@@ -2,38 +2,46 @@
 
 use std::{io::ErrorKind, net::Shutdown, sync::atomic::Ordering::Relaxed};
 
-use super::{Conn, End, Next, Stage, receive, send};
+use may::net::TcpStream;
+use rustix::net::SendFlags;
+
+use super::{Conn, End, Next, Stage, read::receive};
 use crate::{
-    http::{Fault, Service, parse, watch::Phase, worker::Tools},
+    http::{Fault, Service, parse, watch::Phase, worker::Scratch},
     metrics::{self, Counter},
 };
+
+/// One `send`, straight to the kernel as [`receive`].
+fn send(stream: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
+    rustix::net::send(stream.inner(), bytes, SendFlags::NOSIGNAL)
+}
 
 impl<S: Service> Conn<S> {
     /// Writes this turn's answers behind what is still unsent. `None`: all is out and the connection
     /// goes on.
-    pub(super) fn write_out(&mut self, tools: &mut Tools<S>) -> Option<Next> {
+    pub(super) fn write_out(&mut self, scratch: &mut Scratch<S>) -> Option<Next> {
         if self.unsent.is_empty() {
-            if !tools.output.is_empty() {
-                match self.write(&tools.output) {
-                    Ok(n) if n == tools.output.len() => {
+            if !scratch.output.is_empty() {
+                match self.write(&scratch.output) {
+                    Ok(n) if n == scratch.output.len() => {
                         if let (Stage::Open, End::No) = (&self.stage, self.end) {
                             return None; // nearly always
                         }
                     }
-                    Ok(n) => self.unsent.extend_from_slice(&tools.output[n..]),
+                    Ok(n) => self.unsent.extend_from_slice(&scratch.output[n..]),
                     Err(_) => return Some(Next::Close),
                 }
             }
         } else {
-            self.unsent.extend_from_slice(&tools.output);
+            self.unsent.extend_from_slice(&scratch.output);
         }
         if !self.unsent.is_empty() && !self.flush() {
             return Some(Next::Close);
         }
         match (&self.stage, self.unsent.is_empty(), self.end) {
             // Earlier answers go first: a wake meanwhile is found when they are out.
-            (Stage::Pending(..), false, _) => Some(Next::Wait),
-            (Stage::Pending(..), true, _) => {
+            (Stage::Deferred(..), false, _) => Some(Next::Wait),
+            (Stage::Deferred(..), true, _) => {
                 self.watch.pause();
                 Some(Next::Park)
             }
@@ -41,7 +49,7 @@ impl<S: Service> Conn<S> {
                 self.stage = Stage::Flushing;
                 Some(Next::Wait)
             }
-            (_, true, End::No) => None,
+            (_, true, End::No | End::AfterNext) => None,
             (_, true, End::Now) => Some(Next::Close),
             (_, true, End::Linger) => Some(self.start_linger()),
         }
@@ -98,7 +106,7 @@ impl<S: Service> Conn<S> {
     fn start_linger(&mut self) -> Next {
         self.tail = Vec::new();
         self.partial_body = None;
-        if self.hung_up && !self.filled || self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.stream.shutdown(Shutdown::Write).is_err() {
             return Next::Close;
         }
         self.watch
@@ -125,14 +133,14 @@ impl<S: Service> Conn<S> {
     #[cold]
     pub(super) fn expire_idle(&mut self) {
         metrics::add(Counter::ExpiredIdle, 1);
-        self.ending = true;
+        self.end = End::AfterNext;
         let limits = &self.server.limits;
         self.watch.renew(Phase::Head, limits.head_timeout);
     }
 
     /// Ends a connection whose deadline passed; the watcher has shut down its socket.
     #[cold]
-    pub(super) fn expire(&mut self, phase: Phase, tools: &mut Tools<S>) -> Next {
+    pub(super) fn expire(&mut self, phase: Phase, scratch: &mut Scratch<S>) -> Next {
         let (counter, fault) = match phase {
             Phase::Idle | Phase::Fresh => (Counter::ExpiredIdle, None),
             Phase::Head => (Counter::ExpiredHead, Some(Fault::HeadTimeout)),
@@ -147,8 +155,8 @@ impl<S: Service> Conn<S> {
                 .as_ref()
                 .map_or(&self.tail, |partial| &partial.head);
             let head_only = parse::is_head(head);
-            self.refuse(fault, head_only, tools);
-            let _ = self.write(&tools.output); // best effort: the connection ends either way
+            self.refuse(fault, head_only, scratch);
+            let _ = self.write(&scratch.output); // best effort: the connection ends either way
         }
         if phase == Phase::Write {
             // Without this the kernel would go on offering the unread answers for minutes.
@@ -180,17 +188,17 @@ impl<S: Service> Conn<S> {
 
     /// Gives up what was received and ends the connection behind the answers it still owes.
     #[cold]
-    pub(super) fn give_up(&mut self, tools: &mut Tools<S>) -> Next {
+    pub(super) fn give_up(&mut self, scratch: &mut Scratch<S>) -> Next {
         let owes = !self.unsent.is_empty();
         self.tail = Vec::new();
         self.partial_body = None;
         self.stage = Stage::Open;
         self.end = End::Linger;
-        tools.output.clear();
+        scratch.output.clear();
         if !owes {
-            self.refuse(Fault::Overloaded, false, tools);
+            self.refuse(Fault::Overloaded, false, scratch);
         }
-        let next = self.write_out(tools).unwrap_or(Next::Close);
+        let next = self.write_out(scratch).unwrap_or(Next::Close);
         self.exceeds_budget();
         next
     }
