@@ -13,7 +13,7 @@ use std::{hint::black_box, io::Read};
 use trident::{
     blockchain::{
         Blockchain, Options, Reject, Scratch, balances::Balances, chain, hash, mine, new_block,
-        request::Request, sign::Rsa, wire::Wire,
+        request::ChainRequest, sign::Rsa, wire::Wire,
     },
     codec::base64url,
 };
@@ -120,7 +120,7 @@ fn stages(c: &mut Criterion) {
         b.iter(|| assert_eq!(wire.inflate(), Ok(json)))
     });
 
-    let mut request = Request::default();
+    let mut request = ChainRequest::default();
     group.throughput(Throughput::Bytes(json.len() as u64));
     group.bench_function("3_parse", |b| {
         b.iter(|| assert_eq!(request.parse(black_box(json)), Ok(())))

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use trident::{
     auth::{Authority, Key},
-    qrcode::{Format, QrCode, Reject, Request, parse},
+    qrcode::{Format, QrCode, Query, Reject, parse},
 };
 
 const CASES: &str = include_str!(concat!(
@@ -91,7 +91,7 @@ fn encode(c: &mut Criterion) {
     let query = format!("type=encode&data={message}");
     group.bench_function("6/from_query", |b| {
         b.iter(|| {
-            let Ok(Request::Encode { data, format: None }) = parse(black_box(query.as_bytes()))
+            let Ok(Query::Encode { data, format: None }) = parse(black_box(query.as_bytes()))
             else {
                 panic!("{query}");
             };
@@ -129,7 +129,7 @@ fn decode(c: &mut Criterion) {
     group.bench_function("6/from_query_with_token", |b| {
         b.iter(|| {
             let request = parse(black_box(query.as_bytes()));
-            let Ok(Request::Decode {
+            let Ok(Query::Decode {
                 data,
                 timestamp: Some(timestamp),
             }) = request

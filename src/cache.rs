@@ -42,7 +42,7 @@ pub enum Policy {
 
 /// What a cache is set to and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct State {
+pub struct Stats {
     /// Most bytes it may hold.
     pub bytes_max: usize,
     /// Bytes it holds, bookkeeping included.
@@ -218,8 +218,8 @@ impl Cache {
     }
 
     /// What it is set to and what it holds now.
-    pub fn state(&self) -> State {
-        State {
+    pub fn stats(&self) -> Stats {
+        Stats {
             bytes_max: self.bytes_max.load(Relaxed),
             bytes: self.bytes(),
             entries: self.len(),

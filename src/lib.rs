@@ -4,7 +4,7 @@ pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod blockchain;
-pub mod cache;
+pub(crate) mod cache;
 pub mod cli;
 pub mod codec;
 pub mod config;

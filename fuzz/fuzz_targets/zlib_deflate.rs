@@ -14,7 +14,7 @@ thread_local!(static CODERS: RefCell<(Deflater, Inflater)> =
 
 fn check(text: &[u8]) {
     CODERS.with_borrow_mut(|(deflater, inflater)| {
-        // Made anew: its capacity is then what the deflater asked for, and no byte more.
+        // A new one: its capacity is then what the deflater asked for, and no byte more.
         let mut stream = Vec::new();
         deflater.deflate(text, &mut stream);
         let (mut decoder, mut theirs) = (Decompress::new(true), Vec::with_capacity(text.len() + 1));
@@ -31,9 +31,12 @@ fuzz_target!(|input: &[u8]| {
     let letters = b"0123456789abcdef\",:{}[]_recvamtsndhiglpox";
     let json: Vec<u8> = input
         .iter()
-        .map(|&byte| match letters.contains(&byte) {
-            true => byte,
-            false => letters[usize::from(byte) % letters.len()],
+        .map(|&byte| {
+            if letters.contains(&byte) {
+                byte
+            } else {
+                letters[usize::from(byte) % letters.len()]
+            }
         })
         .collect();
     check(&json);

@@ -211,7 +211,7 @@ fn point(admin: &AdminService, last: &Reading, now: &Reading) -> Point {
         all_counts = std::array::from_fn(|n| all_counts[n] + counts[n]);
         endpoints.push(Share::new(counts, &times));
     }
-    let cache = admin.app.cache().state();
+    let cache = admin.app.cache().stats();
     Point {
         at_ms: SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -72,14 +72,14 @@ pub(super) fn qrcode(
     reply: Reply<'_>,
 ) -> Handled {
     match qrcode::parse(request.head.query) {
-        Ok(qrcode::Request::Encode { data, format }) => {
+        Ok(qrcode::Query::Encode { data, format }) => {
             let accepted = || request.field(b"accept").and_then(accept::picture);
             match format.or_else(accepted) {
                 Some(format) => picture(app, worker, format, data, reply).into(),
                 None => encoded(app, worker, data, reply).into(),
             }
         }
-        Ok(qrcode::Request::Decode { data, timestamp }) => {
+        Ok(qrcode::Query::Decode { data, timestamp }) => {
             decoded(app, worker, data, timestamp, reply)
         }
         Err(_) => invalid(app, Counter::QrInvalid, reply).into(),

@@ -8,7 +8,7 @@
 use super::{
     Reject,
     balances::Balances,
-    request::Request,
+    request::ChainRequest,
     transaction::{Kind, Transaction},
 };
 
@@ -28,7 +28,7 @@ pub fn reward_amt(id: u64) -> u64 {
 
 /// Time of the last reward in the chain, 0 if the chain is empty, when no rule is broken.
 pub fn check(
-    request: &Request,
+    request: &ChainRequest,
     json: &[u8],
     team_account: u64,
     balances: &mut Balances,

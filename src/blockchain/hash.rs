@@ -6,11 +6,11 @@
 
 use super::{
     Reject,
-    request::Request,
+    request::ChainRequest,
     sha256::{
-        BLOCK_BYTES, INITIAL, ONE_BLOCK_BYTES_MAX, State, cc_hash, compress, hex64, put_length,
+        BLOCK_BYTES, HashState, INITIAL, ONE_BLOCK_BYTES_MAX, cc_hash, compress, hex64, put_length,
     },
-    text::Text,
+    span::Span,
     transaction::{Kind, Transaction},
 };
 use crate::codec::decimal;
@@ -74,7 +74,7 @@ impl Batch {
     }
 
     /// The digest of each message, in order.
-    fn digests(&self) -> impl Iterator<Item = State> {
+    fn digests(&self) -> impl Iterator<Item = HashState> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let message = self.bytes.get(start..end).unwrap_or_default();
@@ -103,7 +103,7 @@ impl TransactionMessage<'_> {
     }
 
     #[inline]
-    fn member(&mut self, text: Text, json: &[u8], side: &[u8]) {
+    fn member(&mut self, text: Span, json: &[u8], side: &[u8]) {
         let source = text.of_and_after(json, side);
         let Some(room) = self.bytes.get_mut(self.len..) else {
             return;
@@ -155,7 +155,7 @@ impl TransactionMessage<'_> {
 
 /// Rule 5 for the chain and the new transactions; sets the hashes of those this server completes.
 pub fn check_transactions(
-    request: &mut Request,
+    request: &mut ChainRequest,
     json: &[u8],
     batch: &mut Batch,
 ) -> Result<(), Reject> {
@@ -188,7 +188,7 @@ pub fn check_transactions(
 
 /// Rule 9 for every block of the chain.
 pub fn check_blocks(
-    request: &Request,
+    request: &ChainRequest,
     json: &[u8],
     seeds: &mut Batch,
     hashes: &mut Batch,
@@ -226,7 +226,7 @@ pub fn check_blocks(
 }
 
 /// The state after the new block's seed as hex, from which every try of the search goes on.
-pub fn new_seed_state(request: &Request, batch: &mut Batch) -> State {
+pub fn new_seed_state(request: &ChainRequest, batch: &mut Batch) -> HashState {
     let previous = request
         .blocks
         .last()

@@ -5,7 +5,7 @@
 //! to the side buffer, a surrogate pair as the character that it makes; half a pair has no UTF-8 form and
 //! marks the text.
 
-use super::text::Text;
+use super::span::Span;
 use crate::codec::json::{Cursor, Piece, RawString, Syntax};
 
 /// Most containers open at once inside an ignored value.
@@ -14,30 +14,30 @@ use crate::codec::json::{Cursor, Piece, RawString, Syntax};
 pub const DEPTH_MAX: usize = 1024;
 
 /// Reads a member's name and the colon.
-pub fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Text, Syntax> {
+pub fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Span, Syntax> {
     let key = cursor.key()?;
     Ok(text(key, cursor.text(), side))
 }
 
 /// Reads a string, whose opening quote must be the next byte.
 #[inline]
-pub fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Text, Syntax> {
+pub fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Span, Syntax> {
     let string = cursor.string()?;
     Ok(text(string, cursor.text(), side))
 }
 
 #[inline]
-fn text(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Text {
+fn text(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Span {
     if string.escaped {
         decoded(string, json, side)
     } else {
-        Text::new(string.start(), string.len())
+        Span::new(string.start(), string.len())
     }
 }
 
 /// Appends the string's value to `side`.
 #[cold]
-fn decoded(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Text {
+fn decoded(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Span {
     let start = side.len();
     let mut lone_surrogate = false;
     for piece in string.pieces(json) {
@@ -55,7 +55,7 @@ fn decoded(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Text {
             }
         }
     }
-    let text = Text::at_end_of(side, start);
+    let text = Span::at_end_of(side, start);
     if lone_surrogate {
         text.marked_lone_surrogate()
     } else {

@@ -34,21 +34,22 @@
 
 pub mod balances;
 pub mod chain;
-pub mod field;
+mod counter;
+mod field;
 pub mod hash;
-pub mod json;
+mod json;
 pub mod mine;
 #[cfg(target_arch = "x86_64")]
 mod mine_lanes;
 pub mod new_block;
 mod reject;
 pub mod request;
-pub mod sha256;
+mod sha256;
 pub mod sign;
+mod span;
 #[cfg(test)]
 mod tests;
-pub mod text;
-pub mod transaction;
+mod transaction;
 pub mod wire;
 
 pub use reject::Reject;
@@ -56,7 +57,7 @@ pub use reject::Reject;
 use balances::Balances;
 use hash::Batch;
 use num_bigint::BigUint;
-use request::Request;
+use request::ChainRequest;
 use sign::Rsa;
 use wire::Wire;
 
@@ -81,7 +82,7 @@ pub struct Options {
     /// A search holds its worker, so the default of 65,536 is meant to be at most 2 ms: 0.7 ms with
     /// AVX-512, 1.7 ms with SHA-NI, some 13 ms with neither. Genuine targets need 16 to 37 tries on
     /// average, `007` needs 585: by chance they fail once in 10^48 requests. `001`, with 4,096 tries, fails
-    /// once in 8,900,000; `0001` fails one time in three. Counted up to [`mine::TRIES_MAX`].
+    /// once in 8,900,000; `0001` fails one time in three. Counted up to [`counter::TRIES_MAX`].
     pub mining_tries_max: u64,
     /// Deflate level of the answer: 0 stored … 9 smallest.
     pub compression_level: u8,
@@ -125,7 +126,7 @@ pub struct Blockchain {
 /// [`KEPT_BYTES`] each, so one large chain does not cost memory for good.
 pub struct Scratch {
     wire: Wire,
-    request: Request,
+    request: ChainRequest,
     balances: Balances,
     messages: Batch,
     hashes: Batch,
@@ -147,7 +148,7 @@ impl Blockchain {
                 self.options.inflated_bytes_max,
                 self.options.compression_level,
             ),
-            request: Request::default(),
+            request: ChainRequest::default(),
             balances: Balances::default(),
             messages: Batch::default(),
             hashes: Batch::default(),

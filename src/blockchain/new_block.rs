@@ -5,20 +5,19 @@
 
 use super::{
     chain::{REWARD_INTERVAL_NS, reward_amt},
-    mine::Found,
-    request::Request,
-    sha256::hex8,
+    mine::ProofOfWork,
+    request::ChainRequest,
     sign::Rsa,
-    text::Text,
+    span::Span,
     transaction::{Integer, Kind, Transaction},
 };
-use crate::codec::decimal;
+use crate::codec::{decimal, hex};
 
 /// Fills in what the new transactions lack except hashes and signatures, and appends the reward.
 ///
 /// `chain_end_ns` is the time of the chain's last reward. The sum with the interval may pass 2^63 but not
 /// 2^64; the rules bound only times that were sent.
-pub fn complete(request: &mut Request, team_account: u64, chain_end_ns: u64) {
+pub fn complete(request: &mut ChainRequest, team_account: u64, chain_end_ns: u64) {
     let side = &mut request.side;
     let fee = integer(side, 0);
     let send = integer(side, team_account);
@@ -38,7 +37,7 @@ pub fn complete(request: &mut Request, team_account: u64, chain_end_ns: u64) {
         time_ns: time.value,
         time: time.digits,
         hash: [0; 8],
-        json: Text::default(),
+        json: Span::default(),
     });
 }
 
@@ -48,13 +47,19 @@ fn integer(side: &mut Vec<u8>, value: u64) -> Integer {
     decimal::write_u64(side, value);
     Integer {
         value,
-        digits: Text::at_end_of(side, start),
+        digits: Span::at_end_of(side, start),
     }
 }
 
 /// Appends the answer's JSON to `out`: the old chain and the new block.
-pub fn write(request: &Request, json: &[u8], rsa: &Rsa, found: Found, out: &mut Vec<u8>) {
-    let text = |text: Text| text.of(json, &request.side);
+pub fn write(
+    request: &ChainRequest,
+    json: &[u8],
+    rsa: &Rsa,
+    found: ProofOfWork,
+    out: &mut Vec<u8>,
+) {
+    let text = |text: Span| text.of(json, &request.side);
     out.extend_from_slice(b"{\"chain\":[");
     if !request.blocks.is_empty() {
         out.extend_from_slice(text(request.chain_text));
@@ -76,13 +81,13 @@ pub fn write(request: &Request, json: &[u8], rsa: &Rsa, found: Found, out: &mut 
     out.extend_from_slice(b"\",\"id\":");
     decimal::write_u64(out, request.blocks.len() as u64);
     out.extend_from_slice(b",\"hash\":\"");
-    out.extend_from_slice(&hex8(found.hash));
+    out.extend_from_slice(&hex::digits_8(found.hash));
     out.extend_from_slice(b"\",\"target\":");
     out.extend_from_slice(text(request.new_target_json));
     out.extend_from_slice(b"}]}");
 }
 
-fn write_own<'a>(tx: &Transaction, text: impl Fn(Text) -> &'a [u8], rsa: &Rsa, out: &mut Vec<u8>) {
+fn write_own<'a>(tx: &Transaction, text: impl Fn(Span) -> &'a [u8], rsa: &Rsa, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"sig\":");
     rsa.write_signature(tx.hash_value(), out);
     out.extend_from_slice(b",\"recv\":");
@@ -98,7 +103,7 @@ fn write_own<'a>(tx: &Transaction, text: impl Fn(Text) -> &'a [u8], rsa: &Rsa, o
     out.extend_from_slice(b"\"}");
 }
 
-fn write_reward<'a>(tx: &Transaction, text: impl Fn(Text) -> &'a [u8], out: &mut Vec<u8>) {
+fn write_reward<'a>(tx: &Transaction, text: impl Fn(Span) -> &'a [u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"recv\":");
     out.extend_from_slice(text(tx.recv.digits));
     out.extend_from_slice(b",\"amt\":");

@@ -5,13 +5,14 @@
 //! signatures and balances are left to `chain`, `hash` and `sign`.
 //!
 //! Keys come in any order and the last of two equal keys wins, as in the reference. So a wrong value is not
-//! an error at once: it is remembered with its member (an [`Outcome`]) and forgotten when the member is
-//! given again. Only bad syntax ends the reading early.
+//! an error at once: its member remembers it as a [`Validity`] and forgets it when the member is given
+//! again. Only bad syntax ends the reading early.
 
 use super::{
     Reject,
+    reject::Validity,
     json::{self, DEPTH_MAX},
-    text::{TEXT_BYTES_MAX, Text},
+    span::{JSON_BYTES_MAX, Span},
     transaction::{self, Transaction},
 };
 use crate::codec::json::{
@@ -19,28 +20,25 @@ use crate::codec::json::{
     scan::{first_bytes, key_word},
 };
 
-/// Whether a member, read to its end, has the form it must have.
-pub type Outcome = Result<(), Reject>;
-
 /// One block of the existing chain.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
-    /// Index in [`Request::chain_txs`] one past this block's last transaction. The first one follows the
+    /// Index in [`ChainRequest::chain_txs`] one past this block's last transaction. The first one follows the
     /// block before.
     pub txs_end: usize,
     /// `id`.
     pub id: u64,
     /// `pow`; any text, it is only hashed.
-    pub pow: Text,
+    pub pow: Span,
     /// `hash`, if it has eight bytes, else zeros, which no computed hash equals.
     pub hash: [u8; 8],
     /// `target`.
-    pub target: Text,
+    pub target: Span,
 }
 
-/// A parsed request. All [`Text`]s point into the JSON it was parsed from or into `side`.
+/// A parsed request. All [`Span`]s point into the JSON it was parsed from or into `side`.
 #[derive(Default)]
-pub struct Request {
+pub struct ChainRequest {
     /// The existing chain.
     pub blocks: Vec<Block>,
     /// The transactions of all blocks, in order.
@@ -48,21 +46,21 @@ pub struct Request {
     /// `new_tx`.
     pub new_txs: Vec<Transaction>,
     /// What stands between the brackets of `chain`, as sent.
-    pub chain_text: Text,
+    pub chain_text: Span,
     /// `new_target`, quotes and escapes included, as sent.
-    pub new_target_json: Text,
+    pub new_target_json: Span,
     /// `new_target`.
-    pub new_target: Text,
+    pub new_target: Span,
     /// What texts point to and the JSON does not have verbatim: strings that had escapes, and the members
     /// `new_block` adds.
     pub side: Vec<u8>,
 }
 
-impl Request {
+impl ChainRequest {
     /// Reads `json` in place of what was there before.
     pub fn parse(&mut self, json: &[u8]) -> Result<(), Reject> {
         self.clear();
-        if json.len() > TEXT_BYTES_MAX {
+        if json.len() > JSON_BYTES_MAX {
             return Err(Reject::InflatedSize);
         }
         std::str::from_utf8(json).map_err(|_| Reject::Json)?;
@@ -87,7 +85,7 @@ impl Request {
     }
 
     /// The three members of the request, in any order, among others that are ignored.
-    fn members(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+    fn members(&mut self, cursor: &mut Cursor) -> Result<Validity, Syntax> {
         if cursor.peek() != b'{' {
             cursor.skip_value()?;
             cursor.end()?;
@@ -112,7 +110,7 @@ impl Request {
         Ok(chain.and(new_target).and(new_tx))
     }
 
-    fn new_target(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+    fn new_target(&mut self, cursor: &mut Cursor) -> Result<Validity, Syntax> {
         let Some(target) = string(cursor, &mut self.side)? else {
             return Ok(Err(Reject::Shape));
         };
@@ -121,7 +119,7 @@ impl Request {
         Ok(Ok(()))
     }
 
-    fn chain(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+    fn chain(&mut self, cursor: &mut Cursor) -> Result<Validity, Syntax> {
         self.blocks.clear();
         self.chain_txs.clear();
         if cursor.peek() != b'[' {
@@ -142,11 +140,11 @@ impl Request {
             end = cursor.position();
             more = cursor.more(b']')?;
         }
-        self.chain_text = Text::new(start, end - start);
+        self.chain_text = Span::new(start, end - start);
         Ok(outcome)
     }
 
-    fn block(&mut self, cursor: &mut Cursor) -> Result<Outcome, Syntax> {
+    fn block(&mut self, cursor: &mut Cursor) -> Result<Validity, Syntax> {
         if cursor.peek() != b'{' {
             cursor.skip_value()?;
             return Ok(Err(Reject::Shape));
@@ -258,8 +256,8 @@ fn block_id(cursor: &mut Cursor) -> Result<Result<u64, Reject>, Syntax> {
 /// A string member: its content, and the token as sent.
 #[derive(Clone, Copy)]
 struct StringMember {
-    content: Text,
-    json: Text,
+    content: Span,
+    json: Span,
 }
 
 /// Reads a value; `None` if it is not a string that is Unicode text.
@@ -270,7 +268,7 @@ fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Option<StringMember
     }
     let start = cursor.position();
     let content = json::string(cursor, side)?;
-    let json = Text::new(start, cursor.position() - start);
+    let json = Span::new(start, cursor.position() - start);
     Ok(content
         .is_unicode()
         .then_some(StringMember { content, json }))

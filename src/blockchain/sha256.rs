@@ -10,18 +10,20 @@
 //! in memory before: a block written with narrow stores right before the call is read back only after
 //! everything older has retired. Hence callers fill several blocks first and compress them afterwards.
 
+use crate::codec::hex::digits_8;
+
 /// Bytes of one block.
 pub const BLOCK_BYTES: usize = 64;
 /// Longest message that fits one block with its padding.
 pub const ONE_BLOCK_BYTES_MAX: usize = BLOCK_BYTES - 9;
 
 /// The chaining value, eight big-endian words.
-pub type State = [u32; 8];
+pub type HashState = [u32; 8];
 /// One block of message.
 pub type Block = [u8; BLOCK_BYTES];
 
 /// FIPS 180-4 §5.3.3.
-pub const INITIAL: State = [
+pub const INITIAL: HashState = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -34,7 +36,7 @@ pub const INITIAL: State = [
 
 /// The state after `blocks`.
 #[inline]
-pub fn compress(mut state: State, blocks: &[Block]) -> State {
+pub fn compress(mut state: HashState, blocks: &[Block]) -> HashState {
     sha2::block_api::compress256(&mut state, blocks);
     state
 }
@@ -42,7 +44,7 @@ pub fn compress(mut state: State, blocks: &[Block]) -> State {
 /// The digest of a message whose first `before_bytes` bytes (whole blocks) made `state` and whose rest is
 /// `tail`. For tests: `hash` and `mine` pad their blocks themselves.
 #[cfg(test)]
-pub fn finish(state: State, before_bytes: usize, tail: &[u8]) -> State {
+pub fn finish(state: HashState, before_bytes: usize, tail: &[u8]) -> HashState {
     let (blocks, rest) = tail.as_chunks::<BLOCK_BYTES>();
     let mut state = if blocks.is_empty() {
         state
@@ -73,37 +75,23 @@ pub fn put_length(last: &mut Block, message_bytes: usize) {
 }
 
 /// CCHash: the first eight hex digits of the digest.
-pub fn cc_hash(state: &State) -> [u8; 8] {
-    hex8(state[0])
+pub fn cc_hash(state: &HashState) -> [u8; 8] {
+    digits_8(state[0])
 }
 
 /// The whole digest as hex: exactly one block of a following message.
 #[inline]
-pub fn hex64(state: &State) -> Block {
+pub fn hex64(state: &HashState) -> Block {
     let mut text = [0; BLOCK_BYTES];
     for (to, word) in text.as_chunks_mut::<8>().0.iter_mut().zip(state) {
-        *to = hex8(*word);
+        *to = digits_8(*word);
     }
     text
-}
-
-/// `word` as eight lowercase hex digits.
-#[inline]
-pub fn hex8(word: u32) -> [u8; 8] {
-    // One nibble per byte, the highest nibble in the highest byte.
-    let mut spread = u64::from(word);
-    spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
-    spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
-    spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
-    // 1 in each byte whose nibble is a letter.
-    let letters = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
-    (spread + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use sha2::{Digest, Sha256};
 
     fn reference(message: &[u8]) -> String {
@@ -135,12 +123,5 @@ mod tests {
             cc_hash(&digest).as_slice(),
             &reference(&message).as_bytes()[..8]
         );
-    }
-
-    proptest! {
-        #[test]
-        fn hex_is_that_of_fmt(word: u32) {
-            prop_assert_eq!(hex8(word).to_vec(), format!("{word:08x}").into_bytes());
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! transaction is (docs/protocol/blockchain.md §2); null counts as absent. Numbers keep their digits beside
 //! their value, because the hashed message holds the digits and copying them is cheaper than printing.
 
-use super::{Reject, json, request::Outcome, text::Text};
+use super::{Reject, json, reject::Validity, span::Span};
 use crate::codec::json::{
     Cursor, Number, Syntax,
     scan::{first_bytes, hex_value, is_plain, key_word, leading_digits},
@@ -29,7 +29,7 @@ pub struct Integer {
     /// From 0 to 2^63 - 1.
     pub value: u64,
     /// The same in decimal.
-    pub digits: Text,
+    pub digits: Span,
 }
 
 /// One transaction. Members its kind does not have are zero or empty.
@@ -51,11 +51,11 @@ pub struct Transaction {
     /// transaction may have.
     pub time_ns: u64,
     /// `time`.
-    pub time: Text,
+    pub time: Span,
     /// `hash`, if it has eight bytes, else zeros, which no computed hash equals.
     pub hash: [u8; 8],
     /// The whole object as sent.
-    pub json: Text,
+    pub json: Span,
 }
 
 impl Transaction {
@@ -89,7 +89,7 @@ pub fn list(
     cursor: &mut Cursor,
     list: &mut Vec<Transaction>,
     side: &mut Vec<u8>,
-) -> Result<Outcome, Syntax> {
+) -> Result<Validity, Syntax> {
     if cursor.peek() != b'[' {
         cursor.skip_value()?;
         return Ok(Err(Reject::Shape));
@@ -145,7 +145,7 @@ struct Reader<'l> {
 
 impl Reader<'_> {
     #[inline]
-    fn read(mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Outcome, Syntax> {
+    fn read(mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Validity, Syntax> {
         let start = cursor.position();
         let mut more = cursor.open(b'{', b'}')?;
         while more {
@@ -161,7 +161,7 @@ impl Reader<'_> {
             }
             more = cursor.more(b'}')?;
         }
-        self.tx.json = Text::new(start, cursor.position() - start);
+        self.tx.json = Span::new(start, cursor.position() - start);
         if self.present & Key::Other as u8 != 0
             && unknown_keys_end_null(self.tx.json.of(cursor.text(), &[]), side)?
         {
@@ -192,7 +192,7 @@ impl Reader<'_> {
         match integer(cursor)? {
             Some(Number::Integer(value, count)) => {
                 let count = count as usize;
-                let digits = Text::new(cursor.position() - count, count);
+                let digits = Span::new(cursor.position() - count, count);
                 if let Some(number) = self.number(key) {
                     *number = Integer { value, digits };
                 }
@@ -221,7 +221,7 @@ impl Reader<'_> {
         if let Some((b'"', content)) = cursor.rest().split_first() {
             let (value, count) = leading_digits(content);
             if (1..=19).contains(&count) && content.get(count) == Some(&b'"') {
-                self.tx.time = Text::new(cursor.position() + 1, count);
+                self.tx.time = Span::new(cursor.position() + 1, count);
                 self.tx.time_ns = if value < 1 << 63 { value } else { 0 };
                 cursor.skip(count + 2);
                 return Ok(());
@@ -264,7 +264,7 @@ impl Reader<'_> {
         key: Key,
         cursor: &mut Cursor,
         side: &mut Vec<u8>,
-    ) -> Result<Option<Text>, Syntax> {
+    ) -> Result<Option<Span>, Syntax> {
         let mut content = None;
         if cursor.peek() == b'"' {
             content = Some(json::string(cursor, side)?).filter(|text| text.is_unicode());
@@ -279,7 +279,7 @@ impl Reader<'_> {
 
     /// Sets the kind, if the keys and values make one.
     #[inline]
-    fn outcome(&mut self) -> Outcome {
+    fn outcome(&mut self) -> Validity {
         self.tx.kind = match self.present {
             SIGNED_KEYS => Kind::Signed,
             REWARD_KEYS => Kind::Reward,

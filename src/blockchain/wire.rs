@@ -54,6 +54,11 @@ impl Wire {
             .map_err(|base64url::Malformed| Reject::Base64)
     }
 
+    /// The stream last decoded.
+    pub(super) fn stream(&self) -> &[u8] {
+        &self.stream
+    }
+
     /// The second half of [`unpack`](Self::unpack): the stream last decoded to JSON.
     pub fn inflate(&mut self) -> Result<&[u8], Reject> {
         self.inflater

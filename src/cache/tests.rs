@@ -190,7 +190,7 @@ fn policy_and_bound_change_under_use() {
         }
     });
     cache.set_bytes_max(64 << 10);
-    let state = cache.state();
+    let state = cache.stats();
     assert!(
         state.bytes <= 64 << 10 && state.entries == cache.len(),
         "{state:?}"

@@ -189,12 +189,12 @@ fn wrong(kind: ErrorKind, rendered: &str) -> String {
 /// Reads and checks the whole configuration.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] with one message per fault.
+/// [`ExitCode::Usage`] with one message per mistake.
 pub fn read_config(settings: SettingFlags) -> Result<Loaded, Stop> {
     let sources = config::Sources::of_process(settings.file, settings.flags);
-    config::load(sources).map_err(|faults| Stop {
+    config::load(sources).map_err(|errors| Stop {
         code: ExitCode::Usage,
-        messages: faults.iter().map(ToString::to_string).collect(),
+        messages: errors.iter().map(ToString::to_string).collect(),
     })
 }
 

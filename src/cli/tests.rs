@@ -197,7 +197,7 @@ fn the_examples_work() {
             default_file: "/nonexistent".into(),
             environment: Vec::new(),
             flags,
-            machine: config::Machine::default(),
+            system: config::SystemLimits::default(),
         });
         assert!(outcome.is_ok(), "{command}");
     }

@@ -1,8 +1,5 @@
 //! Lowercase hexadecimal.
 
-/// The sixteen digits, lowest first.
-pub const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// Appends `bytes` as lowercase hex, two digits each, to `out`.
 pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len() * 2);
@@ -19,6 +16,7 @@ pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The eight lowercase digits of `value`, highest first.
+#[inline]
 pub fn digits_8(value: u32) -> [u8; 8] {
     // One digit to a byte, the highest in the highest byte.
     let mut digits = u64::from(value);
@@ -75,9 +73,6 @@ mod tests {
         for byte in 0..=255u8 {
             let expected = char::from(byte).to_digit(16).map(|value| value as u8);
             assert_eq!(digit(byte), if byte.is_ascii() { expected } else { None });
-            if let Some(value) = digit(byte) {
-                assert_eq!(DIGITS[usize::from(value)], byte.to_ascii_lowercase());
-            }
         }
     }
 }

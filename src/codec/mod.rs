@@ -6,8 +6,8 @@
 
 pub mod base64url;
 pub(crate) mod calendar;
-pub mod decimal;
-pub mod hex;
+pub(crate) mod decimal;
+pub(crate) mod hex;
 pub mod json;
 pub mod query;
 pub mod zlib;

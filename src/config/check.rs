@@ -5,9 +5,9 @@
 use super::{
     Loaded, Source,
     field::{Field, Rule},
-    machine::Machine,
     setting::{Draft, Setting},
-    source::Fault,
+    source::ConfigError,
+    system_limits::SystemLimits,
     value::{Raw, Value},
 };
 use crate::{http::limits::OTHER_DESCRIPTORS_MAX, store::Location, twitter::IngestAccess};
@@ -21,29 +21,29 @@ const BALANCER_IDLE_TIMEOUT: Duration = Duration::from_secs(350);
 const MAPPINGS_PER_CONNECTION: u64 = 2;
 
 /// Checks `loaded` as a whole, and puts the key of `auth.key_file` in its place.
-pub fn check(loaded: &mut Loaded, machine: Machine, faults: &mut Vec<Fault>) {
-    key_file(loaded, faults);
-    addresses(loaded, faults);
-    drain(loaded, faults);
-    authority(loaded, faults);
+pub fn check(loaded: &mut Loaded, system: SystemLimits, errors: &mut Vec<ConfigError>) {
+    key_file(loaded, errors);
+    addresses(loaded, errors);
+    drain(loaded, errors);
+    authority(loaded, errors);
     account(loaded);
     store(loaded);
     timeouts(loaded);
-    capacity(loaded, machine);
+    capacity(loaded, system);
 }
 
-/// A fault of the setting `key`, at the place its value came from.
-fn fault(loaded: &Loaded, key: &str, problem: String) -> Fault {
-    Fault::new(loaded.source(key).clone(), format!("{key}: {problem}"))
+/// A error of the setting `key`, at the place its value came from.
+fn config_error(loaded: &Loaded, key: &str, problem: String) -> ConfigError {
+    ConfigError::new(loaded.source(key).clone(), format!("{key}: {problem}"))
 }
 
-fn key_file(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
+fn key_file(loaded: &mut Loaded, errors: &mut Vec<ConfigError>) {
     let Some(path) = loaded.draft.auth_key_file.clone() else {
         return;
     };
     if loaded.draft.app.auth.key.is_some() {
         let problem = "set together with auth.key (TRIDENT_AUTH_KEY); remove one of the two".into();
-        faults.push(fault(loaded, "auth.key_file", problem));
+        errors.push(config_error(loaded, "auth.key_file", problem));
         return;
     }
     match read_key(&path, &mut loaded.draft) {
@@ -55,7 +55,7 @@ fn key_file(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
             loaded.warn("auth.key_file", &problem);
         }
         Ok(_) => {}
-        Err(problem) => faults.push(fault(loaded, "auth.key_file", problem)),
+        Err(problem) => errors.push(config_error(loaded, "auth.key_file", problem)),
     }
     loaded.set_source("auth.key", Source::File { path, line: 1 });
 }
@@ -76,7 +76,7 @@ fn read_key(path: &Path, draft: &mut Draft) -> Result<u32, String> {
     Ok(mode)
 }
 
-fn addresses(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn addresses(loaded: &Loaded, errors: &mut Vec<ConfigError>) {
     let serve = &loaded.draft.serve;
     let fixed = |address: &SocketAddr| address.port() != 0;
     for (index, address) in serve
@@ -86,7 +86,7 @@ fn addresses(loaded: &Loaded, faults: &mut Vec<Fault>) {
         .filter(|(_, address)| fixed(address))
     {
         if serve.listen[..index].contains(address) {
-            faults.push(fault(
+            errors.push(config_error(
                 loaded,
                 "listen",
                 format!("{address} is there twice; remove one"),
@@ -97,11 +97,11 @@ fn addresses(loaded: &Loaded, faults: &mut Vec<Fault>) {
         && serve.listen.contains(&admin)
     {
         let problem = format!("{admin} is an address of `listen` too; give it another port");
-        faults.push(fault(loaded, "admin", problem));
+        errors.push(config_error(loaded, "admin", problem));
     }
 }
 
-fn drain(loaded: &Loaded, faults: &mut Vec<Fault>) {
+fn drain(loaded: &Loaded, errors: &mut Vec<ConfigError>) {
     let serve = &loaded.draft.serve;
     if serve.drain.deadline <= serve.drain.accept {
         let problem = format!(
@@ -111,18 +111,18 @@ fn drain(loaded: &Loaded, faults: &mut Vec<Fault>) {
             serve.drain.accept.as_millis(),
             loaded.source("drain.accept_ms"),
         );
-        faults.push(fault(loaded, "drain.deadline_ms", problem));
+        errors.push(config_error(loaded, "drain.deadline_ms", problem));
     }
 }
 
-fn authority(loaded: &mut Loaded, faults: &mut Vec<Fault>) {
+fn authority(loaded: &mut Loaded, errors: &mut Vec<ConfigError>) {
     let auth = &loaded.draft.app.auth;
     let external = auth.mode == crate::auth::Mode::Rest;
     if external && auth.rest.url.is_empty() {
         let problem = "\"rest\" needs auth.url, for example http://auth:9000/rest_auth".into();
-        faults.push(fault(loaded, "auth.mode", problem));
+        errors.push(config_error(loaded, "auth.mode", problem));
     } else if external && let Err(error) = auth.rest.check() {
-        faults.push(fault(loaded, "auth.url", error.to_string()));
+        errors.push(config_error(loaded, "auth.url", error.to_string()));
     } else if !external && !auth.rest.url.is_empty() {
         loaded.warn("auth.url", "has no effect while auth.mode is \"embedded\"");
     }
@@ -195,10 +195,10 @@ fn timeouts(loaded: &mut Loaded) {
     }
 }
 
-fn capacity(loaded: &mut Loaded, machine: Machine) {
+fn capacity(loaded: &mut Loaded, system: SystemLimits) {
     let connections = loaded.draft.serve.limits.connections_max as u64;
     let others = OTHER_DESCRIPTORS_MAX as u64;
-    if let Some(files) = machine
+    if let Some(files) = system
         .files_max
         .filter(|files| connections + others > *files)
     {
@@ -209,7 +209,7 @@ fn capacity(loaded: &mut Loaded, machine: Machine) {
         );
         loaded.warn("http.connections_max", &problem);
     }
-    let room = machine
+    let room = system
         .mappings_max
         .map(|mappings| mappings / MAPPINGS_PER_CONNECTION);
     if let Some(room) = room.filter(|room| connections > *room) {

@@ -3,9 +3,8 @@
 //! Syntax errors are told without the offending line, because it may hold a secret.
 
 use super::{
-    setting::Setting,
-    source::{Fault, Given, Reading, Source, unknown_key},
-    table::SETTINGS,
+    source::{ConfigError, Given, Reading, Source, unknown_key},
+    table::{self, SETTINGS},
     value::Raw,
 };
 use std::path::Path;
@@ -20,7 +19,7 @@ pub fn parse(text: &str, path: &Path) -> Reading {
         text,
         path,
         given: Vec::new(),
-        faults: Vec::new(),
+        errors: Vec::new(),
     };
     match DeTable::parse(text) {
         Ok(table) => reader.table("", table.get_ref()),
@@ -28,23 +27,23 @@ pub fn parse(text: &str, path: &Path) -> Reading {
             let source = reader.source(error.span().map_or(text.len(), |span| span.start));
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
             reader
-                .faults
-                .push(Fault::new(source, format!("not TOML: {message}")));
+                .errors
+                .push(ConfigError::new(source, format!("not TOML: {message}")));
         }
     }
     // The parser sorts by key; people read from top to bottom.
-    reader.faults.sort_by_key(|fault| match fault.source {
+    reader.errors.sort_by_key(|error| match error.source {
         Source::File { line, .. } => line,
         _ => 0,
     });
-    (reader.given, reader.faults)
+    (reader.given, reader.errors)
 }
 
 struct Reader<'t> {
     text: &'t str,
     path: &'t Path,
     given: Vec<Given>,
-    faults: Vec<Fault>,
+    errors: Vec<ConfigError>,
 }
 
 impl Reader<'_> {
@@ -56,7 +55,7 @@ impl Reader<'_> {
                 _ => format!("{prefix}.{}", name.get_ref()),
             };
             let source = self.source(name.span().start);
-            match (Setting::find(&key), value.get_ref()) {
+            match (table::find(&key), value.get_ref()) {
                 (Some(setting), _) => self.given.push(Given {
                     setting,
                     raw: raw(value),
@@ -67,9 +66,11 @@ impl Reader<'_> {
                 }
                 (None, _) if is_section(&key) => {
                     let problem = format!("{key:?} is a section; write it as [{key}]");
-                    self.faults.push(Fault::new(source, problem));
+                    self.errors.push(ConfigError::new(source, problem));
                 }
-                (None, _) => self.faults.push(Fault::new(source, unknown_key(&key))),
+                (None, _) => self
+                    .errors
+                    .push(ConfigError::new(source, unknown_key(&key))),
             }
         }
     }

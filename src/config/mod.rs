@@ -9,29 +9,29 @@
 //! `cli` collects the flags, `main` calls [`load`] and hands the parts of [`Config`] to the modules
 //! that own them; no module knows this one. What is given must be right even where a stronger
 //! source overrides it: a mistake in the file should not wait for the day a flag is dropped. All
-//! faults are told at once. Everything is read and checked before a port is bound.
+//! errors are told at once. Everything is read and checked before a port is bound.
 //!
 //! Adding a setting: a field in its options struct, an entry in `table`, then
 //! `trident generate config > config/trident.toml`.
 
 mod check;
-pub mod document;
+pub(crate) mod document;
 mod field;
 mod file;
-mod machine;
-pub mod report;
+pub(crate) mod report;
 mod setting;
 mod source;
+mod system_limits;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use machine::Machine;
-pub use setting::Setting;
-pub use source::{ENV_CONFIG, Fault, Flag, Source};
-pub use table::SETTINGS;
-pub use value::Raw;
+pub(crate) use setting::Setting;
+pub(crate) use source::{ConfigError, ENV_CONFIG, Flag, Source};
+pub(crate) use system_limits::SystemLimits;
+pub(crate) use table::SETTINGS;
+pub(crate) use value::Raw;
 
 use setting::Draft;
 use source::Given;
@@ -68,7 +68,7 @@ pub struct Sources {
     /// Flags in the order of the command line.
     pub flags: Vec<Flag>,
     /// Limits to compare with.
-    pub machine: Machine,
+    pub system: SystemLimits,
 }
 
 impl Sources {
@@ -79,7 +79,7 @@ impl Sources {
             default_file: DEFAULT_FILE.into(),
             environment: std::env::vars_os().collect(),
             flags,
-            machine: Machine::present(),
+            system: SystemLimits::present(),
         }
     }
 }
@@ -118,9 +118,9 @@ impl Loaded {
     }
 
     /// Takes one value, or tells why not.
-    fn take(&mut self, given: Given) -> Result<(), Fault> {
-        if let Some(fault) = given.refused() {
-            return Err(fault);
+    fn take(&mut self, given: Given) -> Result<(), ConfigError> {
+        if let Some(error) = given.refused() {
+            return Err(error);
         }
         let setting = given.setting;
         let field = (setting.field)(&mut self.draft);
@@ -137,14 +137,14 @@ impl Loaded {
 /// # Errors
 /// Everything that is wrong, in the order file, environment, flags, relations. Relations are
 /// checked only when the single values are right.
-pub fn load(sources: Sources) -> Result<Loaded, Vec<Fault>> {
-    let mut faults = Vec::new();
-    let path = file_to_read(&sources).map_err(|fault| vec![fault])?;
+pub fn load(sources: Sources) -> Result<Loaded, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let path = file_to_read(&sources).map_err(|error| vec![error])?;
     let mut readings = Vec::new();
     if let Some((path, named_by)) = &path {
         match fs::read_to_string(path) {
             Ok(text) => readings.push(file::parse(&text, path)),
-            Err(error) => faults.push(unreadable(path, named_by, &error)),
+            Err(error) => errors.push(unreadable(path, named_by, &error)),
         }
     }
     readings.push(source::environment(&sources.environment));
@@ -156,25 +156,25 @@ pub fn load(sources: Sources) -> Result<Loaded, Vec<Fault>> {
         warnings: Vec::new(),
     };
     for (given, more) in readings {
-        faults.extend(more);
-        faults.extend(
+        errors.extend(more);
+        errors.extend(
             given
                 .into_iter()
                 .filter_map(|given| loaded.take(given).err()),
         );
     }
-    if faults.is_empty() {
-        check::check(&mut loaded, sources.machine, &mut faults);
+    if errors.is_empty() {
+        check::check(&mut loaded, sources.system, &mut errors);
     }
-    if faults.is_empty() {
+    if errors.is_empty() {
         Ok(loaded)
     } else {
-        Err(faults)
+        Err(errors)
     }
 }
 
 /// The file to read and who named it.
-fn file_to_read(sources: &Sources) -> Result<Option<(PathBuf, Source)>, Fault> {
+fn file_to_read(sources: &Sources) -> Result<Option<(PathBuf, Source)>, ConfigError> {
     if let Some(path) = &sources.file {
         return Ok(Some((path.clone(), Source::Flag("--config".into()))));
     }
@@ -192,13 +192,13 @@ fn file_to_read(sources: &Sources) -> Result<Option<(PathBuf, Source)>, Fault> {
     }
 }
 
-fn unreadable(path: &Path, named_by: &Source, error: &std::io::Error) -> Fault {
+fn unreadable(path: &Path, named_by: &Source, error: &std::io::Error) -> ConfigError {
     let remedy = match error.kind() {
         ErrorKind::NotFound => "name a file that exists, or none",
         ErrorKind::InvalidData => "a configuration file is UTF-8 text",
         _ => "make it readable for this user, or name another file with --config",
     };
-    Fault::new(
+    ConfigError::new(
         named_by.clone(),
         format!("cannot read {}: {error}; {remedy}", path.display()),
     )

@@ -2,7 +2,6 @@
 
 use super::{
     field::{Field, Rule},
-    table::SETTINGS,
     value::Value,
 };
 use std::path::PathBuf;
@@ -57,11 +56,6 @@ pub struct Draft {
 }
 
 impl Setting {
-    /// The setting named `key`.
-    pub fn find(key: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.key == key)
-    }
-
     /// Section in the file, empty for the top level.
     pub fn section(&self) -> &'static str {
         self.key.split_once('.').map_or("", |(section, _)| section)

@@ -1,9 +1,9 @@
 //! Where values come from: the environment and the command line, and what is common to them and
-//! the file. A source yields [`Given`] values in order of appearance and [`Fault`]s.
+//! the file. A source yields [`Given`] values in order of appearance and [`ConfigError`]s.
 
 use super::{
     setting::{ENV_PREFIX, Secrecy, Setting},
-    table::SETTINGS,
+    table::{self, SETTINGS},
     value::Raw,
 };
 use std::{ffi::OsString, fmt, path::PathBuf};
@@ -61,15 +61,15 @@ pub struct Flag {
 
 /// One thing wrong with the configuration: where, what, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConfigError {
     /// Where; [`Source::Default`] when it is nowhere in particular.
     pub source: Source,
     /// What is wrong and what would be right.
     pub problem: String,
 }
 
-impl Fault {
-    /// A fault at `source`.
+impl ConfigError {
+    /// A error at `source`.
     pub fn new(source: Source, problem: impl Into<String>) -> Self {
         Self {
             source,
@@ -78,7 +78,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source {
             Source::Default => f.write_str(&self.problem),
@@ -87,13 +87,13 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Values and faults of one source.
-pub type Reading = (Vec<Given>, Vec<Fault>);
+/// Values and errors of one source.
+pub type Reading = (Vec<Given>, Vec<ConfigError>);
 
 /// Reads every variable of ours in `variables`. An empty one counts as not set, so that a unit or
 /// compose file can switch a line off.
 pub fn environment(variables: &[(OsString, OsString)]) -> Reading {
-    let (mut given, mut faults) = Reading::default();
+    let (mut given, mut errors) = Reading::default();
     for (name, value) in variables {
         let name = name.to_string_lossy();
         if !name.starts_with(ENV_PREFIX) || value.is_empty() || name == ENV_CONFIG {
@@ -109,18 +109,21 @@ pub fn environment(variables: &[(OsString, OsString)]) -> Reading {
                     source,
                 });
             }
-            (Some(_), None) => faults.push(Fault::new(source, "the value is not UTF-8")),
+            (Some(_), None) => errors.push(ConfigError::new(source, "the value is not UTF-8")),
             (None, text) if is_service_link(&name, text.unwrap_or_default()) => {}
             (None, _) => {
                 let hint = match nearest(&name[ENV_PREFIX.len()..]) {
                     Some(setting) => format!("did you mean `{}`?", setting.env_name()),
                     None => "`trident check-config --json` lists all".into(),
                 };
-                faults.push(Fault::new(source, format!("unknown variable; {hint}")));
+                errors.push(ConfigError::new(
+                    source,
+                    format!("unknown variable; {hint}"),
+                ));
             }
         }
     }
-    (given, faults)
+    (given, errors)
 }
 
 /// Whether Kubernetes or Docker made the variable for a service called `trident` or `trident-…`:
@@ -146,19 +149,19 @@ fn is_service_link(name: &str, value: &str) -> bool {
 
 /// Finds the settings of `flags`, which are in the order of the command line.
 pub fn command_line(flags: Vec<Flag>) -> Reading {
-    let (mut given, mut faults) = Reading::default();
+    let (mut given, mut errors) = Reading::default();
     for Flag { name, key, raw } in flags {
         let source = Source::Flag(name);
-        match Setting::find(&key) {
+        match table::find(&key) {
             Some(setting) => given.push(Given {
                 setting,
                 raw,
                 source,
             }),
-            None => faults.push(Fault::new(source, unknown_key(&key))),
+            None => errors.push(ConfigError::new(source, unknown_key(&key))),
         }
     }
-    (given, faults)
+    (given, errors)
 }
 
 /// The problem of a key that does not exist.
@@ -192,7 +195,7 @@ fn nearest(typed: &str) -> Option<&'static Setting> {
 
 impl Given {
     /// Why the setting may not be given by this source, if so.
-    pub fn refused(&self) -> Option<Fault> {
+    pub fn refused(&self) -> Option<ConfigError> {
         let allowed = match self.setting.secrecy {
             Secrecy::Environment => matches!(self.source, Source::Environment(_)),
             Secrecy::Public | Secrecy::Hidden => true,
@@ -203,11 +206,11 @@ impl Given {
             self.setting.env_name(),
             self.setting.key
         );
-        (!allowed).then(|| Fault::new(self.source.clone(), problem))
+        (!allowed).then(|| ConfigError::new(self.source.clone(), problem))
     }
 
-    /// The fault of a value that does not fit. A secret is not repeated.
-    pub fn mismatch(&self) -> Fault {
+    /// The error of a value that does not fit. A secret is not repeated.
+    pub fn mismatch(&self) -> ConfigError {
         let Self {
             setting,
             raw,
@@ -218,6 +221,6 @@ impl Given {
             Secrecy::Hidden | Secrecy::Environment => "something else (hidden)".into(),
         };
         let problem = format!("{}: expected {}, got {got}", setting.key, setting.allowed());
-        Fault::new(source.clone(), problem)
+        ConfigError::new(source.clone(), problem)
     }
 }

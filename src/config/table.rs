@@ -8,31 +8,19 @@ use super::{
     field::Rule,
     setting::{Secrecy, Setting},
 };
-
-/// The common case, to be completed.
-const PLAIN: Setting = Setting {
-    key: "",
-    flag: None,
-    env: None,
-    field: |draft| &mut draft.log.level,
-    rule: Rule::Any,
-    secrecy: Secrecy::Public,
-    summary: "",
-    reason: "",
-};
-
-const fn integer(min: u64, max: u64) -> Rule {
-    Rule::Integer { min, max, step: 1 }
-}
-
-/// A timeout: there is always one, and none is longer than a day.
-const TIMEOUT_MS: Rule = integer(1, 86_400_000);
+use entry::{PLAIN, TIMEOUT_MS, TOKEN, integer, is_token};
 
 mod endpoints;
+mod entry;
 
 /// Every setting, in the order of the file.
 pub static SETTINGS: &[Setting] =
     &joined::<{ SERVER.len() + endpoints::SETTINGS.len() }>(SERVER, endpoints::SETTINGS);
+
+/// The setting named `key`.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
 
 /// Both halves of the table in one.
 const fn joined<const N: usize>(first: &[Setting], second: &[Setting]) -> [Setting; N] {
@@ -330,40 +318,3 @@ const SERVER: &[Setting] = &[
         ..PLAIN
     },
 ];
-
-fn is_user_signal(text: &str) -> bool {
-    matches!(text, "" | "SIGUSR1" | "SIGUSR2")
-}
-
-const TOKEN: &str = "16 to 256 visible ASCII characters, in quotes, or \"\" for none";
-
-/// What an HTTP field can carry, and nobody guesses.
-fn is_token(text: &str) -> bool {
-    text.is_empty()
-        || (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
-const IDENTITY: &str = "a text of 1 to 64 bytes without commas and control characters, in quotes";
-
-/// The first line of an answer is `name,account`: a comma or a line end would break it.
-fn is_identity(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && !text.contains(|c: char| c == ',' || c.is_control())
-}
-
-const HTTP_URL: &str = "http://HOST[:PORT]/PATH without user and password, https not being built in, \
-                        or \"\" for none";
-
-/// User and password would be printed with the rest of the address.
-fn is_http_url(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("http://") else {
-        return text.is_empty();
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    !authority.is_empty()
-        && !authority.starts_with(':')
-        && !authority.contains('@')
-        && rest.bytes().all(|b| b.is_ascii_graphic())
-}
-
-const LOG_LEVEL: &str =
-    "off, error, warn, info, debug or trace, or MODULE=LEVEL, separated by commas";

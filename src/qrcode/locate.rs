@@ -52,7 +52,7 @@ pub(super) fn find<T>(
 }
 
 /// For every row, the columns at which the top left cell of a finder is. The last six are empty.
-fn finders(grid: &Rows) -> Rows {
+pub(super) fn finders(grid: &Rows) -> Rows {
     let mut full = [0; 32]; // 1111111
     let mut ring = [0; 32]; // 1000001
     let mut core = [0; 32]; // 1011101

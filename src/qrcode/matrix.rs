@@ -39,7 +39,7 @@ pub(super) struct Tables<const WORDS: usize> {
 type Reading = [(u8, u8); 4];
 
 impl<const WORDS: usize> Tables<WORDS> {
-    /// Builds the tables from the rules of `layout` and the key stream of `logistic`.
+    /// Builds the tables from the rules of `layout` and the key stream of `key_stream`.
     pub(super) fn new(symbol: Symbol, key: &[u32; 32]) -> Self {
         let order = symbol.filling_order();
         let key = key_image(symbol, key);
@@ -58,6 +58,11 @@ impl<const WORDS: usize> Tables<WORDS> {
             by_byte,
             readings,
         }
+    }
+
+    /// Cells per side.
+    pub(super) fn side(&self) -> usize {
+        self.symbol.side()
     }
 
     /// The encrypted image of `message`; `None` unless its length belongs to this symbol.

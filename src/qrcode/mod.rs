@@ -2,8 +2,8 @@
 //! (docs/protocol/qrcode.md).
 //!
 //! ```text
-//! encode: query::parse → percent-decode → matrix (tables) → words (hex text)
-//! decode: query::parse → words → XOR key stream → locate → matrix (read, re-encode, compare)
+//! encode: query::parse → percent-decode → matrix (tables) → hex_text
+//! decode: query::parse → hex_text → XOR key stream → locate → matrix (read, re-encode, compare)
 //! picture: query::parse → percent-decode → render (a standard code: SVG, PNG, terminal)
 //! ```
 //!
@@ -11,15 +11,15 @@
 //! rather than exchanged for its token here: with an external authority the caller has to wait
 //! between the two, and this code never waits.
 
+mod hex_text;
+mod key_stream;
 mod layout;
 mod locate;
-mod logistic;
 mod matrix;
 mod query;
 pub mod render;
-mod words;
 
-pub use query::{Format, Request, parse};
+pub use query::{Format, Query, parse};
 
 use std::borrow::Cow;
 
@@ -30,7 +30,7 @@ use matrix::{Tables, WORDS_V1, WORDS_V2};
 /// Longest message of the protocol's matrix.
 pub const MESSAGE_BYTES_MAX: usize = Symbol::V2.bytes_max();
 
-/// Why a request is INVALID. Only counted, never sent.
+/// Why a request is INVALID. The client is told no more than that; `trident explain` says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
     /// A parameter is missing or malformed.
@@ -41,9 +41,20 @@ pub enum Reject {
     NoCode,
 }
 
+impl Reject {
+    /// The reason in snake case, for labels and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLong => "too_long",
+            Self::NoCode => "no_code",
+        }
+    }
+}
+
 /// The endpoint: immutable tables, shared by all workers.
 pub struct QrCode {
-    key: [u32; words::GRID_WORDS],
+    key: [u32; hex_text::GRID_WORDS],
     v1: Tables<WORDS_V1>,
     v2: Tables<WORDS_V2>,
 }
@@ -64,7 +75,7 @@ impl Default for QrCode {
 impl QrCode {
     /// Builds the tables: 81 KB, a tenth of a millisecond.
     pub fn new() -> Self {
-        let key = logistic::words();
+        let key = key_stream::words();
         Self {
             v1: Tables::new(Symbol::V1, &key),
             v2: Tables::new(Symbol::V2, &key),
@@ -91,9 +102,9 @@ impl QrCode {
         }
         let message = scratch.decoded(data_raw);
         if let Some(image) = self.v1.image(message) {
-            words::write(&image, out);
+            hex_text::write(&image, out);
         } else {
-            words::write(&self.v2.image(message).ok_or(Reject::TooLong)?, out);
+            hex_text::write(&self.v2.image(message).ok_or(Reject::TooLong)?, out);
         }
         Ok(())
     }
@@ -103,7 +114,7 @@ impl QrCode {
     ///
     /// Only a square that is bit for bit what encoding its message gives counts as a code.
     pub fn decode(&self, scratch: &mut Scratch, data_raw: &[u8]) -> Result<Message, Reject> {
-        let mut grid = words::parse(scratch.decoded(data_raw)).ok_or(Reject::Malformed)?;
+        let mut grid = hex_text::parse(scratch.decoded(data_raw)).ok_or(Reject::Malformed)?;
         for (row, key) in grid.iter_mut().zip(&self.key) {
             *row ^= key;
         }

@@ -7,7 +7,7 @@ use crate::codec::query::{self, Plus};
 
 /// What a query asks for. Texts are still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request<'q> {
+pub enum Query<'q> {
     /// `type=encode`.
     Encode {
         /// Raw value of `data`; may be empty.
@@ -42,7 +42,7 @@ pub enum Format {
 /// Rejected: a `type` that is missing or neither `encode` nor `decode`, `data` missing, a `format`
 /// that is none of [`Format`]'s, a `timestamp` that is not a decimal integer of 64 bits (an optional
 /// `-`, then digits).
-pub fn parse(query: &[u8]) -> Result<Request<'_>, Reject> {
+pub fn parse(query: &[u8]) -> Result<Query<'_>, Reject> {
     let mut parameters = [None; 4];
     for (name, value) in query::pairs(query) {
         let index = match name {
@@ -58,13 +58,13 @@ pub fn parse(query: &[u8]) -> Result<Request<'_>, Reject> {
     let kind = decoded(kind.ok_or(Reject::Malformed)?);
     let data = data.ok_or(Reject::Malformed);
     match &*kind {
-        b"encode" => Ok(Request::Encode {
+        b"encode" => Ok(Query::Encode {
             data: data?,
             format: format.map(parse_format).transpose()?,
         }),
         b"decode" => {
             let timestamp = timestamp.map(parse_timestamp).transpose()?;
-            Ok(Request::Decode {
+            Ok(Query::Decode {
                 data: data?,
                 timestamp,
             })
@@ -107,12 +107,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn encode(data: &[u8], format: Option<Format>) -> Result<Request<'_>, Reject> {
-        Ok(Request::Encode { data, format })
+    fn encode(data: &[u8], format: Option<Format>) -> Result<Query<'_>, Reject> {
+        Ok(Query::Encode { data, format })
     }
 
-    fn decode(data: &[u8], timestamp: Option<i64>) -> Result<Request<'_>, Reject> {
-        Ok(Request::Decode { data, timestamp })
+    fn decode(data: &[u8], timestamp: Option<i64>) -> Result<Query<'_>, Reject> {
+        Ok(Query::Decode { data, timestamp })
     }
 
     #[test]
@@ -190,8 +190,8 @@ mod tests {
         let with = |text: &str| {
             parse(format!("type=decode&data=a&timestamp={text}").as_bytes()).map(|request| {
                 match request {
-                    Request::Decode { timestamp, .. } => timestamp,
-                    Request::Encode { .. } => None,
+                    Query::Decode { timestamp, .. } => timestamp,
+                    Query::Encode { .. } => None,
                 }
             })
         };

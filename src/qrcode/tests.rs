@@ -89,7 +89,7 @@ fn turned(cells: &Cells, quarters: usize) -> Cells {
 
 /// The words of `cells`, XORed with the key stream.
 fn encrypted(cells: &Cells) -> String {
-    let stream = logistic::stream();
+    let stream = key_stream::stream();
     let bits: Vec<bool> = cells
         .concat()
         .iter()
@@ -107,7 +107,7 @@ fn encrypted(cells: &Cells) -> String {
 
 /// The clear cells of an encode answer.
 fn decrypted(text: &str) -> Vec<bool> {
-    let stream = logistic::stream();
+    let stream = key_stream::stream();
     let words: Vec<&str> = text.split("0x").skip(1).collect();
     let cells = if words.len() == 14 { 441 } else { 625 };
     (0..cells)

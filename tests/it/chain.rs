@@ -117,10 +117,10 @@ fn check_transaction(transaction: &Value) -> Result<(), String> {
     };
     let signature = transaction["sig"].as_u64().ok_or("no signature")?;
     let signed = u128::from_str_radix(hash, 16).map_err(|_| "hash is not hex")?;
-    match power(signature.into(), account) == signed {
-        true => Ok(()),
-        false => Err(format!("signature of {transaction}")),
+    if power(signature.into(), account) != signed {
+        return Err(format!("signature of {transaction}"));
     }
+    Ok(())
 }
 
 /// The new block's reward: the team's, of the right amount, ten minutes after the last one.
@@ -139,8 +139,8 @@ fn check_reward(blocks: &[Value], reward: Option<&Value>) -> Result<(), String> 
         "time": (last_time + 600_000_000_000).to_string(),
         "hash": reward["hash"],
     });
-    match *reward == expected {
-        true => Ok(()),
-        false => Err(format!("reward {reward} instead of {expected}")),
+    if *reward != expected {
+        return Err(format!("reward {reward} instead of {expected}"));
     }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Tests of the endpoint as a whole. Those of single parts stand in the parts' files.
 
-mod build;
+pub(in crate::blockchain) mod build;
 mod cases;
 mod input;
 mod rules;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 
 /// `json` as the value of `cc`, made with other coders than the endpoint's.
-fn pack(json: &[u8]) -> Vec<u8> {
+pub(in crate::blockchain) fn pack(json: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(json).unwrap();
     let mut cc = Vec::new();

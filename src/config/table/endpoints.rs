@@ -1,6 +1,12 @@
 //! The second half of the table: what the endpoints, the stores, metrics, log and the stop can be set to.
 
-use super::*;
+use super::entry::{
+    HTTP_URL, IDENTITY, LOG_LEVEL, PLAIN, integer, is_http_url, is_identity, is_user_signal,
+};
+use crate::config::{
+    field::Rule,
+    setting::{Secrecy, Setting},
+};
 
 /// Continues the table.
 pub(super) const SETTINGS: &[Setting] = &[

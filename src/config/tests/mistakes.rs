@@ -138,7 +138,7 @@ fn bad_values_name_key_source_and_what_is_allowed() {
         ("log.format", "xml", "\"text\" or \"json\""),
     ];
     for (key, value, allowed) in table {
-        let name = Setting::find(key).unwrap().env_name();
+        let name = table::find(key).unwrap().env_name();
         for (place, told) in [
             (name.as_str(), told(from_environment(&[(&name, value)]))),
             ("--set", told(from_flags(&[(key, value)]))),
@@ -277,7 +277,7 @@ fn what_is_probably_not_meant_is_a_warning() {
         ("auth.url", "http://a/b", "has no effect"),
     ];
     for (key, value, problem) in table {
-        let warnings = warned(&[(key, value)], Machine::default());
+        let warnings = warned(&[(key, value)], SystemLimits::default());
         if problem.is_empty() {
             assert_eq!(warnings, "", "{key} = {value}");
         } else {
@@ -288,7 +288,7 @@ fn what_is_probably_not_meant_is_a_warning() {
             assert_eq!(warnings.lines().count(), 1, "{warnings}");
         }
     }
-    let pair = warned(&[("blockchain.team_account", "3")], Machine::default());
+    let pair = warned(&[("blockchain.team_account", "3")], SystemLimits::default());
     assert!(
         pair.starts_with("blockchain.team_private_exponent: does not belong to"),
         "{pair}"
@@ -302,13 +302,13 @@ fn what_is_probably_not_meant_is_a_warning() {
 
 #[test]
 fn connections_are_compared_with_what_the_machine_allows() {
-    let machine = Machine {
+    let system = SystemLimits {
         files_max: Some(3008),
         mappings_max: Some(1920),
     };
-    let at_the_limit = warned(&[("http.connections_max", "960")], machine);
+    let at_the_limit = warned(&[("http.connections_max", "960")], system);
     assert_eq!(at_the_limit, "");
-    let above = warned(&[("http.connections_max", "961")], machine);
+    let above = warned(&[("http.connections_max", "961")], system);
     let lines: Vec<&str> = above.lines().collect();
     assert!(
         lines[0].contains("961, and 2048 for all else, do not fit into the 3008 files")
@@ -317,10 +317,10 @@ fn connections_are_compared_with_what_the_machine_allows() {
     assert!(lines[1].contains("961 need 1922 memory mappings") && lines[1].ends_with("to 960"));
 }
 
-/// The warnings for `set` on `machine`, one line each, with a key so that none is about its absence.
-fn warned(set: &[(&str, &str)], machine: Machine) -> String {
+/// The warnings for `set` on `system`, one line each, with a key so that none is about its absence.
+fn warned(set: &[(&str, &str)], system: SystemLimits) -> String {
     let mut sources = sources(None, &[("TRIDENT_AUTH_KEY", KEY)], set);
-    sources.machine = machine;
+    sources.system = system;
     let warnings = load(sources).ok().unwrap().warnings;
     warnings
         .iter()

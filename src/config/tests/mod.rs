@@ -1,4 +1,4 @@
-//! Tests of the whole: sources in, values, faults and reports out.
+//! Tests of the whole: sources in, values, errors and reports out.
 
 mod mistakes;
 mod output;
@@ -67,27 +67,27 @@ fn sources(file: Option<PathBuf>, environment: &[(&str, &str)], set: &[(&str, &s
             .map(|(name, value)| (name.into(), value.into()))
             .collect(),
         flags: set.iter().map(flag).collect(),
-        machine: Machine::default(),
+        system: SystemLimits::default(),
     }
 }
 
-fn from_environment(environment: &[(&str, &str)]) -> Result<Loaded, Vec<Fault>> {
+fn from_environment(environment: &[(&str, &str)]) -> Result<Loaded, Vec<ConfigError>> {
     load(sources(None, environment, &[]))
 }
 
-fn from_flags(set: &[(&str, &str)]) -> Result<Loaded, Vec<Fault>> {
+fn from_flags(set: &[(&str, &str)]) -> Result<Loaded, Vec<ConfigError>> {
     load(sources(None, &[], set))
 }
 
-fn from_file(text: &str) -> Result<Loaded, Vec<Fault>> {
+fn from_file(text: &str) -> Result<Loaded, Vec<ConfigError>> {
     let scratch = Scratch::new();
     load(sources(Some(scratch.file("trident.toml", text)), &[], &[]))
 }
 
-/// The faults, one line each.
-fn told(outcome: Result<Loaded, Vec<Fault>>) -> String {
-    let faults = outcome.err().expect("the configuration is accepted");
-    faults.iter().map(|fault| format!("{fault}\n")).collect()
+/// The errors, one line each.
+fn told(outcome: Result<Loaded, Vec<ConfigError>>) -> String {
+    let errors = outcome.err().expect("the configuration is accepted");
+    errors.iter().map(|error| format!("{error}\n")).collect()
 }
 
 /// A right value of `setting` other than its default, as flags take it and as the file does.
@@ -126,7 +126,7 @@ fn other_value(setting: &Setting) -> (String, Value) {
 }
 
 /// `load` without the relations between settings.
-fn read_alone(setting: &'static Setting, raw: Raw, source: Source) -> Result<Loaded, Fault> {
+fn read_alone(setting: &'static Setting, raw: Raw, source: Source) -> Result<Loaded, ConfigError> {
     let mut loaded = Loaded {
         draft: Draft::default(),
         sources: BTreeMap::new(),

@@ -48,7 +48,7 @@ fn every_default_is_within_its_own_bounds() {
         let default = setting.default();
         let text = Raw::Text(default.plain());
         let loaded = read_alone(setting, text, Source::Flag("--set".into()));
-        let loaded = loaded.unwrap_or_else(|fault| panic!("{fault}"));
+        let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
         assert!(setting.value(&loaded.draft) == default, "{}", setting.key);
     }
 }
@@ -119,13 +119,13 @@ fn the_documented_file_means_the_defaults() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let (given, faults) = file::parse(&uncommented, Path::new("t.toml"));
-    assert!(faults.is_empty(), "{faults:?}");
+    let (given, errors) = file::parse(&uncommented, Path::new("t.toml"));
+    assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(given.len(), SETTINGS.len() - 1, "every key but auth.key");
     for given in given {
         let setting = given.setting;
         let loaded = read_alone(setting, given.raw, given.source);
-        let loaded = loaded.unwrap_or_else(|fault| panic!("{fault}"));
+        let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
         assert!(
             setting.value(&loaded.draft) == setting.default(),
             "{}",

@@ -8,9 +8,9 @@ fn every_setting_reads_the_same_from_file_environment_and_flag() {
         let key = setting.key;
         let (text, value) = other_value(setting);
         let variable = Source::Environment(setting.env_name());
-        let (given, faults) =
+        let (given, errors) =
             source::environment(&[(setting.env_name().into(), text.clone().into())]);
-        assert!(faults.is_empty() && given.len() == 1, "{key}");
+        assert!(errors.is_empty() && given.len() == 1, "{key}");
         assert!(given[0].source == variable && given[0].setting.key == key);
         let loaded = read_alone(setting, Raw::Text(text.clone()), variable)
             .ok()
@@ -23,8 +23,8 @@ fn every_setting_reads_the_same_from_file_environment_and_flag() {
             continue;
         }
         let document = format!("{key} = {value}\n");
-        let (mut given, faults) = file::parse(&document, Path::new("t.toml"));
-        assert!(faults.is_empty(), "{faults:?} in {document}");
+        let (mut given, errors) = file::parse(&document, Path::new("t.toml"));
+        assert!(errors.is_empty(), "{errors:?} in {document}");
         let Given {
             setting: found,
             raw,
@@ -34,7 +34,7 @@ fn every_setting_reads_the_same_from_file_environment_and_flag() {
             (found.key, source.to_string()),
             (key, "t.toml:1".to_owned())
         );
-        let loaded = read_alone(setting, raw, source).unwrap_or_else(|fault| panic!("{fault}"));
+        let loaded = read_alone(setting, raw, source).unwrap_or_else(|error| panic!("{error}"));
         assert!(setting.value(&loaded.draft) == value, "{key} from the file");
         let (mut given, _) = source::command_line(vec![Flag {
             name: "--set".into(),

@@ -5,7 +5,7 @@
 
 use super::Value;
 use crate::{
-    cache::{Cache, Policy, State},
+    cache::{Cache, Policy, Stats},
     metrics::{self, Counter},
 };
 
@@ -67,9 +67,9 @@ impl Kept {
         metrics::add(Counter::StoreCacheEvictions, evicted);
     }
 
-    pub(super) fn state(&self) -> State {
-        let (values, absent) = (self.values.state(), self.absent.state());
-        State {
+    pub(super) fn stats(&self) -> Stats {
+        let (values, absent) = (self.values.stats(), self.absent.stats());
+        Stats {
             bytes_max: values.bytes_max + absent.bytes_max,
             bytes: values.bytes + absent.bytes,
             entries: values.entries + absent.entries,

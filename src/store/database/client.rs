@@ -49,7 +49,7 @@ pub struct State {
     /// Lookups without an answer.
     pub waiting: usize,
     /// The cache.
-    pub cache: cache::State,
+    pub cache: cache::Stats,
 }
 
 /// What the client and its thread have in common.
@@ -163,7 +163,7 @@ impl Client {
             is_up: self.shared.lookups.is_open(),
             connections: self.shared.connections.load(Relaxed),
             waiting: self.shared.lookups.waiting(),
-            cache: self.shared.kept.state(),
+            cache: self.shared.kept.stats(),
         }
     }
 

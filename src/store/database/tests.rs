@@ -128,11 +128,11 @@ fn absences_do_not_push_out_values() {
     }
     assert!(kept.get(1).unwrap().is_some());
     assert_eq!(kept.get(99_999), Some(None));
-    let state = kept.state();
+    let state = kept.stats();
     assert!(
         state.bytes <= 1 << 20 && state.bytes_max == 1 << 20,
         "{state:?}"
     );
     kept.set(Some(0), Some(Policy::Random));
-    assert_eq!((kept.get(1), kept.state().entries), (None, 0));
+    assert_eq!((kept.get(1), kept.stats().entries), (None, 0));
 }

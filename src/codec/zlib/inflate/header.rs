@@ -2,7 +2,7 @@
 
 use super::{
     InflateError,
-    block::Bits,
+    bits::Bits,
     prefix::{CODE_BITS_MAX, Codes, Counts, END, INVALID, LITERAL, Symbol},
 };
 

@@ -8,39 +8,27 @@
 //! Accepts what zlib accepts: among others any window size in the header, and distance codes of one
 //! symbol or none. Left out: preset dictionaries, which are refused; streaming.
 
+mod bits;
 mod block;
 mod header;
+mod output;
 mod prefix;
 
-use block::{Bits, Output};
+use bits::Bits;
 use header::BlockCodes;
+use output::{BYTES_RETAINED, Output};
 
 /// Why a stream was not inflated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InflateError {
     /// Not a complete zlib stream, or its checksum is wrong.
     Malformed,
-    /// Inflates to more than the bound, or more than `HEADERS_MAX` blocks bring codes along.
+    /// Inflates to more than the bound, or more than `block::HEADERS_MAX` blocks bring codes along.
     TooLarge,
 }
 
-/// Most blocks of a stream that may bring codes along (dynamic blocks, RFC 1951 §3.2.7).
-///
-/// Reading codes takes as long as inflating a few hundred bytes, and an empty block of codes is 12 bytes
-/// that add nothing to the text: without this bound a stream costs far more than its text's size allows.
-/// zlib with its smallest buffer (`memLevel` 1) begins a block every 127 symbols, 2,065 times in 256 KiB
-/// of text; with its usual one every 16,383.
-pub const HEADERS_MAX: usize = 4096;
-
-/// Bytes of text that a new inflater has room for.
-const TEXT_BYTES_INITIAL: usize = 8 << 10;
-
 /// Bytes of stream that a new inflater has room for.
 const STREAM_BYTES_INITIAL: usize = 4 << 10;
-
-/// Bytes that each of the two buffers may keep from one stream to the next; larger ones are
-/// replaced by new ones.
-const BYTES_RETAINED: usize = 64 << 10;
 
 /// Inflates whole zlib streams into a buffer it owns.
 ///

@@ -1,6 +1,6 @@
 //! The inflater against two others, and against streams written bit by bit.
 
-use super::{HEADERS_MAX, InflateError, Inflater};
+use super::{InflateError, Inflater, block::HEADERS_MAX};
 use crate::codec::zlib::{
     Deflater,
     tests::{Numbers, json_text, texts},

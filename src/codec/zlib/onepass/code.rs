@@ -11,6 +11,8 @@
 //! A zero entry is a symbol outside the alphabet.
 
 use super::json_bits::{JSON_DISTANCE_BITS, JSON_LENGTH_BITS, JSON_LITERAL_BITS};
+#[cfg(target_arch = "x86_64")]
+use super::rows::Rows;
 
 /// Bytes of a distance that a back-reference can span (RFC 1951 §2).
 pub const WINDOW_BYTES: u32 = 32 << 10;
@@ -45,24 +47,9 @@ pub struct Code {
     /// Bits used of `header`.
     pub header_bits: u32,
     /// The literals once more for CPUs that look up sixteen at a time.
+    #[cfg(target_arch = "x86_64")]
     pub rows: Rows,
 }
-
-/// Literal codes by the high half of the byte, for table look-ups within vector registers.
-pub struct Rows {
-    /// For each of [`ROW_HIGHS`], by the low half of the byte: the code's bits, then a mask of as
-    /// many ones as the code has. Zero outside the alphabet.
-    pub tables: [RowTable; 5],
-    /// Whether the tables hold the whole alphabet, each code in at most 8 bits.
-    pub complete: bool,
-}
-
-/// One row's codes and masks.
-#[repr(align(32))]
-pub struct RowTable(pub [u8; 32]);
-
-/// High halves of the bytes in the JSON alphabet.
-pub const ROW_HIGHS: [u8; 5] = [2, 3, 5, 6, 7];
 
 /// The code RFC 1951 §3.2.6 fixes: no lengths to send, 8 bits for most literals.
 pub static FIXED: Code = {
@@ -96,6 +83,7 @@ impl Code {
             end_of_block: symbols[256],
             header: [0; HEADER_BYTES_MAX],
             header_bits: 0,
+            #[cfg(target_arch = "x86_64")]
             rows: Rows::new(&symbols),
         };
         let mut at = 0;
@@ -120,31 +108,6 @@ impl Code {
             at += 1;
         }
         code
-    }
-}
-
-impl Rows {
-    const fn new<const N: usize>(symbols: &[u32; N]) -> Self {
-        let mut rows = Self {
-            tables: [const { RowTable([0; 32]) }; 5],
-            complete: true,
-        };
-        let mut byte = 0;
-        while byte < 256 {
-            let entry = symbols[byte];
-            let mut row = 0;
-            while row < 5 && ROW_HIGHS[row] as usize != byte >> 4 {
-                row += 1;
-            }
-            if row < 5 && entry >> 24 <= 8 {
-                rows.tables[row].0[byte & 15] = entry as u8;
-                rows.tables[row].0[16 + (byte & 15)] = ((1 << (entry >> 24)) - 1) as u8;
-            } else if entry != 0 {
-                rows.complete = false;
-            }
-            byte += 1;
-        }
-        rows
     }
 }
 

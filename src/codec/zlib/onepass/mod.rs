@@ -20,6 +20,8 @@ mod json_bits;
 mod matcher;
 mod portable;
 #[cfg(target_arch = "x86_64")]
+mod rows;
+#[cfg(target_arch = "x86_64")]
 mod x86;
 
 use code::{Code, FIXED, JSON};

@@ -1,7 +1,7 @@
 //! The encoder for x86-64 CPUs with AVX2 and BMI2.
 //!
 //! Literals are coded sixteen at a time: their codes, and masks as long as the codes, come from the
-//! rows of [`Rows`](super::code::Rows) with one byte shuffle per row, and `pext` closes the codes
+//! rows of [`Rows`](super::rows::Rows) with one byte shuffle per row, and `pext` closes the codes
 //! up. The last group of a run takes as long as a full one but costs no misprediction for its
 //! length. Coding is again cut in two loops, [`stage`] and [`pack`], which is 25 % faster than one.
 
@@ -9,9 +9,10 @@
 
 use super::{
     Cpu,
-    code::{Code, ROW_HIGHS},
+    code::Code,
     emit::{self, BitWriter, PUT_BITS_MAX, block_bytes_max, match_bits},
     matcher::{MATCHES_MAX, Matcher, SEGMENT_BYTES, boxed},
+    rows::ROW_HIGHS,
 };
 use std::arch::x86_64::*;
 

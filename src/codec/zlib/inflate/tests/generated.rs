@@ -12,11 +12,12 @@ use proptest::prelude::*;
 fn some_stream() -> impl Strategy<Value = Vec<u8>> {
     (0..10u8, 0..1500usize, any::<u64>(), any::<bool>()).prop_map(|(level, len, seed, json)| {
         let mut numbers = Numbers(seed);
-        let text = match json {
-            true => json_text(len, seed),
-            false => (0..len)
+        let text = if json {
+            json_text(len, seed)
+        } else {
+            (0..len)
                 .map(|_| (numbers.next() % 13 * (seed % 19)) as u8)
-                .collect(),
+                .collect()
         };
         let mut stream = Vec::new();
         if level < 10 {

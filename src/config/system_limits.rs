@@ -4,14 +4,14 @@ use std::fs;
 
 /// Limits of the machine and of this process. `None` = not known, hence not checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Machine {
+pub struct SystemLimits {
     /// Hard limit of open files of this process; the soft limit can be raised up to it.
     pub files_max: Option<u64>,
     /// Most memory mappings of one process.
     pub mappings_max: Option<u64>,
 }
 
-impl Machine {
+impl SystemLimits {
     /// The limits of this process.
     pub fn present() -> Self {
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
@@ -45,8 +45,8 @@ mod tests {
 
     #[test]
     fn this_machine_tells_its_limits() {
-        let machine = Machine::present();
-        assert!(machine.files_max.is_none_or(|files| files >= 3));
-        assert!(machine.mappings_max.is_none_or(|mappings| mappings > 0));
+        let system = SystemLimits::present();
+        assert!(system.files_max.is_none_or(|files| files >= 3));
+        assert!(system.mappings_max.is_none_or(|mappings| mappings > 0));
     }
 }

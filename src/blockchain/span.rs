@@ -1,12 +1,12 @@
 //! Where a piece of the request's text is.
 //!
 //! `request` and `transaction` keep places, not borrowed slices, so that their arrays can be kept from one
-//! request to the next. A [`Text`] is resolved with the two buffers it may point into.
+//! request to the next. A [`Span`] is resolved with the two buffers it may point into.
 
 /// Where the content of a string or the digits of a number are: in the JSON text or in the side buffer,
 /// which holds what the text does not have verbatim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Text {
+pub struct Span {
     start: u32,
     len: u32,
 }
@@ -15,10 +15,10 @@ pub struct Text {
 const SIDE: u32 = 1 << 31;
 /// Bit of `len`: holds a surrogate without its other half.
 const LONE_SURROGATE: u32 = 1 << 31;
-/// Longest JSON text a [`Text`] can point into.
-pub const TEXT_BYTES_MAX: usize = (1 << 31) - 1;
+/// Longest JSON text a [`Span`] can point into.
+pub const JSON_BYTES_MAX: usize = (1 << 31) - 1;
 
-impl Text {
+impl Span {
     /// `len` bytes of the JSON text from `start`.
     #[inline]
     pub fn new(start: usize, len: usize) -> Self {

@@ -20,22 +20,13 @@ pub(super) fn write<const WORDS: usize>(words: &[u32; WORDS], out: &mut Vec<u8>)
     for &word in words {
         // Always ten bytes; those after the word's last digit are overwritten by the next one.
         let zeros = (word | 1).leading_zeros() / 4;
-        let digits = (hex_digits(word) << (8 * zeros)).to_be_bytes();
+        let digits = (u64::from_be_bytes(hex::digits_8(word)) << (8 * zeros)).to_be_bytes();
         let place = &mut text[end..end + WORD_BYTES_MAX];
         place[..2].copy_from_slice(b"0x");
         place[2..].copy_from_slice(&digits);
         end += WORD_BYTES_MAX - zeros as usize;
     }
     out.extend_from_slice(&text[..end]);
-}
-
-/// The eight lowercase hex digits of `word`, first one highest.
-fn hex_digits(word: u32) -> u64 {
-    let word = u64::from(word);
-    let word = (word << 16 | word) & 0x0000_ffff_0000_ffff;
-    let word = (word << 8 | word) & 0x00ff_00ff_00ff_00ff;
-    let nibbles = (word << 4 | word) & 0x0f0f_0f0f_0f0f_0f0f;
-    lowercase_digits(nibbles)
 }
 
 /// The lowercase hex digit of every byte of `nibbles`, all of which are below 16.
