@@ -303,7 +303,7 @@ impl Shard {
     /// Some entry, each as likely as any other.
     fn any(&mut self) -> u32 {
         for _ in 0..DRAWS_MAX {
-            // Knuth's generator: what it lacks in quality nobody can make use of.
+            // Knuth's linear congruential generator: good enough to pick a slot.
             self.draw = self
                 .draw
                 .wrapping_mul(6_364_136_223_846_793_005)

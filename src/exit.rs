@@ -73,7 +73,7 @@ impl fmt::Display for ExitCode {
     }
 }
 
-/// The end of the process: a code, and what to tell on standard error.
+/// The end of the process: an exit code, and messages for standard error.
 #[derive(Debug)]
 pub struct Stop {
     /// The exit code.
@@ -91,7 +91,7 @@ impl Stop {
         }
     }
 
-    /// Ends with `code`; whatever there was to say has been said.
+    /// Ends with `code` and prints nothing more.
     pub fn silent(code: ExitCode) -> Self {
         Self {
             code,

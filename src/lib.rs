@@ -10,6 +10,7 @@ pub mod codec;
 pub mod config;
 pub mod etl;
 pub mod exit;
+pub mod explain;
 pub mod http;
 pub mod load;
 pub mod log;

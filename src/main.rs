@@ -4,18 +4,21 @@
 mod etl;
 #[path = "main/etl_load.rs"]
 mod etl_load;
+#[path = "main/explain.rs"]
+mod explain;
 #[path = "main/load.rs"]
 mod load;
+#[path = "main/sample.rs"]
+mod sample;
 #[path = "main/store.rs"]
 mod store;
 #[path = "main/synth.rs"]
 mod synth;
 
-use std::{io::Write, panic, path::PathBuf, process};
+use std::{io::Write, panic, process};
 use trident::{
     cli::{self, Invocation, SettingFlags},
     config::Loaded,
-    etl::sample,
     exit::{ExitCode, Stop},
     log, serve,
     store::StoreError,
@@ -25,7 +28,7 @@ use trident::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> process::ExitCode {
-    // The panic hook has told what happened; what is left is to say whose fault it is.
+    // The panic hook has printed the panic. The exit code says that it is Trident's fault.
     let outcome =
         panic::catch_unwind(run).unwrap_or_else(|_| Err(Stop::silent(ExitCode::Internal)));
     let Err(stop) = outcome else {
@@ -41,6 +44,7 @@ fn run() -> Result<(), Stop> {
     match cli::parse(std::env::args_os())? {
         Invocation::Serve(settings) => serve(settings),
         Invocation::CheckConfig { settings, json } => check_config(settings, json),
+        Invocation::Explain(command) => explain::run(*command),
         Invocation::Etl(command) => etl::run(&command),
         Invocation::Gen(what) => synth::run(&what),
         Invocation::Store(command) => store::run(&command),
@@ -53,13 +57,9 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
     let loaded = cli::read_config(settings)?;
     let mut config = loaded.config();
     log::init(&config.log)?;
-    let file = loaded
-        .file
-        .as_ref()
-        .map_or("none".into(), |path| path.display().to_string());
     tracing::info!(
         version = cli::VERSION,
-        file,
+        file = file(&loaded),
         given = loaded.given_count(),
         "configured"
     );
@@ -67,7 +67,7 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
         tracing::warn!("{warning}");
     }
     if config.app.twitter.store.is_none() {
-        config.app.twitter.store = sample().map(Into::into);
+        config.app.twitter.store = sample::store().map(Into::into);
     }
     serve::run(config.serve, config.app).map_err(|error| {
         // A store that is named and cannot be opened is a dependency that is not there.
@@ -77,16 +77,6 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
             error.into()
         }
     })
-}
-
-/// The built-in store of `/twitter`. Without a place for it everything else is served.
-fn sample() -> Option<PathBuf> {
-    let places = sample::directories(|name| std::env::var_os(name));
-    sample::prepare(&places)
-        .inspect_err(
-            |error| tracing::warn!(%error, "/twitter is off; name a store with --twitter-store"),
-        )
-        .ok()
 }
 
 fn check_config(settings: SettingFlags, json: bool) -> Result<(), Stop> {
@@ -110,7 +100,7 @@ fn file(loaded: &Loaded) -> String {
         .map_or("none".into(), |path| path.display().to_string())
 }
 
-/// Writes one message to standard error, if anybody is there to read it.
+/// Writes one message to standard error; a closed one is no failure.
 fn tell(message: &str) {
     let _ = writeln!(std::io::stderr(), "trident: {message}");
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod answer;
+mod explain;
 pub mod guide;
 mod health;
 mod ingest;
@@ -25,6 +26,7 @@ use crate::{
     twitter::{Options as TwitterOptions, Scratch as TwitterScratch},
 };
 
+pub use explain::{Explainer, UnknownTarget};
 pub use health::{Health, Phase};
 pub use twitter::Reload;
 

@@ -1,9 +1,9 @@
-//! Auth tokens: who may say that a message was decoded here (docs/protocol/auth.md).
+//! Auth tokens: proof that a message was decoded by this team (docs/protocol/auth.md).
 //!
 //! [`Authority`] issues and verifies tokens as pure functions of (key, team, timestamp, message);
-//! `/qrcode` and the two REST calls of [`rest_api`] share it. [`RestClient`] asks somebody else's
-//! authority instead, for teams that must. Reading the key from a file or the environment is the
-//! configuration's work.
+//! `/qrcode` and the two REST calls of [`rest_api`] share it. [`RestClient`] asks an external
+//! authority instead, for teams that must use one. The configuration reads the key from a file or the
+//! environment.
 
 pub mod rest_api;
 mod rest_client;
@@ -44,7 +44,7 @@ pub struct RestOptions {
     pub url: String,
     /// Time from the request to the authority until the decode is given up.
     pub deadline: Duration,
-    /// Threads that make calls, hence calls under way at once.
+    /// Threads that make calls: the most calls under way at once.
     pub connections_max: usize,
     /// Calls that may wait for a thread; one more is refused at once.
     pub queue_max: usize,
@@ -65,14 +65,14 @@ impl Default for RestOptions {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(pub [u8; 32]);
 
-/// Why a text is not a key. Says nothing of the text itself, which may be a secret with a slip.
+/// Why a text is not a key. The message never repeats the text, which may be a mistyped secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not 64 characters long.
     #[error("the auth key must be 64 hex digits, got {0} characters")]
     Length(usize),
     /// A character is not a hex digit.
-    #[error("the auth key must be 64 hex digits, character {0} is none")]
+    #[error("the auth key must be 64 hex digits, character {0} is not one")]
     Digit(usize),
 }
 
@@ -92,7 +92,7 @@ impl Key {
         Ok(Self(key))
     }
 
-    /// A key nobody knows, from the kernel. Tokens made with it do not outlive the process.
+    /// A random key from the kernel. Tokens made with it do not outlive the process.
     pub fn random() -> io::Result<Self> {
         let mut key = [0; 32];
         File::open("/dev/urandom")?.read_exact(&mut key)?;

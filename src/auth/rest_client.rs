@@ -3,7 +3,7 @@
 //! A caller hands a claim and a continuation to [`RestClient::submit`] and goes on at once; one of
 //! `connections_max` threads makes the call and runs the continuation with the token or the reason
 //! there is none. Request threads never wait here and the client's threads never serve requests, so
-//! a slow authority costs its own callers their deadline and nobody else anything.
+//! a slow authority delays its own callers until their deadline and no other request.
 //!
 //! Bounds: calls under way (`connections_max`), calls waiting (`queue_max`, one more is
 //! [`RestError::Busy`]), time from `submit` to the continuation (`deadline`), bytes of an answer.

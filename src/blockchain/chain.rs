@@ -3,7 +3,7 @@
 //! Rules 1 to 4, 7, 8 and 10 to 14 of docs/protocol/blockchain.md §4, in one walk over the chain and the
 //! new transactions. Called by the endpoint after parsing and before `hash` (rules 5 and 9) and `sign`
 //! (rule 6): most INVALID requests end here for a few hundred nanoseconds. The rules are independent of
-//! each other, so the order decides only which of several faults is counted.
+//! each other, so the order decides only which of several faults is reported.
 
 use super::{
     Reject,

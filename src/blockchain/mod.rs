@@ -24,7 +24,7 @@
 //!
 //! - `NaN`, `Infinity` and `-Infinity` are not JSON: INVALID wherever they stand. The reference reads them
 //!   as numbers and would let them pass as the value of an ignored key.
-//! - A string that holds half a surrogate pair has no UTF-8 form, hence no hash: INVALID in a member. In
+//! - A string that holds half a surrogate pair has no UTF-8 form and no hash: INVALID in a member. In
 //!   an ignored value it passes. The reference fails without an answer where it has to hash or write one.
 //! - An integer of more than 4,300 digits passes as an ignored value, and ignored values may nest
 //!   [`json::DEPTH_MAX`] deep; the reference refuses such integers and nesting deeper than about 990.
@@ -35,6 +35,7 @@
 pub mod balances;
 pub mod chain;
 mod counter;
+mod explain;
 mod field;
 pub mod hash;
 mod json;

@@ -14,7 +14,7 @@ use crate::codec::decimal;
 use num_bigint::BigUint;
 
 /// Most transactions of a request that are signed here where that takes long (`Ring::Big`): 100 ms at
-/// 4096 bits, during which the worker serves nobody else. Genuine requests have at most 2.
+/// 4096 bits, during which the worker serves no other connection. Genuine requests have at most 2.
 pub const SLOW_OWN_TXS_MAX: usize = 16;
 
 /// The modulus and the team's key, ready for use.

@@ -3,8 +3,8 @@
 //! `request` and `transaction` keep places, not borrowed slices, so that their arrays can be kept from one
 //! request to the next. A [`Span`] is resolved with the two buffers it may point into.
 
-/// Where the content of a string or the digits of a number are: in the JSON text or in the side buffer,
-/// which holds what the text does not have verbatim.
+/// The place of a string's content or of a number's digits: in the JSON text, or in the side buffer, which
+/// holds what the text does not have verbatim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     start: u32,
@@ -73,7 +73,7 @@ impl Span {
         self.len() == 0
     }
 
-    /// Whether the string is Unicode text. One with a lone surrogate has no UTF-8 form, hence no hash.
+    /// Whether the string is Unicode text. One with a lone surrogate has no UTF-8 form and no hash.
     #[inline]
     pub fn is_unicode(self) -> bool {
         self.len & LONE_SURROGATE == 0

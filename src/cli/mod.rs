@@ -7,6 +7,7 @@
 mod documents;
 mod etl;
 mod etl_load;
+mod explain;
 mod flags;
 mod load;
 mod output;
@@ -19,6 +20,7 @@ mod text;
 pub use documents::{Documents, write_document};
 pub use etl::{EtlCommand, EtlMachine, EtlRun, EtlSort, EtlStage};
 pub use etl_load::{DatabaseUrl, EtlLoad};
+pub use explain::ExplainCommand;
 pub use flags::SettingFlags;
 pub use load::LoadCommand;
 pub use output::{closed_is_success, print};
@@ -79,6 +81,14 @@ enum Command {
         #[command(flatten)]
         settings: SettingFlags,
     },
+    /// Explain requests: what they hold, and the answer or the rule they break
+    ///
+    /// Decodes a request as a server would and prints the chain, the matrix or the query. For an INVALID one it
+    /// names the first rule that is broken with its section of docs/protocol, the expected and the found value;
+    /// for a valid one it prints the answer. Opens no port. Keys, identity, bounds and the store come from
+    /// the same flags, environment and file as those of `serve`.
+    #[command(after_help = text::AFTER_HELP, after_long_help = text::EXPLAIN_EXAMPLES)]
+    Explain(Box<ExplainCommand>),
     /// Make a store of /twitter from tweets
     ///
     /// Reads tweets, one JSON object per line, drops what the protocol drops, keeps one tweet per id,
@@ -127,6 +137,8 @@ pub enum Invocation {
         /// As JSON.
         json: bool,
     },
+    /// Explain requests.
+    Explain(Box<ExplainCommand>),
     /// Make a store, or run one stage of that.
     Etl(Box<EtlCommand>),
     /// Make up tweets or requests.
@@ -150,6 +162,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         None => Invocation::Serve(cli.settings),
         Some(Command::Serve { settings }) => Invocation::Serve(settings),
         Some(Command::CheckConfig { json, settings }) => Invocation::CheckConfig { settings, json },
+        Some(Command::Explain(command)) => Invocation::Explain(command),
         Some(Command::Etl(command)) => Invocation::Etl(command),
         Some(Command::Gen { what }) => Invocation::Gen(what),
         Some(Command::Store { what }) => Invocation::Store(what),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum StoreCommand {
-    /// Read every byte and check whatever can be checked
+    /// Read every byte and check everything that can be checked
     Verify {
         /// Directory of the store
         store: PathBuf,

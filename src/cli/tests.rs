@@ -179,7 +179,7 @@ fn the_examples_work() {
         let words: Vec<&str> = command.split(' ').skip(1).collect();
         let settings = match parsed(&words).unwrap_or_else(|stop| panic!("{command}: {stop:?}")) {
             Invocation::Serve(settings) | Invocation::CheckConfig { settings, .. } => settings,
-            Invocation::Etl(_) => continue,
+            Invocation::Etl(_) | Invocation::Explain(_) => continue,
             Invocation::Gen(_)
             | Invocation::Documents(_)
             | Invocation::Load(_)

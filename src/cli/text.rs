@@ -47,10 +47,22 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         "make a store of /twitter, for `trident serve --twitter-store store`",
     ),
     (
+        "trident explain '/qrcode?type=encoed&data=hello'",
+        "see why a request is INVALID, or what its answer holds",
+    ),
+    (
         "trident check-config --config trident.toml",
         "see what a file amounts to before a server runs with it",
     ),
 ];
+
+/// The end of `trident explain --help`.
+pub const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  trident explain 'http://127.0.0.1:8080/qrcode?type=encoed&data=CC+Team'
+  trident explain eJyrVkrOSMzMU7KKjtVRyk…
+  trident explain request.json --set blockchain.mining_tries_max=1000000
+  grep /blockchain access.log | trident explain --stdin";
 
 /// The end of `trident etl --help`.
 pub const ETL_EXAMPLES: &str = "\

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Limits of the machine and of this process. `None` = not known, hence not checked.
+/// Limits of the machine and of this process. `None` = not known and not checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemLimits {
     /// Hard limit of open files of this process; the soft limit can be raised up to it.

@@ -163,7 +163,7 @@ const SERVER: &[Setting] = &[
         key: "drain.deadline_ms",
         field: |draft| &mut draft.serve.drain.deadline,
         rule: integer(1, 3_600_000),
-        summary: "after a stop signal: when the process ends, whatever is still in flight",
+        summary: "after a stop signal: when the process ends, even with requests in flight",
         reason: "Counted from the signal like drain.accept_ms, and longer than it. Keep it below \
                  the service manager's own limit (TimeoutStopSec in systemd).",
         ..PLAIN

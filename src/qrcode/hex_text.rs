@@ -1,8 +1,8 @@
 //! The text form of a matrix: `0x` and lowercase hex without leading zeros for every word, nothing
 //! between words (docs/protocol/qrcode.md §1.6 and §2.1).
 //!
-//! Written as said. Read as the reference decoder reads: the prefix is lowercase, digits of either
-//! case, leading zeros are harmless, and a word wider than 32 bits is an error.
+//! The writer keeps to this form. The reader accepts what the reference decoder accepts: a lowercase
+//! prefix, digits of either case, leading zeros; a word wider than 32 bits is an error.
 
 use crate::codec::hex;
 

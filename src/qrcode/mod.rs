@@ -11,6 +11,7 @@
 //! rather than exchanged for its token here: with an external authority the caller has to wait
 //! between the two, and this code never waits.
 
+mod explain;
 mod hex_text;
 mod key_stream;
 mod layout;

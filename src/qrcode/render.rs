@@ -38,7 +38,7 @@ impl Code {
         if text.len() > TEXT_BYTES_MAX {
             return Err(Reject::TooLong);
         }
-        // Readers take bytes that do not say what they are for whatever they resemble: zbar reads
+        // Readers guess the encoding of bytes that do not name it: zbar reads
         // "é" as a Chinese sign. The designator takes 12 bits, which the very longest texts need.
         let bytes = QrSegment::make_bytes(text);
         let code = if !text.is_ascii() && std::str::from_utf8(text).is_ok() {
@@ -154,7 +154,7 @@ impl Code {
 }
 
 /// Choosing the mask that looks best is nine tenths of the work, 3 ms of a worker for the largest code.
-/// Codes of longer texts take a fixed one: a reader undoes any, and 0.2 ms disturb nobody.
+/// Codes of longer texts take a fixed one, in 0.2 ms: a reader undoes any mask.
 const MASK_CHOSEN_BYTES_MAX: usize = 300;
 
 fn smallest(segments: &[QrSegment]) -> Option<QrCode> {

@@ -11,9 +11,11 @@
 //! `docs/protocol/twitter.md`. Nothing here knows HTTP: `app` parses, looks up and writes, because
 //! only `app` can turn a failing store into a status.
 
+mod explain;
 pub mod query;
 pub mod score;
 
+pub use explain::explain;
 pub use query::{Invalid, Request};
 
 use crate::store::{

@@ -325,3 +325,70 @@ fn an_unusable_authority_is_refused_by_check_and_start() {
         }
     }
 }
+
+#[test]
+fn explain_takes_arguments_files_and_standard_input() {
+    let typo = "/qrcode?type=encoed&data=a";
+    let (code, out, err) = ended(&mut trident(&["explain", typo]));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.starts_with("type  \"encoed\"\n") && out.contains("INVALID  malformed\n"),
+        "{out}"
+    );
+    let rule = "  rule      docs/protocol/qrcode.md, first paragraph: ";
+    assert!(
+        out.contains(rule) && out.ends_with("  found     \"encoed\"\n"),
+        "{out}"
+    );
+
+    let json = scratch("explain.json", "{\"chain\": [],\n \"new_tx\": []}");
+    let (code, from_json, _) = ended(&mut trident(&["explain", json.to_str().unwrap()]));
+    assert_eq!(code, 0);
+    assert!(
+        from_json.contains("at        the request: new_target\n"),
+        "{from_json}"
+    );
+
+    let lines = scratch(
+        "explain.txt",
+        &format!("GET {typo} HTTP/1.1\n\nhttp://host{typo}\n"),
+    );
+    let both = format!("request 1\n{out}request 2\n{out}");
+    let (code, from_file, _) = ended(&mut trident(&["explain", lines.to_str().unwrap()]));
+    assert_eq!((code, from_file), (0, both.clone()));
+    let input = fs::File::open(&lines).unwrap();
+    let (code, from_stdin, _) = ended(trident(&["explain", "--stdin"]).stdin(input));
+    assert_eq!((code, from_stdin), (0, both));
+
+    let (code, _, err) = ended(&mut trident(&["explain", "http://host/metrics"]));
+    assert!(
+        code == 64 && err.contains("/metrics cannot be explained"),
+        "{err}"
+    );
+    assert_eq!(ended(&mut trident(&["explain"])).0, 64);
+}
+
+/// The key of the server gives its tokens, and the bounds are those of its configuration.
+#[test]
+fn explain_uses_the_settings_of_the_server() {
+    let cases = include_str!("../data/qrcode_cases.tsv");
+    let decode = cases
+        .lines()
+        .find_map(|line| line.strip_prefix("decode\t"))
+        .unwrap();
+    let (grid, message) = decode.split_once('\t').unwrap();
+    let target = format!("/qrcode?type=decode&data={grid}&timestamp=7");
+    let (_, out, _) = ended(trident(&["explain", &target]).env("TRIDENT_AUTH_KEY", KEY));
+    let token = out
+        .lines()
+        .find_map(|line| line.strip_prefix("  token    "))
+        .unwrap();
+    assert!(
+        token.len() == 64 && token.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        "{out}"
+    );
+    assert!(
+        out.contains("  message  ") && out.contains("the grid, decrypted:\n"),
+        "{message}: {out}"
+    );
+}

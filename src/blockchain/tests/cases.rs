@@ -36,7 +36,7 @@ fn every_vector() {
     assert_eq!(count, 16);
 }
 
-/// The reasons that may be counted for each way of breaking a request. Where there are several, the
+/// The reasons that are right for each way of breaking a request. Where there are several, the
 /// mutation breaks several rules or depends on the place it hits.
 const REASONS: &[(&str, &[Reject])] = &[
     ("bad_base64", &[Reject::Base64]),
@@ -83,7 +83,7 @@ const REASONS: &[(&str, &[Reject])] = &[
     ("new_negative", &[Reject::Negative]),
 ];
 
-/// One endpoint and one scratch for all of them: whatever a request leaves behind meets the next one.
+/// One endpoint and one scratch for all of them: what a request leaves behind must not change the next answer.
 #[test]
 fn every_generated_case() {
     let reasons: BTreeMap<_, _> = REASONS.iter().copied().collect();

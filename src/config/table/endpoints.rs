@@ -1,4 +1,4 @@
-//! The second half of the table: what the endpoints, the stores, metrics, log and the stop can be set to.
+//! The second half of the table: team, endpoints, stores, metrics, profiles and log.
 
 use super::entry::{
     HTTP_URL, IDENTITY, LOG_LEVEL, PLAIN, integer, is_http_url, is_identity, is_user_signal,
@@ -8,7 +8,7 @@ use crate::config::{
     setting::{Secrecy, Setting},
 };
 
-/// Continues the table.
+/// The entries.
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "team.name",
@@ -101,7 +101,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         summary: "deflate level of the answer: 0 stored, 1 fastest, 9 smallest",
         reason: "Readers accept every level. Level 1, Trident's own one-pass encoder, sends 0.40 of \
                  the bytes of level 0 at 0.91 of its rate; the levels above take 1.6 times as long \
-                 for a tenth less bytes, which pays only where the network is the bottleneck.",
+                 for a tenth fewer bytes. The own encoder is the default while processor time is scarcer \
+                 than bandwidth; choose a higher level where the network is the bottleneck.",
         ..PLAIN
     },
     Setting {
@@ -155,8 +156,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "auth.connections_max",
         field: |draft| &mut draft.app.auth.rest.connections_max,
         rule: integer(1, 1024),
-        summary: "connections to the external authority, hence calls under way at once",
-        reason: "Each has a thread of its own, so that a slow authority stalls nobody else.",
+        summary: "connections to the external authority: the most calls under way at once",
+        reason: "Each has a thread of its own, so that a slow authority stalls no other request.",
         ..PLAIN
     },
     Setting {

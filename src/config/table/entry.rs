@@ -30,7 +30,7 @@ pub fn is_user_signal(text: &str) -> bool {
 
 pub const TOKEN: &str = "16 to 256 visible ASCII characters, in quotes, or \"\" for none";
 
-/// What an HTTP field can carry, and nobody guesses.
+/// Characters that an HTTP field can carry, and enough of them that no one guesses the token.
 pub fn is_token(text: &str) -> bool {
     text.is_empty()
         || (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())

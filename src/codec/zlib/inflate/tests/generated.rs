@@ -1,4 +1,4 @@
-//! Streams nobody thought of: generated, changed, and no streams at all.
+//! Generated streams, damaged streams, and bytes that are no stream.
 
 use super::{BYTES_MAX, check, check_blocks};
 use crate::codec::zlib::{

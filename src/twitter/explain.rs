@@ -1,0 +1,170 @@
+//! Why a request is INVALID, for people: `trident explain`.
+//!
+//! The handler's parser decides; this module finds the parameter that failed. The store is asked through a
+//! function, so nothing is opened here.
+
+use super::{Found, Scratch, query};
+use crate::{
+    codec::query::{Plus, pairs, percent_decode},
+    explain::{Broken, Explanation, Verdict, quoted},
+};
+
+const NAMES: [&str; 4] = ["user_id", "type", "phrase", "hashtag"];
+
+/// Rows of an answer that are shown.
+const ROWS_SHOWN_MAX: usize = 20;
+
+/// Explains a request by the query of its URL. `value` gives what a store holds for a user, or says why there
+/// is no store to ask.
+pub fn explain(
+    raw: &[u8],
+    value: impl FnOnce(u64) -> Result<Option<Vec<u8>>, String>,
+) -> Explanation {
+    let values = NAMES.map(|name| parameter(raw, name.as_bytes()));
+    let line = |(name, value): (&str, &Option<Vec<u8>>)| {
+        value
+            .as_ref()
+            .map(|value| format!("{name}  {}\n", quoted(value)))
+    };
+    let request = NAMES.into_iter().zip(&values).filter_map(line).collect();
+    let mut scratch = Scratch::default();
+    let verdict = match query::parse(raw, &mut scratch.query) {
+        Err(_) => Verdict::Invalid(malformed(&values)),
+        Ok(parsed) => match value(parsed.user_id) {
+            Err(reason) => Verdict::Valid(format!("  well-formed; {reason}\n")),
+            Ok(stored) => {
+                let user = parsed.user_id;
+                let mut rows = Vec::new();
+                let listed = stored.as_deref().map(Found::new).transpose();
+                match listed {
+                    Err(_) => {
+                        Verdict::Valid(format!("  the stored value of user {user} is damaged\n"))
+                    }
+                    Ok(None) => nothing(&format!("the store does not know user {user}")),
+                    Ok(Some(found)) => {
+                        match found.write_rows(&parsed, &mut scratch.score, &mut rows) {
+                            0 => nothing(&format!("user {user} has no contact of this type")),
+                            count => Verdict::Valid(shown(&rows, count)),
+                        }
+                    }
+                }
+            }
+        },
+    };
+    Explanation { request, verdict }
+}
+
+fn nothing(why: &str) -> Verdict {
+    Verdict::Valid(format!(
+        "  nothing to list: {why}; the setting twitter.nothing_to_list is the answer\n"
+    ))
+}
+
+fn shown(rows: &[u8], count: usize) -> String {
+    let text = String::from_utf8_lossy(rows);
+    let mut out = format!("  {count} contacts: id, name, description, text\n");
+    for row in text.lines().take(ROWS_SHOWN_MAX) {
+        out.push_str(&format!("  {row}\n"));
+    }
+    if count > ROWS_SHOWN_MAX {
+        out.push_str(&format!("  … and {} more\n", count - ROWS_SHOWN_MAX));
+    }
+    out
+}
+
+/// The first value of a parameter, decoded. Names are decoded too.
+fn parameter(raw: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    let value = pairs(raw).find(|(key, _)| decoded(key) == name);
+    value.map(|(_, value)| decoded(value))
+}
+
+fn decoded(raw: &[u8]) -> Vec<u8> {
+    let mut value = Vec::new();
+    percent_decode(raw, Plus::Space, &mut value);
+    value
+}
+
+/// The parameter that makes the query no request.
+fn malformed([user_id, kind, phrase, hashtag]: &[Option<Vec<u8>>; 4]) -> Broken {
+    let is_id = |id: &[u8]| {
+        (1..=19).contains(&id.len())
+            && std::str::from_utf8(id)
+                .is_ok_and(|id| id.parse::<i64>().is_ok_and(|_| !id.starts_with(['-', '+'])))
+    };
+    let is_kind = |kind: &[u8]| matches!(kind, b"reply" | b"retweet" | b"both");
+    let (place, expected, found) = if !user_id.as_deref().is_some_and(is_id) {
+        ("user_id", "1 to 19 digits, at most 2^63 - 1", user_id)
+    } else if !kind.as_deref().is_some_and(is_kind) {
+        ("type", "reply, retweet or both, in lower case", kind)
+    } else if phrase.as_deref().is_none_or(<[u8]>::is_empty) {
+        ("phrase", "a text that is not empty", phrase)
+    } else {
+        ("hashtag", "a text that is not empty", hashtag)
+    };
+    Broken {
+        reason: "malformed",
+        section: "docs/protocol/twitter.md §1",
+        rule: "user_id, type, phrase and hashtag are there and of their form",
+        place: place.into(),
+        expected: expected.into(),
+        found: match found {
+            Some(value) => quoted(value),
+            None => "nothing: the parameter is missing".into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(query: &str) -> Explanation {
+        explain(query.as_bytes(), |_| Ok(None))
+    }
+
+    #[test]
+    fn every_parameter_that_can_be_wrong_is_named() {
+        let cases = [
+            ("type=both&phrase=a&hashtag=b", "user_id", "missing"),
+            (
+                "user_id=-1&type=both&phrase=a&hashtag=b",
+                "user_id",
+                "\"-1\"",
+            ),
+            (
+                "user_id=9223372036854775808&type=both&phrase=a&hashtag=b",
+                "user_id",
+                "5808",
+            ),
+            ("user_id=1&type=Both&phrase=a&hashtag=b", "type", "\"Both\""),
+            ("user_id=1&type=both&phrase=&hashtag=b", "phrase", "\"\""),
+            ("user_id=1&type=both&phrase=a", "hashtag", "missing"),
+        ];
+        for (query, place, found) in cases {
+            let Verdict::Invalid(broken) = explained(query).verdict else {
+                panic!("{query}")
+            };
+            assert_eq!(broken.place, place, "{query}");
+            assert!(broken.found.contains(found), "{query}: {broken}");
+            assert_eq!(broken.section, "docs/protocol/twitter.md §1");
+        }
+    }
+
+    #[test]
+    fn a_well_formed_request_asks_the_store() {
+        let query = "user_id=%31&type=both&phrase=a+b&hashtag=C";
+        let explanation = explained(query);
+        assert!(
+            explanation.request.contains("phrase  \"a b\"\n"),
+            "{explanation}"
+        );
+        let Verdict::Valid(answer) = explanation.verdict else {
+            panic!()
+        };
+        assert!(answer.contains("does not know user 1"), "{answer}");
+        let none = explain(query.as_bytes(), |_| Err("no store".into())).verdict;
+        assert_eq!(none, Verdict::Valid("  well-formed; no store\n".into()));
+        let damaged = explain(query.as_bytes(), |_| Ok(Some(b"x".to_vec()))).verdict;
+        assert!(matches!(damaged, Verdict::Valid(text) if text.contains("damaged")));
+    }
+}
