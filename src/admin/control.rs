@@ -146,7 +146,7 @@ impl AdminService {
                 if let Some(bytes_max) = bytes_max {
                     metrics::add(Counter::CacheEvictions, cache.set_bytes_max(bytes_max));
                 }
-                cache.state()
+                cache.stats()
             }
         };
         Ok(format!(

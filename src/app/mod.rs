@@ -158,7 +158,7 @@ impl App {
         &self,
         bytes_max: Option<usize>,
         policy: Option<Policy>,
-    ) -> Option<cache::State> {
+    ) -> Option<cache::Stats> {
         let client = self.database()?;
         client.set_cache(bytes_max, policy);
         Some(client.state().cache)

@@ -10,22 +10,16 @@
 
 mod bits;
 mod block;
+mod error;
 mod header;
 mod output;
 mod prefix;
 
+pub use error::InflateError;
+
 use bits::Bits;
 use header::BlockCodes;
 use output::{BYTES_RETAINED, Output};
-
-/// Why a stream was not inflated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InflateError {
-    /// Not a complete zlib stream, or its checksum is wrong.
-    Malformed,
-    /// Inflates to more than the bound, or more than `block::HEADERS_MAX` blocks bring codes along.
-    TooLarge,
-}
 
 /// Bytes of stream that a new inflater has room for.
 const STREAM_BYTES_INITIAL: usize = 4 << 10;
