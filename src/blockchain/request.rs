@@ -10,8 +10,8 @@
 
 use super::{
     Reject,
-    reject::Validity,
     json::{self, DEPTH_MAX},
+    reject::Validity,
     span::{JSON_BYTES_MAX, Span},
     transaction::{self, Transaction},
 };
