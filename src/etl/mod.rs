@@ -25,7 +25,7 @@ pub mod read;
 pub mod record;
 pub mod run;
 pub mod sample;
-pub mod shuffle;
+pub(crate) mod shuffle;
 pub mod sink;
 pub mod stage;
 pub mod update;

@@ -4,10 +4,10 @@
 //! - [`records`]: the format of everything between the stages. [`fields`]: its fields. [`escape`]: its strings.
 //! - [`excluded`]: the hashtags that the counts leave out, as fields of records.
 
-pub mod created_at;
+pub(crate) mod created_at;
 pub mod dropped;
-pub mod escape;
+pub(crate) mod escape;
 pub mod excluded;
-pub mod extract;
-pub mod fields;
+pub(crate) mod extract;
+pub(crate) mod fields;
 pub mod records;

@@ -174,7 +174,7 @@ impl<'a> UserRecord<'a> {
 
 /// A `p1` record: what a later update has to know about a user; strings still escaped.
 #[derive(Clone, Copy, Debug)]
-pub struct PersonRecord<'a> {
+pub struct UserStateRecord<'a> {
     /// The user.
     pub user: u64,
     /// When the profile was sighted: (created_at, tweet id, is sender); `None` for a user who has
@@ -190,7 +190,7 @@ pub struct PersonRecord<'a> {
     pub rest: Fields<'a>,
 }
 
-impl<'a> PersonRecord<'a> {
+impl<'a> UserStateRecord<'a> {
     /// Reads a line without its newline.
     pub fn parse(line: &'a [u8]) -> Result<Self, EtlError> {
         Self::fields(line).ok_or_else(|| EtlError::record(line))
@@ -240,7 +240,7 @@ mod tests {
         fn any_bytes_parse_or_fail_without_panic(line in "[0-9]{0,20}[\tabcmt1-]{0,3}[\t0-9tma@:-]{0,30}") {
             let _ = TweetRecord::parse(line.as_bytes());
             let _ = UserRecord::parse(line.as_bytes());
-            if let Ok(person) = PersonRecord::parse(line.as_bytes()) {
+            if let Ok(person) = UserStateRecord::parse(line.as_bytes()) {
                 person.tweet_ids().for_each(drop);
                 person.tags().for_each(drop);
             }
@@ -251,11 +251,11 @@ mod tests {
     #[test]
     fn persons_are_read_back() {
         let line = b"0000000000000000013\tp1\t5\t6\t1\tme\t\t2\t6\t8\t1\tz";
-        let person = PersonRecord::parse(line).unwrap();
+        let person = UserStateRecord::parse(line).unwrap();
         assert_eq!((person.user, person.stamp), (13, Some((5, 6, true))));
         assert_eq!(person.tweet_ids().collect::<Vec<_>>(), [6, 8]);
         assert_eq!(person.tags().next_count(), Some(Some((1, b"z".as_slice()))));
-        let unknown = PersonRecord::parse(b"0000000000000000014\tp1\t-\t-\t-\t\t\t0").unwrap();
+        let unknown = UserStateRecord::parse(b"0000000000000000014\tp1\t-\t-\t-\t\t\t0").unwrap();
         assert_eq!((unknown.stamp, unknown.tags().count()), (None, 0));
     }
 }

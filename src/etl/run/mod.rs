@@ -10,5 +10,5 @@ pub mod pipeline;
 pub mod plot;
 pub mod report;
 mod stage_files;
-pub mod stages;
-pub mod workdir;
+pub(crate) mod stages;
+pub(crate) mod workdir;

@@ -7,7 +7,7 @@ use crate::etl::{
     record::excluded::Excluded,
     run::report::{Report, StageReport},
     run::stages::{self, Context},
-    run::workdir::{self, Outcome, Plan, WorkDir},
+    run::workdir::{self, Plan, StageOutput, WorkDir},
     sink::user_sink::UserSink,
 };
 use std::{
@@ -119,14 +119,16 @@ pub fn earlier(options: &Options) -> Result<Earlier, EtlError> {
     };
     let plan = plan(options, &excluded(options)?)?;
     let work_dir = &options.work_dir;
-    if let Some(report) = workdir::take_closed(work_dir, &plan, output)? {
+    if let Some(report) = workdir::finish_closed(work_dir, &plan, output)? {
         return Ok(Earlier::Complete(Box::new(report)));
     }
     let [.., last] = &STAGES;
-    Ok(match workdir::got_to(work_dir, &plan, output, last.name)? {
-        true => Earlier::MayHaveBuilt,
-        false => Earlier::Nothing,
-    })
+    Ok(
+        match workdir::has_finished(work_dir, &plan, output, last.name)? {
+            true => Earlier::MayHaveBuilt,
+            false => Earlier::Nothing,
+        },
+    )
 }
 
 /// A run under way, in its locked work directory.
@@ -204,7 +206,7 @@ impl<'o> Run<'o> {
 
 struct Stage {
     name: &'static str,
-    run: fn(&Context<'_>, &WorkDir) -> Result<Outcome, EtlError>,
+    run: fn(&Context<'_>, &WorkDir) -> Result<StageOutput, EtlError>,
     /// Directories that nobody needs after it.
     consumes: &'static [&'static str],
 }

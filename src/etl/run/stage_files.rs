@@ -157,12 +157,12 @@ impl TagSource for TagFiles {
 }
 
 /// A sorted file and a sorter's output, read as one sorted run.
-pub(super) struct TwoSorted<'a> {
+pub(super) struct SortedWithFile<'a> {
     pub(super) sorted: Sorted<'a>,
     pub(super) file: LineReader,
 }
 
-impl TwoSorted<'_> {
+impl SortedWithFile<'_> {
     pub(super) fn merge(
         &mut self,
         mut each: impl FnMut(&[u8]) -> Result<(), EtlError>,

@@ -4,13 +4,13 @@
 //! own, and returns their lengths once they are durable. What happens to a record is decided in
 //! [`crate::etl::stage::map`], [`crate::etl::stage::tweets`], [`crate::etl::stage::users`] and [`crate::etl::stage::values`].
 
-use crate::etl::run::stage_files::{BlockFile, TagFiles, TweetFiles, TwoSorted, UserFiles};
+use crate::etl::run::stage_files::{BlockFile, SortedWithFile, TagFiles, TweetFiles, UserFiles};
 use crate::etl::{
     error::EtlError,
     progress::Progress,
     record::excluded::Excluded,
     record::fields,
-    run::workdir::{Outcome, Plan, WorkDir},
+    run::workdir::{Plan, StageOutput, WorkDir},
     shuffle::sort::{Keys, Sorted, Sorter},
     shuffle::spill::{Emit, LineReader, Shuffle, ShuffleWriter, partition_path},
     sink::user_sink::{Frames, SinkError, UserSink},
@@ -88,7 +88,7 @@ impl Context<'_> {
 }
 
 /// Input to `tweets/`.
-pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     let tweets = context.shuffle(work, "tweets")?;
     let plan = context.plan;
     let (counts, skipped_files) = map::run(
@@ -98,18 +98,18 @@ pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
         || tweets.writer(),
         context.progress,
     )?;
-    Ok(Outcome {
+    Ok(StageOutput {
         counts,
         skipped_files,
         outputs: vec![("tweets", tweets.finish()?)],
         read_bytes: counts.bytes,
-        ..Outcome::default()
+        ..StageOutput::default()
     })
 }
 
 /// `tweets/` to `events/` (by user), `tags/` (by tag) and `kept/` (history: tweets by ascending id
 /// within a partition).
-pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     struct Worker<'a> {
         sorter: Sorter,
         events: ShuffleWriter<'a>,
@@ -164,11 +164,11 @@ pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
         ("tags", tags.finish()?),
         ("kept", kept),
     ];
-    Ok(Outcome {
+    Ok(StageOutput {
         counts,
         outputs,
         read_bytes,
-        ..Outcome::default()
+        ..StageOutput::default()
     })
 }
 
@@ -182,7 +182,7 @@ fn by_partition<'a>(written: impl Iterator<Item = &'a (usize, u64)>) -> Vec<u64>
 }
 
 /// `tags/` to the report's frequencies.
-pub fn tags(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+pub fn tags(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     let top = context.plan.top;
     let start = |worker| {
         Ok((
@@ -195,16 +195,16 @@ pub fn tags(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> 
             totals.add_partition(sorter.sort(LineReader::open(path)?)?)
         })?;
     let totals = workers.into_iter().map(|(_, totals)| totals).collect();
-    Ok(Outcome {
+    Ok(StageOutput {
         tags: Some(TagTotals::report(totals, top)),
         read_bytes,
-        ..Outcome::default()
+        ..StageOutput::default()
     })
 }
 
 /// `events/` to `base/` (sorted), `peers/` (by the other user), `counts/` (long runs of counts) and
 /// `people/` (history: users by ascending id within a partition).
-pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     struct Worker<'a> {
         sorter: Sorter,
         peers: ShuffleWriter<'a>,
@@ -260,16 +260,16 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError>
         ("people", people),
         ("peers", peers.finish()?),
     ];
-    Ok(Outcome {
+    Ok(StageOutput {
         counts: total,
         outputs,
         read_bytes,
-        ..Outcome::default()
+        ..StageOutput::default()
     })
 }
 
 /// `base/`, `peers/` and `counts/` to `values/`: user values by ascending user within a partition.
-pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError> {
+pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     struct Worker {
         sorter: Sorter,
         builder: ValueBuilder<TagFiles>,
@@ -295,7 +295,7 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
         context.each_partition(work, "peers", start, |w, index, path| {
             let mut out = BlockFile::create(&values, index)?;
             let mut put = |user, value: &[u8]| out.frame(user, value);
-            let mut lines = TwoSorted {
+            let mut lines = SortedWithFile {
                 sorted: w.sorter.sort(LineReader::open(path)?)?,
                 file: LineReader::open(&partition_path(&base, index))?,
             };
@@ -310,11 +310,11 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<Outcome, EtlError
         "values",
         by_partition(workers.iter().flat_map(|w| &w.written)),
     )];
-    Ok(Outcome {
+    Ok(StageOutput {
         counts,
         outputs,
         read_bytes: read_bytes + base_bytes,
-        ..Outcome::default()
+        ..StageOutput::default()
     })
 }
 

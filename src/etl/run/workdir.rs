@@ -97,7 +97,7 @@ struct Finished {
 
 /// What a stage hands over when it is complete.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct StageOutput {
     /// Numbers to add to the report.
     pub counts: Counts,
     /// Files read only in part.
@@ -131,7 +131,7 @@ impl WorkDir {
             }
             Some(manifest) => check_plan(path, manifest, &plan)?,
             None => {
-                refuse_strangers(path)?;
+                refuse_foreign_files(path)?;
                 Manifest::new(plan)
             }
         };
@@ -195,7 +195,7 @@ impl WorkDir {
     pub fn finish(
         &mut self,
         stage: StageReport,
-        outcome: Outcome,
+        outcome: StageOutput,
         consumed: &[&str],
     ) -> Result<(), EtlError> {
         for (name, _) in &outcome.outputs {
@@ -277,7 +277,12 @@ impl WorkDir {
 
 /// Whether a run of `plan` in `path` went as far as `stage` and was going to call its result `output`.
 /// Something of this name may then be what it made before it was killed, but also anything else.
-pub fn got_to(path: &Path, plan: &Plan, output: &Path, stage: &str) -> Result<bool, EtlError> {
+pub fn has_finished(
+    path: &Path,
+    plan: &Plan,
+    output: &Path,
+    stage: &str,
+) -> Result<bool, EtlError> {
     let manifest = read_manifest(&path.join(MANIFEST))?;
     Ok(manifest.is_some_and(|manifest| {
         let mut finished = manifest.finished.iter();
@@ -287,7 +292,7 @@ pub fn got_to(path: &Path, plan: &Plan, output: &Path, stage: &str) -> Result<bo
 
 /// Finishes a run of `plan` that was killed when it had nothing left to do but to delete `path`; its
 /// report, if there is such a run, and `output`, which it made, is there.
-pub fn take_closed(path: &Path, plan: &Plan, output: &Path) -> Result<Option<Report>, EtlError> {
+pub fn finish_closed(path: &Path, plan: &Plan, output: &Path) -> Result<Option<Report>, EtlError> {
     let file = path.join(MANIFEST);
     let is_it =
         |manifest: &Manifest| manifest.closed && manifest.is_for(plan, output) && output.exists();
@@ -354,7 +359,7 @@ fn check_plan(path: &Path, manifest: Manifest, plan: &Plan) -> Result<Manifest, 
 }
 
 /// A directory without a manifest must be empty: its contents are somebody else's.
-fn refuse_strangers(path: &Path) -> Result<(), EtlError> {
+fn refuse_foreign_files(path: &Path) -> Result<(), EtlError> {
     let failed = |e| EtlError::io("list", path, 0, e);
     for entry in fs::read_dir(path).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();

@@ -2,5 +2,5 @@
 //!
 //! - [`spill`]: the partition files, written and read. [`sort`]: sorting within a bound of memory.
 
-pub mod sort;
-pub mod spill;
+pub(crate) mod sort;
+pub(crate) mod spill;

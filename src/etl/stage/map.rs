@@ -67,30 +67,30 @@ pub fn run<E: Emit>(
     output: impl Fn() -> E + Sync,
     progress: &dyn Progress,
 ) -> Result<(Counts, Vec<SkippedFile>), EtlError> {
-    let feed = Feed::new(sources, skip_bad_files);
+    let pool = ReaderPool::new(sources, skip_bad_files);
     let results = workers::run(workers, |_| {
-        let _stop = StopOnUnwind(&feed);
-        let result = work(&feed, output(), progress);
+        let _stop = StopOnUnwind(&pool);
+        let result = work(&pool, output(), progress);
         if result.is_err() {
-            feed.stop();
+            pool.stop();
         }
         result
     })?;
     let mut counts = Counts::default();
     results.iter().for_each(|worker| counts.add(worker));
-    let mut skipped = feed.state.into_inner().skipped;
+    let mut skipped = pool.state.into_inner().skipped;
     skipped.sort();
     Ok((counts, skipped))
 }
 
 fn work(
-    feed: &Feed<'_>,
+    pool: &ReaderPool<'_>,
     mut output: impl Emit,
     progress: &dyn Progress,
 ) -> Result<Counts, EtlError> {
     let mut mapper = Mapper::default();
     let (mut block, mut record) = (Vec::new(), Vec::new());
-    while let Some(read) = feed.next_block(&mut block)? {
+    while let Some(read) = pool.next_block(&mut block)? {
         mapper.count_block(read.bytes, read.long_lines);
         let mut rest = block.as_slice();
         while !rest.is_empty() {
@@ -107,13 +107,13 @@ fn work(
 }
 
 /// The files not yet read, shared by the workers.
-struct Feed<'a> {
-    state: Mutex<FeedState<'a>>,
+struct ReaderPool<'a> {
+    state: Mutex<PoolState<'a>>,
     changed: Condvar,
     skip_bad_files: bool,
 }
 
-struct FeedState<'a> {
+struct PoolState<'a> {
     unopened: VecDeque<&'a Source>,
     #[allow(
         clippy::vec_box,
@@ -133,9 +133,9 @@ struct BlockRead {
     advanced: u64,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> ReaderPool<'a> {
     fn new(sources: &'a [Source], skip_bad_files: bool) -> Self {
-        let state = FeedState {
+        let state = PoolState {
             unopened: sources.iter().collect(),
             idle: Vec::new(),
             busy: 0,
@@ -156,8 +156,8 @@ impl<'a> Feed<'a> {
                 return Ok(None);
             };
             let (path, opened) = match taken {
-                Taken::Open(reader) => (None, Ok(reader)),
-                Taken::Unopened(source) => (
+                NextInput::Open(reader) => (None, Ok(reader)),
+                NextInput::Unopened(source) => (
                     Some(source.path.as_path()),
                     Reader::open(source).map(Box::new),
                 ),
@@ -196,7 +196,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    fn take(&self) -> Option<Taken<'a>> {
+    fn take(&self) -> Option<NextInput<'a>> {
         let mut state = self.state.lock();
         loop {
             if state.stopped {
@@ -204,11 +204,11 @@ impl<'a> Feed<'a> {
             }
             if let Some(reader) = state.idle.pop() {
                 state.busy += 1;
-                return Some(Taken::Open(reader));
+                return Some(NextInput::Open(reader));
             }
             if let Some(source) = state.unopened.pop_front() {
                 state.busy += 1;
-                return Some(Taken::Unopened(source));
+                return Some(NextInput::Unopened(source));
             }
             if state.busy == 0 {
                 return None;
@@ -242,13 +242,13 @@ impl<'a> Feed<'a> {
     }
 }
 
-enum Taken<'a> {
+enum NextInput<'a> {
     Open(Box<Reader>),
     Unopened(&'a Source),
 }
 
 /// Lets the other workers end when one panics, instead of waiting for its reader for ever.
-struct StopOnUnwind<'f, 'a>(&'f Feed<'a>);
+struct StopOnUnwind<'f, 'a>(&'f ReaderPool<'a>);
 
 impl Drop for StopOnUnwind<'_, '_> {
     fn drop(&mut self) {

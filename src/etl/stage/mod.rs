@@ -5,11 +5,11 @@
 //! - [`tags`]: frequencies of hashtags. [`tag_list`]: those of one user.
 //! - [`counts`]: what the stages count. [`workers`]: the threads they run on.
 
-pub mod counts;
+pub(crate) mod counts;
 pub mod map;
-pub mod tag_list;
-pub mod tags;
-pub mod tweets;
-pub mod users;
-pub mod values;
-pub mod workers;
+pub(crate) mod tag_list;
+pub(crate) mod tags;
+pub(crate) mod tweets;
+pub(crate) mod users;
+pub(crate) mod values;
+pub(crate) mod workers;

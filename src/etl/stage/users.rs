@@ -57,7 +57,7 @@ pub(crate) struct Profile {
 }
 
 /// Appends the `p1` record of a user; `tweet_ids` ascend, tags are record fields.
-pub(crate) fn write_person(
+pub(crate) fn write_user_state(
     user: u64,
     profile: Option<&Profile>,
     tweet_ids: &[u64],
@@ -160,7 +160,7 @@ impl UserReducer {
             tweet_ids.sort_unstable();
             tweet_ids.dedup();
             out.person(|record| {
-                write_person(user, self.profile.as_ref(), &tweet_ids, &self.tags, record);
+                write_user_state(user, self.profile.as_ref(), &tweet_ids, &self.tags, record);
             })?;
             tweet_ids.clear();
             self.tweet_ids = Some(tweet_ids);

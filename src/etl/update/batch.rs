@@ -8,7 +8,7 @@ use crate::etl::{
     stage::counts::Counts,
     stage::map::Mapper,
     stage::tweets::canonical_order,
-    update::{events::Events, refused::Refused, rewrite, user_state::People},
+    update::{changed_users::ChangedUsers, events::Events, refused::Refused, rewrite},
 };
 use crate::store::Update;
 use serde::Serialize;
@@ -102,15 +102,15 @@ impl Batch {
         for (id, record) in &added {
             update.put_tweet(*id, record)?;
         }
-        let mut people = People::default();
+        let mut changed = ChangedUsers::default();
         for record in &removed {
-            people.remove(&Events::of(record, &excluded)?, &update)?;
+            changed.remove(&Events::of(record, &excluded)?, &update)?;
         }
         for (_, record) in &added {
-            people.add(&Events::of(record, &excluded)?, &update)?;
+            changed.add(&Events::of(record, &excluded)?, &update)?;
         }
-        people.settle(&mut update, &excluded)?;
-        applied.users_touched = rewrite::write(&people, &mut update, value_bytes_max)?;
+        changed.settle(&mut update, &excluded)?;
+        applied.users_touched = rewrite::write(&changed, &mut update, value_bytes_max)?;
         applied.batch = update.commit()?.batches;
         Ok(applied)
     }

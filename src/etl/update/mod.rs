@@ -2,17 +2,17 @@
 //! input would have made.
 //!
 //! ```text
-//! lines → map → Batch → tweets kept anew or in the place of another → user_state → rewrite → Update
+//! lines → map → Batch → tweets that are new or replace another → changed_users → rewrite → Update
 //! ```
 //!
 //! Lines become records and records become events by the same code as in a run. The events of tweets
 //! that are replaced are taken back, those of new ones are added to what is known about each user
-//! (`user_state`), and every value that tells of a changed user is written again (`rewrite`).
+//! (`changed_users`), and every value that tells of a changed user is written again (`rewrite`).
 //!
 //! Called by `app` on a thread of its own. Not here: how the batch came, and the store's files.
 
 pub mod batch;
+mod changed_users;
 mod events;
 pub mod refused;
 mod rewrite;
-mod user_state;

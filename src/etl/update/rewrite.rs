@@ -1,4 +1,4 @@
-//! Writes every value that tells of a user whom a batch has changed.
+//! Writes every value in which a user stands whom a batch has changed.
 //!
 //! A value repeats name, description and common hashtags of each contact, so a changed user is written
 //! into the values of all its contacts. What a batch did not touch is copied from the value as it was.
@@ -6,11 +6,11 @@
 use crate::etl::{
     error::EtlError,
     record::escape::unescape,
-    record::records::PersonRecord,
+    record::records::UserStateRecord,
     stage::tag_list::TagList,
     update::{
+        changed_users::{ChangedUser, ChangedUsers, ContactTweet},
         refused::Refused,
-        user_state::{ContactTweet, People, Person},
     },
 };
 use crate::store::{
@@ -21,16 +21,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns how many values were written.
 pub(super) fn write(
-    people: &People,
+    changed: &ChangedUsers,
     update: &mut Update<'_>,
     value_bytes_max: usize,
 ) -> Result<u64, Refused> {
     let mut encoder = Encoder::default();
     let mut value = Vec::new();
     let mut written = 0;
-    for user in concerned(people, update)? {
+    for user in affected_users(changed, update)? {
         value.clear();
-        let contacts = encode(user, people, update, &mut encoder)?;
+        let contacts = encode(user, changed, update, &mut encoder)?;
         encoder
             .finish(&mut value)
             .map_err(|source| Refused::Format { user, source })?;
@@ -51,9 +51,9 @@ pub(super) fn write(
 }
 
 /// All users whose value may change.
-fn concerned(people: &People, update: &Update<'_>) -> Result<BTreeSet<u64>, Refused> {
+fn affected_users(changed: &ChangedUsers, update: &Update<'_>) -> Result<BTreeSet<u64>, Refused> {
     let mut users = BTreeSet::new();
-    for (user, person) in people.iter() {
+    for (user, person) in changed.iter() {
         let own_contacts_changed = !(person.removed.is_empty() && person.added.is_empty());
         if own_contacts_changed || person.tags_changed {
             users.insert(user);
@@ -75,12 +75,12 @@ fn concerned(people: &People, update: &Update<'_>) -> Result<BTreeSet<u64>, Refu
 /// Gives `encoder` all contacts of `user` and returns their number.
 fn encode(
     user: u64,
-    people: &People,
+    changed: &ChangedUsers,
     update: &Update<'_>,
     encoder: &mut Encoder,
 ) -> Result<usize, Refused> {
-    let unchanged = Person::default();
-    let changes = people.get(user).unwrap_or(&unchanged);
+    let unchanged = ChangedUser::default();
+    let changes = changed.get(user).unwrap_or(&unchanged);
     let old = update
         .value(user)?
         .map(|value| parse(user, value))
@@ -100,9 +100,9 @@ fn encode(
         }
         count += 1;
         let own = *other == user;
-        let peer = people.get(*other);
-        // A contact that the batch does not tell of is as it was.
-        let known = match (contact, peer) {
+        let peer = changed.get(*other);
+        // The batch has no tweet of this contact: it is as it was.
+        let state = match (contact, peer) {
             (Some(contact), None) if !changes.tags_changed => {
                 let (name, about) = (contact.screen_name, contact.description);
                 encoder.contact(*other, own, contact.same, name, about);
@@ -110,8 +110,8 @@ fn encode(
             }
             _ => Some(person(*other, update)?),
         };
-        if let Some(known) = known {
-            let (name, about) = (unescape(known.screen_name), unescape(known.description));
+        if let Some(state) = state {
+            let (name, about) = (unescape(state.screen_name), unescape(state.description));
             let tags_changed = changes.tags_changed || peer.is_some_and(|peer| peer.tags_changed);
             let same = match contact {
                 _ if own => 0,
@@ -121,7 +121,7 @@ fn encode(
                         Some(tags) => tags,
                         None => own_tags.insert(tags(user, update)?),
                     };
-                    own_tags.same(&list(&known)?)
+                    own_tags.same(&list(&state)?)
                 }
             };
             encoder.contact(*other, own, same, &name, &about);
@@ -156,7 +156,11 @@ impl<'t> From<&'t ContactTweet> for Tweet<'t> {
 }
 
 /// The contact tweets with `other` after the batch, from old to new.
-fn tweets<'t>(other: u64, contact: Option<&Contact<'t>>, changes: &'t Person) -> Vec<Tweet<'t>> {
+fn tweets<'t>(
+    other: u64,
+    contact: Option<&Contact<'t>>,
+    changes: &'t ChangedUser,
+) -> Vec<Tweet<'t>> {
     let left = contact
         .into_iter()
         .flat_map(Contact::tweets)
@@ -187,19 +191,19 @@ fn parse(user: u64, value: &[u8]) -> Result<User<'_>, Refused> {
 }
 
 /// What the store knows about a user by now.
-fn person<'u>(user: u64, update: &'u Update<'_>) -> Result<PersonRecord<'u>, Refused> {
+fn person<'u>(user: u64, update: &'u Update<'_>) -> Result<UserStateRecord<'u>, Refused> {
     let what = "a contact is not in the history";
     let record = update
         .person(user)?
         .ok_or(EtlError::Incomplete { user, what })?;
-    Ok(PersonRecord::parse(record)?)
+    Ok(UserStateRecord::parse(record)?)
 }
 
 fn tags(user: u64, update: &Update<'_>) -> Result<TagList, Refused> {
     list(&person(user, update)?)
 }
 
-fn list(person: &PersonRecord<'_>) -> Result<TagList, Refused> {
+fn list(person: &UserStateRecord<'_>) -> Result<TagList, Refused> {
     let mut list = TagList::default();
     let what = "the tags of the user are malformed";
     let user = person.user;

@@ -9,7 +9,7 @@ use trident::etl::{
     self, Options,
     progress::Silent,
     record::excluded::Excluded,
-    record::records::{PersonRecord, TweetRecord},
+    record::records::{TweetRecord, UserStateRecord},
     run::pipe::{self, Order},
     sink::user_sink::{DumpSink, SinkError, UserSink},
 };
@@ -78,7 +78,7 @@ fn history_holds_every_kept_tweet_and_every_user() {
         let people: Vec<_> = sink
             .people
             .iter()
-            .map(|(_, record)| PersonRecord::parse(record).unwrap())
+            .map(|(_, record)| UserStateRecord::parse(record).unwrap())
             .collect();
         let ids = people
             .iter()
@@ -121,7 +121,7 @@ fn tags_of_people_are_the_tags_of_the_oracle() {
     etl::run(&options, &mut sink, &Silent).unwrap();
     let mut ours = BTreeMap::new();
     for (user, record) in &sink.people {
-        let mut tags = PersonRecord::parse(record).unwrap().tags();
+        let mut tags = UserStateRecord::parse(record).unwrap().tags();
         while let Some(entry) = tags.next_count() {
             let (count, tag) = entry.unwrap();
             ours.insert((*user, String::from_utf8(tag.to_vec()).unwrap()), count);

@@ -1,11 +1,11 @@
-//! What is known about the users that a batch tells of, before and after it.
+//! The users of the tweets in a batch: what was known about each before the batch, and what changes.
 
 use crate::etl::{
     error::EtlError,
     record::escape::unescape,
     record::excluded::Excluded,
-    record::records::{PersonRecord, UserRecord},
-    stage::users::{Profile, write_person},
+    record::records::{UserRecord, UserStateRecord},
+    stage::users::{Profile, write_user_state},
     update::{events::Events, refused::Refused},
 };
 use crate::store::Update;
@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The users of all tweets that a batch adds or removes.
 #[derive(Default)]
-pub(super) struct People(BTreeMap<u64, Person>);
+pub(super) struct ChangedUsers(BTreeMap<u64, ChangedUser>);
 
-/// What a `p1` record says.
+/// What a `p1` record says about a user.
 #[derive(Default)]
-struct Known {
+struct UserState {
     profile: Option<Profile>,
     /// Ascending.
     tweet_ids: Vec<u64>,
@@ -25,14 +25,14 @@ struct Known {
     tags: BTreeMap<Vec<u8>, u64>,
 }
 
-/// One of them.
+/// A user, and what the batch changes about it.
 #[derive(Default)]
-pub(super) struct Person {
-    known: Known,
-    /// Profile before the batch.
-    before: Option<(Vec<u8>, Vec<u8>)>,
+pub(super) struct ChangedUser {
+    state: UserState,
+    /// Screen name and description before the batch.
+    names_before: Option<(Vec<u8>, Vec<u8>)>,
     /// The tweet that gave the profile was removed: look for the latest among those left.
-    look_again: bool,
+    profile_lost: bool,
     /// The profile is another than before.
     pub(super) profile_changed: bool,
     /// The hashtag counts may be others than before.
@@ -53,12 +53,12 @@ pub(super) struct ContactTweet {
     pub(super) tags: Vec<Vec<u8>>,
 }
 
-impl People {
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Person)> {
+impl ChangedUsers {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &ChangedUser)> {
         self.0.iter().map(|(user, person)| (*user, person))
     }
 
-    pub(super) fn get(&self, user: u64) -> Option<&Person> {
+    pub(super) fn get(&self, user: u64) -> Option<&ChangedUser> {
         self.0.get(&user)
     }
 
@@ -69,18 +69,18 @@ impl People {
             let person = self.person(user, update)?;
             match record {
                 UserRecord::Profile { stamp, .. } => {
-                    person.known.forget_tweet(stamp.1);
-                    person.look_again |= person.known.stamp() == Some(stamp);
+                    person.state.forget_tweet(stamp.1);
+                    person.profile_lost |= person.state.stamp() == Some(stamp);
                 }
                 UserRecord::Tags(mut counts) => {
                     person.tags_changed = true;
                     while let Some(entry) = counts.next_count() {
                         let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
-                        person.known.subtract_tag(tag, count);
+                        person.state.subtract_tag(tag, count);
                     }
                 }
                 UserRecord::Tweet { id, .. } => {
-                    person.known.forget_tweet(id);
+                    person.state.forget_tweet(id);
                     person.removed.insert((other, id));
                 }
                 UserRecord::Peer { .. } => return Err(EtlError::record(line).into()),
@@ -100,14 +100,14 @@ impl People {
                     screen_name,
                     description,
                 } => {
-                    person.known.note_tweet(stamp.1);
-                    person.known.sight(stamp, screen_name, description);
+                    person.state.note_tweet(stamp.1);
+                    person.state.sight(stamp, screen_name, description);
                 }
                 UserRecord::Tags(mut counts) => {
                     person.tags_changed = true;
                     while let Some(entry) = counts.next_count() {
                         let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
-                        person.known.add_tag(tag, count);
+                        person.state.add_tag(tag, count);
                     }
                 }
                 UserRecord::Tweet {
@@ -117,7 +117,7 @@ impl People {
                     text,
                     tags,
                 } => {
-                    person.known.note_tweet(id);
+                    person.state.note_tweet(id);
                     person.added.entry(other).or_default().push(ContactTweet {
                         created_at,
                         id,
@@ -132,7 +132,7 @@ impl People {
         Ok(())
     }
 
-    /// Settles profiles and stores what is known now. The tweets must have been stored.
+    /// Settles profiles and stores the new states. The tweets must have been stored.
     pub(super) fn settle(
         &mut self,
         update: &mut Update<'_>,
@@ -140,44 +140,44 @@ impl People {
     ) -> Result<(), Refused> {
         let mut record = Vec::new();
         for (user, person) in &mut self.0 {
-            if person.look_again {
+            if person.profile_lost {
                 person.find_profile(*user, update, excluded)?;
             }
-            person.profile_changed = person.known.names() != person.before;
-            let known = &person.known;
+            person.profile_changed = person.state.names() != person.names_before;
+            let state = &person.state;
             record.clear();
-            write_person(
+            write_user_state(
                 *user,
-                known.profile.as_ref(),
-                &known.tweet_ids,
-                &known.tags,
+                state.profile.as_ref(),
+                &state.tweet_ids,
+                &state.tags,
                 &mut record,
             );
-            let is_known = !known.tweet_ids.is_empty();
+            let is_known = !state.tweet_ids.is_empty();
             update.put_person(*user, is_known.then_some(record.as_slice()))?;
         }
         Ok(())
     }
 
     /// The person as the store has it, when first asked for.
-    fn person(&mut self, user: u64, update: &Update<'_>) -> Result<&mut Person, Refused> {
+    fn person(&mut self, user: u64, update: &Update<'_>) -> Result<&mut ChangedUser, Refused> {
         let vacant = match self.0.entry(user) {
-            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Occupied(state) => return Ok(state.into_mut()),
             Entry::Vacant(vacant) => vacant,
         };
-        let mut person = Person::default();
+        let mut person = ChangedUser::default();
         if let Some(record) = update.person(user)? {
-            person.known = Known::read(record)?;
-            person.before = person.known.names();
+            person.state = UserState::read(record)?;
+            person.names_before = person.state.names();
         }
         Ok(vacant.insert(person))
     }
 }
 
-impl Known {
+impl UserState {
     fn read(record: &[u8]) -> Result<Self, EtlError> {
-        let person = PersonRecord::parse(record)?;
-        let mut known = Self {
+        let person = UserStateRecord::parse(record)?;
+        let mut state = Self {
             profile: person.stamp.map(|stamp| Profile {
                 stamp,
                 screen_name: person.screen_name.to_vec(),
@@ -189,9 +189,9 @@ impl Known {
         let mut tags = person.tags();
         while let Some(entry) = tags.next_count() {
             let (count, tag) = entry.ok_or_else(|| EtlError::record(record))?;
-            known.tags.insert(tag.to_vec(), count);
+            state.tags.insert(tag.to_vec(), count);
         }
-        Ok(known)
+        Ok(state)
     }
 
     fn stamp(&self) -> Option<(i64, u64, bool)> {
@@ -244,7 +244,7 @@ impl Known {
     }
 }
 
-impl Person {
+impl ChangedUser {
     /// The latest profile in all tweets of the user.
     fn find_profile(
         &mut self,
@@ -252,8 +252,8 @@ impl Person {
         update: &Update<'_>,
         excluded: &Excluded,
     ) -> Result<(), Refused> {
-        self.known.profile = None;
-        for id in self.known.tweet_ids.clone() {
+        self.state.profile = None;
+        for id in self.state.tweet_ids.clone() {
             let missing = || EtlError::Incomplete {
                 user,
                 what: "a tweet of the user is not in the history",
@@ -271,7 +271,7 @@ impl Person {
                 ) = UserRecord::parse(line)?
                     && sighted == user
                 {
-                    self.known.sight(stamp, screen_name, description);
+                    self.state.sight(stamp, screen_name, description);
                 }
             }
         }
