@@ -123,8 +123,14 @@ impl<'t> Cursor<'t> {
 
     /// Reads `word`.
     #[inline]
-    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), Syntax> {
-        self.rest = self.rest.strip_prefix(word).ok_or(Syntax)?;
-        Ok(())
+    pub(crate) fn literal<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Syntax> {
+        // By chunk: strip_prefix calls memcmp wherever the compiler does not inline it.
+        match self.rest.split_first_chunk() {
+            Some((first, rest)) if first == word => {
+                self.rest = rest;
+                Ok(())
+            }
+            _ => Err(Syntax),
+        }
     }
 }

@@ -81,20 +81,24 @@ impl Cursor<'_> {
     /// Moves to the next quote, backslash or control byte, eight bytes at a time.
     #[inline]
     fn skip_plain(&mut self) {
-        while let Some(chunk) = self.rest.first_chunk() {
+        // A local, so that the loop keeps it in registers.
+        let mut rest = self.rest;
+        while let Some((chunk, tail)) = rest.split_first_chunk() {
             let special = special_bytes(u64::from_le_bytes(*chunk));
             if special != 0 {
-                self.skip(special.trailing_zeros() as usize / 8);
+                let plain = special.trailing_zeros() as usize / 8;
+                self.rest = rest.get(plain..).unwrap_or_default();
                 return;
             }
-            self.skip(8);
+            rest = tail;
         }
-        while let Some((&byte, rest)) = self.rest.split_first() {
+        while let Some((&byte, tail)) = rest.split_first() {
             if byte == b'"' || byte == b'\\' || byte < b' ' {
-                return;
+                break;
             }
-            self.rest = rest;
+            rest = tail;
         }
+        self.rest = rest;
     }
 
     /// Reads an escape, whose backslash is the next byte.
