@@ -163,7 +163,7 @@ fn decode_hostile(c: &mut Criterion) {
         (
             "cut_short",
             grid_text(&noise, &key)[..200].to_owned(),
-            Reject::Malformed,
+            Reject::Words,
         ),
     ] {
         group.bench_function(name, |b| {

@@ -47,6 +47,7 @@ pub mod load;
 pub mod log;
 pub mod metrics;
 pub mod qrcode;
+mod reject;
 pub mod serve;
 pub mod store;
 pub mod synth;

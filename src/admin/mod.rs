@@ -198,7 +198,8 @@ impl AdminService {
         match resource {
             Resource::Page => self.page.answer(reply),
             Resource::Metrics => reply.send(Status::Ok, METRICS_TYPE, &[], |out| {
-                metrics::write_text(&metrics::Totals::read(), &self.gauges(), out);
+                let (totals, reasons) = (metrics::Totals::read(), app::reasons());
+                metrics::write_text(&totals, &self.gauges(), &reasons, out);
             }),
             Resource::State => {
                 let mut body = self.state_json();

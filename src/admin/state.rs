@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::AdminService;
 use crate::{
-    app::Phase,
+    app::{self, Phase},
     cache::Policy,
-    metrics::{Counter, Gauge, Gauges, Info, Totals, process::Process},
+    metrics::{Counter, Gauge, Gauges, Info, Reason, Totals, process::Process},
 };
 
 /// Every policy of the cache.
@@ -144,6 +144,7 @@ impl AdminService {
                 "idle": integer(Gauge::ConnectionsIdle),
                 "limit": integer(Gauge::ConnectionsLimit),
             },
+            "invalid": invalid(),
             "counters": counters(),
         });
         state.to_string().into_bytes()
@@ -156,6 +157,17 @@ impl AdminService {
         *self.process.lock() = process;
         process
     }
+}
+
+/// Answers INVALID by endpoint and reason.
+fn invalid() -> Map<String, Value> {
+    let totals = Totals::read();
+    let reasons = app::reasons().into_iter().enumerate();
+    let named = |(index, reason): (usize, Reason)| {
+        let name = format!("{} {}", reason.endpoint.name(), reason.name);
+        (name, totals.invalid(index).into())
+    };
+    reasons.map(named).collect()
 }
 
 /// Every counter by its name and labels.

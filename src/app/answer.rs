@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::warn;
 
-use super::{App, Tokens, Worker, accept};
+use super::{App, Tokens, Worker, accept, reasons::Invalid};
 use crate::{
     auth::{
         self, RestError,
         rest_api::{self, BadRequest},
     },
+    blockchain,
     codec::query,
     http::{Deferred, Handled, Method, Reply, Request, Status},
     log::Throttle,
@@ -33,35 +34,60 @@ pub(super) fn blockchain(
     };
     reply.text(|out| {
         out.extend_from_slice(&app.team_line);
-        if cc.is_some_and(|cc| extended_chain(app, worker, cc, out)) {
-            return Counter::BlockchainValid;
+        let cc = cc.ok_or(blockchain::Reject::Base64);
+        match cc.and_then(|cc| extended_chain(app, worker, cc, out)) {
+            Ok(()) => Counter::BlockchainValid,
+            Err(reject) => {
+                Invalid::Blockchain(reject).count();
+                out.extend_from_slice(INVALID);
+                Counter::BlockchainInvalid
+            }
         }
-        out.extend_from_slice(INVALID);
-        Counter::BlockchainInvalid
     })
 }
 
-/// Appends the answer for `cc` from the cache or from the endpoint; false if the request is INVALID.
-fn extended_chain(app: &App, worker: &mut Worker, cc: &[u8], out: &mut Vec<u8>) -> bool {
+/// Appends the answer for `cc` from the cache or from the endpoint. In the cache an INVALID request is
+/// one byte, its reason; no answer is that short.
+fn extended_chain(
+    app: &App,
+    worker: &mut Worker,
+    cc: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), blockchain::Reject> {
     if !app.answers.is_on() {
         return compute_chain(app, worker, cc, out);
     }
     let start = out.len();
     if app.answers.get(cc, out) {
         metrics::add(Counter::CacheHits, 1);
-        return out.len() > start;
+        let reject = match &out[start..] {
+            [index] => blockchain::Reject::ALL.get(usize::from(*index)),
+            _ => None,
+        };
+        return reject.map_or(Ok(()), |reject| {
+            out.truncate(start);
+            Err(*reject)
+        });
     }
     metrics::add(Counter::CacheMisses, 1);
-    let valid = compute_chain(app, worker, cc, out);
-    // An empty value stands for INVALID.
-    metrics::add(Counter::CacheEvictions, app.answers.put(cc, &out[start..]));
-    valid
+    let outcome = compute_chain(app, worker, cc, out);
+    let evicted = match outcome {
+        Ok(()) => app.answers.put(cc, &out[start..]),
+        Err(reject) => app.answers.put(cc, &[reject as u8]),
+    };
+    metrics::add(Counter::CacheEvictions, evicted);
+    outcome
 }
 
-fn compute_chain(app: &App, worker: &mut Worker, cc: &[u8], out: &mut Vec<u8>) -> bool {
+fn compute_chain(
+    app: &App,
+    worker: &mut Worker,
+    cc: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), blockchain::Reject> {
     let outcome = app.blockchain.answer(&mut worker.blockchain, cc, out);
     metrics::add(Counter::MiningTries, worker.blockchain.mining_tries());
-    outcome.is_ok()
+    outcome
 }
 
 /// `/qrcode`: encode, decode, or a picture of a standard code.
@@ -82,7 +108,10 @@ pub(super) fn qrcode(
         Ok(qrcode::Query::Decode { data, timestamp }) => {
             decoded(app, worker, data, timestamp, reply)
         }
-        Err(_) => invalid(app, Counter::QrInvalid, reply).into(),
+        Err(reject) => {
+            Invalid::QrCode(reject).count();
+            invalid(app, Counter::QrInvalid, reply).into()
+        }
     }
 }
 
@@ -91,7 +120,8 @@ fn encoded(app: &App, worker: &mut Worker, data: &[u8], reply: Reply<'_>) -> Cou
         out.extend_from_slice(&app.team_line);
         match app.qrcode.encode(&mut worker.qrcode, data, out) {
             Ok(()) => Counter::QrEncodeValid,
-            Err(_) => {
+            Err(reject) => {
+                Invalid::QrCode(reject).count();
                 out.extend_from_slice(INVALID);
                 Counter::QrEncodeInvalid
             }
@@ -106,8 +136,12 @@ fn decoded(
     timestamp: Option<i64>,
     reply: Reply<'_>,
 ) -> Handled {
-    let Ok(message) = app.qrcode.decode(&mut worker.qrcode, data) else {
-        return invalid(app, Counter::QrDecodeInvalid, reply).into();
+    let message = match app.qrcode.decode(&mut worker.qrcode, data) {
+        Ok(message) => message,
+        Err(reject) => {
+            Invalid::QrCode(reject).count();
+            return invalid(app, Counter::QrDecodeInvalid, reply).into();
+        }
     };
     match (timestamp, &app.tokens) {
         (Some(timestamp), Tokens::Rest(client)) => {
@@ -208,6 +242,7 @@ fn ask_authority(
 fn note_failure(error: RestError) {
     static LINES: Throttle = Throttle::every(Duration::from_secs(10));
     metrics::add(Counter::AuthCallsFailed, 1);
+    Invalid::Authority.count();
     if LINES.admits() {
         let failed_total = metrics::read(Counter::AuthCallsFailed);
         warn!(%error, failed_total, "auth authority did not answer; decode requests get INVALID");

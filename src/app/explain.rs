@@ -194,7 +194,7 @@ mod tests {
         );
         let typo = explained("https://host/qrcode?type=encoed&data=a").unwrap();
         assert!(
-            typo.contains("INVALID  malformed") && typo.contains("found     \"encoed\""),
+            typo.contains("INVALID  type") && typo.contains("found     \"encoed\""),
             "{typo}"
         );
         let format = explained("/qrcode?type=encode&data=a&format=jpeg").unwrap();

@@ -9,6 +9,7 @@ mod explain;
 pub mod guide;
 mod health;
 mod ingest;
+mod reasons;
 pub mod route;
 mod twitter;
 
@@ -28,6 +29,7 @@ use crate::{
 
 pub use explain::{Explainer, UnknownTarget};
 pub use health::{Health, Phase};
+pub use reasons::reasons;
 pub use twitter::Reload;
 
 /// Path of the request that takes tweets in.

@@ -57,7 +57,7 @@ pub fn write_document(what: &Documents) -> Result<(), Stop> {
             Stop::new(ExitCode::Failure, message)
         }),
         Documents::Config => output::print(&document::toml()),
-        Documents::Metrics => output::print(&reference::page()),
+        Documents::Metrics => output::print(&reference::page(&crate::app::reasons())),
     }
 }
 

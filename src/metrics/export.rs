@@ -8,7 +8,10 @@ use prometheus::{
     },
 };
 
-use super::{Counter, Distribution, Endpoint, Gauge, Info, Latency, Totals, series::Label};
+use super::{
+    Counter, Distribution, Endpoint, Gauge, Info, Latency, Reason, Totals, names::Invalid,
+    series::Label,
+};
 
 /// What is read when it is asked for.
 #[derive(Clone, Default)]
@@ -36,8 +39,9 @@ impl Gauges {
     }
 }
 
-/// Appends all counters, histograms and gauges.
-pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
+/// Appends all counters, histograms and gauges. `reasons` are those of INVALID, in the order of their
+/// counts.
+pub fn write_text(totals: &Totals, gauges: &Gauges, reasons: &[Reason], out: &mut Vec<u8>) {
     let mut families = Families::default();
     for info in Info::ALL {
         for (_, labels) in gauges.infos.iter().filter(|(other, _)| other == info) {
@@ -64,6 +68,16 @@ pub fn write_text(totals: &Totals, gauges: &Gauges, out: &mut Vec<u8>) {
             series.help(),
             metric,
             labels(series.labels()),
+        );
+    }
+    for (index, reason) in reasons.iter().enumerate() {
+        let metric = counter(totals.invalid(index) as f64);
+        let family = Invalid::Reasons;
+        families.add(
+            family.family(),
+            family.help(),
+            metric,
+            labels(&reason.labels()),
         );
     }
     for latency in Latency::ALL {
@@ -192,9 +206,13 @@ mod tests {
             gauges.describe(*info, labels.collect());
         }
         let mut out = Vec::new();
-        write_text(&Totals::read(), &gauges, &mut out);
+        let reasons = [Reason {
+            endpoint: Endpoint::Blockchain,
+            name: "signature",
+        }];
+        write_text(&Totals::read(), &gauges, &reasons, &mut out);
         let text = String::from_utf8(out).unwrap();
-        for family in crate::metrics::reference::families() {
+        for family in crate::metrics::reference::families(&reasons) {
             let help = format!("# HELP {} ", family.name);
             assert_eq!(text.matches(&help).count(), 1, "{help}");
             let kind = format!("# TYPE {} {}\n", family.name, family.kind);

@@ -15,6 +15,6 @@ pub mod turn;
 
 pub use export::{Gauges, write_text};
 pub use histogram::Distribution;
-pub use names::{Counter, Endpoint, Gauge, Info, Latency, Outcome};
-pub use shard::{Totals, add, answers, read};
+pub use names::{Counter, Endpoint, Gauge, Info, Latency, Outcome, Reason};
+pub use shard::{REASONS_MAX, Totals, add, add_invalid, answers, read};
 pub use turn::{Mark, answered, answered_since, mark};

@@ -4,7 +4,9 @@
 //! where the noun does not say it. `docs/metrics.md` is generated from this file (`reference`); the
 //! dashboard and the alert rules may name nothing else.
 
-use super::series::{label_values, series};
+use std::fmt;
+
+use super::series::{Label, label_values, series, write_labels};
 
 label_values! {
     /// What a request asked for: the label `endpoint` of every family that has one.
@@ -238,6 +240,37 @@ counters! {
         ControlsDone { outcome: "done" },
         ControlsRefused { outcome: "refused" },
         ControlsFailed { outcome: "failed" },
+    }
+}
+
+series! {
+    /// A family whose series are known to those who call `write_text`: the reasons of INVALID.
+    Invalid;
+    "trident_invalid_total", "Answers INVALID by the first rule that the request breaks; `trident explain` shows it for one request." {
+        Reasons,
+    }
+}
+
+/// Why an answer is INVALID, by the labels of `trident_invalid_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The label `endpoint`.
+    pub endpoint: Endpoint,
+    /// The label `reason`.
+    pub name: &'static str,
+}
+
+impl Reason {
+    /// Its labels.
+    pub const fn labels(self) -> [Label; 2] {
+        [("endpoint", self.endpoint.name()), ("reason", self.name)]
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Invalid::Reasons.family())?;
+        write_labels(f, &self.labels())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::{
-    Counter, Endpoint, Gauge, Info, Latency, export,
+    Counter, Endpoint, Gauge, Info, Latency, Reason, export,
+    names::Invalid,
     series::{Label, write_labels},
 };
 
@@ -19,8 +20,8 @@ pub struct Family {
     pub labels: Vec<String>,
 }
 
-/// Every family in the order it is exported in.
-pub fn families() -> Vec<Family> {
+/// Every family in the order it is exported in; `reasons` are those of INVALID.
+pub fn families(reasons: &[Reason]) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     let mut add = |name, kind, help, labels: String| {
         let labels = Some(labels).filter(|labels| !labels.is_empty());
@@ -45,6 +46,10 @@ pub fn families() -> Vec<Family> {
     for counter in Counter::ALL {
         let labels = shown(counter.labels());
         add(counter.family(), "counter", counter.help(), labels);
+    }
+    for reason in reasons {
+        let (family, help) = (Invalid::Reasons.family(), Invalid::Reasons.help());
+        add(family, "counter", help, shown(&reason.labels()));
     }
     for latency in Latency::ALL {
         for endpoint in Endpoint::ALL {
@@ -88,9 +93,9 @@ families named `trident_store_`.
 ";
 
 /// The page, as Markdown.
-pub fn page() -> String {
+pub fn page(reasons: &[Reason]) -> String {
     let mut page = String::from(INTRODUCTION);
-    for family in families() {
+    for family in families(reasons) {
         let Family {
             name,
             kind,
@@ -113,7 +118,7 @@ mod tests {
 
     #[test]
     fn names_follow_the_rules_and_families_stand_together() {
-        let families = families();
+        let families = families(&[]);
         for (index, family) in families.iter().enumerate() {
             let name = family.name;
             assert!(

@@ -12,10 +12,14 @@ use super::{
     histogram::{Cells, bump},
 };
 
+/// Most reasons of INVALID that can be counted.
+pub const REASONS_MAX: usize = 48;
+
 /// The cells of one thread, on cache lines of their own.
 #[repr(align(128))]
 struct Shard {
     counters: [AtomicU64; Counter::ALL.len()],
+    reasons: [AtomicU64; REASONS_MAX],
     latencies: [[Cells; Endpoint::ALL.len()]; Latency::ALL.len()],
 }
 
@@ -57,6 +61,17 @@ pub fn add(counter: Counter, n: u64) {
     }
 }
 
+/// Counts an answer INVALID; `reason` is an index in the list that is given to `write_text`.
+///
+/// As for [`add`], no coroutine switch may happen inside.
+#[inline]
+pub fn add_invalid(reason: usize) {
+    let shard = SHARD.get().unwrap_or_else(new_shard);
+    if let Some(cell) = shard.reasons.get(reason) {
+        bump(cell, 1);
+    }
+}
+
 /// Adds `n` requests of `nanoseconds` each to a histogram.
 #[inline]
 pub(super) fn observe(latency: Latency, endpoint: Endpoint, nanoseconds: u64, n: u64) {
@@ -69,7 +84,8 @@ fn new_shard() -> &'static Shard {
     let mut shards = SHARDS.lock();
     let shard = shards.free.pop().unwrap_or_else(|| {
         let shard: &'static Shard = Box::leak(Box::new(Shard {
-            counters: std::array::from_fn(|_| AtomicU64::new(0)),
+            counters: [const { AtomicU64::new(0) }; Counter::ALL.len()],
+            reasons: [const { AtomicU64::new(0) }; REASONS_MAX],
             latencies: Default::default(),
         }));
         shards.all.push(shard);
@@ -98,6 +114,7 @@ pub fn answers() -> u64 {
 #[derive(Clone, Default)]
 pub struct Totals {
     counters: Vec<u64>,
+    reasons: Vec<u64>,
     latencies: Vec<Distribution>,
 }
 
@@ -111,8 +128,13 @@ impl Totals {
             }
             sum
         };
+        let reason = |reason: usize| {
+            let sum = |shard: &&Shard| shard.reasons[reason].load(Relaxed);
+            SHARDS.lock().all.iter().map(sum).sum()
+        };
         Self {
             counters: Counter::ALL.iter().map(|counter| read(*counter)).collect(),
+            reasons: (0..REASONS_MAX).map(reason).collect(),
             latencies: Latency::ALL
                 .iter()
                 .flat_map(|l| Endpoint::ALL.iter().map(|e| latency(*l, *e)))
@@ -126,6 +148,11 @@ impl Totals {
             .get(counter as usize)
             .copied()
             .unwrap_or_default()
+    }
+
+    /// Answers INVALID for the reason with this index.
+    pub fn invalid(&self, reason: usize) -> u64 {
+        self.reasons.get(reason).copied().unwrap_or_default()
     }
 
     /// A histogram.

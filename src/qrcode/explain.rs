@@ -15,12 +15,6 @@ use crate::{
     explain::{Broken, Explanation, Verdict, quoted},
 };
 
-const SECTION_QUERY: &str = "docs/protocol/qrcode.md, first paragraph";
-const SECTION_FORMAT: &str = "docs/protocol/qrcode.md, second paragraph";
-const SECTION_LENGTH: &str = "docs/protocol/qrcode.md §1.1";
-const SECTION_WORDS: &str = "docs/protocol/qrcode.md §2.1";
-const SECTION_SEARCH: &str = "docs/protocol/qrcode.md §2.3 and §2.4";
-
 impl QrCode {
     /// Explains a request by the query of its URL.
     pub fn explain(&self, raw: &[u8]) -> Explanation {
@@ -28,9 +22,9 @@ impl QrCode {
         match parse(raw) {
             Ok(Query::Encode { data, format }) => self.explain_encode(request, data, format),
             Ok(Query::Decode { data, timestamp }) => self.explain_decode(request, data, timestamp),
-            Err(_) => Explanation {
+            Err(reject) => Explanation {
                 request,
-                verdict: Verdict::Invalid(malformed(raw)),
+                verdict: Verdict::Invalid(malformed(reject, raw)),
             },
         }
     }
@@ -51,14 +45,12 @@ impl QrCode {
             None => MESSAGE_BYTES_MAX,
         };
         let verdict = match (outcome, format) {
-            (Err(reject), _) => Verdict::Invalid(Broken {
-                reason: reject.name(),
-                section: SECTION_LENGTH,
-                rule: "a message fits its symbol",
-                place: "data".into(),
-                expected: format!("at most {bytes_max} bytes"),
-                found: format!("{} bytes", decoded(data).len()),
-            }),
+            (Err(reject), _) => Verdict::Invalid(broken(
+                reject,
+                "data",
+                &format!("at most {bytes_max} bytes"),
+                format!("{} bytes", decoded(data).len()),
+            )),
             (Ok(()), Some(_)) => Verdict::Valid(format!("  a picture of {} bytes\n", out.len())),
             (Ok(()), None) => {
                 let drawn = self.drawn(decoded(data).as_slice());
@@ -158,17 +150,25 @@ impl QrCode {
         } else {
             candidates.join("; ")
         };
-        Broken {
-            reason: Reject::NoCode.name(),
-            section: SECTION_SEARCH,
-            rule: "three finders at the corners of a square, around what encoding the message gives",
-            place: match places.as_slice() {
-                [] => "the decrypted grid".into(),
-                _ => format!("finders at row and column {}", places.join(" ")),
-            },
-            expected: "a 21x21 or 25x25 code that re-encodes to itself, turned or not".into(),
-            found,
-        }
+        let place = match places.as_slice() {
+            [] => "the decrypted grid".into(),
+            _ => format!("finders at row and column {}", places.join(" ")),
+        };
+        let expected = "a 21x21 or 25x25 code that re-encodes to itself, turned or not";
+        broken(Reject::NoCode, &place, expected, found)
+    }
+}
+
+/// The rule of `reject`, broken at `place`.
+fn broken(reject: Reject, place: &str, expected: &str, found: String) -> Broken {
+    let (section, rule) = reject.rule();
+    Broken {
+        reason: reject.name(),
+        section,
+        rule,
+        place: place.into(),
+        expected: expected.into(),
+        found,
     }
 }
 
@@ -228,45 +228,18 @@ fn parameters(raw: &[u8]) -> String {
 }
 
 /// The parameter that makes the query no request.
-fn malformed(raw: &[u8]) -> Broken {
-    let [kind, data, timestamp, format] = NAMES.map(|name| parameter(raw, name.as_bytes()));
-    let shown = |value: &Option<Vec<u8>>| match value {
-        Some(value) => quoted(value),
+fn malformed(reject: Reject, raw: &[u8]) -> Broken {
+    let expected = match reject {
+        Reject::Type => "encode or decode",
+        Reject::Format => "svg, png or text, or no format for the protocol's matrix",
+        Reject::Timestamp => "a decimal integer of 64 bits, or no timestamp",
+        _ => "a text; it may be empty",
+    };
+    let found = match parameter(raw, reject.name().as_bytes()) {
+        Some(value) => quoted(&value),
         None => "nothing: the parameter is missing".into(),
     };
-    let is_known = matches!(kind.as_deref(), Some(b"encode" | b"decode"));
-    let (place, section, expected, found) = if !is_known {
-        ("type", SECTION_QUERY, "encode or decode", shown(&kind))
-    } else if data.is_none() {
-        (
-            "data",
-            SECTION_QUERY,
-            "a text; it may be empty",
-            shown(&data),
-        )
-    } else if kind.as_deref() == Some(b"encode") {
-        (
-            "format",
-            SECTION_FORMAT,
-            "svg, png or text, or no format for the protocol's matrix",
-            shown(&format),
-        )
-    } else {
-        (
-            "timestamp",
-            SECTION_QUERY,
-            "a decimal integer of 64 bits, or no timestamp",
-            shown(&timestamp),
-        )
-    };
-    Broken {
-        reason: Reject::Malformed.name(),
-        section,
-        rule: "type, data and what belongs to them are there and of their form",
-        place: place.into(),
-        expected: expected.into(),
-        found,
-    }
+    broken(reject, reject.name(), expected, found)
 }
 
 /// The word that makes a text no grid.
@@ -288,15 +261,8 @@ fn malformed_grid(reject: Reject, text: &[u8]) -> Broken {
         ),
         None => ("data".into(), format!("{} words", words.len())),
     };
-    Broken {
-        reason: reject.name(),
-        section: SECTION_WORDS,
-        rule: "data is a grid of 32 words",
-        place,
-        expected: "32 words, each 0x and a hex number of at most 32 bits, nothing between them"
-            .into(),
-        found,
-    }
+    let expected = "32 words, each 0x and a hex number of at most 32 bits, nothing between them";
+    broken(reject, &place, expected, found)
 }
 
 #[cfg(test)]

@@ -31,25 +31,23 @@ use matrix::{Tables, WORDS_V1, WORDS_V2};
 /// Longest message of the protocol's matrix.
 pub const MESSAGE_BYTES_MAX: usize = Symbol::V2.bytes_max();
 
-/// Why a request is INVALID. The client is told no more than that; `trident explain` says why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reject {
-    /// A parameter is missing or malformed.
-    Malformed,
-    /// The text to encode has more bytes than the symbol can hold.
-    TooLong,
-    /// The grid holds no code, or none that re-encodes to what is there.
-    NoCode,
-}
-
-impl Reject {
-    /// The reason in snake case, for labels and messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::TooLong => "too_long",
-            Self::NoCode => "no_code",
-        }
+crate::reject::rejects! {
+    /// Why a request is INVALID. The client is told no more than that; `trident explain` says why.
+    Reject, "qrcode.md" {
+        /// `type` is missing or neither `encode` nor `decode`.
+        Type = "type", "first paragraph", "type is encode or decode";
+        /// `data` is missing.
+        Data = "data", "first paragraph", "data is there; it may be empty";
+        /// `format` is none of [`Format`]'s.
+        Format = "format", "second paragraph", "format is svg, png or text";
+        /// `timestamp` is no decimal integer of 64 bits.
+        Timestamp = "timestamp", "first paragraph", "timestamp is a decimal integer of 64 bits";
+        /// The text to encode has more bytes than the symbol can hold.
+        TooLong = "too_long", "§1, step 1", "a message fits its symbol";
+        /// `data` to decode is not 32 hex words.
+        Words = "words", "§2, step 1", "data is a grid of 32 words";
+        /// The grid holds no code, or none that re-encodes to what is there.
+        NoCode = "no_code", "§2, steps 3 and 4", "three finders at the corners of a square, around what encoding the message gives";
     }
 }
 
@@ -115,7 +113,7 @@ impl QrCode {
     ///
     /// Only a square that is bit for bit what encoding its message gives counts as a code.
     pub fn decode(&self, scratch: &mut Scratch, data_raw: &[u8]) -> Result<Message, Reject> {
-        let mut grid = hex_text::parse(scratch.decoded(data_raw)).ok_or(Reject::Malformed)?;
+        let mut grid = hex_text::parse(scratch.decoded(data_raw)).ok_or(Reject::Words)?;
         for (row, key) in grid.iter_mut().zip(&self.key) {
             *row ^= key;
         }

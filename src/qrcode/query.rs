@@ -55,21 +55,18 @@ pub fn parse(query: &[u8]) -> Result<Query<'_>, Reject> {
         parameters[index] = parameters[index].or(Some(value));
     }
     let [kind, data, timestamp, format] = parameters;
-    let kind = decoded(kind.ok_or(Reject::Malformed)?);
-    let data = data.ok_or(Reject::Malformed);
+    let kind = decoded(kind.ok_or(Reject::Type)?);
+    let data = data.ok_or(Reject::Data);
     match &*kind {
         b"encode" => Ok(Query::Encode {
             data: data?,
             format: format.map(parse_format).transpose()?,
         }),
-        b"decode" => {
-            let timestamp = timestamp.map(parse_timestamp).transpose()?;
-            Ok(Query::Decode {
-                data: data?,
-                timestamp,
-            })
-        }
-        _ => Err(Reject::Malformed),
+        b"decode" => Ok(Query::Decode {
+            data: data?,
+            timestamp: timestamp.map(parse_timestamp).transpose()?,
+        }),
+        _ => Err(Reject::Type),
     }
 }
 
@@ -78,18 +75,18 @@ fn parse_format(raw: &[u8]) -> Result<Format, Reject> {
         b"svg" => Ok(Format::Svg),
         b"png" => Ok(Format::Png),
         b"text" => Ok(Format::Text),
-        _ => Err(Reject::Malformed),
+        _ => Err(Reject::Format),
     }
 }
 
 fn parse_timestamp(raw: &[u8]) -> Result<i64, Reject> {
     let value = decoded(raw);
-    let text = std::str::from_utf8(&value).map_err(|_| Reject::Malformed)?;
+    let text = std::str::from_utf8(&value).map_err(|_| Reject::Timestamp)?;
     // The standard library's number may also begin with `+`, JSON's may not.
     if text.starts_with('+') {
-        return Err(Reject::Malformed);
+        return Err(Reject::Timestamp);
     }
-    text.parse().map_err(|_| Reject::Malformed)
+    text.parse().map_err(|_| Reject::Timestamp)
 }
 
 /// `raw` without percent-encoding; allocates only if there is some.
@@ -139,7 +136,7 @@ mod tests {
             "type=decode&timestamp=1",
             "type=encode&Data=a",
         ] {
-            assert_eq!(parse(query.as_bytes()), Err(Reject::Malformed), "{query}");
+            assert_eq!(parse(query.as_bytes()), Err(Reject::Data), "{query}");
         }
     }
 
@@ -153,7 +150,7 @@ mod tests {
             "type=encode2&data=a",
             "a&=b",
         ] {
-            assert_eq!(parse(query.as_bytes()), Err(Reject::Malformed), "{query}");
+            assert_eq!(parse(query.as_bytes()), Err(Reject::Type), "{query}");
         }
     }
 
@@ -177,11 +174,8 @@ mod tests {
             parse(b"type=encode&data=a&format=text"),
             encode(b"a", Some(Format::Text))
         );
-        assert_eq!(parse(b"type=encode&data=a&format="), Err(Reject::Malformed));
-        assert_eq!(
-            parse(b"type=encode&data=a&format=PNG"),
-            Err(Reject::Malformed)
-        );
+        assert_eq!(parse(b"type=encode&data=a&format="), Err(Reject::Format));
+        assert_eq!(parse(b"type=encode&data=a&format=PNG"), Err(Reject::Format));
         assert_eq!(parse(b"type=decode&data=a&format=gif"), decode(b"a", None));
     }
 
@@ -218,7 +212,7 @@ mod tests {
             "%ff",
             "%D9%A1",
         ] {
-            assert_eq!(with(text), Err(Reject::Malformed), "{text}");
+            assert_eq!(with(text), Err(Reject::Timestamp), "{text}");
         }
         assert_eq!(parse(b"type=encode&data=a&timestamp=x"), encode(b"a", None));
     }

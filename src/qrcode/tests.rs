@@ -371,10 +371,10 @@ fn grids_without_a_code_are_rejected() {
         let cells = grid(&Cells::new(), (0, 0), &noise);
         assert_eq!(decode(encrypted(&cells).as_bytes()), Err(Reject::NoCode));
     }
-    assert_eq!(decode(b""), Err(Reject::Malformed));
+    assert_eq!(decode(b""), Err(Reject::Words));
     assert_eq!(
         decode(encode(b"CC Team").unwrap().as_bytes()),
-        Err(Reject::Malformed),
+        Err(Reject::Words),
         "14 words"
     );
 }

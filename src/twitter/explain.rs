@@ -3,7 +3,7 @@
 //! The handler's parser decides; this module finds the parameter that failed. The store is asked through a
 //! function, so nothing is opened here.
 
-use super::{Found, Scratch, query};
+use super::{Found, Reject, Scratch, query};
 use crate::{
     codec::query::{Plus, pairs, percent_decode},
     explain::{Broken, Explanation, Verdict, quoted},
@@ -29,7 +29,7 @@ pub fn explain(
     let request = NAMES.into_iter().zip(&values).filter_map(line).collect();
     let mut scratch = Scratch::default();
     let verdict = match query::parse(raw, &mut scratch.query) {
-        Err(_) => Verdict::Invalid(malformed(&values)),
+        Err(reject) => Verdict::Invalid(malformed(reject, raw)),
         Ok(parsed) => match value(parsed.user_id) {
             Err(reason) => Verdict::Valid(format!("  well-formed; {reason}\n")),
             Ok(stored) => {
@@ -85,30 +85,21 @@ fn decoded(raw: &[u8]) -> Vec<u8> {
 }
 
 /// The parameter that makes the query no request.
-fn malformed([user_id, kind, phrase, hashtag]: &[Option<Vec<u8>>; 4]) -> Broken {
-    let is_id = |id: &[u8]| {
-        (1..=19).contains(&id.len())
-            && std::str::from_utf8(id)
-                .is_ok_and(|id| id.parse::<i64>().is_ok_and(|_| !id.starts_with(['-', '+'])))
+fn malformed(reject: Reject, raw: &[u8]) -> Broken {
+    let expected = match reject {
+        Reject::UserId => "1 to 19 digits, at most 2^63 - 1",
+        Reject::Type => "reply, retweet or both, in lower case",
+        Reject::Phrase | Reject::Hashtag => "a text that is not empty",
     };
-    let is_kind = |kind: &[u8]| matches!(kind, b"reply" | b"retweet" | b"both");
-    let (place, expected, found) = if !user_id.as_deref().is_some_and(is_id) {
-        ("user_id", "1 to 19 digits, at most 2^63 - 1", user_id)
-    } else if !kind.as_deref().is_some_and(is_kind) {
-        ("type", "reply, retweet or both, in lower case", kind)
-    } else if phrase.as_deref().is_none_or(<[u8]>::is_empty) {
-        ("phrase", "a text that is not empty", phrase)
-    } else {
-        ("hashtag", "a text that is not empty", hashtag)
-    };
+    let (section, rule) = reject.rule();
     Broken {
-        reason: "malformed",
-        section: "docs/protocol/twitter.md §1",
-        rule: "user_id, type, phrase and hashtag are there and of their form",
-        place: place.into(),
+        reason: reject.name(),
+        section,
+        rule,
+        place: reject.name().into(),
         expected: expected.into(),
-        found: match found {
-            Some(value) => quoted(value),
+        found: match parameter(raw, reject.name().as_bytes()) {
+            Some(value) => quoted(&value),
             None => "nothing: the parameter is missing".into(),
         },
     }

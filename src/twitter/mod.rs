@@ -16,7 +16,7 @@ pub mod query;
 pub mod score;
 
 pub use explain::explain;
-pub use query::{Invalid, Request};
+pub use query::{Reject, Request};
 
 use crate::store::{
     Location, database,

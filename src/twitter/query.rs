@@ -32,9 +32,19 @@ pub struct Request<'r> {
     pub hashtag: &'r str,
 }
 
-/// The request is not well-formed: the answer is INVALID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invalid;
+crate::reject::rejects! {
+    /// Why a request is INVALID: what is missing or malformed.
+    Reject, "twitter.md" {
+        /// `user_id` is not a decimal number up to 2^63-1.
+        UserId = "user_id", "§1", "user_id is 1 to 19 digits, at most 2^63 - 1";
+        /// `type` is none of [`Kind`]'s.
+        Type = "type", "§1", "type is reply, retweet or both";
+        /// `phrase` is missing or empty.
+        Phrase = "phrase", "§1", "phrase is there and not empty";
+        /// `hashtag` is missing or empty.
+        Hashtag = "hashtag", "§1", "hashtag is there and not empty";
+    }
+}
 
 /// Buffers for decoded values. One per worker.
 #[derive(Default)]
@@ -55,19 +65,23 @@ impl Scratch {
 }
 
 /// Reads a request from the query of a URL.
-pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Request<'r>, Invalid> {
+pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Request<'r>, Reject> {
     let [user_id, kind, phrase, hashtag] = first_values(query);
-    let user_id = decimal::parse_u63(&word(user_id.ok_or(Invalid)?)).ok_or(Invalid)?;
-    let kind = match &*word(kind.ok_or(Invalid)?) {
+    let user_id = user_id.and_then(|text| decimal::parse_u63(&word(text)));
+    let user_id = user_id.ok_or(Reject::UserId)?;
+    let kind = match &*word(kind.ok_or(Reject::Type)?) {
         b"reply" => Kind::Reply,
         b"retweet" => Kind::Retweet,
         b"both" => Kind::Both,
-        _ => return Err(Invalid),
+        _ => return Err(Reject::Type),
     };
-    let phrase = decode(phrase.ok_or(Invalid)?, &mut scratch.phrase);
-    let hashtag = lower(hashtag.ok_or(Invalid)?, &mut scratch.hashtag);
-    if phrase.is_empty() || hashtag.is_empty() {
-        return Err(Invalid);
+    let phrase = decode(phrase.unwrap_or_default(), &mut scratch.phrase);
+    let hashtag = lower(hashtag.unwrap_or_default(), &mut scratch.hashtag);
+    if phrase.is_empty() {
+        return Err(Reject::Phrase);
+    }
+    if hashtag.is_empty() {
+        return Err(Reject::Hashtag);
     }
     Ok(Request {
         user_id,

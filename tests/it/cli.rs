@@ -332,10 +332,10 @@ fn explain_takes_arguments_files_and_standard_input() {
     let (code, out, err) = ended(&mut trident(&["explain", typo]));
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(
-        out.starts_with("type  \"encoed\"\n") && out.contains("INVALID  malformed\n"),
+        out.starts_with("type  \"encoed\"\n") && out.contains("INVALID  type\n"),
         "{out}"
     );
-    let rule = "  rule      docs/protocol/qrcode.md, first paragraph: ";
+    let rule = "  rule      docs/protocol/qrcode.md first paragraph: type is encode or decode\n";
     assert!(
         out.contains(rule) && out.ends_with("  found     \"encoed\"\n"),
         "{out}"

@@ -22,6 +22,7 @@ mod metrics;
 mod notify;
 mod panic;
 mod pending;
+mod reasons;
 mod scan;
 mod synth;
 mod twitter;

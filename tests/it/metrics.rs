@@ -144,6 +144,12 @@ fn every_series_is_counted_by_something() {
     let excused: Vec<_> = reached.into_iter().filter(|c| is_excused(c)).collect();
     assert!(excused.is_empty(), "can be reached after all: {excused:?}");
     families_join_by_endpoint(&counted);
+    let invalid = counted.by_endpoint("trident_invalid_total");
+    for (endpoint, reasons) in invalid {
+        let series =
+            format!("trident_requests_total{{endpoint=\"{endpoint}\",outcome=\"invalid\"}}");
+        assert_eq!(counted.0[&series], reasons, "every INVALID has one reason");
+    }
 }
 
 /// One vocabulary: each endpoint is in every family by the same name, and was answered as often as it
@@ -455,14 +461,14 @@ fn promtool_accepts_the_configuration_and_the_rules() {
 fn the_reference_page_is_that_of_the_code() {
     let page = include_str!("../../docs/metrics.md");
     assert!(
-        page == reference::page(),
+        page == reference::page(&trident::app::reasons()),
         "run: trident generate metrics > docs/metrics.md"
     );
 }
 
 #[test]
 fn dashboard_and_rules_name_only_metrics_that_exist() {
-    let families = reference::families();
+    let families = reference::families(&trident::app::reasons());
     let exists = |name: &str| {
         families.iter().any(|family| {
             let suffixes: &[&str] = match family.kind {

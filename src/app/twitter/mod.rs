@@ -12,7 +12,7 @@ mod answers;
 mod database;
 mod source;
 
-use super::{App, Worker};
+use super::{App, Worker, reasons::Invalid};
 use crate::{
     http::{Handled, Reply, Request, Status},
     metrics::Counter,
@@ -38,7 +38,10 @@ pub(super) fn answer(
                 database::look_up(app, client, request, &query, &mut scratch.score, reply)
             }
         },
-        Err(twitter::Invalid) => answers::invalid(&app.team_line, reply).into(),
+        Err(reject) => {
+            Invalid::Twitter(reject).count();
+            answers::invalid(&app.team_line, reply).into()
+        }
     };
     scratch.release_large_buffers();
     handled

@@ -90,28 +90,6 @@ fn every_case_of_the_oracle_is_explained_as_it_is_answered() {
 }
 
 #[test]
-fn every_reason_has_a_name_of_its_own() {
-    let names: BTreeSet<_> = Reject::ALL.iter().map(|reject| reject.name()).collect();
-    assert_eq!(names.len(), Reject::ALL.len());
-    let document = include_str!("../../../docs/protocol/blockchain.md");
-    for reject in Reject::ALL {
-        let (section, _) = reject.rule();
-        let number = section.split('§').nth(1).unwrap().chars().next().unwrap();
-        assert!(document.contains(&format!("\n## {number}. ")), "{section}");
-        for rule in section
-            .split(|c: char| !c.is_ascii_digit())
-            .skip(2)
-            .filter(|rule| !rule.is_empty())
-        {
-            assert!(
-                document.contains(&format!("\n{rule:>2}. ")),
-                "{section}: rule {rule}"
-            );
-        }
-    }
-}
-
-#[test]
 fn transport() {
     let default = || Options::default();
     let empty = broken(explain(default(), b""));

@@ -19,6 +19,7 @@ fn broken(query: &str) -> Broken {
 #[track_caller]
 fn assert_found(broken: &Broken, reason: Reject, place: &str, expected: &str, found: &str) {
     assert_eq!(broken.reason, reason.name(), "{broken}");
+    assert_eq!((broken.section, broken.rule), reason.rule());
     assert_eq!(broken.place, place, "{broken}");
     assert!(broken.expected.contains(expected), "{expected} in {broken}");
     assert!(broken.found.contains(found), "{found} in {broken}");
@@ -37,33 +38,31 @@ fn parameters_that_are_missing_or_misspelt() {
     let typo = broken("type=encoed&data=a");
     assert_found(
         &typo,
-        Reject::Malformed,
+        Reject::Type,
         "type",
         "encode or decode",
         "\"encoed\"",
     );
-    assert_eq!(typo.section, SECTION_QUERY);
     let missing = broken("data=a");
     assert_found(
         &missing,
-        Reject::Malformed,
+        Reject::Type,
         "type",
         "encode or decode",
         "missing",
     );
     let no_data = broken("type=decode&timestamp=1");
-    assert_found(&no_data, Reject::Malformed, "data", "a text", "missing");
+    assert_found(&no_data, Reject::Data, "data", "a text", "missing");
     let format = broken("type=encode&data=a&format=jpeg");
     assert_found(
         &format,
-        Reject::Malformed,
+        Reject::Format,
         "format",
         "svg, png or text",
         "\"jpeg\"",
     );
-    assert_eq!(format.section, SECTION_FORMAT);
     let time = broken("type=decode&data=0x1&timestamp=1.5");
-    assert_found(&time, Reject::Malformed, "timestamp", "64 bits", "\"1.5\"");
+    assert_found(&time, Reject::Timestamp, "timestamp", "64 bits", "\"1.5\"");
 }
 
 #[test]
@@ -76,7 +75,6 @@ fn messages_that_are_too_long() {
         "at most 22 bytes",
         "23 bytes",
     );
-    assert_eq!(long.section, SECTION_LENGTH);
     let text = "a".repeat(render::TEXT_BYTES_MAX + 1);
     let picture = broken(&format!("type=encode&data={text}&format=svg"));
     assert_found(
@@ -91,8 +89,7 @@ fn messages_that_are_too_long() {
 #[test]
 fn grids_that_are_not_32_words() {
     let words = broken(&format!("type=decode&data={}", "0x1".repeat(31)));
-    assert_found(&words, Reject::Malformed, "data", "32 words", "31 words");
-    assert_eq!(words.section, SECTION_WORDS);
+    assert_found(&words, Reject::Words, "data", "32 words", "31 words");
     let wide = broken(&format!(
         "type=decode&data={}0x123456789{}",
         "0x1".repeat(3),
@@ -100,7 +97,7 @@ fn grids_that_are_not_32_words() {
     ));
     assert_found(
         &wide,
-        Reject::Malformed,
+        Reject::Words,
         "data, word 3",
         "32 bits",
         "0x123456789",
@@ -108,7 +105,7 @@ fn grids_that_are_not_32_words() {
     let first = broken("type=decode&data=7");
     assert_found(
         &first,
-        Reject::Malformed,
+        Reject::Words,
         "data, the first word",
         "32 words",
         "\"7\"",
@@ -125,7 +122,6 @@ fn grids_without_a_code() {
         "21x21 or 25x25",
         "0 finders",
     );
-    assert_eq!(noise.section, SECTION_SEARCH);
 
     // A payload cell of an oracle's grid that carries no finder is flipped.
     let (grid, _) = decode_cases().next().unwrap();
