@@ -3,10 +3,10 @@
 //! Errors stop the start; warnings are logged and the start goes on.
 
 use super::{
-    Loaded, Source,
     field::{Field, Rule},
+    loaded::Loaded,
     setting::{Draft, Setting},
-    source::ConfigError,
+    source::{ConfigError, Source},
     system_limits::SystemLimits,
     value::{Raw, Value},
 };
@@ -32,7 +32,7 @@ pub fn check(loaded: &mut Loaded, system: SystemLimits, errors: &mut Vec<ConfigE
     capacity(loaded, system);
 }
 
-/// A error of the setting `key`, at the place its value came from.
+/// An error of the setting `key`, at the place its value came from.
 fn config_error(loaded: &Loaded, key: &str, problem: String) -> ConfigError {
     ConfigError::new(loaded.source(key).clone(), format!("{key}: {problem}"))
 }

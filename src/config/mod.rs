@@ -9,7 +9,7 @@
 //! `cli` collects the flags, `main` calls [`load`] and hands the parts of [`Config`] to the modules
 //! that own them; no module knows this one. What is given must be right even where a stronger
 //! source overrides it: a mistake in the file should not wait for the day a flag is dropped. All
-//! errors are told at once. Everything is read and checked before a port is bound.
+//! errors are reported at once. Everything is read and checked before a port is bound.
 //!
 //! Adding a setting: a field in its options struct, an entry in `table`, then
 //! `trident generate config > config/trident.toml`.
@@ -18,6 +18,7 @@ mod check;
 pub(crate) mod document;
 mod field;
 mod file;
+mod loaded;
 pub(crate) mod report;
 mod setting;
 mod source;
@@ -27,6 +28,7 @@ mod table;
 mod tests;
 mod value;
 
+pub use loaded::{Config, Loaded};
 pub(crate) use setting::Setting;
 pub(crate) use source::{ConfigError, ENV_CONFIG, Flag, Source};
 pub(crate) use system_limits::SystemLimits;
@@ -34,7 +36,6 @@ pub(crate) use table::SETTINGS;
 pub(crate) use value::Raw;
 
 use setting::Draft;
-use source::Given;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -45,17 +46,6 @@ use std::{
 
 /// Read when neither `--config` nor `TRIDENT_CONFIG` names a file and this one exists.
 pub const DEFAULT_FILE: &str = "/etc/trident/trident.toml";
-
-/// Every setting, validated.
-#[derive(Clone, Default)]
-pub struct Config {
-    /// Listeners, workers, limits.
-    pub serve: crate::serve::Options,
-    /// Identity and endpoints.
-    pub app: crate::app::Options,
-    /// Level and format of the log.
-    pub log: crate::log::Options,
-}
 
 /// Where to look for values.
 pub struct Sources {
@@ -81,54 +71,6 @@ impl Sources {
             flags,
             system: SystemLimits::present(),
         }
-    }
-}
-
-/// A complete configuration and how it came about. Has no `Debug`: it holds the key.
-pub struct Loaded {
-    draft: Draft,
-    sources: BTreeMap<&'static str, Source>,
-    /// The file that was read.
-    pub file: Option<PathBuf>,
-    /// What works but is probably not meant; one line each.
-    pub warnings: Vec<String>,
-}
-
-impl Loaded {
-    /// What the rest of the program sees.
-    pub fn config(&self) -> Config {
-        let Draft {
-            serve, app, log, ..
-        } = self.draft.clone();
-        Config { serve, app, log }
-    }
-
-    /// Where the value of the setting `key` came from.
-    pub fn source(&self, key: &str) -> &Source {
-        self.sources.get(key).unwrap_or(&Source::Default)
-    }
-
-    /// How many settings some source gave.
-    pub fn given_count(&self) -> usize {
-        self.sources.len()
-    }
-
-    fn set_source(&mut self, key: &'static str, source: Source) {
-        self.sources.insert(key, source);
-    }
-
-    /// Takes one value, or tells why not.
-    fn take(&mut self, given: Given) -> Result<(), ConfigError> {
-        if let Some(error) = given.refused() {
-            return Err(error);
-        }
-        let setting = given.setting;
-        let field = (setting.field)(&mut self.draft);
-        field
-            .read(&given.raw, &setting.rule)
-            .map_err(|_| given.mismatch())?;
-        self.set_source(setting.key, given.source);
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use std::{fmt, io::Write};
 
 use qrcodegen::{Mask, QrCode, QrCodeEcc, QrSegment, Version};
 
-use super::Reject;
+use super::reject::Reject;
 
 /// Longest text in bytes: byte mode of version 40 at error correction level L.
 pub const TEXT_BYTES_MAX: usize = 2953;

@@ -8,6 +8,7 @@ mod secrets;
 use super::{
     field::{Field, Rule},
     setting::{Draft, Secrecy},
+    source::Given,
     value::Value,
     *,
 };

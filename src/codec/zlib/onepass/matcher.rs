@@ -12,11 +12,20 @@
 
 #![allow(unsafe_code)] // unchecked loads, worth 15 % of the encoder; see `load`
 
-use super::{
-    Cpu,
-    code::{MATCH_BYTES_MAX, WINDOW_BYTES},
-};
+use super::code::{MATCH_BYTES_MAX, WINDOW_BYTES};
 use std::hint::select_unpredictable;
+
+/// Most bytes of text in one block. Positions are 32-bit; the caller stores longer texts.
+pub const TEXT_BYTES_MAX: usize = 1 << 30;
+
+/// The operations of the match search that CPUs differ in.
+pub trait Cpu {
+    /// Bit `i` is set when `block[i]` is an ASCII letter or digit.
+    fn alphanumeric(block: &[u8; 64]) -> u64;
+
+    /// Bit `i` is set when `a[i]` and `b[i]` differ.
+    fn differing(a: &[u8; 32], b: &[u8; 32]) -> u32;
+}
 
 /// Bytes of text handled at a time.
 pub const SEGMENT_BYTES: usize = 4 << 10;
@@ -121,7 +130,7 @@ impl Matcher {
     /// Forgets every position, so that the text can be gone through again or another loaded.
     pub fn forget(&mut self) {
         // Leaves room for the positions of one more text.
-        const BASE_MAX: u32 = u32::MAX - super::TEXT_BYTES_MAX as u32;
+        const BASE_MAX: u32 = u32::MAX - TEXT_BYTES_MAX as u32;
         let base = u64::from(self.base) + self.len as u64 + u64::from(WINDOW_BYTES);
         if base <= u64::from(BASE_MAX) {
             self.base = base as u32;

@@ -24,23 +24,13 @@ mod rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use matcher::TEXT_BYTES_MAX;
+
 use code::{Code, FIXED, JSON};
 use matcher::Matcher;
 
 /// Texts of fewer bytes get the fixed code: the JSON code's header costs more than it saves.
 const JSON_TEXT_BYTES_MIN: usize = 140;
-
-/// Most bytes of text in one block. Positions are 32-bit; the caller stores longer texts.
-pub const TEXT_BYTES_MAX: usize = 1 << 30;
-
-/// The operations of the match search that CPUs differ in.
-trait Cpu {
-    /// Bit `i` is set when `block[i]` is an ASCII letter or digit.
-    fn alphanumeric(block: &[u8; 64]) -> u64;
-
-    /// Bit `i` is set when `a[i]` and `b[i]` differ.
-    fn differing(a: &[u8; 32], b: &[u8; 32]) -> u32;
-}
 
 /// A worker's encoder. Holds about 120 KiB of tables and arrays, of which a text of 1 KiB touches
 /// 25 KiB, and the text last encoded if it has no more than 64 KiB.

@@ -2,10 +2,9 @@
 //! are tested against.
 
 use super::{
-    Cpu,
     code::Code,
     emit::{BitWriter, put_segment},
-    matcher::{Matcher, SEGMENT_BYTES},
+    matcher::{Cpu, Matcher, SEGMENT_BYTES},
 };
 
 /// [`super::Encoder::block`] in plain Rust.

@@ -8,10 +8,9 @@
 #![allow(unsafe_code)] // instructions found at run time, and loads and stores through pointers
 
 use super::{
-    Cpu,
     code::Code,
     emit::{self, BitWriter, PUT_BITS_MAX, block_bytes_max, match_bits},
-    matcher::{MATCHES_MAX, Matcher, SEGMENT_BYTES, boxed},
+    matcher::{Cpu, MATCHES_MAX, Matcher, SEGMENT_BYTES, boxed},
     rows::ROW_HIGHS,
 };
 use std::arch::x86_64::*;

@@ -1,0 +1,67 @@
+//! What reading all sources gives: values, where each came from, and warnings. [`super::load`] fills it, `check`
+//! judges it.
+
+use super::{
+    setting::Draft,
+    source::{ConfigError, Given, Source},
+};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Every setting, validated.
+#[derive(Clone, Default)]
+pub struct Config {
+    /// Listeners, workers, limits.
+    pub serve: crate::serve::Options,
+    /// Identity and endpoints.
+    pub app: crate::app::Options,
+    /// Level and format of the log.
+    pub log: crate::log::Options,
+}
+
+/// A complete configuration and how it came about. Has no `Debug`: it holds the key.
+pub struct Loaded {
+    pub(super) draft: Draft,
+    pub(super) sources: BTreeMap<&'static str, Source>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// What works but is probably not meant; one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// What the rest of the program sees.
+    pub fn config(&self) -> Config {
+        let Draft {
+            serve, app, log, ..
+        } = self.draft.clone();
+        Config { serve, app, log }
+    }
+
+    /// Where the value of the setting `key` came from.
+    pub fn source(&self, key: &str) -> &Source {
+        self.sources.get(key).unwrap_or(&Source::Default)
+    }
+
+    /// How many settings some source gave.
+    pub fn given_count(&self) -> usize {
+        self.sources.len()
+    }
+
+    pub(super) fn set_source(&mut self, key: &'static str, source: Source) {
+        self.sources.insert(key, source);
+    }
+
+    /// Takes one value, or tells why not.
+    pub(super) fn take(&mut self, given: Given) -> Result<(), ConfigError> {
+        if let Some(error) = given.refused() {
+            return Err(error);
+        }
+        let setting = given.setting;
+        let field = (setting.field)(&mut self.draft);
+        field
+            .read(&given.raw, &setting.rule)
+            .map_err(|_| given.mismatch())?;
+        self.set_source(setting.key, given.source);
+        Ok(())
+    }
+}
