@@ -176,9 +176,10 @@ impl AdminService {
         if guard::is_cross_site(request) {
             return Err(CROSS_SITE);
         }
-        match guard::is_own_host(request, &self.options.hosts) {
-            true => Ok(()),
-            false => Err(UNKNOWN_HOST),
+        if guard::is_own_host(request, &self.options.hosts) {
+            Ok(())
+        } else {
+            Err(UNKNOWN_HOST)
         }
     }
 

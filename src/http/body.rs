@@ -186,9 +186,10 @@ impl Chunked {
 
     fn count_overhead(&mut self, limits: &Limits) -> Result<(), Fault> {
         self.overhead_bytes += 1;
-        match self.overhead_bytes > limits.chunk_overhead_bytes_max {
-            true => Err(Fault::ChunkOverhead),
-            false => Ok(()),
+        if self.overhead_bytes > limits.chunk_overhead_bytes_max {
+            Err(Fault::ChunkOverhead)
+        } else {
+            Ok(())
         }
     }
 }

@@ -189,9 +189,10 @@ impl<'a> Reply<'a> {
         let body_start = out.len();
         let written = write(out);
         let length = out.len() - body_start;
-        let digits = match has_decimal_digits(length, heads.length_digits) {
-            true => heads.length_digits, // nearly always, and cheaper than a logarithm
-            false => decimal_digits(length),
+        let digits = if has_decimal_digits(length, heads.length_digits) {
+            heads.length_digits // nearly always, and cheaper than a logarithm
+        } else {
+            decimal_digits(length)
         };
         if digits != heads.length_digits {
             let room = [b'0'; DIGITS_MAX];

@@ -1,4 +1,5 @@
-//! Every bound the HTTP loop enforces. Each is a setting; the defaults and their reasons are here.
+//! Every bound that the HTTP loop enforces, and the defaults. Each is a setting; `config/trident.toml` gives the
+//! reasons.
 
 use std::time::Duration;
 
@@ -10,13 +11,10 @@ pub const OTHER_DESCRIPTORS_MAX: usize = 2048;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest request line in bytes, CRLF not counted; 414 above.
-    ///
-    /// The longest genuine `/blockchain?cc=` is 716 bytes; 64 KiB leaves room for chains of a hundred
-    /// blocks. A larger chain belongs in a POST body.
     pub request_line_bytes_max: usize,
     /// Most bytes of all field lines together; 431 above.
     pub head_bytes_max: usize,
-    /// Most field lines; 431 above. A browser behind two proxies sends about 20.
+    /// Most field lines; 431 above.
     pub header_count_max: usize,
     /// Longest request body after chunked decoding; 413 above.
     pub body_bytes_max: usize,
@@ -26,12 +24,10 @@ pub struct Limits {
     pub requests_per_connection_max: u64,
     /// Pipelined requests answered before the answers are written out.
     pub pipelined_batch_max: usize,
-    /// Answer bytes collected before they are written out; also the most that waits for a client
-    /// that does not read, apart from one answer in progress.
+    /// Answer bytes collected before they are written out.
     pub write_buffer_bytes_max: usize,
-    /// The kernel's send buffer of a connection (`SO_SNDBUF`; the kernel doubles it for its own
-    /// needs); 0 lets the kernel choose, up to 4 MB each. It comes on top of `write_buffer_bytes_max`,
-    /// and a reader's progress shows only when a third of it has become free.
+    /// The kernel's send buffer of a connection (`SO_SNDBUF`, which the kernel doubles for its own
+    /// needs); 0 lets the kernel choose. It comes on top of `write_buffer_bytes_max`.
     pub send_buffer_bytes: usize,
     /// Open connections; one more gets 503 and is closed.
     pub connections_max: usize,
@@ -39,13 +35,12 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Time from the end of a head to the end of its body; 408 after.
     pub body_timeout: Duration,
-    /// Time a connection may stay without a request; closed after. Keep it below the balancer's own
-    /// idle timeout (350 s for an NLB).
+    /// Time a connection may stay without a request; closed after.
     pub idle_timeout: Duration,
     /// Time without progress while a client does not read its answers; reset after.
     pub write_timeout: Duration,
-    /// After a refused request or `Connection: close`: how long the peer's further bytes are read
-    /// and dropped, so that a reset does not destroy the answer on its way (RFC 9112 §9.6).
+    /// After a refused request or `Connection: close`: how long the peer's further bytes are
+    /// dropped.
     pub linger_timeout: Duration,
     /// Most bytes dropped that way on one connection.
     pub linger_bytes_max: usize,

@@ -188,10 +188,11 @@ fn workers(options: &Options, stages: &[Stage]) -> usize {
         n => n,
     };
     let at_rate = |stage: &Stage| matches!(stage.load, Load::Rate(_));
-    match stages.iter().any(at_rate) {
+    if stages.iter().any(at_rate) {
         // One without a connection could send nothing of its share of the rate.
-        true => asked.min(options.connections),
-        false => asked,
+        asked.min(options.connections)
+    } else {
+        asked
     }
 }
 
@@ -203,9 +204,12 @@ fn setup(
     started: SystemTime,
 ) -> Setup {
     let is_local = options.targets.is_empty();
-    let url = |target: &Target| match is_local {
-        true => "temporary server".into(), // its port is of no use to readers
-        false => target.url.clone(),
+    let url = |target: &Target| {
+        if is_local {
+            "temporary server".into() // its port is of no use to readers
+        } else {
+            target.url.clone()
+        }
     };
     Setup {
         version: options.version,

@@ -220,9 +220,10 @@ fn failed(error: EtlError) -> Stop {
 }
 
 fn store_failed(error: StoreError) -> Stop {
-    let code = match is_taken(Some(&error)) {
-        true => ExitCode::Usage,
-        false => ExitCode::Failure,
+    let code = if is_taken(Some(&error)) {
+        ExitCode::Usage
+    } else {
+        ExitCode::Failure
     };
     Stop::new(code, error.to_string())
 }

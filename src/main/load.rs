@@ -95,9 +95,12 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
 /// The command line as a shell would take it. No flag takes a secret.
 fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%@+".contains(c);
-    let quoted = |argument: String| match !argument.is_empty() && argument.chars().all(plain) {
-        true => argument,
-        false => format!("'{}'", argument.replace('\'', "'\\''")),
+    let quoted = |argument: String| {
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
     };
     let arguments = env::args_os().skip(1);
     let arguments = arguments.map(|argument| quoted(argument.to_string_lossy().into_owned()));
@@ -168,9 +171,10 @@ impl ReportFile {
             .file
             .metadata()
             .is_ok_and(|metadata| metadata.is_file());
-        let emptied = match is_file {
-            true => self.file.set_len(0),
-            false => Ok(()), // a pipe or a device has no length
+        let emptied = if is_file {
+            self.file.set_len(0)
+        } else {
+            Ok(())
         };
         emptied
             .and_then(|()| self.file.write_all(text.as_bytes()))

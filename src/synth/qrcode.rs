@@ -145,9 +145,10 @@ fn message(random: &mut Random) -> String {
     };
     let mut message = String::new();
     while message.len() < bytes {
-        let next = match odd {
-            true => random.pick(&[' ', '&', '%', '+', '=', '#', 'é', 'ß', '字']),
-            false => letter(random),
+        let next = if odd {
+            random.pick(&[' ', '&', '%', '+', '=', '#', 'é', 'ß', '字'])
+        } else {
+            letter(random)
         };
         if message.len() + next.len_utf8() > bytes {
             message.push('-');

@@ -52,9 +52,10 @@ impl Dataset {
     pub fn tweet(&self, index: u64) -> Tweet {
         let mut random = Random::new(self.options.seed, TWEET, index);
         // Bursts: some tweets repeat sender, contact and second of the one before.
-        let leader = match random.per_mille(25) && index > 0 {
-            true => Random::new(self.options.seed, TWEET, index - 1),
-            false => random.clone(),
+        let leader = if random.per_mille(25) && index > 0 {
+            Random::new(self.options.seed, TWEET, index - 1)
+        } else {
+            random.clone()
         };
         let mut who = leader;
         who.bits();

@@ -161,9 +161,10 @@ impl Reader {
         let is_gzip = first.starts_with(&GZIP_MAGIC);
         if !is_gzip && path.extension().is_some_and(|e| e == "gz") {
             // The least gzip file, of nothing, has 20 bytes.
-            let what = match first.is_empty() {
-                true => "is truncated",
-                false => "is damaged: no gzip header",
+            let what = if first.is_empty() {
+                "is truncated"
+            } else {
+                "is damaged: no gzip header"
             };
             let what = what.to_owned();
             return Err(EtlError::Gzip {

@@ -124,9 +124,10 @@ pub fn earlier(options: &Options) -> Result<Earlier, EtlError> {
     }
     let [.., last] = &STAGES;
     Ok(
-        match workdir::has_finished(work_dir, &plan, output, last.name)? {
-            true => Earlier::MayHaveBuilt,
-            false => Earlier::Nothing,
+        if workdir::has_finished(work_dir, &plan, output, last.name)? {
+            Earlier::MayHaveBuilt
+        } else {
+            Earlier::Nothing
         },
     )
 }

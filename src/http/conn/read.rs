@@ -51,9 +51,10 @@ impl<S: Service> Conn<S> {
     /// Reads once, answers, writes once.
     pub(super) fn exchange(&mut self, input: &mut [u8], scratch: &mut Scratch<S>) -> Next {
         loop {
-            let fresh = match self.resume {
-                true => 0,
-                false => match self.receive(input) {
+            let fresh = if self.resume {
+                0
+            } else {
+                match self.receive(input) {
                     Ok(0) => return Next::Close,
                     Ok(n) => n,
                     Err(ErrorKind::WouldBlock) => return Next::Wait,
@@ -61,12 +62,13 @@ impl<S: Service> Conn<S> {
                         metrics::add(Counter::ConnectionsReset, 1);
                         return Next::Close;
                     }
-                },
+                }
             };
             turn::begin();
-            match self.tail.is_empty() {
-                true => self.answer_fresh(&input[..fresh], scratch),
-                false => self.answer_tail(scratch),
+            if self.tail.is_empty() {
+                self.answer_fresh(&input[..fresh], scratch)
+            } else {
+                self.answer_tail(scratch)
             }
             let next = self.write_out(scratch);
             if let Some(slow) = turn::end() {

@@ -72,13 +72,12 @@ impl<S: Service> Conn<S> {
         };
         self.unsent = unsent;
         self.unsent_start = at;
-        match progress {
-            true => self
-                .watch
-                .start(Phase::Write, self.server.limits.write_timeout),
-            false => self
-                .watch
-                .ensure(Phase::Write, self.server.limits.write_timeout),
+        if progress {
+            self.watch
+                .start(Phase::Write, self.server.limits.write_timeout)
+        } else {
+            self.watch
+                .ensure(Phase::Write, self.server.limits.write_timeout)
         }
         true
     }

@@ -120,9 +120,10 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>,
     // A partial line is a fault once it is longer than any whole one may be; its CR does not count.
     let partial = || {
         let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        match line.len() > limits.request_line_bytes_max {
-            true => Stop::Fault(Fault::LineTooLong),
-            false => Stop::Partial,
+        if line.len() > limits.request_line_bytes_max {
+            Stop::Fault(Fault::LineTooLong)
+        } else {
+            Stop::Partial
         }
     };
     let (method, method_end) = match bytes {
@@ -233,9 +234,10 @@ fn absolute_path(target: &[u8]) -> Result<&[u8], Fault> {
         .unwrap_or(rest.len());
     // An http URI without a host is invalid (RFC 9110 §4.2.1), one with user information is refused
     // (§4.2.4); `@` is in no host.
-    match !matches!(rest[..end], [] | [b':', ..]) && is_host(&rest[..end]) {
-        true => Ok(&rest[end..]),
-        false => Err(Fault::BadTarget),
+    if !matches!(rest[..end], [] | [b':', ..]) && is_host(&rest[..end]) {
+        Ok(&rest[end..])
+    } else {
+        Err(Fault::BadTarget)
     }
 }
 
@@ -312,9 +314,12 @@ fn field_section(bytes: &[u8], limits: &Limits) -> Result<Section, Stop> {
     let mut at = 0;
     let mut count = 0;
     let too_large = |at: usize| at > limits.head_bytes_max;
-    let partial = || match too_large(bytes.len()) {
-        true => Stop::Fault(Fault::HeadTooLarge),
-        false => Stop::Partial,
+    let partial = || {
+        if too_large(bytes.len()) {
+            Stop::Fault(Fault::HeadTooLarge)
+        } else {
+            Stop::Partial
+        }
     };
     loop {
         match &bytes[at..] {
@@ -385,9 +390,10 @@ impl Section {
     }
 
     fn note_expect(&mut self, value: &[u8]) {
-        match value.eq_ignore_ascii_case(b"100-continue") {
-            true => self.expects_continue = true,
-            false => self.unknown_expectation = true,
+        if value.eq_ignore_ascii_case(b"100-continue") {
+            self.expects_continue = true
+        } else {
+            self.unknown_expectation = true
         }
     }
 

@@ -64,13 +64,15 @@ pub fn render(report: &Report) -> String {
 
 fn verdict(out: &mut String, report: &Report) {
     let total = &report.total;
-    let (class, word) = match report.passed {
-        true => ("good", "passed"),
-        false => ("bad", "failed"),
+    let (class, word) = if report.passed {
+        ("good", "passed")
+    } else {
+        ("bad", "failed")
     };
-    let checked = match report.setup.checked {
-        true => "every answer checked",
-        false => "bodies not checked",
+    let checked = if report.setup.checked {
+        "every answer checked"
+    } else {
+        "bodies not checked"
     };
     let _ = write!(
         out,
@@ -184,9 +186,12 @@ fn mistakes(out: &mut String, report: &Report) {
 }
 
 fn stages(out: &mut String, report: &Report) {
-    let name = |stage: &StageReport| match stage.measured {
-        true => stage.name.clone(),
-        false => format!("{} (warm-up)", stage.name),
+    let name = |stage: &StageReport| {
+        if stage.measured {
+            stage.name.clone()
+        } else {
+            format!("{} (warm-up)", stage.name)
+        }
     };
     let names: Vec<String> = report.stages.iter().map(name).collect();
     let totals = report.stages.iter().map(|stage| &stage.total);

@@ -81,9 +81,10 @@ impl Summary {
 
     /// A latency of this summary as text.
     pub fn latency_text(&self, us: f64) -> String {
-        match self.has_latency() {
-            true => duration_text(us),
-            false => "–".into(),
+        if self.has_latency() {
+            duration_text(us)
+        } else {
+            "–".into()
         }
     }
 }

@@ -274,9 +274,10 @@ fn labels_are_round_and_not_cut() {
         let (x, rest) = label.split_once('\'').unwrap();
         let (x, text) = (x.parse::<f64>().unwrap(), rest.split_once('>').unwrap().1);
         let width = text.chars().count() as f64 * 6.5;
-        let (left, right) = match rest.contains("'end'") {
-            true => (x - width, x),
-            false => (x - width / 2.0, x + width / 2.0),
+        let (left, right) = if rest.contains("'end'") {
+            (x - width, x)
+        } else {
+            (x - width / 2.0, x + width / 2.0)
         };
         assert!(
             left >= 0.0 && right <= 920.0,

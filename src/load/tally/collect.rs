@@ -200,9 +200,12 @@ impl<'a> Collector<'a> {
             .unwrap_or(0);
         let stage = &self.stages[stage_index];
         let latency = Latency::of(&since.latency_ns);
-        let latency_text = |us| match since.latency_ns.is_empty() {
-            true => "–".into(),
-            false => duration_text(us),
+        let latency_text = |us| {
+            if since.latency_ns.is_empty() {
+                "–".into()
+            } else {
+                duration_text(us)
+            }
         };
         let (start, end) = if progress.terminal {
             ("\r\x1b[K", "")
