@@ -34,14 +34,11 @@
 
 pub mod balances;
 pub mod chain;
-mod counter;
 mod explain;
 mod field;
 pub mod hash;
 mod json;
 pub mod mine;
-#[cfg(target_arch = "x86_64")]
-mod mine_lanes;
 pub mod new_block;
 mod reject;
 pub mod request;
@@ -83,7 +80,7 @@ pub struct Options {
     /// A search holds its worker, so the default of 65,536 is meant to be at most 2 ms: 0.7 ms with
     /// AVX-512, 1.7 ms with SHA-NI, some 13 ms with neither. Genuine targets need 16 to 37 tries on
     /// average, `007` needs 585: by chance they fail once in 10^48 requests. `001`, with 4,096 tries, fails
-    /// once in 8,900,000; `0001` fails one time in three. Counted up to [`counter::TRIES_MAX`].
+    /// once in 8,900,000; `0001` fails one time in three. Counted up to [`mine::TRIES_MAX`].
     pub mining_tries_max: u64,
     /// Deflate level of the answer: 0 stored … 9 smallest.
     pub compression_level: u8,

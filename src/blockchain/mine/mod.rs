@@ -4,12 +4,14 @@
 //! costs one compression of a block that holds the number and the padding. "Hash below target" on text
 //! becomes one comparison of integers. Called by the endpoint with the state after the seed.
 
+mod counter;
 #[cfg(target_arch = "x86_64")]
-use super::mine_lanes;
-use super::{
-    counter::{Counter, TRIES_MAX},
-    sha256::{BLOCK_BYTES, HashState, compress},
-};
+mod lanes;
+
+pub(crate) use counter::TRIES_MAX;
+
+use super::sha256::{BLOCK_BYTES, HashState, compress};
+use counter::Counter;
 
 /// Blocks written before the first of them is compressed; see `sha256` on why. Expected tries are 16 to 37
 /// for genuine targets.
@@ -53,9 +55,9 @@ pub struct ProofOfWork {
 pub fn search(seed_state: &HashState, threshold: u64, tries_max: u64) -> Option<ProofOfWork> {
     let tries_max = tries_max.min(TRIES_MAX);
     #[cfg(target_arch = "x86_64")]
-    if mine_lanes::available() {
+    if lanes::available() {
         let hash_max = threshold.checked_sub(1)?.min(u32::MAX.into()) as u32;
-        let pow = mine_lanes::search(seed_state, hash_max, tries_max)?;
+        let pow = lanes::search(seed_state, hash_max, tries_max)?;
         let mut block = [0; BLOCK_BYTES];
         Counter::at(pow).write(&mut block);
         return Some(ProofOfWork {
@@ -168,13 +170,13 @@ mod tests {
         #[cfg(target_arch = "x86_64")]
         #[test]
         fn lanes_find_what_the_plain_search_finds(seed: [u8; 64], hash_max: u32, shift in 0u32..13, tries_max in 0u64..3_000) {
-            if !mine_lanes::available() {
+            if !lanes::available() {
                 return Ok(());
             }
             let state = compress(INITIAL, &[seed]);
             let hash_max = hash_max >> shift;
             let expected = search_one_by_one(&state, u64::from(hash_max) + 1, tries_max);
-            prop_assert_eq!(mine_lanes::search(&state, hash_max, tries_max), expected.map(|found| found.pow));
+            prop_assert_eq!(lanes::search(&state, hash_max, tries_max), expected.map(|found| found.pow));
         }
 
         #[test]

@@ -1,8 +1,8 @@
 //! The candidates for a proof of work: 0, 1, 2, … as the start of a SHA-256 block.
 //!
-//! `mine` and `mine_lanes` write these blocks and compress them after the seed's state.
+//! `mine` and `lanes` write these blocks and compress them after the seed's state.
 
-use super::sha256::{BLOCK_BYTES, Block, put_length};
+use crate::blockchain::sha256::{BLOCK_BYTES, Block, put_length};
 
 /// Most candidates that a [`Counter`] can count: its number then has 15 digits. A search that long takes
 /// weeks.

@@ -12,10 +12,8 @@
 //! `unsafe` stands here once, to call a function compiled for AVX-512 after asking the processor.
 #![allow(unsafe_code)]
 
-use super::{
-    counter::Counter,
-    sha256::{BLOCK_BYTES, HashState},
-};
+use super::counter::Counter;
+use crate::blockchain::sha256::{BLOCK_BYTES, HashState};
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_cmple_epu32_mask, _mm512_ror_epi32, _mm512_set_epi32,
     _mm512_set1_epi32, _mm512_srli_epi32, _mm512_ternarylogic_epi32,
