@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `POST /admin/cache?capacity_bytes=N&policy=P` | sets the answer cache, or the one in front of the database if there is one: 0 bytes turn it off; `lru` or `random`; what is not given stays |
 //! | `POST /admin/cache/clear` | drops every answer |
-//! | `POST /admin/reload` | opens the store anew |
+//! | `POST /admin/reload` | opens the store again |
 //! | `POST /admin/drain` | stops the server as SIGTERM does |
 //! | `POST /admin/profile?seconds=N` | answers with a CPU flame graph of the next N seconds (10), SVG |
 //!
@@ -16,7 +16,8 @@ use std::{borrow::Cow, sync::Arc, thread};
 use tracing::{info, warn};
 
 use super::{
-    AdminService, CROSS_SITE, guard, profile,
+    guard, profile,
+    service::AdminService,
     state::{POLICIES, policy_name},
 };
 use crate::{
@@ -111,7 +112,7 @@ impl AdminService {
 
     fn permit(&self, control: Control, request: &Request<'_>) -> Result<(), Refusal> {
         if guard::is_cross_site(request) {
-            return Err(Refusal::new(Status::Forbidden, CROSS_SITE));
+            return Err(Refusal::new(Status::Forbidden, guard::CROSS_SITE));
         }
         match (self.options.token.as_str(), control) {
             ("", Control::Reload) => Ok(()),

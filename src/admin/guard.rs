@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::http::Request;
 
+/// The answer to a page of another site.
+pub(super) const CROSS_SITE: &str = "not from pages of other sites";
+
 /// Whether Host names this server as its operator would: by an address, by a name without a dot, which
 /// no public domain has, or by one of `names` (separated by commas). A page of another site that has
 /// its own name point here (DNS rebinding) sends its own name.

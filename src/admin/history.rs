@@ -1,24 +1,26 @@
 //! What the charts show: figures of the last two minutes by the second and of the last thirty by the
 //! minute, kept by the server so that a page that is opened late, or again, has a past to show.
 //!
-//! One thread wakes once a second and takes differences of the counters; workers know nothing of it.
+//! `sampler` reads the figures; here they become steps and JSON.
 
 use std::{
     collections::VecDeque,
-    io,
-    sync::Weak,
-    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 
-use super::AdminService;
-use crate::metrics::{Counter, Distribution, Endpoint, Latency, Outcome, Totals, process::Process};
+use crate::{
+    cache,
+    metrics::{Counter, Distribution, Endpoint, Latency, Outcome, Totals, process::Process},
+};
 
 const SECONDS_KEPT: usize = 120;
 const MINUTES_KEPT: usize = 30;
-const STEP: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Time between two readings.
+pub(super) const STEP: Duration = Duration::from_secs(1);
 
 /// The figures of one step.
 #[derive(Serialize)]
@@ -75,21 +77,15 @@ impl Share {
     }
 }
 
-/// Sums at one time.
-struct Reading {
-    at: Instant,
-    totals: Totals,
-    process: Process,
-}
-
-impl Reading {
-    fn now(admin: &AdminService) -> Self {
-        Self {
-            at: Instant::now(),
-            totals: Totals::read(),
-            process: admin.refresh_process(),
-        }
-    }
+/// Everything that a step shows, as it was at one time.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub(super) at: Instant,
+    pub(super) totals: Totals,
+    pub(super) process: Process,
+    pub(super) cache: cache::Stats,
+    pub(super) connections_open: usize,
+    pub(super) connections_idle: usize,
 }
 
 /// Steps of one length, the newest last.
@@ -107,6 +103,15 @@ impl Series {
             kept,
             last: None,
         }
+    }
+
+    /// Ends a step with `now`, which is the first reading or the end of a point.
+    fn end_step(&mut self, now: Reading) {
+        if let Some(last) = &self.last {
+            let point = point(last, &now);
+            self.add(point);
+        }
+        self.last = Some(now);
     }
 
     fn add(&mut self, point: Point) {
@@ -138,6 +143,18 @@ impl Default for History {
 }
 
 impl History {
+    /// Adds the second that ends with `now`, and the minute if one is over.
+    pub(super) fn add(&mut self, now: Reading) {
+        let is_minute_over = match &self.minutes.last {
+            None => true,
+            Some(last) => now.at - last.at + STEP / 2 >= MINUTE,
+        };
+        if is_minute_over {
+            self.minutes.end_step(now.clone());
+        }
+        self.seconds.end_step(now);
+    }
+
     /// `GET /admin/history`, as far as it is newer than `since_ms`.
     pub(super) fn json(&self, since_ms: u64) -> Vec<u8> {
         #[derive(Serialize)]
@@ -155,49 +172,8 @@ impl History {
     }
 }
 
-/// Starts the thread; it ends with the service.
-pub(super) fn start(admin: Weak<AdminService>) -> io::Result<()> {
-    thread::Builder::new()
-        .name("sampler".into())
-        .spawn(move || {
-            let mut due = Instant::now();
-            while let Some(admin) = admin.upgrade() {
-                sample(&admin);
-                drop(admin);
-                due += STEP;
-                let now = Instant::now();
-                due = due.max(now); // after a pause of the machine nothing is made up for
-                thread::sleep(due - now);
-            }
-        })
-        .map(drop)
-}
-
-fn sample(admin: &AdminService) {
-    let now = Reading::now(admin);
-    let mut history = admin.history.lock();
-    let minute_over = match &history.minutes.last {
-        None => true,
-        Some(last) => last.at.elapsed() + STEP / 2 >= Duration::from_secs(60),
-    };
-    if minute_over {
-        if let Some(last) = &history.minutes.last {
-            let point = point(admin, last, &now);
-            history.minutes.add(point);
-        }
-        history.minutes.last = Some(Reading {
-            totals: now.totals.clone(),
-            ..now
-        });
-    }
-    if let Some(last) = &history.seconds.last {
-        let point = point(admin, last, &now);
-        history.seconds.add(point);
-    }
-    history.seconds.last = Some(now);
-}
-
-fn point(admin: &AdminService, last: &Reading, now: &Reading) -> Point {
+/// What happened between two readings.
+fn point(last: &Reading, now: &Reading) -> Point {
     let seconds = (now.at - last.at).as_secs_f64();
     let counted = |counter| now.totals.counter(counter) - last.totals.counter(counter);
     let mut all_counts = [0; 3];
@@ -211,7 +187,6 @@ fn point(admin: &AdminService, last: &Reading, now: &Reading) -> Point {
         all_counts = std::array::from_fn(|n| all_counts[n] + counts[n]);
         endpoints.push(Share::new(counts, &times));
     }
-    let cache = admin.app.cache().stats();
     Point {
         at_ms: SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -221,12 +196,12 @@ fn point(admin: &AdminService, last: &Reading, now: &Reading) -> Point {
         endpoints,
         all: Share::new(all_counts, &all_times),
         faults: faults().map(counted).sum(),
-        connections_open: admin.server.connections_open(),
-        connections_idle: admin.server.connections_idle(),
+        connections_open: now.connections_open,
+        connections_idle: now.connections_idle,
         cache_hits: counted(Counter::CacheHits),
         cache_misses: counted(Counter::CacheMisses),
-        cache_entries: cache.entries,
-        cache_bytes: cache.bytes,
+        cache_entries: now.cache.entries,
+        cache_bytes: now.cache.bytes,
         cpu: (now.process.cpu_seconds - last.process.cpu_seconds) / seconds,
         memory_bytes: now.process.resident_bytes,
         read_bytes: counted(Counter::BytesRead),

@@ -20,85 +20,19 @@ mod guard;
 mod history;
 mod page;
 pub mod profile;
+mod sampler;
+mod service;
 mod state;
 
-use std::{fmt, io, sync::Arc};
-
-use parking_lot::Mutex;
-
 use crate::{
-    app::{self, App},
+    app,
     codec::{decimal, query},
-    http::{Handled, Method, Reply, Request, Server, Service, Status, TEXT},
-    metrics::{self, Counter, process::Process},
+    http::{Handled, Method, Reply, Request, Service, Status, TEXT},
+    metrics::{self, Counter},
 };
 use control::Control;
-use history::History;
-use page::Page;
 
-/// Settings of the operator's side.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Bearer token of the controls; empty = all are off but the reload, which then needs none.
-    pub token: String,
-    /// Names besides addresses and names without a dot that a Host field may hold, separated by commas.
-    pub hosts: String,
-    /// Flame graphs.
-    pub profile: profile::Options,
-}
-
-impl fmt::Debug for Options {
-    /// Everything but the token.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("controls", &!self.token.is_empty())
-            .field("hosts", &self.hosts)
-            .field("profile", &self.profile)
-            .finish()
-    }
-}
-
-/// The service of the admin listener.
-pub struct AdminService {
-    app: Arc<App>,
-    options: Options,
-    server: Arc<Server>,
-    workers: usize,
-    history: Mutex<History>,
-    process: Mutex<Process>,
-    page: Page,
-    stop: Box<dyn Fn() + Send + Sync>,
-}
-
-impl AdminService {
-    /// The operator's side of `app` and of `server`, which serves both. `stop` begins the stop of the server.
-    pub fn new(
-        app: Arc<App>,
-        server: Arc<Server>,
-        options: Options,
-        workers: usize,
-        stop: impl Fn() + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            app,
-            options,
-            server,
-            workers,
-            history: Mutex::default(),
-            process: Mutex::default(),
-            page: Page::new(),
-            stop: Box::new(stop),
-        }
-    }
-
-    /// Starts the thread that samples; it ends with the service.
-    ///
-    /// # Errors
-    /// No thread can be started.
-    pub fn observe(self: &Arc<Self>) -> io::Result<()> {
-        history::start(Arc::downgrade(self))
-    }
-}
+pub use service::{AdminService, Options};
 
 /// What only the admin listener answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,13 +102,12 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 const UNKNOWN_HOST: &str = "unknown Host: use an address, or list the name in admin_hosts";
-const CROSS_SITE: &str = "not from pages of other sites";
 
 impl AdminService {
     /// Whether `request` may change the store: not if a page of another site made a browser send it.
     fn admit_writer(&self, request: &Request<'_>) -> Result<(), &'static str> {
         if guard::is_cross_site(request) {
-            return Err(CROSS_SITE);
+            return Err(guard::CROSS_SITE);
         }
         if guard::is_own_host(request, &self.options.hosts) {
             Ok(())

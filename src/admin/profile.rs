@@ -1,6 +1,6 @@
 //! CPU flame graphs of the next seconds, by `pprof`: on a signal into a file, or as the answer to a control.
 //!
-//! While one is recorded, a timer interrupts whoever uses the processor 199 times per second of processor
+//! While one is recorded, a timer interrupts the thread that uses the processor 199 times per second of processor
 //! time and its stack is walked: below one per cent. At other times it costs nothing. Before Linux 6.4 the
 //! kernel gives most of these signals to the main thread, which waits: use `perf record -g` there.
 

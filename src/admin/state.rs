@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::AdminService;
+use super::service::AdminService;
 use crate::{
     app::{self, Phase},
     cache::Policy,

@@ -110,7 +110,7 @@ const SERVER: &[Setting] = &[
     },
     Setting {
         key: "admin_token",
-        field: |draft| &mut draft.serve.site.token,
+        field: |draft| &mut draft.serve.operator.token,
         rule: Rule::Text {
             holds: is_token,
             allowed: TOKEN,
@@ -124,7 +124,7 @@ const SERVER: &[Setting] = &[
     },
     Setting {
         key: "admin_hosts",
-        field: |draft| &mut draft.serve.site.hosts,
+        field: |draft| &mut draft.serve.operator.hosts,
         summary: "names the admin address is reached by, separated by commas",
         reason: "Addresses and names without a dot need not be listed. Any other name in Host is \
                  refused except for metrics and health checks: a page on the web could have its own \

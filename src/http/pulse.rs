@@ -2,9 +2,9 @@
 //!
 //! A process that is alive may serve nobody: a worker held by an endless handler keeps all its
 //! connections waiting, and no error shows. So each thread is asked to do what it does for a
-//! connection: a worker runs a coroutine, the accept thread returns from `poll`. Whoever watches
-//! ([`serve::notify`](crate::serve::notify)) asks, waits for as long as it has patience and looks who
-//! is silent. Nothing is woken while nobody asks.
+//! connection: a worker runs a coroutine, the accept thread returns from `poll`.
+//! [`serve::notify`](crate::serve::notify) asks, waits for a while and looks which threads are silent.
+//! Nothing is woken while nobody asks.
 
 use std::{
     io::Write,

@@ -107,7 +107,7 @@ impl Slots {
                 continue;
             }
             let Some(phase) = due(seen) else { continue };
-            // Whoever closes the descriptor waits while the slot is CLOSING, so `shut` cannot hit a
+            // Its connection does not close the descriptor while the slot is CLOSING, so `shut` cannot hit a
             // descriptor that has been given to someone else in the meantime.
             if slot
                 .compare_exchange(seen, CLOSING, AcqRel, Relaxed)

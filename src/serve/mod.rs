@@ -40,7 +40,7 @@ pub struct Options {
     /// Bounds of the HTTP loop.
     pub limits: crate::http::Limits,
     /// The operator's side.
-    pub site: admin::Options,
+    pub operator: admin::Options,
     /// What is measured.
     pub measure: turn::Options,
 }
@@ -81,7 +81,7 @@ impl Default for Options {
             backlog: 4096,
             drain: Drain::default(),
             limits: crate::http::Limits::default(),
-            site: admin::Options::default(),
+            operator: admin::Options::default(),
             measure: turn::Options::default(),
         }
     }
@@ -117,7 +117,7 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     let admin = Arc::new(AdminService::new(
         Arc::clone(&app),
         Arc::clone(&server),
-        options.site.clone(),
+        options.operator.clone(),
         workers,
         signals.stopper(),
     ));
@@ -129,7 +129,7 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
             .observe()
             .context("cannot start the thread that samples")?;
     }
-    admin::profile::on_signal(&options.site.profile).context("cannot start the profiler")?;
+    admin::profile::on_signal(&options.operator.profile).context("cannot start the profiler")?;
     reload_signals
         .serve(&app, &manager)
         .context("cannot start the thread that reloads")?;

@@ -329,7 +329,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "profile.on",
         flag: Some(("profile-on", "SIGNAL")),
-        field: |draft| &mut draft.serve.site.profile.on,
+        field: |draft| &mut draft.serve.operator.profile.on,
         rule: Rule::Text {
             holds: is_user_signal,
             allowed: "\"SIGUSR1\", \"SIGUSR2\" or \"\" for none",
@@ -341,7 +341,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "profile.seconds",
-        field: |draft| &mut draft.serve.site.profile.seconds,
+        field: |draft| &mut draft.serve.operator.profile.seconds,
         rule: integer(1, crate::admin::profile::SECONDS_MAX),
         summary: "how long such a recording takes",
         reason: "199 samples are taken in a second of processor time.",
@@ -349,7 +349,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "profile.directory",
-        field: |draft| &mut draft.serve.site.profile.directory,
+        field: |draft| &mut draft.serve.operator.profile.directory,
         summary: "where its file goes; empty = the directory for temporary files",
         reason: "The process needs permission to make files there.",
         ..PLAIN
