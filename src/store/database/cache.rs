@@ -13,19 +13,19 @@ use crate::{
 const ABSENT_SHARE: usize = 16;
 
 /// Both caches.
-pub(super) struct Kept {
+pub(super) struct ValueCache {
     values: Cache,
     absent: Cache,
 }
 
-impl Kept {
+impl ValueCache {
     pub(super) fn new(bytes_max: usize, policy: Policy) -> Self {
-        let kept = Self {
+        let cache = Self {
             values: Cache::new(0),
             absent: Cache::new(0),
         };
-        kept.set(Some(bytes_max), Some(policy));
-        kept
+        cache.set(Some(bytes_max), Some(policy));
+        cache
     }
 
     /// What is known about a user; `Some(None)` = it does not exist.

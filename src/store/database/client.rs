@@ -1,8 +1,8 @@
 //! What workers and operators call. No method but [`Client::start`] and [`Client::check`] waits.
 
 use super::{
-    Address, Answer, DatabaseError, Done, Fault, LookupError, Options, Value, cache::Kept,
-    connection, lookups::Lookups,
+    Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, connection,
+    lookups::Lookups, shared::Shared,
 };
 use crate::{
     cache::{self, Policy},
@@ -52,27 +52,6 @@ pub struct State {
     pub cache: cache::Stats,
 }
 
-/// What the client and its thread have in common.
-pub(super) struct Shared {
-    pub(super) address: Address,
-    pub(super) options: Options,
-    pub(super) lookups: Lookups,
-    pub(super) kept: Kept,
-    /// Connections for lookups that are open.
-    pub(super) connections: AtomicUsize,
-    /// The database has answered once: it is there and has a store that can be served.
-    pub(super) was_ready: AtomicBool,
-    /// The metadata of the store that is served.
-    pub(super) meta: Mutex<Option<Meta>>,
-    /// How often `meta` was set.
-    pub(super) generation: AtomicU64,
-    /// Who waits for the next look at the version of the data.
-    pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, Fault>>>>,
-    /// `checks` has an entry.
-    pub(super) check_now: Notify,
-    pub(super) stop: Notify,
-}
-
 impl Client {
     /// Connects, checks the schema, and goes on in the background.
     ///
@@ -81,7 +60,7 @@ impl Client {
     pub fn start(address: Address, options: Options) -> Result<(Self, Start), DatabaseError> {
         let shared = Arc::new(Shared {
             lookups: Lookups::new(options.queue_max, options.deadline),
-            kept: Kept::new(options.cache_bytes, options.cache_policy),
+            cache: ValueCache::new(options.cache_bytes, options.cache_policy),
             address,
             options,
             connections: AtomicUsize::new(0),
@@ -116,7 +95,7 @@ impl Client {
     /// What the cache knows about a user; `Some(None)` = there is no such user. Does not allocate.
     #[inline]
     pub fn cached(&self, user_id: u64) -> Option<Option<Value>> {
-        let found = self.shared.kept.get(user_id);
+        let found = self.shared.cache.get(user_id);
         let counter = match found {
             Some(_) => Counter::StoreCacheHits,
             None => Counter::StoreCacheMisses,
@@ -129,7 +108,7 @@ impl Client {
     /// another thread and by the deadline.
     pub fn look_up(&self, user_id: u64, done: Done) -> Option<Answer> {
         let shared = &self.shared;
-        let known = || shared.kept.get(user_id);
+        let known = || shared.cache.get(user_id);
         shared.lookups.submit(user_id, known, done)
     }
 
@@ -154,7 +133,7 @@ impl Client {
 
     /// Changes capacity, policy or both of the cache, effective at once.
     pub fn set_cache(&self, bytes_max: Option<usize>, policy: Option<Policy>) {
-        self.shared.kept.set(bytes_max, policy);
+        self.shared.cache.set(bytes_max, policy);
     }
 
     /// The state of things.
@@ -163,7 +142,7 @@ impl Client {
             is_up: self.shared.lookups.is_open(),
             connections: self.shared.connections.load(Relaxed),
             waiting: self.shared.lookups.waiting(),
-            cache: self.shared.kept.stats(),
+            cache: self.shared.cache.stats(),
         }
     }
 
@@ -186,28 +165,6 @@ impl Drop for Client {
             && thread.thread().id() != thread::current().id()
         {
             let _ = thread.join();
-        }
-    }
-}
-
-impl Shared {
-    pub(super) fn error(&self, fault: Fault) -> DatabaseError {
-        DatabaseError {
-            address: self.address.clone(),
-            fault,
-        }
-    }
-}
-
-impl LookupError {
-    /// The counter of lookups that were refused for this reason.
-    pub fn counter(self) -> Counter {
-        match self {
-            Self::Busy => Counter::StoreRefusedBusy,
-            Self::Deadline => Counter::StoreRefusedDeadline,
-            Self::Down => Counter::StoreRefusedDown,
-            Self::Failed => Counter::StoreFailed,
-            Self::Corrupt => Counter::StoreCorrupt,
         }
     }
 }

@@ -3,14 +3,14 @@
 //! - [`serve`], once per connection: takes a batch of keys, asks for it, delivers; when the connection
 //!   breaks, the keys go back to the queue and another one is made.
 //! - [`watch`], on a connection of its own: looks at the version of the data; when it is another one,
-//!   drops what is kept.
+//!   drops the cache.
 //! - [`Lookups::expire`](super::lookups::Lookups::expire): keeps the deadlines.
 //!
 //! The database counts as down when an attempt to connect fails while no connection is open. Lookups
 //! are then refused at once, because waiting would only keep clients from asking elsewhere, until an
 //! attempt succeeds.
 
-use super::{Fault, LookupError, client::Shared, schema};
+use super::{Fault, LookupError, schema, shared::Shared};
 use crate::{
     metrics::{self, Counter},
     store::{Meta, value::User},
@@ -99,7 +99,7 @@ impl Shared {
         info!(database = %self.address, users = meta.users, data, "data of /twitter");
         let is_first = known.replace(meta).is_none();
         self.generation.fetch_add(1, Relaxed);
-        self.kept.clear();
+        self.cache.clear();
         !is_first
     }
 
@@ -284,7 +284,7 @@ fn hand_over(id: u64, answer: &super::Answer, is_current: bool, shared: &Shared)
     if let Ok(value) = answer
         && is_current
     {
-        shared.kept.keep(id, value.clone()); // first: see `Lookups::submit`
+        shared.cache.keep(id, value.clone()); // first: see `Lookups::submit`
     }
     shared.lookups.deliver(id, answer);
 }

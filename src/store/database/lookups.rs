@@ -10,6 +10,7 @@
 //! | waits for a connection | yes | yes |
 //! | is being asked for | yes | – |
 
+use crate::metrics::Counter;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::{
@@ -259,5 +260,18 @@ impl Inner {
             }
         }
         (due, None)
+    }
+}
+
+impl LookupError {
+    /// The counter of lookups that were refused for this reason.
+    pub fn counter(self) -> Counter {
+        match self {
+            Self::Busy => Counter::StoreRefusedBusy,
+            Self::Deadline => Counter::StoreRefusedDeadline,
+            Self::Down => Counter::StoreRefusedDown,
+            Self::Failed => Counter::StoreFailed,
+            Self::Corrupt => Counter::StoreCorrupt,
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! `trident_users` and `trident_meta` are replaced together by one RENAME TABLE, so whoever reads the
 //! one and then the other never takes new data for old ones for longer than until the next look.
 
-use super::{Fault, code};
+use super::error::{Fault, code};
 use crate::store::{Meta, value};
 use mysql_async::{Conn, Error, Row, prelude::Queryable};
 
@@ -45,7 +45,12 @@ pub(super) async fn check(conn: &mut Conn) -> Result<Meta, Fault> {
     match version.flatten() {
         None => return Err(Fault::Empty),
         Some(SCHEMA_VERSION) => {}
-        Some(version) => return Err(Fault::Schema(version)),
+        Some(version) => {
+            return Err(Fault::Schema {
+                found: version,
+                known: SCHEMA_VERSION,
+            });
+        }
     }
     let meta = meta.flatten().ok_or(Fault::Empty)?;
     let meta = parse(&meta)?;
@@ -69,7 +74,10 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Fault> {
         .await?;
     let found = found.flatten().unwrap_or(0);
     if found > SCHEMA_VERSION {
-        return Err(Fault::Schema(found));
+        return Err(Fault::Schema {
+            found,
+            known: SCHEMA_VERSION,
+        });
     }
     for (version, statements) in (1u32..).zip(MIGRATIONS).skip(found as usize) {
         // Definitions of tables cannot be rolled back; every statement may be repeated instead.

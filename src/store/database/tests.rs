@@ -121,7 +121,7 @@ fn deadlines_are_kept_and_what_nobody_waits_for_is_not_asked_for() {
 
 #[test]
 fn absences_do_not_push_out_values() {
-    let kept = cache::Kept::new(1 << 20, Policy::Lru);
+    let kept = cache::ValueCache::new(1 << 20, Policy::Lru);
     kept.keep(1, Some(Arc::from([0u8; 1000].as_slice())));
     for id in 2..100_000 {
         kept.keep(id, None);

@@ -1,8 +1,8 @@
 //! Sums and checksum over everything in a store, in the order of its keys.
 
-use super::Table;
+use super::{files::Table, store::Store};
 use crate::store::{
-    FORMAT, HistoryMeta, Meta,
+    FORMAT, HistoryMeta, Meta, StoreError,
     value::{self, Corrupt, User},
 };
 
@@ -81,4 +81,46 @@ impl Content {
             built_by: concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_ID"), ")").into(),
         }
     }
+}
+
+/// Compares all records of the store as it was built with what `meta` says about them.
+pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreError> {
+    let mut content = Content::default();
+    let scan = store.scan(true)?;
+    scan.values_as_built(|user_id, value| {
+        content
+            .add(user_id, value)
+            .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))
+    })?;
+    add_history(&mut content, |table, each| {
+        scan.history_as_built(table, each)
+    })?;
+    let found = Meta {
+        built_by: meta.built_by.clone(),
+        ..content.meta()
+    };
+    if found == *meta {
+        Ok(())
+    } else {
+        let why = "its records are not those its metadata tells of";
+        Err(StoreError::damaged(store.path(), why))
+    }
+}
+
+/// Tables of the history in the order of their keys.
+const HISTORY: [Table; 3] = [Table::Excluded, Table::Tweets, Table::People];
+
+type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
+
+pub(super) fn add_history(
+    content: &mut Content,
+    records: impl Fn(Table, Each<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for table in HISTORY {
+        records(table, &mut |id, record| {
+            content.add_history(table, id, record);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }

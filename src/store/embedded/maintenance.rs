@@ -3,10 +3,12 @@
 //! All of them work while a server has the store open.
 
 use super::{
-    Access, DATA_FILE, HISTORY_FILE, Pages, Scan, Store, Table,
-    content::Content,
+    content::{Content, add_history, compare_content},
+    files::{DATA_FILE, HISTORY_FILE, Table},
+    scan::Scan,
     seal::{self, Depth},
-    staging::{Staging, Taken},
+    staging::{IfExists, Staging},
+    store::{Access, Pages, Store},
     writer::StoreWriter,
 };
 use crate::store::{
@@ -50,48 +52,6 @@ pub fn verify(path: &Path) -> Result<Meta, StoreError> {
         }
         _ => Ok(found),
     }
-}
-
-/// Compares all records of the store as it was built with what `meta` says about them.
-pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreError> {
-    let mut content = Content::default();
-    let scan = store.scan(true)?;
-    scan.values_as_built(|user_id, value| {
-        content
-            .add(user_id, value)
-            .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))
-    })?;
-    add_history(&mut content, |table, each| {
-        scan.history_as_built(table, each)
-    })?;
-    let found = Meta {
-        built_by: meta.built_by.clone(),
-        ..content.meta()
-    };
-    if found == *meta {
-        Ok(())
-    } else {
-        let why = "its records are not those its metadata tells of";
-        Err(StoreError::damaged(store.path(), why))
-    }
-}
-
-/// Tables of the history in the order of their keys.
-const HISTORY: [Table; 3] = [Table::Excluded, Table::Tweets, Table::People];
-
-type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
-
-fn add_history(
-    content: &mut Content,
-    records: impl Fn(Table, Each<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    for table in HISTORY {
-        records(table, &mut |id, record| {
-            content.add_history(table, id, record);
-            Ok(())
-        })?;
-    }
-    Ok(())
 }
 
 /// Figures of a store.
@@ -193,7 +153,7 @@ pub fn snapshot(path: &Path, target: &Path) -> Result<Meta, StoreError> {
     if scan.updates()?.is_some() {
         return write_folded(&scan, StoreWriter::create(target, false)?);
     }
-    let staging = Staging::beside(target, Taken::Refuse)?;
+    let staging = Staging::beside(target, IfExists::Refuse)?;
     store.copy_compacted(staging.path())?;
     copy_history(store.path(), store.meta(), &staging)?;
     publish(staging)
@@ -211,7 +171,7 @@ pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreE
     if scan.updates()?.is_some() {
         return write_folded(&scan, StoreWriter::create(target, replace)?);
     }
-    let staging = Staging::beside(target, Taken::replace_if(replace))?;
+    let staging = Staging::beside(target, IfExists::replace_if(replace))?;
     copy_file(path, DATA_FILE, &staging)?;
     copy_history(path, &meta, &staging)?;
     publish(staging)

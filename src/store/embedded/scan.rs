@@ -1,7 +1,13 @@
 //! Everything in a store, in order: what was built and, in its place, what came in later.
 
-use super::{META_KEY, Records, RoTxn, Store, Table, WithoutTls, lmdb, updates::Updates};
+use super::{
+    environment::{Records, lmdb},
+    files::{META_KEY, Table},
+    store::Store,
+    updates::Updates,
+};
 use crate::store::{StoreError, UpdatesMeta};
+use heed::{RoTxn, WithoutTls};
 use std::cmp::Ordering;
 
 /// One state of a store, however long it is looked at.

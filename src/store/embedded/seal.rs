@@ -4,7 +4,7 @@
 //! which ends the process. So a file is compared with its seal before LMDB sees it. What happens to
 //! the file afterwards, under the mapping, nothing in this process can guard against.
 
-use super::{DATA_FILE, HISTORY_FILE};
+use super::files::{DATA_FILE, HISTORY_FILE};
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 use std::{

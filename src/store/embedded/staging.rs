@@ -1,6 +1,9 @@
 //! A directory that gets its name when it is finished.
 
-use super::{DATA_FILE, HISTORY_FILE, seal::SEAL_FILE};
+use super::{
+    files::{DATA_FILE, HISTORY_FILE},
+    seal::SEAL_FILE,
+};
 use crate::store::StoreError;
 use std::{
     ffi::{CString, OsString},
@@ -24,7 +27,7 @@ const SUFFIX: &str = ".building";
 
 /// What is to become of a store that has the name already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum IfExists {
     /// It stays; nothing is begun.
     Refuse,
     /// It stays, but whether there is one matters only in the end.
@@ -35,7 +38,7 @@ pub(super) enum Taken {
     ReplaceOnly(Identity),
 }
 
-impl Taken {
+impl IfExists {
     pub(super) fn replace_if(replace: bool) -> Self {
         if replace { Self::Replace } else { Self::Refuse }
     }
@@ -47,7 +50,7 @@ pub(super) struct Staging {
     /// Locked as long as somebody is at work; what is not locked is left over.
     lock: File,
     target: PathBuf,
-    taken: Taken,
+    if_exists: IfExists,
 }
 
 impl Staging {
@@ -55,11 +58,11 @@ impl Staging {
     ///
     /// A killed process leaves that directory behind: it is deleted by the next one that makes
     /// something of the same name, or by anybody.
-    pub(super) fn beside(target: &Path, taken: Taken) -> Result<Self, StoreError> {
+    pub(super) fn beside(target: &Path, if_exists: IfExists) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         // What a link points to is replaced, not the link.
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.into());
-        if taken == Taken::Refuse && target.symlink_metadata().is_ok() {
+        if if_exists == IfExists::Refuse && target.symlink_metadata().is_ok() {
             return Err(StoreError::Exists(target));
         }
         let name = target.file_name().ok_or_else(|| StoreError::Io {
@@ -88,14 +91,14 @@ impl Staging {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 opened => opened.map_err(StoreError::io("open", &path))?,
             };
-            // Where there are no locks, nothing is taken for a leftover either.
+            // Where there are no locks, nothing is if_exists for a leftover either.
             let _ = lock.lock();
             if path.exists() {
                 return Ok(Self {
                     path,
                     lock,
                     target,
-                    taken,
+                    if_exists,
                 });
             }
         }
@@ -108,17 +111,17 @@ impl Staging {
 
     /// Gives the directory its final name. Its files must have been synced.
     pub(super) fn publish(self) -> Result<(), StoreError> {
-        if matches!(self.taken, Taken::Replace | Taken::ReplaceOnly(_)) {
+        if matches!(self.if_exists, IfExists::Replace | IfExists::ReplaceOnly(_)) {
             self.give_away();
         }
         sync(&self.path)?;
-        let renamed = match self.taken {
+        let renamed = match self.if_exists {
             // Nearly always enough, and leaves no moment in which a crash would lose the other one.
-            Taken::ReplaceOnly(expected) if identity(&self.target).ok() != Some(expected) => {
+            IfExists::ReplaceOnly(expected) if identity(&self.target).ok() != Some(expected) => {
                 return Err(self.refused());
             }
-            Taken::ReplaceOnly(expected) => return self.exchange_only(expected),
-            Taken::Replace if self.target.exists() => exchange(&self.path, &self.target),
+            IfExists::ReplaceOnly(expected) => return self.exchange_only(expected),
+            IfExists::Replace if self.target.exists() => exchange(&self.path, &self.target),
             _ => fs::rename(&self.path, &self.target),
         };
         renamed.map_err(|error| match error.kind() {
@@ -146,7 +149,7 @@ impl Staging {
         let _ = fchown(&self.lock, Some(old.uid()), Some(old.gid()));
     }
 
-    /// Takes the place of the store `expected`, and of no other that has taken it meanwhile: what nobody
+    /// Takes the place of the store `expected`, and of no other that has if_exists it meanwhile: what nobody
     /// else has a copy of would be deleted. Only what came out tells what was there at the exchange.
     fn exchange_only(self, expected: Identity) -> Result<(), StoreError> {
         let swap =
@@ -292,8 +295,8 @@ mod tests {
         }
         fs::create_dir(&leftover).unwrap();
         fs::write(leftover.join("data.mdb"), "half").unwrap();
-        let one = Staging::beside(&parent.join("store"), Taken::Refuse).unwrap();
-        let two = Staging::beside(&parent.join("store"), Taken::Refuse).unwrap();
+        let one = Staging::beside(&parent.join("store"), IfExists::Refuse).unwrap();
+        let two = Staging::beside(&parent.join("store"), IfExists::Refuse).unwrap();
         assert!(!leftover.exists() && one.path().exists() && two.path().exists());
         assert_eq!(names().len(), others.len() + 2);
         one.publish().unwrap();
@@ -316,12 +319,12 @@ mod tests {
         };
         let other = (0, 0);
         // With and without a look before.
-        let taken = Taken::ReplaceOnly(other);
-        staging(taken).publish().unwrap_err();
-        staging(taken).exchange_only(other).unwrap_err();
+        let if_exists = IfExists::ReplaceOnly(other);
+        staging(if_exists).publish().unwrap_err();
+        staging(if_exists).exchange_only(other).unwrap_err();
         assert_eq!(text(), "restored");
-        let taken = Taken::ReplaceOnly(identity(&target).unwrap());
-        staging(taken).publish().unwrap();
+        let if_exists = IfExists::ReplaceOnly(identity(&target).unwrap());
+        staging(if_exists).publish().unwrap();
         assert_eq!(text(), "folded");
         assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
         fs::remove_dir_all(parent).unwrap();

@@ -1,10 +1,10 @@
 //! Tests of the store.
 
-use super::*;
-use crate::store::{FORMAT, value::Encoder};
+use super::{files::DATA_FILE, *};
+use crate::store::{FORMAT, Meta, StoreError, value::Encoder};
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 

@@ -7,19 +7,21 @@
 //! ff meta      [`UpdatesMeta`], JSON
 //! ```
 //!
-//! A batch is one transaction, synced before [`Update::commit`] returns: it is there as a whole or not
+//! A batch is one transaction, synced before [`Update::commit`](super::Update::commit) returns: it is there as a whole or not
 //! at all, and a killed process loses none that was answered. Readers take the state before or after it
 //! and never wait. LMDB's locks let several processes read and write.
 //!
 //! The name carries the store's id: LMDB must not open one file twice in a process and the wrapper goes
 //! by path, while a store that replaces another has the same path.
 
+#![allow(unsafe_code)] // mapping a file is outside Rust's guarantees; see the SAFETY note
+
 use super::{
-    Access, EnvFlags, EnvOpenOptions, HISTORY_FILE, META_KEY, Records, RoTxn, Store, Table,
-    create_records, lmdb, open_records, patiently, round_to_pages,
+    environment::{Records, create_records, lmdb, open_records, patiently, round_to_pages},
+    files::{HISTORY_FILE, META_KEY, Table},
 };
-use crate::store::{StoreError, UpdateError, UpdatesMeta, value::User};
-use heed::{Env, MdbError, RwTxn, WithoutTls};
+use crate::store::{StoreError, UpdatesMeta};
+use heed::{Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
 use std::{
     fs::{self, File},
     io::ErrorKind,
@@ -38,11 +40,11 @@ const GROWTH_BYTES: u64 = 64 << 30;
 
 /// An open environment.
 pub(super) struct Updates {
-    env: Env<WithoutTls>,
-    records: Records,
-    dir: PathBuf,
-    bytes_max: u64,
-    writable: bool,
+    pub(super) env: Env<WithoutTls>,
+    pub(super) records: Records,
+    pub(super) dir: PathBuf,
+    pub(super) bytes_max: u64,
+    pub(super) writable: bool,
 }
 
 /// Whether the store in `dir` has taken updates.
@@ -54,18 +56,16 @@ pub(super) fn exist_in(dir: &Path) -> bool {
 }
 
 impl Updates {
-    /// Opens the updates of the store `id` in `store_dir`; `None` if there are none. For updates they
-    /// are made, if the store keeps history.
+    /// Opens the updates of the store `id` in `store_dir`; `None` if there are none. With `bytes_max`
+    /// they can be written to, and are made if the store keeps history.
     pub(super) fn open(
         store_dir: &Path,
         id: &str,
-        access: Access,
+        bytes_max: Option<u64>,
     ) -> Result<Option<Self>, StoreError> {
         let dir = store_dir.join(format!("{PREFIX}{id}"));
-        let (bytes_max, writable) = match access {
-            Access::Updates { bytes_max } => (bytes_max, store_dir.join(HISTORY_FILE).exists()),
-            _ => (0, false),
-        };
+        let writable = bytes_max.is_some() && store_dir.join(HISTORY_FILE).exists();
+        let bytes_max = bytes_max.unwrap_or(0);
         if !dir.exists() {
             if !writable {
                 return Ok(None);
@@ -178,198 +178,4 @@ fn open_env(dir: &Path, map_bytes: u64, flags: EnvFlags) -> heed::Result<Env<Wit
     // SAFETY: whoever opens this file does so through LMDB with its locks, which keep pages that
     // somebody reads from being written to.
     unsafe { options.flags(flags).open(dir) }
-}
-
-/// A batch of changes: nobody sees it before it is committed, and dropping it undoes it.
-pub struct Update<'s> {
-    store: &'s Store,
-    updates: &'s Updates,
-    txn: RwTxn<'s>,
-    base: RoTxn<'s, WithoutTls>,
-    history: RoTxn<'static, WithoutTls>,
-    history_records: Records,
-    meta: UpdatesMeta,
-}
-
-impl Store {
-    /// Begins a batch; waits while another process is in one.
-    ///
-    /// # Errors
-    /// The store keeps no history, was not opened for updates, or was replaced.
-    pub fn update(&self) -> Result<Update<'_>, UpdateError> {
-        let Some(updates) = self.updates.as_ref().filter(|updates| updates.writable) else {
-            return Err(UpdateError::NoHistory);
-        };
-        let failed = |error| UpdateError::Store(lmdb(&updates.dir, error));
-        // A process killed in the middle of reading would keep pages from being used again for good.
-        updates.env.clear_stale_readers().map_err(failed)?;
-        let txn = updates.env.write_txn().map_err(failed)?;
-        let meta = updates.meta_in(&txn).map_err(UpdateError::Store)?;
-        let meta = meta.or_of(self.meta());
-        let (history_records, history) = self.history().map_err(UpdateError::Store)?;
-        Ok(Update {
-            store: self,
-            updates,
-            txn,
-            base: self.env.read_txn().map_err(failed)?,
-            history,
-            history_records,
-            meta,
-        })
-    }
-
-    /// Keeps everybody from taking a batch as long as what is returned lives.
-    pub(super) fn hold_updates(&self) -> Result<Option<RwTxn<'_>>, StoreError> {
-        let updates = self.updates.as_ref().filter(|updates| updates.writable);
-        let held = updates.map(|updates| updates.env.write_txn()).transpose();
-        held.map_err(|error| lmdb(&self.path, error))
-    }
-
-    /// The history as it was built. Opened anew by each batch, for the path may name another store by
-    /// now, and two of them would not mix.
-    pub(super) fn history(&self) -> Result<(Records, RoTxn<'static, WithoutTls>), StoreError> {
-        let path = self.path.join(HISTORY_FILE);
-        let failed = |error| lmdb(&self.path, error);
-        let flags = EnvFlags::READ_ONLY | EnvFlags::NO_LOCK | EnvFlags::NO_READ_AHEAD;
-        let env = patiently(|| super::open_path(&path, &path, flags | EnvFlags::NO_SUB_DIR));
-        let env = env.map_err(failed)?;
-        let records = open_records(&env).map_err(failed)?;
-        let records = records
-            .ok_or_else(|| StoreError::damaged(&self.path, "LMDB finds no database in history"))?;
-        let txn = env.static_read_txn().map_err(failed)?;
-        if self.is_at(&self.path) {
-            Ok((records, txn))
-        } else {
-            Err(StoreError::Replaced(self.path.clone()))
-        }
-    }
-}
-
-impl Update<'_> {
-    /// The excluded hashtags the store was built with, as it was given them.
-    pub fn excluded(&self) -> Result<&[u8], StoreError> {
-        let found = self
-            .history_records
-            .get(&self.history, &Table::Excluded.key(0));
-        Ok(found.map_err(|e| self.failed(e))?.unwrap_or_default())
-    }
-
-    /// The record of a kept tweet.
-    pub fn tweet(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        self.historical(Table::Tweets, id)
-    }
-
-    /// What is known about a user.
-    pub fn person(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        self.historical(Table::People, id)
-    }
-
-    /// The value of a user.
-    pub fn value(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        let found = match self.changed(Table::Values, id)? {
-            None => self.store.users.get(&self.base, &id.to_be_bytes()),
-            found => Ok(found),
-        };
-        let found = found.map_err(|e| self.failed(e))?;
-        Ok(found.filter(|value| !value.is_empty()))
-    }
-
-    /// Keeps a tweet, in the place of one with its id.
-    pub fn put_tweet(&mut self, id: u64, record: &[u8]) -> Result<(), UpdateError> {
-        let is_new = self.tweet(id)?.is_none();
-        self.meta.history.tweets += u64::from(is_new);
-        self.put(Table::Tweets, id, record)
-    }
-
-    /// Stores what is known about a user; `None`: no tweet tells of the user any more.
-    pub fn put_person(&mut self, id: u64, record: Option<&[u8]>) -> Result<(), UpdateError> {
-        let was_known = self.person(id)?.is_some();
-        let people = &mut self.meta.history.people;
-        *people = *people + u64::from(record.is_some()) - u64::from(was_known);
-        self.put(Table::People, id, record.unwrap_or_default())
-    }
-
-    /// Stores the value of a user; `None`: the user has no contacts any more.
-    pub fn put_value(&mut self, id: u64, value: Option<&[u8]>) -> Result<(), UpdateError> {
-        let size = |value: Option<&[u8]>| match value.map(User::parse) {
-            None => Ok([0; 4]),
-            Some(Err(corrupt)) => Err(StoreError::value(&self.store.path, id, corrupt)),
-            Some(Ok(user)) => {
-                let bytes = value.map_or(0, <[u8]>::len);
-                Ok([1, user.contact_count(), user.tweet_count(), bytes].map(|n| n as u64))
-            }
-        };
-        let (before, after) = (size(self.value(id)?)?, size(value)?);
-        let meta = &mut self.meta;
-        let sums = [
-            &mut meta.users,
-            &mut meta.contacts,
-            &mut meta.tweets,
-            &mut meta.value_bytes,
-        ];
-        for (sum, (before, after)) in sums.into_iter().zip(before.into_iter().zip(after)) {
-            *sum = sum.wrapping_add(after).wrapping_sub(before);
-        }
-        self.put(Table::Values, id, value.unwrap_or_default())
-    }
-
-    /// Makes the batch durable and visible.
-    ///
-    /// # Errors
-    /// Nothing was changed, except when the store was replaced meanwhile: then what was changed is no
-    /// longer what is served.
-    pub fn commit(mut self) -> Result<UpdatesMeta, UpdateError> {
-        self.meta.batches += 1;
-        let record = serde_json::to_vec(&self.meta)
-            .map_err(|error| StoreError::damaged(&self.updates.dir, error.to_string()))?;
-        let path = &self.store.path;
-        if !self.store.is_at(path) {
-            return Err(StoreError::Replaced(path.clone()).into());
-        }
-        let put = self
-            .updates
-            .records
-            .put(&mut self.txn, META_KEY, record.as_slice());
-        put.map_err(|error| write_failed(self.updates, error))?;
-        let committed = self.txn.commit();
-        committed.map_err(|error| write_failed(self.updates, error))?;
-        if !self.store.is_at(path) {
-            return Err(StoreError::Replaced(path.clone()).into());
-        }
-        Ok(self.meta)
-    }
-
-    fn put(&mut self, table: Table, id: u64, record: &[u8]) -> Result<(), UpdateError> {
-        let records = self.updates.records;
-        let put = records.put(&mut self.txn, &table.key(id), record);
-        put.map_err(|error| write_failed(self.updates, error))
-    }
-
-    fn historical(&self, table: Table, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        let found = match self.changed(table, id)? {
-            None => self.history_records.get(&self.history, &table.key(id)),
-            found => Ok(found),
-        };
-        let found = found.map_err(|e| self.failed(e))?;
-        Ok(found.filter(|record| !record.is_empty()))
-    }
-
-    fn changed(&self, table: Table, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        let found = self.updates.get(&self.txn, table, id);
-        found.map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, error: heed::Error) -> StoreError {
-        lmdb(&self.store.path, error)
-    }
-}
-
-fn write_failed(updates: &Updates, error: heed::Error) -> UpdateError {
-    match error {
-        heed::Error::Mdb(MdbError::MapFull) => UpdateError::Full {
-            path: updates.dir.clone(),
-            bytes_max: updates.bytes_max,
-        },
-        error => lmdb(&updates.dir, error).into(),
-    }
 }

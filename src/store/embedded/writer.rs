@@ -1,11 +1,12 @@
 //! Builds a store: called by the ETL and whoever else has values to store.
 
 use super::{
-    Access, DATA_FILE, HISTORY_FILE, Store, Table, Writing,
-    content::Content,
-    maintenance,
+    content::{Content, compare_content},
+    data_file::DataFile,
+    files::{DATA_FILE, HISTORY_FILE, Table},
     seal::{self, Depth},
-    staging::{Staging, Taken},
+    staging::{IfExists, Staging},
+    store::{Access, Store},
 };
 use crate::store::{Meta, StoreError, USER_ID_MAX};
 use std::path::Path;
@@ -26,7 +27,7 @@ pub struct StoreWriter {
 
 /// A file that is written a transaction at a time.
 struct Batches<K> {
-    writing: Writing,
+    file: DataFile,
     /// Keys with the ends of their values in `bytes`.
     ends: Vec<(K, usize)>,
     bytes: Vec<u8>,
@@ -36,7 +37,7 @@ struct Batches<K> {
 impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
     fn create(staging: &Staging, name: &str) -> Result<Self, StoreError> {
         Ok(Self {
-            writing: Writing::create(staging.path(), name)?,
+            file: DataFile::create(staging.path(), name)?,
             ends: Vec::new(),
             bytes: Vec::new(),
             last_key: None,
@@ -65,7 +66,7 @@ impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
             start = end;
             (key, value)
         });
-        self.writing.append(bytes.len(), records)?;
+        self.file.append(bytes.len(), records)?;
         self.bytes.clear();
         self.ends.clear();
         Ok(())
@@ -79,19 +80,19 @@ impl StoreWriter {
     /// open keep reading the old one until they reload.
     ///
     /// # Errors
-    /// The name is taken, or the directory beside it cannot be made.
+    /// The name is if_exists, or the directory beside it cannot be made.
     pub fn create(target: &Path, replace: bool) -> Result<Self, StoreError> {
-        Self::start(target, Taken::replace_if(replace))
+        Self::start(target, IfExists::replace_if(replace))
     }
 
     /// Starts a store that will be called `target`, for a run that was interrupted when it may already
-    /// have made it. If so that store is kept as it is, with the updates it has taken since; see
+    /// have made it. If so that store is kept as it is, with the updates it has if_exists since; see
     /// [`StoreWriter::finish`].
     ///
     /// # Errors
     /// The directory beside the name cannot be made.
     pub fn resume(target: &Path) -> Result<Self, StoreError> {
-        let resumed = Self::start(target, Taken::RefuseAtEnd)?;
+        let resumed = Self::start(target, IfExists::RefuseAtEnd)?;
         Ok(Self {
             may_be_there: true,
             ..resumed
@@ -106,11 +107,11 @@ impl StoreWriter {
         let path = store.path();
         let identity = store.identity();
         let identity = identity.ok_or_else(|| StoreError::Replaced(path.into()))?;
-        Self::start(path, Taken::ReplaceOnly(identity))
+        Self::start(path, IfExists::ReplaceOnly(identity))
     }
 
-    fn start(target: &Path, taken: Taken) -> Result<Self, StoreError> {
-        let staging = Staging::beside(target, taken)?;
+    fn start(target: &Path, if_exists: IfExists) -> Result<Self, StoreError> {
+        let staging = Staging::beside(target, if_exists)?;
         Ok(Self {
             users: Batches::create(&staging, DATA_FILE)?,
             history: None,
@@ -186,16 +187,16 @@ impl StoreWriter {
     pub fn finish(mut self) -> Result<Meta, StoreError> {
         self.users.flush()?;
         let meta = self.content.meta();
-        self.users.writing.append_meta(&meta)?;
-        self.users.writing.finish()?;
+        self.users.file.append_meta(&meta)?;
+        self.users.file.finish()?;
         if let Some(mut history) = self.history {
             history.flush()?;
-            history.writing.finish()?;
+            history.file.finish()?;
         }
         let path = self.staging.path();
         seal::write(path)?;
         let store = Store::open_for(path, Access::Scan, Depth::Full)?;
-        maintenance::compare_content(&store, &meta)?;
+        compare_content(&store, &meta)?;
         drop(store);
         match self.staging.publish() {
             Err(StoreError::Exists(target)) if self.may_be_there && is_built(&target, &meta) => {}

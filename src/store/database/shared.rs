@@ -1,0 +1,40 @@
+//! What the client shares with the database thread.
+
+use super::{Address, DatabaseError, Fault, Options, cache::ValueCache, lookups::Lookups};
+use crate::store::Meta;
+use parking_lot::Mutex;
+use std::sync::{
+    atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    mpsc,
+};
+use tokio::sync::Notify;
+
+/// What the client and its thread have in common.
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) options: Options,
+    pub(super) lookups: Lookups,
+    pub(super) cache: ValueCache,
+    /// Connections for lookups that are open.
+    pub(super) connections: AtomicUsize,
+    /// The database has answered once: it is there and has a store that can be served.
+    pub(super) was_ready: AtomicBool,
+    /// The metadata of the store that is served.
+    pub(super) meta: Mutex<Option<Meta>>,
+    /// How often `meta` was set.
+    pub(super) generation: AtomicU64,
+    /// Who waits for the next look at the version of the data.
+    pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, Fault>>>>,
+    /// `checks` has an entry.
+    pub(super) check_now: Notify,
+    pub(super) stop: Notify,
+}
+
+impl Shared {
+    pub(super) fn error(&self, fault: Fault) -> DatabaseError {
+        DatabaseError {
+            address: self.address.clone(),
+            fault,
+        }
+    }
+}

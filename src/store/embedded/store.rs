@@ -1,0 +1,233 @@
+//! The open store: looks users up.
+
+use super::{
+    environment::{Records, lmdb, open_env, open_records, read_meta},
+    files::{DATA_FILE, Table},
+    seal::{self, Depth},
+    staging::{self, Identity, identity},
+    updates::{self, Updates},
+};
+use crate::store::{Meta, StoreError, UpdatesMeta};
+use heed::{CompactionOption, Env, RoTxn, WithoutTls};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// How often a store may be replaced while it is opened before that is given up.
+const OPENINGS_MAX: u32 = 3;
+
+/// An open store.
+pub struct Store {
+    pub(super) env: Env<WithoutTls>,
+    pub(super) users: Records,
+    pub(super) updates: Option<Updates>,
+    pub(super) meta: Meta,
+    pub(super) path: PathBuf,
+    /// `None` equals the identity of no path.
+    identity: Option<Identity>,
+}
+
+/// What the pages of a store will be read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Access {
+    /// Single records: reading ahead would only read in vain.
+    Lookups,
+    /// All records in order.
+    Scan,
+    /// Single records, and updates of up to so many bytes on disk.
+    Updates {
+        /// Size of the map of the updates.
+        bytes_max: u64,
+    },
+}
+
+impl Access {
+    fn updates_bytes_max(self) -> Option<u64> {
+        match self {
+            Self::Updates { bytes_max } => Some(bytes_max),
+            Self::Lookups | Self::Scan => None,
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store in the directory `path` for lookups.
+    ///
+    /// # Errors
+    /// It is not a store, not whole, or of another version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_for(path, Access::Lookups, Depth::Open)
+    }
+
+    /// Opens the store for lookups and, if it keeps history, for updates of up to `bytes_max` on disk.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; or nothing can be written beside it.
+    pub fn open_for_updates(path: &Path, bytes_max: u64) -> Result<Self, StoreError> {
+        Self::open_for(path, Access::Updates { bytes_max }, Depth::Open)
+    }
+
+    pub(in crate::store) fn open_for(
+        path: &Path,
+        access: Access,
+        depth: Depth,
+    ) -> Result<Self, StoreError> {
+        for _ in 0..OPENINGS_MAX {
+            let path = fs::canonicalize(path).map_err(StoreError::io("open store", path))?;
+            // Before anything is read and after everything was: in between it may be replaced, and then
+            // seal, records and updates would be of two stores, or seem damaged.
+            let before = identity(&path).ok();
+            let opened = Self::open_as(path.clone(), before, access, depth);
+            if identity(&path).ok() == before {
+                return opened;
+            }
+        }
+        Err(StoreError::ReplacedWhile {
+            path: path.into(),
+            action: "opened",
+        })
+    }
+
+    fn open_as(
+        path: PathBuf,
+        identity: Option<Identity>,
+        access: Access,
+        depth: Depth,
+    ) -> Result<Self, StoreError> {
+        let id = seal::check(&path, depth)?;
+        let env = open_env(&path, access == Access::Scan)?;
+        if staging::identity(&path).ok() != identity {
+            // No updates of this store are to be begun in the directory of another.
+            return Err(StoreError::Replaced(path));
+        }
+        let updates = Updates::open(&path, &id, access.updates_bytes_max())?;
+        let users = open_records(&env).map_err(|error| lmdb(&path, error))?;
+        let users =
+            users.ok_or_else(|| StoreError::damaged(&path, "LMDB finds no database in it"))?;
+        let meta = read_meta(&env, users, &path)?;
+        meta.check(&path)?;
+        Ok(Self {
+            env,
+            users,
+            updates,
+            meta,
+            path,
+            identity,
+        })
+    }
+
+    /// What the store as it was built says about itself.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// What was added since; all zero if nothing was, or on a store that takes no updates.
+    ///
+    /// # Errors
+    /// LMDB reports one.
+    pub fn updates_meta(&self) -> Result<UpdatesMeta, StoreError> {
+        match &self.updates {
+            Some(updates) => updates.meta(),
+            None => Ok(UpdatesMeta::default()),
+        }
+    }
+
+    /// The directory, links resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `path` now names another store than this one, or one that another process has begun to
+    /// update.
+    pub fn is_replaced_at(&self, path: &Path) -> bool {
+        let unseen_updates = || self.updates.is_none() && updates::exist_in(&self.path);
+        !self.is_at(path) || unseen_updates()
+    }
+
+    /// What it was when it was opened.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Whether `path` names the directory that is open.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        fs::canonicalize(path)
+            .map_err(StoreError::io("open store", path))
+            .and_then(|path| identity(&path))
+            .is_ok_and(|identity| Some(identity) == self.identity)
+    }
+
+    /// Starts reading. Must end before the caller may suspend.
+    #[inline]
+    pub fn read(&self) -> Result<Reader<'_>, StoreError> {
+        let failed = |error| lmdb(&self.path, error);
+        let txn = self.env.read_txn().map_err(failed)?;
+        let updates = match &self.updates {
+            None => None,
+            Some(updates) => Some((updates, updates.read().map_err(failed)?)),
+        };
+        Ok(Reader {
+            txn,
+            updates,
+            store: self,
+        })
+    }
+
+    /// Pages by kind, and depth of the tree.
+    pub(super) fn pages(&self) -> Pages {
+        let stat = self.env.unnamed_database_stat();
+        Pages {
+            page_bytes: stat.page_size.into(),
+            depth: stat.depth.into(),
+            branch: stat.branch_pages as u64,
+            leaf: stat.leaf_pages as u64,
+            overflow: stat.overflow_pages as u64,
+        }
+    }
+
+    /// Writes a copy without free pages into the directory `to`.
+    pub(super) fn copy_compacted(&self, to: &Path) -> Result<(), StoreError> {
+        let path = to.join(DATA_FILE);
+        let copied = self.env.copy_to_path(&path, CompactionOption::Enabled);
+        let file = copied.map_err(|error| lmdb(&self.path, error))?;
+        file.sync_all().map_err(StoreError::io("write", &path))
+    }
+}
+
+/// A read transaction.
+pub struct Reader<'s> {
+    txn: RoTxn<'s, WithoutTls>,
+    updates: Option<(&'s Updates, RoTxn<'s, WithoutTls>)>,
+    store: &'s Store,
+}
+
+impl Reader<'_> {
+    /// The value of a user, in the mapped file; unchecked bytes.
+    #[inline]
+    pub fn get(&self, user_id: u64) -> Result<Option<&[u8]>, StoreError> {
+        let failed = |error| lmdb(&self.store.path, error);
+        if let Some((updates, txn)) = &self.updates
+            && let Some(value) = updates.get(txn, Table::Values, user_id).map_err(failed)?
+        {
+            return Ok((!value.is_empty()).then_some(value));
+        }
+        let value = self.store.users.get(&self.txn, &user_id.to_be_bytes());
+        value.map_err(failed)
+    }
+}
+
+/// See [`Store::pages`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Pages {
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// Levels of the tree.
+    pub depth: u64,
+    /// Inner pages.
+    pub branch: u64,
+    /// Pages of records.
+    pub leaf: u64,
+    /// Pages of values that are larger than half a page.
+    pub overflow: u64,
+}
