@@ -167,7 +167,7 @@ fn stages(c: &mut Criterion) {
     group.bench_function("values", |b| {
         b.iter(|| {
             let mut sink = Count(0);
-            pipe::build(pairs.as_slice(), &Order::Sorted, &mut sink).unwrap();
+            pipe::build(pairs.as_slice(), &Order::Sorted, false, &mut sink).unwrap();
             assert!(sink.0 > 900, "{}", sink.0);
         });
     });

@@ -18,11 +18,11 @@ pub struct EtlCommand {
 /// Flags of a whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct EtlRun {
-    /// File or directory of tweets, or -; repeatable
+    /// Files and directories of tweets, or -
     ///
     /// JSON lines, plain or gzip; - is standard input. A file is taken for gzip by its first bytes. A directory stands for
-    /// every .json, .jsonl and .gz file below it.
-    #[arg(long = "input", value_name = "PATH", required = true)]
+    /// every .json, .jsonl, .ndjson, .gz (in any letter case) and part-* file below it; what else it holds is listed.
+    #[arg(long = "input", value_name = "PATH", required = true, num_args = 1..)]
     pub inputs: Vec<PathBuf>,
     /// Popular hashtags that do not count
     ///
@@ -90,6 +90,11 @@ pub struct EtlRun {
     /// Every kept tweet and what is known about each user, for POST /twitter/tweets.
     #[arg(long, requires = "output")]
     pub keep_history: bool,
+    /// Make a store even if no tweet is kept
+    ///
+    /// Without this such a run ends with 65, and a store of this name stays.
+    #[arg(long)]
+    pub allow_empty: bool,
     /// Use damaged input files as far as they can be read
     ///
     /// They are named in the report. Without this the first one ends the run.
@@ -118,12 +123,13 @@ pub enum EtlStage {
     ///
     /// The report goes to standard error. Records are in no order.
     Map {
-        /// File or directory of tweets; repeatable [default: -]
+        /// Files and directories of tweets [default: -]
         ///
         /// - is standard input.
         #[arg(
             long = "input",
             value_name = "PATH",
+            num_args = 1..,
             default_value = "-",
             hide_default_value = true
         )]
@@ -157,6 +163,9 @@ pub enum EtlStage {
         /// Replace the store that has this name, in one step
         #[arg(long)]
         replace: bool,
+        /// Make a store even if no user comes in
+        #[arg(long)]
+        allow_empty: bool,
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
         sort: EtlSort,

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum EtlError {
     /// A file operation failed.
-    #[error("cannot {action} {} at byte {offset}: {source}{}", path.display(), hint(source))]
+    #[error("cannot {action} {}{}: {source}{}", path.display(), place(action, *offset), hint(source))]
     Io {
         /// What was being done: `read`, `write`, `create`, `rename` …
         action: &'static str,
@@ -33,6 +33,43 @@ pub enum EtlError {
         /// Uncompressed bytes produced.
         text_offset: u64,
     },
+    /// A file became shorter between the listing and its end.
+    #[error("cannot read {}: it ends after {read} of its {listed} bytes; it was cut while it was read; with --skip-bad-files what is left of it is used", path.display())]
+    Shrunk {
+        /// The file.
+        path: PathBuf,
+        /// Bytes read.
+        read: u64,
+        /// Its length before.
+        listed: u64,
+    },
+    /// An input is in a format that is not read.
+    #[error("cannot read {}: its format is {format}; {way_out}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+        /// What makes lines of JSON of it.
+        way_out: &'static str,
+    },
+    /// No line of the input was kept.
+    #[error(
+        "no tweet was kept of {lines} lines{why}{example}; nothing was written (--allow-empty makes an empty store)"
+    )]
+    NothingKept {
+        /// Lines read.
+        lines: u64,
+        /// The reason that dropped most lines.
+        why: String,
+        /// How the first file begins.
+        example: String,
+    },
+    /// The records of `build` have no user.
+    #[error(
+        "no user came in: a stage before this one has failed or kept nothing; nothing was written (--allow-empty makes an empty store)"
+    )]
+    NothingBuilt,
     /// A line that should be a record is not one.
     #[error("not a record of this version: {0:?}")]
     Record(String),
@@ -89,6 +126,14 @@ impl EtlError {
     pub fn record(line: &[u8]) -> Self {
         const SHOWN_BYTES: usize = 120;
         Self::Record(String::from_utf8_lossy(&line[..line.len().min(SHOWN_BYTES)]).into_owned())
+    }
+}
+
+/// Where in a file, unless that is its start and nothing has been read: a write always has a place.
+fn place(action: &str, offset: u64) -> String {
+    match (action, offset) {
+        ("write", _) | (_, 1..) => format!(" at byte {offset}"),
+        _ => String::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use trident::{
     cli::{self, EtlCommand, EtlRun, EtlSort, EtlStage},
     etl::{
         self, EtlError, Options, progress,
-        read::input,
+        read::list::{self, Listing},
         record::excluded::Excluded,
         run::pipe::{self, Order},
         run::pipeline::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
@@ -39,8 +39,9 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
         Some(EtlStage::Build {
             output,
             replace,
+            allow_empty,
             sort,
-        }) => build(output, *replace, sort),
+        }) => build(output, *replace, *allow_empty, sort),
     }
 }
 
@@ -51,6 +52,7 @@ fn whole(flags: &EtlRun) -> Result<(), Stop> {
     if let Earlier::Complete(report) = &earlier {
         return write_results(flags, report);
     }
+    tell_left_out(&pipeline::listing(&options).map_err(failed)?);
     let report = match &options.output {
         None => etl::count_tags(&options, &*progress),
         Some(output) => {
@@ -84,6 +86,7 @@ fn options(flags: &EtlRun) -> Result<Options, Stop> {
         workers: flags.machine.workers.unwrap_or(0),
         memory_bytes: flags.machine.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT),
         partitions: flags.partitions,
+        allow_empty: flags.allow_empty,
         skip_bad_files: flags.skip_bad_files,
         keep_work_dir: flags.keep_work_dir,
         history: flags.keep_history,
@@ -138,7 +141,9 @@ fn map(inputs: &[PathBuf], workers: usize, skip_bad_files: bool) -> Result<(), S
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
         workers => workers,
     };
-    let sources = input::list(inputs).map_err(failed)?;
+    let listing = list::list(inputs).map_err(failed)?;
+    tell_left_out(&listing);
+    let sources = listing.sources;
     progress.begin("map", sources.iter().map(|source| source.bytes).sum());
     let mapped = pipe::map(
         &sources,
@@ -183,9 +188,10 @@ fn reduce(exclude: Option<&Path>, sort: &EtlSort) -> Result<(), Stop> {
     }
 }
 
-fn build(output: &Path, replace: bool, sort: &EtlSort) -> Result<(), Stop> {
+fn build(output: &Path, replace: bool, allow_empty: bool, sort: &EtlSort) -> Result<(), Stop> {
     let mut sink = StoreSink::create(output, replace).map_err(store_failed)?;
-    let counts = pipe::build(io::stdin().lock(), &order(sort), &mut sink).map_err(failed)?;
+    let counts =
+        pipe::build(io::stdin().lock(), &order(sort), allow_empty, &mut sink).map_err(failed)?;
     cli::print(&format!(
         "made {}: users={} contacts={} tweets={}\n",
         output.display(),
@@ -210,6 +216,10 @@ fn failed(error: EtlError) -> Stop {
     let code = match &error {
         EtlError::Usage(_) => ExitCode::Usage,
         EtlError::Gzip { .. }
+        | EtlError::Shrunk { .. }
+        | EtlError::Format { .. }
+        | EtlError::NothingKept { .. }
+        | EtlError::NothingBuilt
         | EtlError::Record(_)
         | EtlError::Unsorted { .. }
         | EtlError::Incomplete { .. } => ExitCode::Data,
@@ -247,6 +257,13 @@ fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
 /// Whether whoever read our output has had enough.
 fn is_closed_pipe(error: &EtlError) -> bool {
     matches!(error, EtlError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Says what lies in the directories and is not read.
+fn tell_left_out(listing: &Listing) {
+    if let Some(line) = listing.left_out_line() {
+        tell(&format!("{line}\n"));
+    }
 }
 
 /// Writes to standard error, if anybody is there to read it.

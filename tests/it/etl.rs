@@ -4,6 +4,7 @@
 mod command;
 mod damage;
 mod history;
+mod inputs;
 mod pipes;
 mod resume;
 mod sample;

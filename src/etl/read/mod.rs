@@ -1,5 +1,9 @@
 //! From named inputs to blocks of whole lines.
 //!
-//! - [`input`]: which files are read, and how: plain or gzip, files, directories or standard input.
+//! - [`list`](mod@list): which files are read, and which are left out.
+//! - [`reader`]: one of them as blocks of lines. [`bytes`]: plain or inflated. [`format`](mod@format): what is no lines.
 
-pub mod input;
+mod bytes;
+pub(crate) mod format;
+pub mod list;
+pub mod reader;

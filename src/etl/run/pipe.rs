@@ -13,7 +13,7 @@
 use crate::etl::{
     error::EtlError,
     progress::Progress,
-    read::input::Source,
+    read::list::Source,
     record::excluded::Excluded,
     shuffle::sort::{Keys, Sorter},
     shuffle::spill::{Emit, Lines},
@@ -94,10 +94,12 @@ pub fn reduce(
     Ok(counts)
 }
 
-/// Records of the second `reduce` to values.
+/// Records of the second `reduce` to values. No user at all is an error, unless `allow_empty`: the stages before
+/// may have died.
 pub fn build(
     input: impl BufRead,
     order: &Order,
+    allow_empty: bool,
     sink: &mut dyn UserSink,
 ) -> Result<Counts, EtlError> {
     let mut builder = ValueBuilder::new(NoReferences, 0);
@@ -107,6 +109,9 @@ pub fn build(
     };
     each_sorted(input, order, |line| builder.line(line, &mut put))?;
     builder.finish(&mut put)?;
+    if builder.counts().users == 0 && !allow_empty {
+        return Err(EtlError::NothingBuilt);
+    }
     sink.finish().map_err(EtlError::SinkFinish)?;
     Ok(builder.counts())
 }

@@ -3,12 +3,17 @@
 use crate::etl::{
     error::EtlError,
     progress::Progress,
-    read::input::{self, Source},
-    record::excluded::Excluded,
+    read::{
+        format::text_hint,
+        list::{self, Listing, Source},
+        reader::Reader,
+    },
+    record::{dropped::Dropped, excluded::Excluded},
     run::report::{Report, StageReport},
     run::stages::{self, Context},
     run::workdir::{self, Plan, StageOutput, WorkDir},
     sink::user_sink::UserSink,
+    stage::counts::Counts,
 };
 use std::{
     path::{Path, PathBuf},
@@ -48,6 +53,8 @@ pub struct Options {
     pub memory_bytes: usize,
     /// Partitions of the shuffles, a power of two up to 512; chosen by input size when `None`.
     pub partitions: Option<usize>,
+    /// Make a store, or a list of hashtags, even if no tweet is kept.
+    pub allow_empty: bool,
     /// Use damaged input files as far as they can be read, instead of ending the run.
     pub skip_bad_files: bool,
     /// Keep the work directory when the run is complete.
@@ -71,6 +78,7 @@ impl Options {
             workers: 0,
             memory_bytes: MEMORY_BYTES_DEFAULT,
             partitions: None,
+            allow_empty: false,
             skip_bad_files: false,
             keep_work_dir: false,
             top: TOP_DEFAULT,
@@ -180,6 +188,9 @@ impl<'o> Run<'o> {
             self.progress.begin(stage.name, total_bytes);
             let began = Instant::now();
             let outcome = (stage.run)(&self.context(), &self.work)?;
+            if stage.name == MAP {
+                self.refuse_nothing(&outcome.counts)?;
+            }
             let report = stage_report(stage.name, began, outcome.read_bytes, self.workers);
             self.work.finish(report, outcome, stage.consumes)?;
             self.progress.end();
@@ -187,7 +198,26 @@ impl<'o> Run<'o> {
         Ok(())
     }
 
+    /// Ends a run that kept no tweet before its map stage counts as finished: the next run may then read other
+    /// files, and a store that is there stays.
+    fn refuse_nothing(&self, counts: &Counts) -> Result<(), EtlError> {
+        if counts.valid > 0 || self.options.allow_empty {
+            return Ok(());
+        }
+        let dropped = Dropped::ALL.iter().zip(counts.dropped);
+        let most = dropped.max_by_key(|(_, count)| *count);
+        Err(EtlError::NothingKept {
+            lines: counts.lines,
+            why: most
+                .filter(|(_, count)| *count > 0)
+                .map(|(reason, count)| format!(", {count} of them dropped as {}", reason.name()))
+                .unwrap_or_default(),
+            example: self.plan.sources.first().map_or(String::new(), example),
+        })
+    }
+
     fn build(&self, sink: &mut dyn UserSink) -> Result<StageReport, EtlError> {
+        self.refuse_nothing(&self.work.report().counts)?;
         let began = Instant::now();
         self.progress.begin("build", build_bytes(&self.work)?);
         let read_bytes = stages::build(&self.context(), &self.work, sink)?;
@@ -215,10 +245,13 @@ struct Stage {
 /// How many of [`STAGES`] it takes to count hashtags.
 const TAG_STAGES: usize = 3;
 
+/// The stage that reads the input.
+const MAP: &str = "map";
+
 /// The stages before `build`, in order.
 const STAGES: [Stage; 5] = [
     Stage {
-        name: "map",
+        name: MAP,
         run: stages::map,
         consumes: &[],
     },
@@ -244,9 +277,25 @@ const STAGES: [Stage; 5] = [
     },
 ];
 
+/// How the first input begins, and what that looks like.
+fn example(source: &Source) -> String {
+    const SHOWN_BYTES: usize = 60;
+    let mut block = Vec::new();
+    let read = match source.is_stdin() {
+        true => return String::new(),
+        false => Reader::open(source).and_then(|mut reader| reader.fill(&mut block)),
+    };
+    if let Err(error) = read {
+        return format!("; {error}");
+    }
+    let path = source.path.display();
+    let start = String::from_utf8_lossy(&block[..block.len().min(SHOWN_BYTES)]);
+    format!("; {path} begins with {start:?}: {}", text_hint(&block))
+}
+
 fn total_bytes(work: &WorkDir, plan: &Plan, stage: &Stage) -> Result<u64, EtlError> {
     let directory = match stage.name {
-        "map" => return Ok(plan.sources.iter().map(|source| source.bytes).sum()),
+        MAP => return Ok(plan.sources.iter().map(|source| source.bytes).sum()),
         "users" => "events",
         "values" => "peers",
         own_name => own_name,
@@ -285,11 +334,7 @@ fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
             "memory must be at least {least} MiB"
         )));
     }
-    // Both hold files with the names of inputs, and change from one attempt to the next.
-    let ours =
-        [Some(&options.work_dir), options.output.as_ref()].map(|path| path.map(PathBuf::as_path));
-    let ours: Vec<&Path> = ours.into_iter().flatten().collect();
-    let sources = input::list_without(&options.inputs, &ours)?;
+    let sources = listing(options)?.sources;
     let partitions = match options.partitions {
         Some(n) if n.is_power_of_two() && n <= 512 => n,
         Some(n) => {
@@ -308,12 +353,23 @@ fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
     })
 }
 
+/// The files that a run reads. Work directory and output are left out: both hold files with the names of
+/// inputs, and change from one attempt to the next.
+pub fn listing(options: &Options) -> Result<Listing, EtlError> {
+    let ours =
+        [Some(&options.work_dir), options.output.as_ref()].map(|path| path.map(PathBuf::as_path));
+    let ours: Vec<&Path> = ours.into_iter().flatten().collect();
+    list::list_without(&options.inputs, &ours)
+}
+
 fn partitions_for(sources: &[Source]) -> usize {
     if sources.iter().any(Source::is_stdin) {
         return PARTITIONS_MAX;
     }
     let raw_bytes = |source: &Source| match source.path.extension() {
-        Some(extension) if extension == "gz" => source.bytes.saturating_mul(GZIP_RATIO),
+        Some(extension) if extension.eq_ignore_ascii_case("gz") => {
+            source.bytes.saturating_mul(GZIP_RATIO)
+        }
         _ => source.bytes,
     };
     let total = sources

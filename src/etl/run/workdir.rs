@@ -7,7 +7,7 @@
 
 use crate::etl::{
     error::EtlError,
-    read::input::Source,
+    read::list::Source,
     run::report::{Report, StageReport},
     stage::counts::{Counts, SkippedFile},
     stage::tags::TagReport,

@@ -13,7 +13,7 @@ pub struct Counts {
     pub bytes: u64,
     /// Lines dropped, by rule, in the order of [`Dropped::ALL`].
     pub dropped: [u64; Dropped::ALL.len()],
-    /// Lines longer than `input::LINE_BYTES_MAX`, dropped unread.
+    /// Lines longer than `reader::LINE_BYTES_MAX`, dropped unread.
     pub dropped_too_long: u64,
     /// Lines that pass the filter.
     pub valid: u64,

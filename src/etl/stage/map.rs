@@ -7,7 +7,10 @@
 use crate::etl::{
     error::EtlError,
     progress::Progress,
-    read::input::{LINE_BYTES_MAX, Reader, Source},
+    read::{
+        list::Source,
+        reader::{LINE_BYTES_MAX, Reader},
+    },
     record::extract::Extractor,
     shuffle::spill::Emit,
     stage::counts::{Counts, SkippedFile},

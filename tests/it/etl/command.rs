@@ -16,20 +16,20 @@ use trident::store::Store;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_trident");
 
-fn trident(arguments: &[&dyn AsRef<OsStr>]) -> Command {
+pub(super) fn trident(arguments: &[&dyn AsRef<OsStr>]) -> Command {
     let mut command = Command::new(BINARY);
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-fn etl(input: &Path, set: &Set, store: &Path, more: &[&str]) -> Command {
+pub(super) fn etl(input: &Path, set: &Set, store: &Path, more: &[&str]) -> Command {
     let mut command = trident(&[&"etl", &"--input", &input, &"--output", &store]);
     command.arg("--exclude").arg(&set.excluded).args(more);
     command
 }
 
 /// Exit code, standard output and standard error.
-fn ended(command: &mut Command) -> (Option<i32>, String, String) {
+pub(super) fn ended(command: &mut Command) -> (Option<i32>, String, String) {
     let Output {
         status,
         stdout,
@@ -39,7 +39,7 @@ fn ended(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-fn succeeds(command: &mut Command) -> String {
+pub(super) fn succeeds(command: &mut Command) -> String {
     let (code, out, err) = ended(command);
     assert_eq!(code, Some(0), "{command:?}: {err}");
     out
@@ -49,12 +49,12 @@ fn dump(store: &Path) -> String {
     succeeds(&mut trident(&[&"store", &"dump", &store]))
 }
 
-fn data(store: &Path) -> Vec<u8> {
+pub(super) fn data(store: &Path) -> Vec<u8> {
     fs::read(store.join("data.mdb")).unwrap()
 }
 
 /// Names in a directory, sorted.
-fn names(directory: &Path) -> Vec<String> {
+pub(super) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -407,7 +407,8 @@ fn wrong_use_ends_with_64_and_leaves_everything_alone() {
     assert!(data(&store) == before);
     let smaller = directory.join("smaller.jsonl");
     fs::write(&smaller, "{}\n").unwrap();
-    succeeds(&mut etl(&smaller, set, &store, &["--replace"]));
+    let more = ["--replace", "--allow-empty"];
+    succeeds(&mut etl(&smaller, set, &store, &more));
     assert_eq!(dump(&store), "");
 }
 
@@ -433,7 +434,13 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
     // Another store, then one of the work directory of another plan that was being deleted.
     let smaller = directory.join("smaller.jsonl");
     fs::write(&smaller, "{}\n").unwrap();
-    let other = ["--replace", "--keep-history", "--work-dir", "other"];
+    let other = [
+        "--replace",
+        "--allow-empty",
+        "--keep-history",
+        "--work-dir",
+        "other",
+    ];
     succeeds(etl(&smaller, set, &store, &other).current_dir(&*directory));
     let manifest = directory.join("store.work/manifest.json");
     let open = fs::read_to_string(&manifest).unwrap();

@@ -104,7 +104,8 @@ fn history_holds_every_kept_tweet_and_every_user() {
         };
         let mut dump = Vec::new();
         let pairs = reduce(&reduce(&lines));
-        pipe::build(pairs.as_slice(), &any, &mut DumpSink::new(&mut dump)).unwrap();
+        let mut sink = DumpSink::new(&mut dump);
+        pipe::build(pairs.as_slice(), &any, false, &mut sink).unwrap();
         assert!(dump == set.dump.as_bytes());
     }
 }

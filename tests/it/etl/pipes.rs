@@ -12,7 +12,7 @@ use std::{
 use trident::etl::{
     error::EtlError,
     progress::Silent,
-    read::input::list,
+    read::list::list,
     record::excluded::Excluded,
     run::pipe::{self, Order},
     sink::user_sink::DumpSink,
@@ -20,7 +20,7 @@ use trident::etl::{
 
 fn mapped(set: &Set) -> Vec<u8> {
     let mut out = Vec::new();
-    let sources = list(std::slice::from_ref(&set.data)).unwrap();
+    let sources = list(std::slice::from_ref(&set.data)).unwrap().sources;
     pipe::map(&sources, 2, false, &mut out, &Silent).unwrap();
     out
 }
@@ -54,6 +54,7 @@ fn sorting_between_the_stages_is_all_it_takes() {
         let built = pipe::build(
             sorted(&pairs).as_slice(),
             &Order::Sorted,
+            false,
             &mut DumpSink::new(&mut dump),
         );
         assert_equal_dumps(std::str::from_utf8(&dump).unwrap(), &set.dump, set.name);
@@ -86,7 +87,7 @@ fn unsorted_input_is_sorted_on_request_and_refused_otherwise() {
 
     let pairs = reduce(&events, &any).unwrap();
     let mut dump = Vec::new();
-    pipe::build(pairs.as_slice(), &any, &mut DumpSink::new(&mut dump)).unwrap();
+    pipe::build(pairs.as_slice(), &any, false, &mut DumpSink::new(&mut dump)).unwrap();
     assert_equal_dumps(std::str::from_utf8(&dump).unwrap(), &set.dump, "any order");
 }
 
@@ -97,6 +98,7 @@ fn records_of_the_wrong_stage_are_refused() {
     let built = pipe::build(
         records.as_slice(),
         &Order::Sorted,
+        false,
         &mut DumpSink::new(Vec::new()),
     );
     assert!(matches!(built, Err(EtlError::Record(_))), "{built:?}");
@@ -133,7 +135,9 @@ fn a_closed_output_is_an_error_that_says_so() {
             Ok(())
         }
     }
-    let sources = list(std::slice::from_ref(&sets::all()[0].data)).unwrap();
+    let sources = list(std::slice::from_ref(&sets::all()[0].data))
+        .unwrap()
+        .sources;
     match pipe::map(&sources, 2, false, &mut Closed, &Silent) {
         Err(EtlError::Io { source, .. }) => {
             assert_eq!(source.kind(), std::io::ErrorKind::BrokenPipe);

@@ -1,17 +1,22 @@
-//! Input files as blocks of whole lines: plain or gzip, files, directories or standard input.
+//! One input as blocks of whole lines.
 //!
 //! The map stage's workers share the readers (see [`crate::etl::stage::map`]): one takes a reader, fills a block,
 //! puts the reader back and then parses, so one large file feeds all cores and many gzip files are
 //! inflated in parallel. A file is taken for gzip when it begins with the gzip magic bytes.
 
-use crate::etl::error::EtlError;
+use crate::etl::{
+    error::EtlError,
+    read::{
+        bytes::{Counted, Input},
+        format::{self, Unreadable},
+        list::Source,
+    },
+};
 use flate2::bufread::GzDecoder;
-use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, Read},
+    fs::File,
+    io::{self, BufRead, Read},
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 /// Bytes of lines read at once.
@@ -22,98 +27,12 @@ pub const LINE_BYTES_MAX: usize = 16 << 20;
 const READ_BYTES: usize = 256 * 1024;
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
-/// One input, as recorded in the work directory to notice a changed list on resume.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// The file, or `-` for standard input.
-    pub path: PathBuf,
-    /// Length in bytes; 0 for standard input.
-    pub bytes: u64,
-    /// Time of the last change, nanoseconds since 1970.
-    pub modified_ns: u64,
-}
-
-impl Source {
-    /// Whether this is standard input.
-    pub fn is_stdin(&self) -> bool {
-        self.path == Path::new("-")
-    }
-}
-
-/// The files meant by `inputs`, sorted: a directory stands for all `.json`, `.jsonl` and `.gz` files
-/// below it.
-pub fn list(inputs: &[PathBuf]) -> Result<Vec<Source>, EtlError> {
-    list_without(inputs, &[])
-}
-
-/// As [`list`], without what is below the directories `left_out`; they need not be there.
-pub fn list_without(inputs: &[PathBuf], left_out: &[&Path]) -> Result<Vec<Source>, EtlError> {
-    let left_out: Vec<PathBuf> = left_out
-        .iter()
-        .filter_map(|path| fs::canonicalize(path).ok())
-        .collect();
-    let mut sources = Vec::new();
-    for input in inputs {
-        if input == Path::new("-") {
-            sources.push(Source {
-                path: input.clone(),
-                bytes: 0,
-                modified_ns: 0,
-            });
-            continue;
-        }
-        let found = fs::metadata(input).map_err(|e| EtlError::io("open", input, 0, e))?;
-        if found.is_dir() {
-            walk(input, &left_out, &mut sources)?
-        } else {
-            sources.push(source(input, &found))
-        }
-    }
-    sources.sort_by(|a, b| a.path.cmp(&b.path));
-    sources.dedup();
-    if sources.is_empty() {
-        return Err(EtlError::Usage("no input files: name files or directories with .json, .jsonl or .gz files, or - for standard input".into()));
-    }
-    Ok(sources)
-}
-
-fn walk(directory: &Path, left_out: &[PathBuf], sources: &mut Vec<Source>) -> Result<(), EtlError> {
-    let failed = |e| EtlError::io("list", directory, 0, e);
-    if !left_out.is_empty() && left_out.contains(&fs::canonicalize(directory).map_err(failed)?) {
-        return Ok(());
-    }
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let found = fs::metadata(&path).map_err(|e| EtlError::io("open", &path, 0, e))?;
-        if found.is_dir() {
-            walk(&path, left_out, sources)?;
-        } else if path
-            .extension()
-            .is_some_and(|e| e == "json" || e == "jsonl" || e == "gz")
-        {
-            sources.push(source(&path, &found));
-        }
-    }
-    Ok(())
-}
-
-fn source(path: &Path, found: &fs::Metadata) -> Source {
-    let modified = found
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let modified_ns = modified.map_or(0, |time| time.as_nanos() as u64);
-    Source {
-        path: path.to_owned(),
-        bytes: found.len(),
-        modified_ns,
-    }
-}
-
 /// An open input.
 pub struct Reader {
     path: PathBuf,
     input: Input,
+    /// Length of the file when it was listed; 0 when it has none.
+    listed_bytes: u64,
     /// The beginning of a line whose end has not been read.
     carry: Vec<u8>,
     /// Uncompressed bytes read so far.
@@ -122,14 +41,6 @@ pub struct Reader {
     reported: u64,
     /// Inside a line longer than [`LINE_BYTES_MAX`].
     in_long_line: bool,
-}
-
-type Raw = Counted<BufReader<Box<dyn Read + Send>>>;
-
-enum Input {
-    Plain(Raw),
-    /// `None` after the last member.
-    Gzip(Option<Box<GzDecoder<Raw>>>, u64),
 }
 
 /// What [`Reader::fill`] found.
@@ -151,10 +62,7 @@ impl Reader {
         } else {
             Box::new(File::open(&path).map_err(failed)?)
         };
-        let mut raw = Counted {
-            inner: BufReader::with_capacity(READ_BYTES, raw),
-            consumed: 0,
-        };
+        let mut raw = Counted::new(raw, READ_BYTES);
         let first = raw
             .fill_buf()
             .map_err(|e| EtlError::io("read", &path, 0, e))?;
@@ -182,6 +90,7 @@ impl Reader {
         Ok(Self {
             path,
             input,
+            listed_bytes: source.bytes,
             carry: Vec::new(),
             text_offset: 0,
             reported: 0,
@@ -203,6 +112,39 @@ impl Reader {
     /// one. On error `block` holds the whole lines before the fault, and the reader must not be
     /// used again, except for [`Reader::advanced`].
     pub fn fill(&mut self, block: &mut Vec<u8>) -> Result<Filled, EtlError> {
+        let is_first = self.text_offset == 0;
+        let filled = self.fill_lines(block)?;
+        if is_first {
+            self.look_at_start(block)?;
+        }
+        let read = self.input.consumed();
+        if filled.ended && read < self.listed_bytes {
+            return Err(EtlError::Shrunk {
+                path: self.path.clone(),
+                read,
+                listed: self.listed_bytes,
+            });
+        }
+        Ok(filled)
+    }
+
+    /// Removes a byte order mark; refuses what cannot be lines of JSON.
+    fn look_at_start(&self, block: &mut Vec<u8>) -> Result<(), EtlError> {
+        if let Some(Unreadable { format, way_out }) = format::unreadable(block) {
+            block.clear();
+            return Err(EtlError::Format {
+                path: self.path.clone(),
+                format,
+                way_out,
+            });
+        }
+        if block.starts_with(format::BYTE_ORDER_MARK) {
+            block.drain(..format::BYTE_ORDER_MARK.len());
+        }
+        Ok(())
+    }
+
+    fn fill_lines(&mut self, block: &mut Vec<u8>) -> Result<Filled, EtlError> {
         block.clear();
         block.append(&mut self.carry);
         let mut filled = Filled::default();
@@ -277,97 +219,17 @@ impl Reader {
     }
 }
 
-impl Input {
-    fn consumed(&self) -> u64 {
-        match self {
-            Input::Plain(raw) => raw.consumed,
-            Input::Gzip(decoder, total) => {
-                decoder.as_ref().map_or(*total, |d| d.get_ref().consumed)
-            }
-        }
-    }
-
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let (decoder, total) = match self {
-            Input::Plain(raw) => return retry(|| raw.read(out)),
-            Input::Gzip(decoder, total) => (decoder, total),
-        };
-        while let Some(open) = decoder {
-            let read = retry(|| open.read(out))?;
-            if read > 0 {
-                return Ok(read);
-            }
-            // The end of a member. Others may follow; zeros after the last one are padding.
-            let mut raw = match decoder.take() {
-                Some(ended) => ended.into_inner(),
-                None => break,
-            };
-            skip_zeros(&mut raw)?;
-            *total = raw.consumed;
-            if !raw.fill_buf()?.is_empty() {
-                *decoder = Some(Box::new(GzDecoder::new(raw)));
-            }
-        }
-        Ok(0)
-    }
-}
-
-fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match read() {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-fn skip_zeros(raw: &mut Raw) -> io::Result<()> {
-    loop {
-        let buffer = raw.fill_buf()?;
-        let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
-        let all = zeros == buffer.len();
-        raw.consume(zeros);
-        if zeros == 0 || !all {
-            return Ok(());
-        }
-    }
-}
-
-/// Counts what is consumed of a buffered reader, for offsets in messages.
-struct Counted<R> {
-    inner: R,
-    consumed: u64,
-}
-
-impl<R: BufRead> Read for Counted<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(out)?;
-        self.consumed += read as u64;
-        Ok(read)
-    }
-}
-
-impl<R: BufRead> BufRead for Counted<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        self.inner.consume(bytes);
-        self.consumed += bytes as u64;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use crate::etl::read::list::list;
+    use std::{fs, io::Write};
 
     /// All blocks of a file with this content, and the number of lines dropped.
     fn read(name: &str, content: &[u8]) -> (Vec<Vec<u8>>, u64) {
         let path = std::env::temp_dir().join(format!("trident-{}-{name}", std::process::id()));
         File::create(&path).unwrap().write_all(content).unwrap();
-        let source = list(std::slice::from_ref(&path)).unwrap().remove(0);
+        let source = list(std::slice::from_ref(&path)).unwrap().sources.remove(0);
         let mut reader = Reader::open(&source).unwrap();
         let (mut blocks, mut long_lines, mut advanced) = (Vec::new(), 0, 0);
         loop {
@@ -421,6 +283,57 @@ mod tests {
                 .partition(|l| l.len() > LINE_BYTES_MAX);
             assert!(lines == expected, "{name}");
             assert_eq!(long_lines + whole.len() as u64, lost, "{name}");
+        }
+    }
+
+    fn failure(name: &str, content: &[u8], after_listing: impl FnOnce(&Path)) -> String {
+        let path = std::env::temp_dir().join(format!("trident-{}-{name}", std::process::id()));
+        fs::write(&path, content).unwrap();
+        let source = list(std::slice::from_ref(&path)).unwrap().sources.remove(0);
+        after_listing(&path);
+        let error = Reader::open(&source)
+            .unwrap()
+            .fill(&mut Vec::new())
+            .unwrap_err();
+        fs::remove_file(path).unwrap();
+        error.to_string()
+    }
+
+    #[test]
+    fn a_byte_order_mark_costs_no_line() {
+        let path = std::env::temp_dir().join(format!("trident-{}-bom", std::process::id()));
+        fs::write(&path, b"\xEF\xBB\xBFa\n\xEF\xBB\xBFb\n").unwrap();
+        let source = list(std::slice::from_ref(&path)).unwrap().sources.remove(0);
+        let mut block = Vec::new();
+        Reader::open(&source).unwrap().fill(&mut block).unwrap();
+        assert_eq!(
+            block, b"a\n\xEF\xBB\xBFb\n",
+            "only the first one of a file is a mark"
+        );
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_shrinks_is_an_error() {
+        let message = failure("shrinks", b"one\ntwo\nthree\n", |path| {
+            File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(8)
+                .unwrap();
+        });
+        assert!(message.contains("8 of its 14 bytes"), "{message}");
+    }
+
+    #[test]
+    fn formats_that_are_no_lines_are_named() {
+        for (name, content, format) in [
+            ("x.bz2", &b"BZh91AY&SY"[..], "bzip2"),
+            ("x.parquet", b"PAR1\x15\x04", "Parquet"),
+        ] {
+            let message = failure(name, content, |_| {});
+            assert!(message.contains(format), "{message}");
         }
     }
 }

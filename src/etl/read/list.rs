@@ -1,0 +1,255 @@
+//! Which files are read: named ones as they are, directories by name and kind.
+
+use crate::etl::error::EtlError;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// Endings of names that are read in a directory, in any letter case.
+const ENDINGS: [&str; 4] = ["json", "jsonl", "ndjson", "gz"];
+/// How Spark and Hadoop begin the names of their output files.
+const PART_PREFIX: &str = "part-";
+/// Names of left-out files that a message shows.
+const NAMES_SHOWN: usize = 8;
+
+/// One input, as recorded in the work directory to notice a changed list on resume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The file, or `-` for standard input.
+    pub path: PathBuf,
+    /// Length in bytes; 0 for standard input.
+    pub bytes: u64,
+    /// Time of the last change, nanoseconds since 1970.
+    pub modified_ns: u64,
+}
+
+impl Source {
+    /// Whether this is standard input.
+    pub fn is_stdin(&self) -> bool {
+        self.path == Path::new("-")
+    }
+}
+
+/// What inputs stand for.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The files to read, sorted.
+    pub sources: Vec<Source>,
+    /// What directories hold beside them, with the reason where it is not the name; sorted.
+    pub left_out: Vec<String>,
+}
+
+impl Listing {
+    /// One line about what is left out; `None` when nothing is.
+    pub fn left_out_line(&self) -> Option<String> {
+        if self.left_out.is_empty() {
+            return None;
+        }
+        let shown = self.left_out.iter().take(NAMES_SHOWN);
+        let names = shown.cloned().collect::<Vec<_>>().join(", ");
+        let more = match self.left_out.len().saturating_sub(NAMES_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "not read: {names}{more} (directories stand for .json, .jsonl, .ndjson, .gz and part-*; name other files)"
+        ))
+    }
+}
+
+/// The files meant by `inputs`, sorted: a directory stands for the files below it that look like tweets.
+pub fn list(inputs: &[PathBuf]) -> Result<Listing, EtlError> {
+    list_without(inputs, &[])
+}
+
+/// As [`list`], without what is below the directories `ours`; they need not be there.
+pub fn list_without(inputs: &[PathBuf], ours: &[&Path]) -> Result<Listing, EtlError> {
+    let ours = ours.iter().filter_map(|path| fs::canonicalize(path).ok());
+    let mut walk = Walk {
+        ours: ours.collect(),
+        above: Vec::new(),
+        listing: Listing::default(),
+    };
+    for input in inputs {
+        walk.input(input)?;
+    }
+    let mut listing = walk.listing;
+    listing.sources.sort_by(|a, b| a.path.cmp(&b.path));
+    listing.sources.dedup();
+    listing.left_out.sort();
+    if listing.sources.is_empty() {
+        let left_out = listing.left_out_line();
+        let left_out = left_out.map_or(String::new(), |line| format!("; {line}"));
+        return Err(EtlError::Usage(format!(
+            "no input files: name files, or directories with .json, .jsonl, .ndjson, .gz or part-* files, or - for standard input{left_out}"
+        )));
+    }
+    Ok(listing)
+}
+
+struct Walk {
+    /// Directories that are not looked into.
+    ours: Vec<PathBuf>,
+    /// The directories that hold the one at hand, as they really are.
+    above: Vec<PathBuf>,
+    listing: Listing,
+}
+
+impl Walk {
+    fn input(&mut self, input: &Path) -> Result<(), EtlError> {
+        if input == Path::new("-") {
+            self.listing.sources.push(Source {
+                path: input.to_owned(),
+                bytes: 0,
+                modified_ns: 0,
+            });
+            return Ok(());
+        }
+        let found = fs::metadata(input).map_err(|e| EtlError::io("open", input, 0, e))?;
+        if found.is_dir() {
+            self.directory(input)
+        } else {
+            self.source(input, &found)
+        }
+    }
+
+    fn directory(&mut self, directory: &Path) -> Result<(), EtlError> {
+        let failed = |e| EtlError::io("list", directory, 0, e);
+        let real = fs::canonicalize(directory).map_err(failed)?;
+        if self.ours.contains(&real) {
+            return Ok(());
+        }
+        if self.above.contains(&real) {
+            self.leave_out(directory, Some("a link to a directory above it"));
+            return Ok(());
+        }
+        self.above.push(real);
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            self.entry(&entry.map_err(failed)?.path())?;
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    fn entry(&mut self, path: &Path) -> Result<(), EtlError> {
+        let found = match fs::metadata(path) {
+            Err(e) if is_dead_link(&e) => {
+                self.leave_out(path, Some("a link to nothing or to itself"));
+                return Ok(());
+            }
+            found => found.map_err(|e| EtlError::io("open", path, 0, e))?,
+        };
+        if found.is_dir() {
+            self.directory(path)
+        } else if !found.is_file() {
+            self.leave_out(path, Some("a FIFO, socket or device"));
+            Ok(())
+        } else if looks_like_tweets(path) {
+            self.source(path, &found)
+        } else {
+            self.leave_out(path, None);
+            Ok(())
+        }
+    }
+
+    fn source(&mut self, path: &Path, found: &fs::Metadata) -> Result<(), EtlError> {
+        if path.to_str().is_none() {
+            return Err(EtlError::Usage(format!(
+                "the name of {path:?} is not UTF-8: rename it, or read it through a pipe with --input -"
+            )));
+        }
+        let modified = found.modified().ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        self.listing.sources.push(Source {
+            path: path.to_owned(),
+            bytes: if found.is_file() { found.len() } else { 0 },
+            modified_ns: modified.map_or(0, |time| time.as_nanos() as u64),
+        });
+        Ok(())
+    }
+
+    fn leave_out(&mut self, path: &Path, why: Option<&str>) {
+        let why = why.map_or(String::new(), |why| format!(" ({why})"));
+        self.listing
+            .left_out
+            .push(format!("{}{why}", path.display()));
+    }
+}
+
+fn looks_like_tweets(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_lowercase();
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending))
+        || name.starts_with(PART_PREFIX) && ending.is_none_or(|ending| ending == "txt")
+}
+
+fn is_dead_link(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_directory_stands_for_its_tweets_and_names_the_rest() {
+        let root = std::env::temp_dir().join(format!("trident-{}-list", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("below/store")).unwrap();
+        let taken = [
+            "a.json",
+            "b.ndjson",
+            "below/part-00000",
+            "below/part-1.txt",
+            "d.JSON",
+            "e.json.GZ",
+            "f.jsonl",
+        ];
+        let left = ["below/_SUCCESS", "c.parquet", "notes.txt", "part-0.parquet"];
+        for name in taken.iter().chain(&left).chain(&["below/store/x.json"]) {
+            fs::write(root.join(name), "{}\n").unwrap();
+        }
+        symlink(&root, root.join("below/again")).unwrap();
+        symlink("nowhere", root.join("dead.json")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(root.join("pipe.json"))
+            .status();
+        assert!(made.unwrap().success());
+        let store = root.join("below/store");
+        let listing = list_without(std::slice::from_ref(&root), &[&store]).unwrap();
+        let names = listing
+            .sources
+            .iter()
+            .map(|s| s.path.strip_prefix(&root).unwrap());
+        let names: Vec<_> = names.map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(names, taken);
+        let line = listing.left_out_line().unwrap();
+        for name in left {
+            assert!(
+                line.contains(&root.join(name).display().to_string()),
+                "{line}"
+            );
+        }
+        assert!(
+            line.contains("below/again (a link to a directory above it)"),
+            "{line}"
+        );
+        assert!(
+            line.contains("dead.json (a link to nothing or to itself)"),
+            "{line}"
+        );
+        assert!(
+            line.contains("pipe.json (a FIFO, socket or device)"),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1);
+        assert!(!line.contains("below/store"), "{line}");
+        fs::remove_dir_all(root).unwrap();
+    }
+}
