@@ -9,6 +9,18 @@ fn get(cache: &Cache, key: &str) -> Option<String> {
         .then(|| String::from_utf8(out).unwrap())
 }
 
+/// Waits until a thread of this process sleeps: it can only be at the lock that its caller holds.
+fn await_sleep(thread: &std::path::Path) {
+    let stat = std::path::Path::new("/proc").join(thread).join("stat");
+    let sleeps = || {
+        let text = std::fs::read_to_string(&stat).unwrap();
+        text.rsplit(')').next().unwrap().starts_with(" S")
+    };
+    while !sleeps() {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn what_was_put_is_got_and_the_last_value_wins() {
     let cache = Cache::new(1 << 20);
@@ -40,12 +52,11 @@ fn an_entry_that_comes_after_the_bound_was_lowered_is_not_kept() {
             let (begins, begun) = std::sync::mpsc::channel();
             let cache = &cache;
             scope.spawn(move || {
-                begins.send(()).unwrap();
+                let this_thread = std::fs::read_link("/proc/thread-self").unwrap();
+                begins.send(this_thread).unwrap();
                 cache.put(b"a", &vec![0; value_bytes])
             });
-            begun.recv().unwrap();
-            // Time to come to the lock. If it is not enough, the new bound is seen at once.
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            await_sleep(&begun.recv().unwrap());
             // What `set_bytes_max` does, as far as this shard goes.
             cache.bytes_max.store(bytes_max, Relaxed);
             shard.make_room(bytes_max / SHARDS, Policy::Lru);

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 use trident::http::{Acceptor, Limits, Listener, Server as Http, Settings};
 
 use crate::{
-    harness::{Client, GET, PATIENCE, READY, Server, eventually, raise_descriptor_limit},
+    harness::{Client, GET, PATIENCE, READY, Server, eventually, pace, raise_descriptor_limit},
     in_process::Echo,
 };
 
@@ -61,11 +61,17 @@ impl Seen {
                 self.answers.fetch_add(1, Relaxed);
                 self.after_reconnect
                     .fetch_add(usize::from(reconnected), Relaxed);
-                thread::sleep(pause);
+                pace(pause);
             }
             reconnected = true;
         }
     }
+}
+
+/// Whether the server accepts no connection any more.
+fn is_refused(server: &Server) -> bool {
+    TcpStream::connect_timeout(&server.address, PATIENCE)
+        .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 #[test]
@@ -140,12 +146,8 @@ fn requests_in_flight_are_finished() {
     }
     server.signal("TERM");
     assert_eq!(idle.rest(), b"", "closed without a word");
-    let refused = || match TcpStream::connect_timeout(&server.address, Duration::from_secs(5)) {
-        Ok(_) => false,
-        Err(error) => matches!(error.kind(), ErrorKind::ConnectionRefused),
-    };
     assert!(
-        eventually(refused),
+        eventually(|| is_refused(&server)),
         "connections are accepted after the drain"
     );
     for client in &mut in_flight {
@@ -194,7 +196,7 @@ fn accepting_ends_when_nobody_asks_any_more() {
     // Three times as long as it would be quiet, if nobody asked.
     for _ in 0..60 {
         assert_eq!(server.ask(ENCODE).status, 200);
-        thread::sleep(Duration::from_millis(100));
+        pace(Duration::from_millis(100));
     }
     let probed = || {
         let Ok(stream) = TcpStream::connect_timeout(&server.address, PATIENCE) else {
@@ -267,7 +269,10 @@ fn requests_on_connections_made_before_are_answered() {
     let mut silent: Vec<Client> = (0..4).map(|_| server.connect()).collect();
     server.ask(GET);
     server.signal("TERM");
-    thread::sleep(Duration::from_millis(800));
+    assert!(
+        eventually(|| is_refused(&server)),
+        "connections are accepted after the drain"
+    );
     for client in &mut silent {
         let answer = client.ask(GET);
         assert!(answer.status == 200 && answer.closes());

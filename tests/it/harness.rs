@@ -333,6 +333,12 @@ pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     condition()
 }
 
+/// The pace of a peer that is slow on purpose, a random moment to kill at. Whatever a test waits for is an
+/// event: see [`eventually`] and [`far_end`](crate::far_end).
+pub fn pace(pause: Duration) {
+    thread::sleep(pause);
+}
+
 /// Raises this process's limit of open descriptors as far as allowed; returns the limit.
 pub fn raise_descriptor_limit() -> u64 {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -490,15 +496,9 @@ impl Client {
         }
     }
 
-    /// Whether nothing arrives for `quiet` and the connection stays open.
-    pub fn stays_silent(&mut self, quiet: Duration) -> bool {
-        self.stream.set_read_timeout(Some(quiet)).unwrap();
-        let read = self.stream.peek(&mut [0]);
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        self.received.is_empty()
-            && read.is_err_and(|error| {
-                matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-            })
+    /// Whether bytes were received that nobody has asked for yet.
+    pub fn has_unread(&self) -> bool {
+        !self.received.is_empty()
     }
 
     /// Whether a further request on this connection gets exactly its own answer.

@@ -1,12 +1,13 @@
 //! Time: slow senders, slow readers, and those who do nothing at all.
 //!
 //! Deadlines of the servers here are short, and no test asks how long something took: what must end
-//! is awaited, what must live is used after it would have ended.
+//! is awaited. What must live is used after a witness has ended: a connection that was begun later, and
+//! that the same deadline ends.
 
 use std::{
     io::{ErrorKind, Write},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use trident::{
@@ -15,8 +16,10 @@ use trident::{
 };
 
 use crate::{
-    harness::{Client, GET, PATIENCE, Server, eventually},
+    far_end::visit_all_workers,
+    harness::{Client, GET, PATIENCE, Server, eventually, pace},
     in_process::{Echo, InProcess},
+    notify::endless_search,
 };
 
 const HALF_A_HEAD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: t\r\nX: ";
@@ -30,7 +33,7 @@ fn impatient(deadline: &str) -> Server {
     let all = ["head", "body", "idle", "write"];
     assert!(all.contains(&deadline));
     let settings = all.map(|name| {
-        let ms = if name == deadline { 600 } else { 120_000 };
+        let ms = if name == deadline { 2_000 } else { 120_000 };
         format!("http.{name}_timeout_ms={ms}")
     });
     Server::with(&settings.each_ref().map(String::as_str))
@@ -48,7 +51,7 @@ fn last_status(client: &mut Client) -> Option<u16> {
 
 /// Sends a byte now and then until the server ends the connection; returns the bytes sent.
 fn drip(client: &mut Client, byte: u8) -> usize {
-    let give_up = std::time::Instant::now() + PATIENCE;
+    let give_up = Instant::now() + PATIENCE;
     let mut sent = 0;
     client.stream.set_nonblocking(true).unwrap();
     while let Err(error) = client.stream.peek(&mut [0]) {
@@ -57,36 +60,38 @@ fn drip(client: &mut Client, byte: u8) -> usize {
             ErrorKind::WouldBlock,
             "reset without an answer"
         );
-        assert!(
-            std::time::Instant::now() < give_up,
-            "still open after {sent} bytes"
-        );
+        assert!(Instant::now() < give_up, "still open after {sent} bytes");
         let _ = client.stream.write(&[byte]);
         sent += 1;
-        thread::sleep(Duration::from_millis(50));
+        pace(Duration::from_millis(50));
     }
     client.stream.set_nonblocking(false).unwrap();
     sent
 }
 
+/// Sends each on a connection of its own.
+fn all_end_with_408(server: &Server, all: &[&[u8]]) {
+    let clients = all.iter().map(|begun| (sending(server, begun), begun));
+    for (mut client, begun) in clients.collect::<Vec<_>>() {
+        let begun = String::from_utf8_lossy(begun);
+        assert_eq!(last_status(&mut client), Some(408), "{begun:?}");
+    }
+}
+
+/// A new connection with `bytes` on their way.
+fn sending(server: &Server, bytes: &[u8]) -> Client {
+    let mut client = server.connect();
+    client.send(bytes);
+    client
+}
+
 #[test]
 fn half_a_head_is_answered_408() {
     let server = impatient("head");
-    for begun in [
-        b"G".as_slice(),
-        b"\r\n",
-        HALF_A_HEAD,
-        &[GET, HALF_A_HEAD].concat(),
-    ] {
-        let mut client = server.connect();
-        client.send(begun);
-        assert_eq!(
-            last_status(&mut client),
-            Some(408),
-            "{:?}",
-            String::from_utf8_lossy(begun)
-        );
-    }
+    all_end_with_408(
+        &server,
+        &[b"G", b"\r\n", HALF_A_HEAD, &[GET, HALF_A_HEAD].concat()],
+    );
     assert_eq!(
         server.metric("trident_connections_expired_total{phase=\"head\"}"),
         4
@@ -106,16 +111,10 @@ fn a_dripping_head_is_answered_408() {
 #[test]
 fn half_a_body_is_answered_408() {
     let server = impatient("body");
-    for begun in [HALF_A_BODY, HALF_A_CHUNK, &[GET, HALF_A_BODY].concat()] {
-        let mut client = server.connect();
-        client.send(begun);
-        assert_eq!(
-            last_status(&mut client),
-            Some(408),
-            "{:?}",
-            String::from_utf8_lossy(begun)
-        );
-    }
+    all_end_with_408(
+        &server,
+        &[HALF_A_BODY, HALF_A_CHUNK, &[GET, HALF_A_BODY].concat()],
+    );
     assert_eq!(
         server.metric("trident_connections_expired_total{phase=\"body\"}"),
         3
@@ -140,13 +139,15 @@ fn every_body_has_its_own_deadline() {
     let mut client = server.connect();
     let head = "POST /blockchain HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n";
     client.send(format!("{head}01234").as_bytes());
-    for round in 0..12 {
-        thread::sleep(Duration::from_millis(150));
+    client.await_read();
+    let witness = sending(&server, HALF_A_BODY);
+    let mut is_over = false;
+    while !is_over {
+        is_over = witness.is_closed();
+        pace(Duration::from_millis(50));
         client.send(format!("56789{head}01234").as_bytes());
-        let answer = client
-            .response()
-            .unwrap_or_else(|| panic!("closed in round {round}"));
-        assert_eq!(answer.status, 200, "round {round}: {answer:?}");
+        let answer = client.response().expect("its own deadline");
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
 }
 
@@ -200,9 +201,14 @@ fn part_of_a_request_does_not_keep_an_idle_connection() {
 fn a_connection_in_use_outlives_the_idle_deadline() {
     let server = impatient("idle");
     let mut client = server.connect();
-    for _ in 0..12 {
+    assert_eq!(client.ask(GET).status, 200);
+    let mut witness = server.connect();
+    assert_eq!(witness.ask(GET).status, 200);
+    let mut is_over = false;
+    while !is_over {
+        is_over = witness.is_closed();
+        pace(Duration::from_millis(50));
         assert_eq!(client.ask(GET).status, 200);
-        thread::sleep(Duration::from_millis(150));
     }
 }
 
@@ -212,11 +218,15 @@ fn a_slow_body_outlives_the_head_deadline() {
     let server = impatient("head");
     let mut client = server.connect();
     client.send(HALF_A_BODY);
-    for _ in 0..10 {
-        thread::sleep(Duration::from_millis(150));
+    client.await_read();
+    let witness = sending(&server, HALF_A_HEAD);
+    let mut left = 997; // of the body
+    while !witness.is_closed() {
         client.send(b"x");
+        left -= 1;
+        pace(Duration::from_millis(50));
     }
-    client.send(&[b'x'; 987]);
+    client.send(&vec![b'x'; left]);
     assert_eq!(client.response().expect("an answer").status, 200);
 }
 
@@ -224,9 +234,9 @@ fn a_slow_body_outlives_the_head_deadline() {
 fn fill(client: &mut Client) -> usize {
     let batch = GET.repeat(1000);
     let mut taken = 0;
-    let mut refused = 0;
+    let mut refused = 0; // with a turn of every worker between
     client.stream.set_nonblocking(true).unwrap();
-    while refused < 20 {
+    while refused < 3 {
         match client.stream.write(&batch[taken % batch.len()..]) {
             Ok(n) => {
                 taken += n;
@@ -234,7 +244,7 @@ fn fill(client: &mut Client) -> usize {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 refused += 1;
-                thread::sleep(Duration::from_millis(10));
+                visit_all_workers(client.stream.peer_addr().unwrap());
             }
             Err(_) => break,
         }
@@ -284,32 +294,34 @@ fn slow_readers_get_everything() {
     let server = impatient("write");
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| read_slowly(server.connect()));
+            scope.spawn(|| read_slowly(&server));
         }
     });
 }
 
-fn read_slowly(mut client: Client) {
+fn read_slowly(server: &Server) {
+    let mut client = server.connect();
     // With a large buffer the kernel lets the server write only once in a long while.
     socket2::SockRef::from(&client.stream)
         .set_recv_buffer_size(64 << 10)
         .unwrap();
-    let taken = fill(&mut client);
+    let asked = fill(&mut client) / GET.len();
+    let mut witness = server.connect(); // does not read at all
+    fill(&mut witness);
     let mut answers = 0;
-    let mut read = |client: &mut Client| {
-        let answer = client.response();
-        answers += usize::from(answer.as_ref().is_some_and(|answer| answer.status == 200));
-        answer.is_some()
-    };
-    for _ in 0..10 {
-        for _ in 0..taken / GET.len() / 40 {
-            assert!(read(&mut client), "closed early");
+    while !witness.is_closed() {
+        for _ in 0..(asked - answers).div_ceil(40) {
+            let answer = client.response().expect("an answer");
+            assert_eq!(answer.status, 200);
+            answers += 1;
         }
-        thread::sleep(Duration::from_millis(150));
+        pace(Duration::from_millis(100));
     }
     client.finish();
-    while read(&mut client) {}
-    assert_eq!(answers, taken / GET.len());
+    while client.response().is_some() {
+        answers += 1;
+    }
+    assert_eq!(answers, asked);
 }
 
 /// Answers `/large` with a large body, everything else with a small one.
@@ -358,7 +370,7 @@ fn a_request_that_comes_while_answers_wait_for_room_is_not_forgotten() {
 #[test]
 fn the_write_deadline_ends_with_the_last_byte() {
     let limits = Limits {
-        write_timeout: Duration::from_millis(600),
+        write_timeout: Duration::from_secs(2),
         ..Limits::default()
     };
     let service = InProcess::start(Large, limits);
@@ -371,7 +383,9 @@ fn the_write_deadline_ends_with_the_last_byte() {
         );
         let answer = client.response().expect("an answer");
         assert_eq!(answer.body.len(), LARGE_BYTES);
-        thread::sleep(Duration::from_millis(1500));
+        let mut witness = service.connect();
+        witness.send(GET_LARGE);
+        witness.await_closed();
     }
 }
 
@@ -393,10 +407,10 @@ fn lingering_is_bounded() {
     let mut by_time = refused();
     let mut by_bytes = refused();
     let closed = |client: &mut Client, piece: &[u8]| {
-        let give_up = std::time::Instant::now() + PATIENCE;
+        let give_up = Instant::now() + PATIENCE;
         while client.stream.write_all(piece).is_ok() {
-            assert!(std::time::Instant::now() < give_up, "still taking bytes");
-            thread::sleep(Duration::from_millis(5));
+            assert!(Instant::now() < give_up, "still taking bytes");
+            pace(Duration::from_millis(5));
         }
     };
     closed(&mut by_bytes, &vec![0; 50_000]);
@@ -431,7 +445,7 @@ fn half_closed_clients_get_their_answers() {
             let mut client = server.connect();
             client.send(bytes);
             if !together {
-                thread::sleep(Duration::from_millis(20));
+                client.await_read();
             }
             client.finish();
             let mut statuses = Vec::new();
@@ -469,51 +483,41 @@ fn continue_is_sent_to_who_waits_for_it() {
             let interim = client.response().expect("an interim answer");
             assert_eq!((interim.status, interim.fields.len()), (100, 0));
             client.send(&body.as_bytes()[..2]);
-            assert!(
-                client.stays_silent(Duration::from_millis(50)),
-                "100 is sent once"
-            );
+            assert!(client.is_left_waiting(), "100 is sent once");
             client.send(&body.as_bytes()[2..]);
             assert_eq!(client.response().expect("the answer").status, 200);
         }
     }
 }
 
-/// Holds its worker for as long as a head may take, and longer.
-struct Blocking;
-
-impl Service for Blocking {
-    type Worker = ();
-
-    fn worker(&self) {}
-
-    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
-        if request.head.path == b"/block" {
-            thread::sleep(Duration::from_millis(1200));
-        }
-        reply.text(|out| out.push(b'x'));
-        Counter::OtherValid.into()
-    }
-}
-
 /// The first request of a connection came in time and waits for its worker: it is answered.
 #[test]
 fn a_first_request_that_waited_for_its_worker_is_answered() {
-    let limits = Limits {
-        head_timeout: Duration::from_millis(400),
-        ..Limits::default()
-    };
-    let service = InProcess::start(Blocking, limits);
-    let sending = |request: &[u8]| {
-        let mut client = service.connect();
-        client.send(request);
-        client
-    };
-    let block = b"GET /block HTTP/1.1\r\nHost: t\r\n\r\n";
-    let _blocked: Vec<Client> = (0..4).map(|_| sending(block)).collect();
-    thread::sleep(Duration::from_millis(50)); // the workers are in it
-    let mut others: Vec<Client> = (0..8).map(|_| sending(GET)).collect();
-    for client in &mut others {
-        assert_eq!(client.response().expect("an answer").status, 200);
+    const HEAD_MS: u64 = 1000;
+    // As many tries as hold the only worker for longer than a head may take, on whatever machine.
+    for tries in (24..32).map(|log| 1u64 << log) {
+        let server = Server::with(&[
+            "workers=1",
+            &format!("http.head_timeout_ms={HEAD_MS}"),
+            &format!("blockchain.mining_tries_max={tries}"),
+        ]);
+        let mut others: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+        visit_all_workers(server.address); // they are accepted
+        let mut blocking = sending(&server, &endless_search());
+        blocking.await_read();
+        let begin = Instant::now();
+        others.extend((0..4).map(|_| server.connect()));
+        for client in &mut others {
+            client.send(GET);
+        }
+        assert_eq!(blocking.response().expect("an answer").status, 200);
+        let held = begin.elapsed();
+        for client in &mut others {
+            assert_eq!(client.response().expect("an answer").status, 200);
+        }
+        if held > Duration::from_millis(3 * HEAD_MS) {
+            return;
+        }
     }
+    panic!("no search is long enough");
 }

@@ -38,16 +38,15 @@ fn answers(client: &mut Client) -> Vec<(u16, String)> {
     answers
 }
 
-/// Sends `pieces`, each after the one before was taken, and returns all answers.
+/// Sends `pieces`, each after the one before was read, and returns all answers.
 fn in_pieces<'p>(
     service: &InProcess<Echo>,
     pieces: impl Iterator<Item = &'p [u8]>,
 ) -> Vec<(u16, String)> {
     let mut client = service.connect();
-    let mut buffered = 0;
     for piece in pieces {
         client.send(piece);
-        buffered = service.settle(buffered);
+        client.await_read();
     }
     answers(&mut client)
 }
@@ -186,7 +185,7 @@ fn the_binary_takes_requests_byte_by_byte() {
     let mut client = server.connect();
     for byte in batch {
         client.send(&[*byte]);
-        std::thread::sleep(std::time::Duration::from_micros(200));
+        client.await_read();
     }
     let statuses: Vec<u16> = answers(&mut client)
         .into_iter()

@@ -482,7 +482,7 @@ pub fn check(mut client: Client, bytes: &[u8], expected: &str) -> Result<(), Str
         "open" if announced => Err("`Connection: close` on a connection that should stay".into()),
         "open" if client.is_in_sync() => Ok(()),
         "open" => Err("out of sync".into()),
-        "wait" if client.stays_silent(std::time::Duration::from_millis(100)) => Ok(()),
+        "wait" if client.is_left_waiting() => Ok(()),
         "wait" => Err("not waiting for the rest".into()),
         "closed" => match client.rest() {
             _ if !announced => Err("no `Connection: close` on the last answer".into()),

@@ -4,7 +4,6 @@
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use trident::{
@@ -53,16 +52,6 @@ impl<S: Service> InProcess<S> {
     /// A new connection.
     pub fn connect(&self) -> Client {
         Client::connect(self.address)
-    }
-
-    /// Waits until the bytes buffered in all connections are not `before`, for a moment at most:
-    /// that the server has taken what was sent. Returns the bytes buffered now.
-    pub fn settle(&self, before: usize) -> usize {
-        let give_up = Instant::now() + Duration::from_millis(5);
-        while self.server.buffered_bytes() == before && Instant::now() < give_up {
-            std::thread::yield_now();
-        }
-        self.server.buffered_bytes()
     }
 }
 

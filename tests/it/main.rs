@@ -8,6 +8,7 @@ mod differential;
 mod drain;
 mod endpoints;
 mod etl;
+mod far_end;
 mod h1check;
 mod harness;
 mod http_limits;

@@ -10,7 +10,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     process::{Command, Stdio},
-    thread,
     time::Duration,
 };
 
@@ -20,7 +19,7 @@ use trident::{
 };
 
 use crate::{
-    harness::{Client, GET, READY, Server, eventually},
+    harness::{Client, GET, Metrics, READY, Server, eventually},
     http_table, ingest,
     twitter::stores::damaged,
 };
@@ -338,14 +337,6 @@ fn timeouts(counted: &mut Counted) {
     body.send(b"POST /blockchain HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nx");
     let mut linger = server.connect();
     linger.send(b"malformed\r\n\r\n");
-    let mut broken = server.connect();
-    broken.ask(GET);
-    broken.send(b"GET / HT");
-    thread::sleep(Duration::from_millis(50)); // the bytes arrive before the reset
-    socket2::SockRef::from(&broken.stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    drop(broken);
     reads_nothing(server.address);
     for phase in ["idle", "head", "body", "write", "linger"] {
         let series = format!("trident_connections_expired_total{{phase=\"{phase}\"}}");
@@ -353,6 +344,20 @@ fn timeouts(counted: &mut Counted) {
     }
     counted.add(&server);
     drop((idle, head, body, linger));
+    // Where no deadline is quicker than the reset.
+    let server = Server::start(&[]);
+    let mut broken = server.connect();
+    broken.ask(GET);
+    broken.send(b"GET / HT");
+    broken.await_read();
+    socket2::SockRef::from(&broken.stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(broken);
+    assert!(eventually(|| server
+        .metric("trident_connections_reset_total")
+        > 0));
+    counted.add(&server);
 }
 
 /// Asks without reading an answer until the server breaks off.
@@ -393,14 +398,21 @@ fn crowds(counted: &mut Counted) {
         "1",
     ];
     let server = Server::spawn(Server::shell("ulimit -n 64; exec \"$@\"", &arguments));
+    let mut admin = Client::connect(server.admin.unwrap());
+    admin.ask(GET); // while there is room
     let clients: Vec<Client> = (0..80).map(|_| server.connect()).collect();
-    thread::sleep(Duration::from_millis(100)); // they are accepted or refused
-    drop(clients);
     assert!(eventually(|| {
-        let mut now = Counted::default();
-        now.add(&server);
-        now.of(Counter::AcceptDescriptors) > 0
+        let answer = admin.ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
+        let refused = "trident_accept_errors_total{reason=\"descriptors\"}";
+        Metrics(answer.text()).sum(refused) > 0
     }));
+    drop((clients, admin));
+    let is_admitted = || {
+        let mut client = Client::connect(server.admin.unwrap());
+        client.send(GET);
+        client.response().is_some_and(|answer| answer.status == 200)
+    };
+    assert!(eventually(is_admitted));
     counted.add(&server);
 }
 

@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc, Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -20,8 +20,8 @@ enum Act {
     Send(Vec<u8>),
     /// Sends these bytes and closes.
     SendAndClose(Vec<u8>),
-    /// Sends an answer and closes a little later, when the client has put the connection aside.
-    SendAndCloseLater(Vec<u8>),
+    /// Sends an answer and closes when the test has it.
+    SendAndCloseAfter(Vec<u8>, Arc<Barrier>),
     /// Sends one byte of these every few milliseconds.
     Drip(Vec<u8>),
     /// Says nothing until the client goes away.
@@ -125,9 +125,9 @@ fn act(stream: &mut TcpStream, act: Act) -> bool {
             let _ = stream.write_all(&bytes);
             false
         }
-        Act::SendAndCloseLater(bytes) => {
+        Act::SendAndCloseAfter(bytes, received) => {
             let _ = stream.write_all(&bytes);
-            thread::sleep(Duration::from_millis(50));
+            received.wait();
             false
         }
         Act::Drip(bytes) => {
@@ -207,7 +207,7 @@ fn calls_run_side_by_side_up_to_the_connections() {
 #[test]
 fn a_silent_authority_costs_the_deadline_waiting_included() {
     let authority = StandIn::start(|_| Act::Silence);
-    let deadline = Duration::from_millis(150);
+    let deadline = Duration::from_secs(1);
     let options = RestOptions {
         deadline,
         ..authority.options()
@@ -244,10 +244,12 @@ fn a_dripping_authority_does_not_stretch_the_deadline() {
 
 #[test]
 fn a_kept_connection_that_died_is_replaced_once() {
-    let authority = StandIn::start(|index| match index {
+    let received = Arc::new(Barrier::new(2));
+    let third = Arc::clone(&received);
+    let authority = StandIn::start(move |index| match index {
         0 => Act::Send(success("first")),
         1 => Act::SendAndClose(Vec::new()),
-        2 => Act::SendAndCloseLater(success("third")),
+        2 => Act::SendAndCloseAfter(success("third"), Arc::clone(&third)),
         _ => Act::Send(success("last")),
     });
     let client = RestClient::start(authority.options()).unwrap();
@@ -257,6 +259,7 @@ fn a_kept_connection_that_died_is_replaced_once() {
         "third",
         "sent again on a fresh connection"
     );
+    received.wait();
     let connections: Vec<_> = authority
         .requests()
         .iter()

@@ -4,12 +4,12 @@ use super::{
     assert_equal_dumps, deal, gzip,
     sets::{self, Directory, Set, fresh_directory},
 };
+use crate::harness::pace;
 use std::{
     ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    thread,
     time::Instant,
 };
 use trident::store::Store;
@@ -182,7 +182,7 @@ fn a_command_killed_at_random_points_and_repeated_makes_the_same_store() {
             .spawn()
             .unwrap();
         // Odd fractions of a whole run, growing, so that every stage is hit.
-        thread::sleep(whole * (3 + round * 7 % 29) / 40);
+        pace(whole * (3 + round * 7 % 29) / 40);
         process.kill().unwrap();
         if process.wait().unwrap().success() {
             break;

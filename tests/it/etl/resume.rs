@@ -4,12 +4,12 @@ use super::{
     options,
     sets::{self, Set, fresh_directory},
 };
+use crate::harness::pace;
 use std::{
     env, fs,
     path::Path,
     process::{Command, Stdio},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    thread,
     time::{Duration, Instant},
 };
 use trident::etl::{self, progress::Progress, sink::user_sink::FileSink};
@@ -162,7 +162,7 @@ fn a_run_killed_at_random_points_ends_with_the_same_bytes() {
         // Later and later, at odd fractions of what a whole run takes, so that every stage is hit.
         let patience = Duration::from_millis(3 + u64::from(round) * 7 % 97 + u64::from(round) * 4);
         while began.elapsed() < patience && process.try_wait().unwrap().is_none() {
-            thread::sleep(Duration::from_micros(200));
+            pace(Duration::from_micros(200));
         }
         process.kill().unwrap();
         if process.wait().unwrap().success() {

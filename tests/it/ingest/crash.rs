@@ -1,6 +1,7 @@
 //! Servers that are killed while they write: what was accepted is there, and nothing in parts.
 
 use super::*;
+use crate::harness::pace;
 use std::{thread, time::Duration};
 
 const ON: &str = "twitter.ingest=admin";
@@ -20,7 +21,7 @@ fn no_accepted_batch_is_lost() {
             let patience = Duration::from_micros(random.below(30_000) as u64);
             thread::scope(|scope| {
                 scope.spawn(move || {
-                    thread::sleep(patience);
+                    pace(patience);
                     let sent = std::process::Command::new("kill")
                         .args(["-s", "KILL", &pid.to_string()])
                         .status();

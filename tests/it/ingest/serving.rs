@@ -1,7 +1,7 @@
 //! Queries, reloads and other programs while tweets come in.
 
 use super::*;
-use crate::harness::eventually;
+use crate::harness::{eventually, pace};
 use std::{
     process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -179,7 +179,7 @@ fn a_store_is_folded_while_tweets_come_in() {
             assert!(eventually(|| folds.load(Relaxed) >= n / 15));
             while client.ask(&post(batch, "")).status == 503 {
                 refused += 1;
-                thread::sleep(std::time::Duration::from_millis(1));
+                pace(std::time::Duration::from_millis(1));
             }
         }
         refused

@@ -6,17 +6,24 @@ use super::{
     reported, reported_against,
     standin::{Reply, StandIn, answer},
 };
+use crate::harness::pace;
 use serde_json::{Value, json};
-use std::{fs, thread, time::Duration};
+use std::{fs, time::Duration};
 
-/// A short run of a corpus against a stand-in that always does the same; its figures.
+/// A short run of a corpus against a stand-in that always does the same; its figures. Requests have the
+/// time that a busy machine needs.
 fn figures(corpus: &str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> (i32, Value) {
+    figures_within("60s", corpus, reply)
+}
+
+fn figures_within(
+    timeout: &str,
+    corpus: &str,
+    reply: impl Fn() -> Reply + Send + Sync + 'static,
+) -> (i32, Value) {
     let server = StandIn::always(reply);
-    let (code, report) = reported_against(
-        &server,
-        corpus,
-        "--connections 2 --warmup 0 --duration 300ms --timeout 200ms --no-preflight",
-    );
+    let flags = "--connections 2 --warmup 0 --duration 300ms --no-preflight --timeout";
+    let (code, report) = reported_against(&server, corpus, &format!("{flags} {timeout}"));
     (code, report["endpoints"]["e"].clone())
 }
 
@@ -78,10 +85,10 @@ fn failures_are_told_apart() {
     all_failed(&failed, "closed");
     let (_, failed) = figures(HELLO, || Reply::Reset);
     all_failed(&failed, "reset");
-    let (_, failed) = figures(HELLO, || Reply::Silence);
+    let (_, failed) = figures_within("2s", HELLO, || Reply::Silence);
     all_failed(&failed, "timeout");
     let long = answer(200, "hello").replace("Length: 5", "Length: 6");
-    let (_, failed) = figures(HELLO, plain(&long));
+    let (_, failed) = figures_within("2s", HELLO, plain(&long));
     all_failed(&failed, "timeout");
     let short = answer(200, "hello").replace("Length: 5", "Length: 4");
     let (_, failed) = figures(HELLO, plain(&short));
@@ -93,7 +100,7 @@ fn failures_are_told_apart() {
 #[test]
 fn a_slow_answer_is_not_a_late_one() {
     let (code, figures) = figures(HELLO, || {
-        thread::sleep(Duration::from_millis(60));
+        pace(Duration::from_millis(60));
         Reply::Bytes(answer(200, "hello"))
     });
     assert_eq!(code, 0, "{figures}");
@@ -177,7 +184,7 @@ fn failing_pairs_are_kept() {
     );
 }
 
-/// Requests of a report that took longer than 250 ms.
+/// Requests of a report that took longer than 400 ms.
 fn late(report: &Value) -> u64 {
     let bars = report["histogram"].as_array().unwrap().iter();
     let late = bars.filter(|bar| bar["up_to_us"].as_f64().unwrap() > 400e3);
@@ -191,7 +198,7 @@ fn a_stall_is_charged_for_every_request_that_was_due() {
     let run = |how: &str| {
         let server = StandIn::start(|number| {
             if number == 50 {
-                thread::sleep(Duration::from_secs(1));
+                pace(Duration::from_secs(1));
             }
             Reply::Bytes(answer(200, "hello"))
         });
@@ -203,10 +210,7 @@ fn a_stall_is_charged_for_every_request_that_was_due() {
     let (open, closed) = (run("--rate 100"), run(""));
     assert_eq!(open["total"]["requests"], json!(200));
     // due 0.0 to 0.6 s into the stall, hence 1.0 to 0.4 s late
-    assert!(
-        (50..=70).contains(&late(&open)) || late(&open) > 70,
-        "{open}"
-    );
+    assert!(late(&open) >= 50, "{open}");
     assert!(late(&closed) * 10 <= late(&open), "{closed}");
     assert!(late(&closed) >= 1, "{closed}");
 }
@@ -221,7 +225,7 @@ fn requests_that_were_never_sent_count() {
     let (code, report) = reported_against(
         &server,
         HELLO,
-        "--connections 1 --warmup 0 --duration 1s --timeout 300ms --rate 100 --no-preflight",
+        "--connections 1 --warmup 0 --duration 5s --timeout 1500ms --rate 20 --no-preflight",
     );
     let total = &report["total"];
     assert_eq!(code, 1);
@@ -235,7 +239,7 @@ fn requests_that_were_never_sent_count() {
 #[test]
 fn what_waits_at_the_end_of_a_stage_is_sent() {
     let server = StandIn::always(|| {
-        thread::sleep(Duration::from_millis(60));
+        pace(Duration::from_millis(60));
         Reply::Bytes(answer(200, "hello"))
     });
     let (code, report) = reported_against(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -77,9 +77,15 @@ fn another_key_gives_other_tokens() {
     assert!(report["endpoints"].get("twitter").is_none());
 }
 
-/// Whether a process with `word` among its arguments is running.
+/// Whether a server with `word` among its arguments is running.
 fn runs(word: &str) -> bool {
-    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+    server_with(word).is_some()
+}
+
+/// The directory in /proc of the server with `word` among its arguments.
+fn server_with(word: &str) -> Option<PathBuf> {
+    let mut all = fs::read_dir("/proc").unwrap().flatten();
+    let found = all.find(|entry| {
         let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let mut words = arguments.split(|byte| *byte == 0);
         words
@@ -87,7 +93,18 @@ fn runs(word: &str) -> bool {
             .is_some_and(|program| program.ends_with(b"trident"))
             && words.next() == Some(b"serve")
             && words.any(|argument| argument == word.as_bytes())
-    })
+    });
+    found.map(|entry| entry.path())
+}
+
+/// Sockets of the process whose directory in /proc this is.
+fn sockets(process: &Path) -> usize {
+    let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten();
+    let targets = descriptors
+        .flatten()
+        .map(|entry| fs::read_link(entry.path()));
+    let is_socket = |target: &PathBuf| target.to_string_lossy().starts_with("socket:");
+    targets.flatten().filter(is_socket).count()
 }
 
 #[test]
@@ -109,7 +126,16 @@ fn an_interruption_ends_the_run_and_the_server() {
 
 fn interrupted_by(signal: &str) {
     let team = format!("{signal}{}", std::process::id());
-    let run = load(&["--duration", "60s", "--warmup", "0", "--team", &team]);
+    const CONNECTIONS: usize = 50;
+    let connections = CONNECTIONS.to_string();
+    let run = load(&[
+        "--duration",
+        "600s",
+        "--connections",
+        &connections,
+        "--team",
+        &team,
+    ]);
     // Ignored signals are inherited, and these tests may run under nohup.
     let mut child = Command::new("env")
         .arg(format!("--default-signal={signal}"))
@@ -119,8 +145,9 @@ fn interrupted_by(signal: &str) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    assert!(eventually(|| runs(&team)));
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // The connections of the run, not the one of the questions before it.
+    let has_begun = || server_with(&team).is_some_and(|process| sockets(&process) > CONNECTIONS);
+    assert!(eventually(has_begun));
     let killed = Command::new("kill")
         .args(["-s", signal, &child.id().to_string()])
         .status();

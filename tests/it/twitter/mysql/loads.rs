@@ -2,7 +2,7 @@
 
 use super::{database::PASSWORD, *};
 use crate::harness::without_settings;
-use std::{process::Stdio, sync::atomic::AtomicBool, thread, time::Duration};
+use std::{process::Stdio, sync::atomic::AtomicBool, thread};
 
 /// Exit code and standard error of a command that ends by itself; nothing it says has the password.
 fn told(mut command: Command) -> (i32, String) {
@@ -226,6 +226,6 @@ fn the_password_is_hidden() {
     assert!(err.contains("set TRIDENT_TWITTER_STORE instead"), "{err}");
     let server = serve_from(url, &["twitter.mysql_connect_timeout_ms=500"]);
     assert_refused(&ask(&mut server.connect(), &about(1)));
-    thread::sleep(Duration::from_millis(100));
+    assert!(eventually(|| server.log().contains("127.0.0.1:1")));
     assert!(!server.log().contains("wrong-secret"), "{}", server.log());
 }

@@ -1,8 +1,9 @@
 //! The database goes away, hangs, is slow, comes back.
 
 use super::*;
-use crate::harness::READY;
+use crate::harness::{READY, pace};
 use std::{
+    net::TcpStream,
     sync::atomic::{AtomicBool, AtomicU64},
     thread,
     time::{Duration, Instant},
@@ -52,14 +53,15 @@ fn a_database_that_crashes_is_survived() {
                         } else {
                             assert!(user > 100, "{user} is in the cache");
                             assert_refused(&got);
-                            thread::sleep(Duration::from_millis(1)); // the machine is for MariaDB
+                            pace(Duration::from_millis(1)); // the machine is for MariaDB
                         }
                     }
                 }
             });
         }
         for _ in 0..3 {
-            thread::sleep(Duration::from_millis(100));
+            let before = new.load(Relaxed);
+            assert!(eventually(|| new.load(Relaxed) > before + 100));
             database.crash();
             let mut probe = server.connect();
             for _ in 0..5 {
@@ -98,10 +100,10 @@ fn a_database_that_hangs_costs_the_deadline_and_the_queue_is_bounded() {
         return;
     };
     let settings = [
-        "twitter.mysql_deadline_ms=1500",
+        "twitter.mysql_deadline_ms=5000",
         "twitter.mysql_queue_max=3",
     ];
-    let server = serve_from(&database.url(), &settings);
+    let server = connected_to(&database.url(), &settings);
     let mut warm = server.connect();
     assert_eq!(ask(&mut warm, &about(1)).status, 200);
     database.signal("STOP");
@@ -194,16 +196,17 @@ fn a_stop_waits_for_lookups_under_way() {
     let settings = [
         "drain.accept_ms=0",
         "drain.quiet_ms=0",
-        "drain.deadline_ms=20000",
-        "twitter.mysql_deadline_ms=15000",
+        "drain.deadline_ms=600000",
+        "twitter.mysql_deadline_ms=60000",
     ];
-    let mut server = serve_from(&database.url(), &settings);
+    let mut server = connected_to(&database.url(), &settings);
     database.signal("STOP");
     let mut client = server.connect();
     client.send(&get(&about(2)));
     assert!(eventually(|| server.metric("trident_database_waiting") == 1));
     server.signal("TERM");
-    thread::sleep(Duration::from_millis(200));
+    let refuses = || TcpStream::connect(server.address).is_err();
+    assert!(eventually(refuses), "accepting goes on");
     database.signal("CONT");
     let got = client.response().unwrap();
     assert!(got.closes() && got.text() == answer(2, "first"), "{got:?}");
