@@ -16,16 +16,18 @@ pub enum EtlError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Position in the file, of compressed bytes for gzip.
+        /// Position in the file, of compressed bytes where it is compressed.
         offset: u64,
         /// The system's reason.
         source: io::Error,
     },
-    /// A gzip input is damaged or ends early.
-    #[error("cannot read {}: gzip stream {what} at compressed byte {offset} (line bytes so far: {text_offset}); with --skip-bad-files its readable part is used", path.display())]
-    Gzip {
+    /// A compressed input is damaged or ends early.
+    #[error("cannot read {}: {format} stream {what} at compressed byte {offset} (line bytes so far: {text_offset}); with --skip-bad-files its readable part is used", path.display())]
+    Compressed {
         /// The file.
         path: PathBuf,
+        /// `gzip`, `bzip2` …
+        format: &'static str,
         /// `is truncated` or `is damaged: …`.
         what: String,
         /// Compressed bytes consumed.

@@ -215,7 +215,7 @@ fn order(sort: &EtlSort) -> Order {
 fn failed(error: EtlError) -> Stop {
     let code = match &error {
         EtlError::Usage(_) => ExitCode::Usage,
-        EtlError::Gzip { .. }
+        EtlError::Compressed { .. }
         | EtlError::Shrunk { .. }
         | EtlError::Format { .. }
         | EtlError::NothingKept { .. }

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Endings of names that are read in a directory, in any letter case.
-const ENDINGS: [&str; 4] = ["json", "jsonl", "ndjson", "gz"];
+const ENDINGS: [&str; 7] = ["json", "jsonl", "ndjson", "gz", "bz2", "zst", "xz"];
 /// How Spark and Hadoop begin the names of their output files.
 const PART_PREFIX: &str = "part-";
 /// Names of left-out files that a message shows.
@@ -55,7 +55,7 @@ impl Listing {
             more => format!(" and {more} more"),
         };
         Some(format!(
-            "not read: {names}{more} (directories stand for .json, .jsonl, .ndjson, .gz and part-*; name other files)"
+            "not read: {names}{more} (directories stand for .json, .jsonl, .ndjson, .gz, .bz2, .zst, .xz and part-*; name other files)"
         ))
     }
 }
@@ -84,7 +84,7 @@ pub fn list_without(inputs: &[PathBuf], ours: &[&Path]) -> Result<Listing, EtlEr
         let left_out = listing.left_out_line();
         let left_out = left_out.map_or(String::new(), |line| format!("; {line}"));
         return Err(EtlError::Usage(format!(
-            "no input files: name files, or directories with .json, .jsonl, .ndjson, .gz or part-* files, or - for standard input{left_out}"
+            "no input files: name files, or directories with .json, .jsonl, .ndjson, .gz, .bz2, .zst, .xz or part-* files, or - for standard input{left_out}"
         )));
     }
     Ok(listing)

@@ -3,7 +3,7 @@
 //! - [`list`](mod@list): which files are read, and which are left out.
 //! - [`reader`]: one of them as blocks of lines. [`bytes`]: plain or inflated. [`format`](mod@format): what is no lines.
 
-mod bytes;
+pub(crate) mod bytes;
 pub(crate) mod format;
 pub mod list;
 pub mod reader;

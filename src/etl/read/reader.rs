@@ -1,18 +1,17 @@
 //! One input as blocks of whole lines.
 //!
 //! The map stage's workers share the readers (see [`crate::etl::stage::map`]): one takes a reader, fills a block,
-//! puts the reader back and then parses, so one large file feeds all cores and many gzip files are
-//! inflated in parallel. A file is taken for gzip when it begins with the gzip magic bytes.
+//! puts the reader back and then parses, so one large file feeds all cores and many compressed files are
+//! decompressed in parallel. How a file is compressed is told by its first bytes.
 
 use crate::etl::{
     error::EtlError,
     read::{
-        bytes::{Counted, Input},
+        bytes::{Counted, Input, compression_of_name},
         format::{self, Unreadable},
         list::Source,
     },
 };
-use flate2::bufread::GzDecoder;
 use std::{
     fs::File,
     io::{self, BufRead, Read},
@@ -25,7 +24,6 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 /// newline would have to fit in memory.
 pub const LINE_BYTES_MAX: usize = 16 << 20;
 const READ_BYTES: usize = 256 * 1024;
-const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
 /// An open input.
 pub struct Reader {
@@ -53,7 +51,7 @@ pub struct Filled {
 }
 
 impl Reader {
-    /// Opens `source` and looks whether it is gzip.
+    /// Opens `source` and looks how it is compressed.
     pub fn open(source: &Source) -> Result<Self, EtlError> {
         let path = source.path.clone();
         let failed = |e| EtlError::io("open", &source.path, 0, e);
@@ -63,30 +61,23 @@ impl Reader {
             Box::new(File::open(&path).map_err(failed)?)
         };
         let mut raw = Counted::new(raw, READ_BYTES);
-        let first = raw
-            .fill_buf()
-            .map_err(|e| EtlError::io("read", &path, 0, e))?;
-        let is_gzip = first.starts_with(&GZIP_MAGIC);
-        if !is_gzip && path.extension().is_some_and(|e| e == "gz") {
-            // The least gzip file, of nothing, has 20 bytes.
-            let what = if first.is_empty() {
-                "is truncated"
-            } else {
-                "is damaged: no gzip header"
+        let unread = |e| EtlError::io("read", &source.path, 0, e);
+        let is_empty = raw.fill_buf().map_err(unread)?.is_empty();
+        let input = Input::new(raw).map_err(unread)?;
+        if let (None, Some(format)) = (input.compression(), compression_of_name(&path)) {
+            // No compressed file is empty: even of nothing gzip makes 20 bytes.
+            let what = match is_empty {
+                true => "is truncated".to_owned(),
+                false => format!("is damaged: no {format} header"),
             };
-            let what = what.to_owned();
-            return Err(EtlError::Gzip {
+            return Err(EtlError::Compressed {
                 path,
+                format,
                 what,
                 offset: 0,
                 text_offset: 0,
             });
         }
-        let input = if is_gzip {
-            Input::Gzip(Some(Box::new(GzDecoder::new(raw))), 0)
-        } else {
-            Input::Plain(raw)
-        };
         Ok(Self {
             path,
             input,
@@ -203,15 +194,20 @@ impl Reader {
 
     fn error(&self, source: io::Error) -> EtlError {
         let (path, offset) = (self.path.clone(), self.input.consumed());
-        let what = match (&self.input, source.kind()) {
-            (Input::Gzip(..), io::ErrorKind::UnexpectedEof) => "is truncated".to_owned(),
-            (Input::Gzip(..), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
-                format!("is damaged: {source}")
-            }
-            _ => return EtlError::io("read", &path, offset, source),
+        let Some(format) = self.input.compression() else {
+            return EtlError::io("read", &path, offset, source);
         };
-        EtlError::Gzip {
+        // What the system says has a number; the rest is the decoder's.
+        let what = match source.kind() {
+            _ if source.raw_os_error().is_some() => {
+                return EtlError::io("read", &path, offset, source);
+            }
+            io::ErrorKind::UnexpectedEof => "is truncated".to_owned(),
+            _ => format!("is damaged: {source}"),
+        };
+        EtlError::Compressed {
             path,
+            format,
             what,
             offset,
             text_offset: self.text_offset,
@@ -329,7 +325,7 @@ mod tests {
     #[test]
     fn formats_that_are_no_lines_are_named() {
         for (name, content, format) in [
-            ("x.bz2", &b"BZh91AY&SY"[..], "bzip2"),
+            ("x.zip", &b"PK\x03\x04\x14"[..], "zip"),
             ("x.parquet", b"PAR1\x15\x04", "Parquet"),
         ] {
             let message = failure(name, content, |_| {});

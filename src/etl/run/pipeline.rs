@@ -4,6 +4,7 @@ use crate::etl::{
     error::EtlError,
     progress::Progress,
     read::{
+        bytes::compression_of_name,
         format::text_hint,
         list::{self, Listing, Source},
         reader::Reader,
@@ -34,8 +35,8 @@ const PARTITIONS_MIN: usize = 16;
 const PARTITIONS_MAX: usize = 256;
 /// Raw input per partition that leaves each of them small enough to be sorted in memory.
 const INPUT_BYTES_PER_PARTITION: u64 = 128 << 20;
-/// How much larger a gzip file of tweets is when inflated.
-const GZIP_RATIO: u64 = 10;
+/// How much larger a compressed file of tweets is when it is read.
+const COMPRESSION_RATIO: u64 = 10;
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -366,11 +367,9 @@ fn partitions_for(sources: &[Source]) -> usize {
     if sources.iter().any(Source::is_stdin) {
         return PARTITIONS_MAX;
     }
-    let raw_bytes = |source: &Source| match source.path.extension() {
-        Some(extension) if extension.eq_ignore_ascii_case("gz") => {
-            source.bytes.saturating_mul(GZIP_RATIO)
-        }
-        _ => source.bytes,
+    let raw_bytes = |source: &Source| match compression_of_name(&source.path) {
+        Some(_) => source.bytes.saturating_mul(COMPRESSION_RATIO),
+        None => source.bytes,
     };
     let total = sources
         .iter()

@@ -5,7 +5,58 @@ use super::{
     gzip,
     sets::{self, fresh_directory},
 };
-use std::{fs, process::Stdio};
+use std::{fs, io::Write, process::Stdio};
+
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+const COMPRESSIONS: [(&str, Compress); 3] = [
+    ("bzip2", |text| {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }),
+    ("zstd", |text| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }),
+    ("xz", |text| {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }),
+];
+
+#[test]
+fn compressed_input_gives_the_same_store_and_damage_is_named() {
+    let set = &sets::all()[0];
+    let directory = fresh_directory("compressed");
+    let expected = directory.join("expected");
+    succeeds(&mut etl(&set.data, set, &expected, &[]));
+    let text = fs::read(&set.data).unwrap();
+    let (first, second) = text.split_at(text.len() / 3);
+    for (name, compress) in COMPRESSIONS {
+        // The name does not matter, and a line may go on in the next stream.
+        let (input, store) = (directory.join(name), directory.join("store"));
+        let whole = [compress(first), compress(second)].concat();
+        fs::write(&input, &whole).unwrap();
+        succeeds(&mut etl(&input, set, &store, &[]));
+        assert!(data(&store) == data(&expected), "{name}");
+
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 0x55;
+        let cut = &whole[..whole.len() - 3];
+        for (damaged, what) in [(cut, "is truncated"), (&flipped, "is damaged")] {
+            fs::write(&input, damaged).unwrap();
+            let (code, _, err) = ended(&mut etl(&input, set, &store, &["--replace"]));
+            assert_eq!(code, Some(65), "{name}: {err}");
+            assert!(err.contains(&format!("{name} stream {what}")), "{err}");
+            assert!(data(&store) == data(&expected), "{name}");
+        }
+        fs::remove_dir_all(store).unwrap();
+    }
+}
 
 #[test]
 fn wrong_input_never_replaces_a_store() {
@@ -19,9 +70,15 @@ fn wrong_input_never_replaces_a_store() {
     tar[257..263].copy_from_slice(b"ustar\0");
     for (name, content, hint) in [
         ("stream.tar", &tar[..], "tar -xOf"),
-        ("a.json.bz2", b"BZh91AY&SY", "bzip2 -dc"),
-        ("a.json.zst", b"\x28\xB5\x2F\xFD\x04", "zstd -dc"),
-        ("a.json.xz", b"\xFD7zXZ\0\0", "xz -dc"),
+        ("a.json.bz2", b"BZh91AY&SY", "bzip2 stream is truncated"),
+        (
+            "a.json.zst",
+            b"\x28\xB5\x2F\xFD\x04",
+            "zstd stream is truncated",
+        ),
+        ("a.json.xz", b"\xFD7zXZ\0\0", "xz stream is truncated"),
+        ("plain.bz2", b"{}\n", "no bzip2 header"),
+        ("twice.gz", &gzip(&gzip(b"{}\n")), "compressed twice"),
         ("a.zip", b"PK\x03\x04\x14", "unzip -p"),
         ("a.parquet", b"PAR1\x15", "Parquet"),
         ("utf16.json", b"\xFF\xFE{\0", "UTF-16"),
@@ -98,7 +155,7 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
     succeeds(&mut command);
     assert!(data(&glob) == data(&expected));
 
-    fs::write(input.join("c.json.bz2"), "BZh").unwrap();
+    fs::write(input.join("c.parquet"), "PAR1").unwrap();
     let fifo = input.join("fifo.json");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status();
     assert!(made.unwrap().success());
@@ -109,7 +166,7 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
     let line = err.lines().find(|line| line.starts_with("not read: "));
     let line = line.unwrap_or_else(|| panic!("{err}"));
     assert!(
-        line.contains("c.json.bz2") && line.contains("fifo.json (a FIFO"),
+        line.contains("c.parquet") && line.contains("fifo.json (a FIFO"),
         "{line}"
     );
     assert_eq!(names(&directory), ["expected", "glob", "in", "walked"]);
