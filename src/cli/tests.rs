@@ -221,7 +221,9 @@ fn a_whole_run_and_its_stages_are_told_apart() {
     for (arguments, hint) in [
         (&["--input", "a"][..], "--output"),
         (&["--output", "s"], "--input"),
-        (&["--input", "a", "map"], "cannot be used with"),
+        (&["--output", "s", "map"], "cannot be used with"),
+        // What follows --input are inputs.
+        (&["--input", "a", "map"], "--output"),
         (&["--input", "a", "--top", "1", "--replace"], "--output"),
         (&["build"], "--output"),
     ] {
