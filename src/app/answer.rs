@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::warn;
 
-use super::{App, Tokens, Worker, accept, reasons::Invalid};
+use super::{
+    accept,
+    reasons::Invalid,
+    state::{App, Tokens, Worker},
+};
 use crate::{
     auth::{
         self, RestError,

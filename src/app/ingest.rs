@@ -32,7 +32,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use flate2::read::MultiGzDecoder;
 use tracing::{info, warn};
 
-use super::{App, twitter::Twitter};
+use super::twitter::source::Twitter;
 use crate::{
     etl::update::{
         batch::{Applied, Batch},
@@ -110,14 +110,19 @@ impl Drop for Ingest {
     }
 }
 
-/// `POST /twitter/tweets`.
-pub(super) fn answer(app: &App, request: &Request<'_>, reply: Reply<'_>) -> Handled {
-    let Some(queue) = &app.ingest.queue else {
+/// `POST /twitter/tweets`, to a store that is a database or is not.
+pub(super) fn answer(
+    ingest: &Ingest,
+    is_database: bool,
+    request: &Request<'_>,
+    reply: Reply<'_>,
+) -> Handled {
+    let Some(queue) = &ingest.queue else {
         let text = "ingestion is off: set twitter.ingest to \"admin\"";
         reply.line(Status::Forbidden, text);
         return Counter::TweetsRefused.into();
     };
-    if app.database().is_some() {
+    if is_database {
         let text = "a store in a database takes no tweets; load it anew with `trident etl load`";
         reply.line(Status::NotImplemented, text);
         return Counter::TweetsFailed.into();

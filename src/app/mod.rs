@@ -11,129 +11,22 @@ mod health;
 mod ingest;
 mod reasons;
 pub mod route;
+mod state;
 mod twitter;
 
-use std::sync::Arc;
-
-use anyhow::Context;
-
 use crate::{
-    auth::{self, Authority, Key, RestClient},
-    blockchain::{self, Blockchain},
-    cache::{self, Cache, Policy},
     http::{Handled, Reply, Request, Service},
-    qrcode::{self, QrCode},
-    store::{Meta, StoreError, database},
-    twitter::{Options as TwitterOptions, Scratch as TwitterScratch},
+    twitter::Scratch as TwitterScratch,
 };
 
 pub use explain::{Explainer, UnknownTarget};
 pub use health::{Health, Phase};
 pub use reasons::reasons;
-pub use twitter::Reload;
-
-/// Path of the request that takes tweets in.
-pub const TWEETS_PATH: &str = "/twitter/tweets";
-
-/// Settings of the application as a whole.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// First field of every answer's first line.
-    pub team_name: String,
-    /// Second field of every answer's first line.
-    pub aws_account: String,
-    /// Bytes all answer caches may hold together; 0 turns every cache off.
-    pub cache_bytes: usize,
-    /// The `/blockchain` endpoint.
-    pub blockchain: blockchain::Options,
-    /// The auth authority.
-    pub auth: auth::Options,
-    /// The `/twitter` endpoint.
-    pub twitter: TwitterOptions,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            team_name: "TEAMID".into(),
-            aws_account: "000000000000".into(),
-            cache_bytes: 0,
-            blockchain: blockchain::Options::default(),
-            auth: auth::Options::default(),
-            twitter: TwitterOptions::default(),
-        }
-    }
-}
-
-/// Who turns a decoded message into a token.
-enum Tokens {
-    /// A library call.
-    Embedded(Authority),
-    /// A call to another process.
-    Rest(RestClient),
-}
-
-/// State shared by all workers.
-pub struct App {
-    team: Arc<str>,
-    /// `TEAM,ACCOUNT\n`: the first line of every protocol answer.
-    team_line: Arc<[u8]>,
-    health: Health,
-    blockchain: Blockchain,
-    /// Whole answers of `/blockchain` by the text of `cc`.
-    answers: Cache,
-    qrcode: QrCode,
-    tokens: Tokens,
-    /// Shared with the threads that reload and ingest.
-    twitter: Arc<twitter::Twitter>,
-    /// `POST /twitter/tweets`.
-    ingest: ingest::Ingest,
-}
-
-/// Scratch of one worker.
-pub struct Worker {
-    blockchain: blockchain::Scratch,
-    qrcode: qrcode::Scratch,
-    twitter: TwitterScratch,
-}
+pub use route::TWEETS_PATH;
+pub use state::{App, Options, Worker};
+pub use twitter::source::Reload;
 
 impl App {
-    /// Prepares every endpoint.
-    pub fn open(options: Options) -> anyhow::Result<Self> {
-        let ingest = options.twitter.ingest;
-        let twitter = Arc::new(twitter::Twitter::open(options.twitter)?);
-        Ok(Self {
-            ingest: ingest::Ingest::start(ingest, &twitter)
-                .context("cannot start the thread that ingests tweets")?,
-            team_line: format!("{},{}\n", options.team_name, options.aws_account)
-                .into_bytes()
-                .into(),
-            team: options.team_name.into(),
-            health: Health::default(),
-            blockchain: Blockchain::new(options.blockchain),
-            answers: Cache::new(options.cache_bytes),
-            qrcode: QrCode::new(),
-            tokens: tokens(options.auth)?,
-            twitter,
-        })
-    }
-
-    /// Opens what the configuration names again, where that has changed. Blocks for as long as it
-    /// takes; requests go on meanwhile.
-    pub fn reload(&self) -> Result<Reload, StoreError> {
-        self.twitter.reload()
-    }
-
-    /// The store of `/twitter` in a few words, for people.
-    pub fn store_text(&self) -> String {
-        self.twitter.text()
-    }
-
-    /// Whether a reload is under way.
-    pub fn is_reloading(&self) -> bool {
-        self.twitter.is_reloading()
-    }
-
     /// Answers a request of the operator, for whom every endpoint exists.
     pub fn call_as_operator(
         &self,
@@ -143,56 +36,6 @@ impl App {
     ) -> Handled {
         route::route(self, worker, request, reply, |_| true)
     }
-
-    /// Where the open store of `/twitter` is and what its build recorded of it.
-    pub fn store(&self) -> Option<(String, Meta)> {
-        self.twitter.meta()
-    }
-
-    /// The client of the database of `/twitter` and its cache as they are now; `None` without one.
-    pub fn database_state(&self) -> Option<database::State> {
-        self.database().map(database::Client::state)
-    }
-
-    /// Changes capacity, policy or both of the cache in front of the database, effective at once, and
-    /// returns its state; `None` without a database.
-    pub fn set_database_cache(
-        &self,
-        bytes_max: Option<usize>,
-        policy: Option<Policy>,
-    ) -> Option<cache::Stats> {
-        let client = self.database()?;
-        client.set_cache(bytes_max, policy);
-        Some(client.state().cache)
-    }
-
-    /// First line of every protocol answer, without its newline: team and account.
-    pub fn identity(&self) -> String {
-        String::from_utf8_lossy(self.team_line.trim_ascii_end()).into_owned()
-    }
-
-    /// Whole answers of `/blockchain`.
-    pub fn cache(&self) -> &Cache {
-        &self.answers
-    }
-
-    /// Readiness, as the lifecycle sets it.
-    pub fn health(&self) -> &Health {
-        &self.health
-    }
-}
-
-fn tokens(options: auth::Options) -> anyhow::Result<Tokens> {
-    if options.mode == auth::Mode::Rest {
-        let client = RestClient::start(options.rest)
-            .context("cannot start the client of the auth authority")?;
-        return Ok(Tokens::Rest(client));
-    }
-    let key = match options.key {
-        Some(key) => key,
-        None => Key::random().context("cannot make a random auth key")?,
-    };
-    Ok(Tokens::Embedded(Authority::new(&key)))
 }
 
 impl Service for App {

@@ -6,7 +6,11 @@
 
 use std::{fmt::Write, sync::LazyLock};
 
-use super::{App, TWEETS_PATH, Worker, answer, ingest, twitter};
+use super::{
+    answer, ingest,
+    state::{App, Worker},
+    twitter,
+};
 use crate::{
     http::{Handled, Method, Reply, Request, Status, TEXT},
     metrics::{Counter, Endpoint as Label},
@@ -14,6 +18,9 @@ use crate::{
 
 /// Requests up to this width have their answer beside them on the page at `/`.
 const REQUEST_WIDTH: usize = 46;
+
+/// Path of the request that takes tweets in.
+pub const TWEETS_PATH: &str = "/twitter/tweets";
 
 /// A path and what is known about it.
 pub struct Endpoint {
@@ -174,7 +181,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: TWEETS_PATH,
         methods: Methods::Post,
-        handler: |app, _, request, reply| ingest::answer(app, request, reply),
+        handler: |app, _, request, reply| {
+            ingest::answer(&app.ingest, app.database().is_some(), request, reply)
+        },
         requests: &[Form {
             request: "POST /twitter/tweets",
             answer: "takes tweets into the store while it serves; off unless twitter.ingest says where",

@@ -48,6 +48,31 @@ fn outcome_text<E: Display>(outcome: Result<Reload, E>) -> String {
     }
 }
 
+/// The time a stop takes. `accept` and `deadline` count from the signal.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// New connections are accepted at least this long: the time a balancer needs to notice and to
+    /// direct no connection here any more.
+    pub accept: Duration,
+    /// After `accept`, accepting goes on until nobody has asked for this long.
+    pub quiet: Duration,
+    /// Kept before `deadline` for requests in flight: by then accepting ends, whoever still asks.
+    pub finish: Duration,
+    /// When the process ends, whatever is still in flight.
+    pub deadline: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            accept: Duration::from_secs(65),
+            quiet: Duration::from_secs(10),
+            finish: Duration::from_secs(15),
+            deadline: Duration::from_secs(120),
+        }
+    }
+}
+
 /// Stop signals in order of arrival.
 pub struct StopSignals {
     receive: Receiver<i32>,
@@ -144,7 +169,7 @@ pub fn stop(
     stop_accepting: impl FnOnce(),
     signals: &StopSignals,
     manager: &Manager,
-    drain: &super::Drain,
+    drain: &Drain,
 ) -> usize {
     let begun = Instant::now();
     let deadline = begun + drain.deadline;
@@ -195,7 +220,7 @@ impl Quiet {
     }
 
     /// Whether balancer and clients direct nothing here any more, or there is no time left to wait.
-    fn accepting_may_end(&mut self, drain: &super::Drain, begun: Instant) -> bool {
+    fn accepting_may_end(&mut self, drain: &Drain, begun: Instant) -> bool {
         let (now, asked) = (Instant::now(), asked());
         if asked != self.asked {
             *self = Self { asked, since: now };

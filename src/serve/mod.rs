@@ -4,7 +4,7 @@ pub mod lifecycle;
 pub mod listener;
 pub mod notify;
 
-use std::{io::Write, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{io::Write, net::SocketAddr, sync::Arc, thread};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -16,6 +16,7 @@ use crate::{
     http::{Acceptor, Listener, Server, Settings, limits::OTHER_DESCRIPTORS_MAX},
     metrics::turn,
 };
+pub use lifecycle::Drain;
 use lifecycle::{ReloadSignals, StopSignals};
 use listener::{Audience, Bound};
 use notify::Manager;
@@ -43,31 +44,6 @@ pub struct Options {
     pub operator: admin::Options,
     /// What is measured.
     pub measure: turn::Options,
-}
-
-/// The time a stop takes. `accept` and `deadline` count from the signal.
-#[derive(Clone, Debug)]
-pub struct Drain {
-    /// New connections are accepted at least this long: the time a balancer needs to notice and to
-    /// direct no connection here any more.
-    pub accept: Duration,
-    /// After `accept`, accepting goes on until nobody has asked for this long.
-    pub quiet: Duration,
-    /// Kept before `deadline` for requests in flight: by then accepting ends, whoever still asks.
-    pub finish: Duration,
-    /// When the process ends, whatever is still in flight.
-    pub deadline: Duration,
-}
-
-impl Default for Drain {
-    fn default() -> Self {
-        Self {
-            accept: Duration::from_secs(65),
-            quiet: Duration::from_secs(10),
-            finish: Duration::from_secs(15),
-            deadline: Duration::from_secs(120),
-        }
-    }
 }
 
 impl Default for Options {

@@ -5,7 +5,7 @@ use std::{fmt::Display, time::Duration};
 use tracing::warn;
 
 use crate::{
-    app::App,
+    app::state::App,
     http::{Reply, Status},
     log::Throttle,
     metrics::{self, Counter},

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::answers::{self, Identity};
 use crate::{
-    app::App,
+    app::state::App,
     http::{Deferred, Handled, Reply, Request, Status, TEXT},
     metrics::{self, Counter},
     store::database::{Answer, Client, LookupError},

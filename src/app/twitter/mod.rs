@@ -10,18 +10,18 @@
 
 mod answers;
 mod database;
-mod source;
+pub(super) mod source;
 
-use super::{App, Worker, reasons::Invalid};
+use super::{
+    reasons::Invalid,
+    state::{App, Worker},
+};
 use crate::{
     http::{Handled, Reply, Request, Status},
     metrics::Counter,
     twitter::{self, Found, query, score},
 };
 use answers::Identity;
-
-pub use source::Reload;
-pub(super) use source::Twitter;
 
 /// `GET /twitter`.
 pub(super) fn answer(

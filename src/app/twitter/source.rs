@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use crate::{
-    app::App,
     metrics::{self, Counter},
     store::{
         Location, Meta, Store, StoreError,
@@ -46,6 +45,11 @@ pub enum Reload {
 }
 
 impl Twitter {
+    /// The client of the store, if that is in a database.
+    pub(in crate::app) fn database(&self) -> Option<&Client> {
+        self.database.as_ref()
+    }
+
     pub(in crate::app) fn open(options: Options) -> Result<Self, StoreError> {
         let (path, database) = match options.store {
             None => (None, None),
@@ -160,16 +164,4 @@ fn connect(address: Address, options: database::Options) -> Result<Client, Store
         warn!(%error, "/twitter waits for its database; not ready until it answers");
     }
     Ok(client)
-}
-
-impl App {
-    /// The client of the store of `/twitter`, if that is in a database.
-    pub(in crate::app) fn database(&self) -> Option<&Client> {
-        self.twitter.database.as_ref()
-    }
-
-    /// Whether the next request is likely to succeed.
-    pub fn is_ready(&self) -> bool {
-        self.health.is_ready() && self.database().is_none_or(Client::is_ready)
-    }
 }
