@@ -27,7 +27,7 @@
 //! - A string that holds half a surrogate pair has no UTF-8 form and no hash: INVALID in a member. In
 //!   an ignored value it passes. The reference fails without an answer where it has to hash or write one.
 //! - An integer of more than 4,300 digits passes as an ignored value, and ignored values may nest
-//!   [`json::DEPTH_MAX`] deep; the reference refuses such integers and nesting deeper than about 990.
+//!   `json::DEPTH_MAX` deep; the reference refuses such integers and nesting deeper than about 990.
 //! - The search for a new block is bounded ([`Options::mining_tries_max`]); so are the blocks of the zlib
 //!   stream that bring codes along, and the transactions to sign with a modulus of 64 bits and more
 //!   ([`sign::SLOW_OWN_TXS_MAX`]).
@@ -80,7 +80,7 @@ pub struct Options {
     /// A search holds its worker, so the default of 65,536 is meant to be at most 2 ms: 0.7 ms with
     /// AVX-512, 1.7 ms with SHA-NI, some 13 ms with neither. Genuine targets need 16 to 37 tries on
     /// average, `007` needs 585: by chance they fail once in 10^48 requests. `001`, with 4,096 tries, fails
-    /// once in 8,900,000; `0001` fails one time in three. Counted up to [`mine::TRIES_MAX`].
+    /// once in 8,900,000; `0001` fails one time in three. Counted up to `mine::TRIES_MAX`.
     pub mining_tries_max: u64,
     /// Deflate level of the answer: 0 stored … 9 smallest.
     pub compression_level: u8,

@@ -16,7 +16,7 @@ crate::reject::rejects! {
         Zlib = "zlib", "§1", "cc holds a complete zlib stream with its Adler-32";
         /// Inflates to more than [`Options::inflated_bytes_max`](super::Options::inflated_bytes_max) (§1).
         InflatedSize = "inflated_size", "§1", "the inflated size is bounded";
-        /// Not JSON: bad syntax, bad UTF-8, or nested deeper than [`DEPTH_MAX`](super::json::DEPTH_MAX) (§1).
+        /// Not JSON: bad syntax, bad UTF-8, or nested deeper than `DEPTH_MAX` (§1).
         Json = "json", "§1", "the stream holds JSON";
         /// A member of the request or of a block is missing or of the wrong JSON type (§2).
         Shape = "shape", "§2", "every member is there and of its type";

@@ -5,7 +5,7 @@
 //! signatures and balances are left to `chain`, `hash` and `sign`.
 //!
 //! Keys come in any order and the last of two equal keys wins, as in the reference. So a wrong value is not
-//! an error at once: its member remembers it as a [`Validity`] and forgets it when the member is given
+//! an error at once: its member remembers it as a `Validity` and forgets it when the member is given
 //! again. Only bad syntax ends the reading early.
 
 use super::{
@@ -36,7 +36,7 @@ pub struct Block {
     pub target: Span,
 }
 
-/// A parsed request. All [`Span`]s point into the JSON it was parsed from or into `side`.
+/// A parsed request. All `Span`s point into the JSON it was parsed from or into `side`.
 #[derive(Default)]
 pub struct ChainRequest {
     /// The existing chain.

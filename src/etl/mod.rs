@@ -11,7 +11,7 @@
 //! stages through [`run::pipe`] with its own shuffles between them.
 //!
 //! - [`read`]: from named inputs to blocks of lines. [`record`]: from a line to a record.
-//! - [`shuffle`]: records by key and in order. [`stage`]: what each stage does to a record.
+//! - `shuffle`: records by key and in order. [`stage`]: what each stage does to a record.
 //! - [`sink`]: where values go. [`run`](mod@run): a whole run with resume and report, or one stage through pipes.
 //! - [`update`]: more tweets for a store that keeps history.
 //! - [`sample`]: the store that serves when none is given. [`progress`], [`error`].

@@ -42,7 +42,7 @@ pub enum StoreError {
         found: u32,
         /// Ours.
         known: u32,
-        /// [`Meta::built_by`].
+        /// [`Meta::built_by`](crate::store::Meta::built_by).
         built_by: String,
     },
     /// The contents are not what was written.

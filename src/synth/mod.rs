@@ -6,10 +6,10 @@
 //! popular accounts, topics with their hashtags, duplicates, bursts, profiles that change, eight
 //! languages, and a share of lines that the filter drops, for every reason there is.
 //!
-//! - [`tweet`]: who says what. [`users`], [`vocabulary`]. [`anomaly`]: what is unusual or invalid in a line.
-//! - [`tweet_json`], [`json`]: the lines. [`query`]: query strings about these tweets.
+//! - `tweet`: who says what. `users`, `vocabulary`. `anomaly`: what is unusual or invalid in a line.
+//! - `tweet_json`, `json`: the lines. `query`: query strings about these tweets.
 //! - [`blockchain`], [`qrcode`]: requests to the other endpoints.
-//! - [`random`]: numbers that are the same everywhere. [`output`]: many lines on all cores.
+//! - `random`: numbers that are the same everywhere. [`output`]: many lines on all cores.
 //!
 //! Called by `trident gen`. Knows nothing of the rest of the program, so that a shared mistake cannot
 //! hide itself; only the matrices of decode requests are drawn by `qrcode`.

@@ -2,7 +2,7 @@
 //!
 //! The caller walks a [`Cursor`] through the members that it knows; [`Cursor::skip_value`] checks the syntax
 //! of everything else and steps over it. Nothing is copied: a string is a [`RawString`], a place in the text,
-//! and only those that are used and have escapes are decoded ([`RawString::pieces`]). There is no recursion,
+//! and only those that are used and have escapes are decoded (`RawString::pieces`). There is no recursion,
 //! and no allocation below 64 levels of nesting.
 //!
 //! Why not a library: `/blockchain` must keep strings, numbers and whole values byte for byte as they were
@@ -13,8 +13,8 @@
 //! with serde_json. Eight bytes at a time in safe code; SSE2 with `unsafe` gave 5 % more of this part, less
 //! than 3 % of the map stage. `benches/etl.rs` has the ratios to serde_json.
 //!
-//! - [`cursor`]: punctuation, literals and the walk. [`number`], [`string`], [`skip`]: the kinds of values.
-//! - [`scan`]: eight bytes at a time.
+//! - [`cursor`]: punctuation, literals and the walk. `number`, `string`, `skip`: the kinds of values.
+//! - `scan`: eight bytes at a time.
 
 pub mod cursor;
 mod number;

@@ -2,7 +2,7 @@
 //!
 //! A record is one line of fields between tabs. The first field is the key, 19 digits with leading
 //! zeros; the second is the kind, a letter and the version. Strings are UTF-8, escaped as
-//! [`crate::etl::record::escape`] says; other numbers are plain decimal. `tag…` stands for any number of fields.
+//! `crate::etl::record::escape` says; other numbers are plain decimal. `tag…` stands for any number of fields.
 //!
 //! | after | kind | fields |
 //! | --- | --- | --- |

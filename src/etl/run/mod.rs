@@ -1,7 +1,7 @@
 //! The stages put together: as one run on one machine, or one by one through pipes.
 //!
-//! - [`pipeline`]: a whole run: options, resume, report. [`stages`], `stage_files`: its stages over
-//!   files. [`workdir`]: the directory of those files, with the manifest that makes a run resumable.
+//! - [`pipeline`]: a whole run: options, resume, report. `stages`, `stage_files`: its stages over
+//!   files. `workdir`: the directory of those files, with the manifest that makes a run resumable.
 //! - [`pipe`]: one stage from standard input to standard output.
 //! - [`report`], [`plot`]: what a run says at its end.
 

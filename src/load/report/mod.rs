@@ -1,8 +1,8 @@
 //! What a run found out, and its forms.
 //!
-//! - [`figures`]: everything, added up; as JSON it is `--json`. [`summary`]: the figures of some requests.
-//!   [`stages`]: of each stage. [`requirement`]: the conditions of `--require`, and whether they hold.
-//! - [`text`]: the table on a terminal. [`html`]: the page, with [`chart`]s and their [`axis`].
+//! - [`figures`]: everything, added up; as JSON it is `--json`. `summary`: the figures of some requests.
+//!   `stages`: of each stage. [`requirement`]: the conditions of `--require`, and whether they hold.
+//! - [`text`]: the table on a terminal. [`html`]: the page, with `chart`s and their `axis`.
 
 mod axis;
 mod chart;

@@ -91,7 +91,7 @@ impl Staging {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 opened => opened.map_err(StoreError::io("open", &path))?,
             };
-            // Where there are no locks, nothing is if_exists for a leftover either.
+            // Where there are no locks, nothing is taken for a leftover either.
             let _ = lock.lock();
             if path.exists() {
                 return Ok(Self {
@@ -149,7 +149,7 @@ impl Staging {
         let _ = fchown(&self.lock, Some(old.uid()), Some(old.gid()));
     }
 
-    /// Takes the place of the store `expected`, and of no other that has if_exists it meanwhile: what nobody
+    /// Takes the place of the store `expected`, and of no other that has taken it meanwhile: what nobody
     /// else has a copy of would be deleted. Only what came out tells what was there at the exchange.
     fn exchange_only(self, expected: Identity) -> Result<(), StoreError> {
         let swap =
