@@ -31,6 +31,11 @@
 //!
 //! `tests/layers` fails when a module names one that it may not know. ARCHITECTURE.md has the reasons.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "Trident builds on Linux only (epoll, /proc): use a Linux machine, a virtual machine or a container"
+);
+
 pub mod admin;
 pub mod app;
 pub mod auth;
