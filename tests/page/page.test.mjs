@@ -30,7 +30,7 @@ async function serve(...more) {
   let said = '';
   child.stdout.on('data', text => { said += text; });
   const address = name => said.match(new RegExp(`${name} (http://\\S+)`))?.[1];
-  for (let waited = 0; !said.includes('try:'); waited += 50) {
+  for (let waited = 0; !said.includes('endpoints:'); waited += 50) {
     assert.ok(child.exitCode === null && waited < PATIENCE_MS, `the server does not start: ${said}`);
     await pause(50);
   }
