@@ -1,5 +1,6 @@
 //! `trident etl`: the flags of a whole run and of its stages. Run by `main`; docs/etl.md tells more.
 
+use super::value::{bytes, size};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -50,7 +51,7 @@ pub struct EtlRun {
     ///
     /// A list for --exclude: one per line, the most frequent first, to --top-file. All hashtags are
     /// counted, excluded ones included.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = size)]
     pub top: Option<usize>,
     /// Where --top writes [default: standard output]
     #[arg(long, value_name = "FILE", requires = "top")]
@@ -84,7 +85,7 @@ pub struct EtlRun {
     /// Files per shuffle [default: by input size]
     ///
     /// A power of two up to 512.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = size)]
     pub partitions: Option<usize>,
     /// Keep what later updates of the store need
     ///
@@ -107,12 +108,12 @@ pub struct EtlRun {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct EtlMachine {
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = size)]
     pub workers: Option<usize>,
-    /// Memory for buffers [default: 671088640]
+    /// Memory for buffers [default: 640M]
     ///
-    /// For buffers and sorting, in bytes, at least 16777216. The whole process stays below 1 GiB at the default, however large the input.
-    #[arg(long, value_name = "N")]
+    /// For buffers and sorting, in bytes or as 512M or 2G, at least 16M. The whole process stays below 1 GiB at the default, however large the input.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_bytes: Option<usize>,
 }
 
@@ -136,7 +137,7 @@ pub enum EtlStage {
         )]
         inputs: Vec<PathBuf>,
         /// Threads [default: one per core]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = size)]
         workers: Option<usize>,
         /// Use damaged input files as far as they can be read
         #[arg(long)]
@@ -196,7 +197,7 @@ pub struct EtlSort {
         hide_default_value = true
     )]
     pub work_dir: PathBuf,
-    /// Memory for sorting [default: 671088640]
-    #[arg(long, value_name = "N")]
+    /// Memory for sorting, such as 512M or 2G [default: 640M]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_bytes: Option<usize>,
 }

@@ -58,8 +58,8 @@ fn set_flag() -> Arg {
         .help("Set any setting by its key; repeatable")
         .long_help(
             "Set any setting by its key, for example `--set http.idle_timeout_ms=60000`; repeatable. \
-             The value is written as in the environment: no quotes, lists with commas. `trident \
-             check-config` lists all keys, config/trident.toml explains them. Of several values for \
+             The value is written as in the environment: no quotes, lists with commas, numbers plain or as \
+             10K, 64M and 30s. `trident check-config` lists all keys, config/trident.toml explains them. Of several values for \
              one key the last one wins.",
         )
         .action(ArgAction::Append)

@@ -1,10 +1,8 @@
 //! `trident load`: the flags of the load generator. Run by `main`.
 
+use super::value::{between, duration, goal, rate};
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
-
-/// Longest time a flag takes.
-const SECONDS_MAX: f64 = 7.0 * 86_400.0;
 
 /// What to run.
 #[derive(Args, Clone, Debug)]
@@ -34,7 +32,7 @@ pub struct LoadCommand {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub warmup: Duration,
     /// Connections, or users without --rate
-    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = between(1, 60_000))]
     pub connections: u32,
     /// Requests a second, answered or not
     ///
@@ -44,7 +42,7 @@ pub struct LoadCommand {
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rate: Option<f64>,
     /// Requests on the way per connection
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = between(1, 1_000))]
     pub pipeline: u32,
     /// Weights of the endpoints: blockchain=1,qrcode=2
     ///
@@ -60,7 +58,7 @@ pub struct LoadCommand {
     #[arg(long, value_name = "FILE")]
     pub corpus: Option<PathBuf>,
     /// Threads; 0 = half the processors
-    #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u32).range(0..=1_024))]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = between(0, 1_024))]
     pub workers: u32,
     /// Look at status and framing only, not at bodies
     #[arg(long)]
@@ -70,8 +68,8 @@ pub struct LoadCommand {
     pub timeout: Duration,
     /// Right answers/s for full score
     ///
-    /// A number for every endpoint, or blockchain=30000,qrcode=80000.
-    #[arg(long, value_name = "RPS", default_value = "10000")]
+    /// A number for every endpoint, or blockchain=30K,qrcode=80K.
+    #[arg(long, value_name = "RPS", default_value = "10000", value_parser = goal)]
     pub goal: String,
     /// Conditions: qrcode.p99<5ms,rps>1000; repeatable
     ///
@@ -99,38 +97,4 @@ pub struct LoadCommand {
     /// No line while running
     #[arg(long)]
     pub quiet: bool,
-}
-
-/// A time with a unit; a number alone is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let (digits, factor) = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
-        .iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
-        .unwrap_or((text, 1.0));
-    let seconds = digits.parse::<f64>().ok().map(|number| number * factor);
-    seconds
-        .filter(|seconds| (0.0..=SECONDS_MAX).contains(seconds))
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| "expected a time of at most a week, such as 500ms, 30s, 5m or 1h".into())
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1e7);
-    rate.ok_or_else(|| "expected requests a second, above 0".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_units() {
-        let seconds = |text: &str| duration(text).map(|time| time.as_secs_f64());
-        assert_eq!(seconds("250ms"), Ok(0.25));
-        assert_eq!(seconds("1.5"), Ok(1.5));
-        assert_eq!(seconds("2m"), Ok(120.0));
-        for text in ["", "s", "-1s", "1d", "1e9h", "nan", "inf"] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
-    }
 }

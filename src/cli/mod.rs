@@ -16,6 +16,7 @@ mod synth;
 #[cfg(test)]
 mod tests;
 mod text;
+mod value;
 
 pub use documents::{Documents, write_document};
 pub use etl::{EtlCommand, EtlMachine, EtlRun, EtlSort, EtlStage};
@@ -31,7 +32,10 @@ use crate::{
     config::{self, Loaded},
     exit::{ExitCode, Stop},
 };
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use std::ffi::OsString;
 
 /// Version, commit and build profile: `0.1.0 (1fe81c34f46c release)`.
@@ -46,7 +50,6 @@ pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_I
     after_help = text::AFTER_HELP,
     after_long_help = text::after_long_help(),
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
     max_term_width = 100,
 )]
 struct Cli {
@@ -176,7 +179,10 @@ fn stopped(error: clap::Error) -> Stop {
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Success,
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ExitCode::Usage,
-        kind => return Stop::new(ExitCode::Usage, wrong(kind, &error.render().to_string())),
+        kind => {
+            let message = wrong(kind, &error.render().to_string());
+            return Stop::new(ExitCode::Usage, message + &setting_hint(&error));
+        }
     };
     output::closed_is_success(error.print())
         .err()
@@ -197,6 +203,27 @@ fn wrong(kind: ErrorKind, rendered: &str) -> String {
         }
         _ => message.to_owned(),
     }
+}
+
+/// The setting that an unknown flag of the server may mean, where clap knows no flag like it.
+fn setting_hint(error: &clap::Error) -> String {
+    let is_of_server = |usage: &str| {
+        ["[OPTIONS]", "--", "serve", "check-config", "explain"]
+            .iter()
+            .any(|command| usage.contains(&format!("Usage: trident {command}")))
+    };
+    let typed = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(typed)) if error.kind() == ErrorKind::UnknownArgument => typed,
+        _ => return String::new(),
+    };
+    let rendered = error.render().to_string();
+    let setting =
+        config::nearest(typed.trim_start_matches('-')).filter(|_| is_of_server(&rendered));
+    setting.map_or_else(String::new, |setting| match setting.flag {
+        Some((flag, _)) if rendered.contains(&format!("'--{flag}'")) => String::new(),
+        Some((flag, value)) => format!("\n\ndid you mean `--{flag} {value}`?"),
+        None => format!("\n\ndid you mean `--set {}=…`?", setting.key),
+    })
 }
 
 /// Reads and checks the whole configuration.

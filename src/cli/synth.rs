@@ -1,5 +1,6 @@
 //! `trident gen`: what to make up, and how much of it. Run by `main`.
 
+use super::value::{count, size};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub enum GenCommand {
         #[allow(missing_docs, reason = "its fields say it")]
         tweets: GenTweets,
         /// Number of requests
-        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count)]
         count: u64,
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
@@ -58,17 +59,17 @@ pub enum GenCommand {
 /// A data set of tweets.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct GenTweets {
-    /// Number of lines
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    /// Number of lines, such as 5000, 10K or 1M
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count)]
     pub lines: u64,
     /// The same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Number of users [default: in proportion to the lines]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub users: Option<u64>,
     /// Number of hashtags [default: in proportion to the lines]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub tags: Option<u64>,
     /// Share of lines that are kept, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.7, value_parser = share)]
@@ -79,7 +80,7 @@ pub struct GenTweets {
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct GenTargets {
     /// Number of requests
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count)]
     pub count: u64,
     /// The same seed gives the same bytes
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -98,7 +99,7 @@ pub struct GenTo {
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = size)]
     pub workers: Option<usize>,
 }
 

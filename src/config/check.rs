@@ -57,7 +57,14 @@ fn key_file(loaded: &mut Loaded, errors: &mut Vec<ConfigError>) {
         Ok(_) => {}
         Err(problem) => errors.push(config_error(loaded, "auth.key_file", problem)),
     }
-    loaded.set_source("auth.key", Source::File { path, line: 1 });
+    loaded.set_source(
+        "auth.key",
+        Source::File {
+            path,
+            line: 1,
+            column: 1,
+        },
+    );
 }
 
 /// Reads the key and tells the file's permissions.

@@ -24,17 +24,17 @@ pub fn parse(text: &str, path: &Path) -> Reading {
     match DeTable::parse(text) {
         Ok(table) => reader.table("", table.get_ref()),
         Err(error) => {
-            let source = reader.source(error.span().map_or(text.len(), |span| span.start));
+            let offset = error.span().map_or(text.len(), |span| span.start);
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
-            reader
-                .errors
-                .push(ConfigError::new(source, format!("not TOML: {message}")));
+            let problem = format!("not TOML: {message}{}", quotes_hint(text, offset, &message));
+            let source = reader.source(offset);
+            reader.errors.push(ConfigError::new(source, problem));
         }
     }
     // The parser sorts by key; people read from top to bottom.
     reader.errors.sort_by_key(|error| match error.source {
-        Source::File { line, .. } => line,
-        _ => 0,
+        Source::File { line, column, .. } => (line, column),
+        _ => (0, 0),
     });
     (reader.given, reader.errors)
 }
@@ -59,7 +59,7 @@ impl Reader<'_> {
                 (Some(setting), _) => self.given.push(Given {
                     setting,
                     raw: raw(value),
-                    source,
+                    source: self.source(value.span().start),
                 }),
                 (None, DeValue::Table(inner)) if !inner.is_empty() || is_section(&key) => {
                     self.table(&key, inner);
@@ -79,10 +79,39 @@ impl Reader<'_> {
     fn source(&self, offset: usize) -> Source {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let of_line = &before[memchr::memrchr(b'\n', before).map_or(0, |end| end + 1)..];
+        // Every byte but those that continue a character.
+        let characters = of_line.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
         Source::File {
             path: self.path.to_owned(),
             line,
+            column: characters + 1,
         }
+    }
+}
+
+/// What to do about `key = value` without quotes in the line of the byte at `offset`; the value is not repeated.
+fn quotes_hint(text: &str, offset: usize, message: &str) -> String {
+    let start = text.as_bytes()[..offset.min(text.len())]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let Some((key, value)) = line.split_once('=') else {
+        return String::new();
+    };
+    let (key, value) = (key.trim(), value.trim());
+    if value.starts_with('[') && message.contains("quoted") {
+        return "; put each text in quotes".into();
+    }
+    let is_key = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if is_key && value.starts_with(|c: char| !"\"'[{".contains(c)) {
+        format!("; put it in quotes: {key} = \"…\"")
+    } else {
+        String::new()
     }
 }
 

@@ -58,8 +58,9 @@ impl Loaded {
         }
         let setting = given.setting;
         let field = (setting.field)(&mut self.draft);
+        let measured = setting.measured(&given.raw);
         field
-            .read(&given.raw, &setting.rule)
+            .read(measured.as_ref().unwrap_or(&given.raw), &setting.rule)
             .map_err(|_| given.mismatch())?;
         self.set_source(setting.key, given.source);
         Ok(())

@@ -19,6 +19,8 @@ pub(crate) mod document;
 mod field;
 mod file;
 mod loaded;
+mod nearest;
+pub(crate) mod quantity;
 pub(crate) mod report;
 mod setting;
 mod source;
@@ -29,6 +31,7 @@ mod tests;
 mod value;
 
 pub use loaded::{Config, Loaded};
+pub(crate) use nearest::nearest;
 pub(crate) use setting::Setting;
 pub(crate) use source::{ConfigError, ENV_CONFIG, Flag, Source};
 pub(crate) use system_limits::SystemLimits;

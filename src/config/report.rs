@@ -3,7 +3,7 @@
 //! ```text
 //! KEY                    VALUE             SOURCE
 //! listen                 ["0.0.0.0:8080"]  default
-//! http.idle_timeout_ms   60000             /etc/trident/trident.toml:12
+//! http.idle_timeout_ms   60000             /etc/trident/trident.toml:12:19
 //! auth.key               set (hidden)      TRIDENT_AUTH_KEY
 //! ```
 
@@ -73,8 +73,9 @@ pub fn json(loaded: &Loaded) -> String {
 fn source_json(source: &Source) -> serde_json::Value {
     match source {
         Source::Default => json!({ "kind": "default" }),
-        Source::File { path, line } => {
-            json!({ "kind": "file", "path": path.display().to_string(), "line": line })
+        Source::File { path, line, column } => {
+            let path = path.display().to_string();
+            json!({ "kind": "file", "path": path, "line": line, "column": column })
         }
         Source::Environment(name) => json!({ "kind": "environment", "name": name }),
         Source::Flag(name) => json!({ "kind": "flag", "name": name }),

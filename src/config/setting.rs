@@ -2,7 +2,8 @@
 
 use super::{
     field::{Field, Rule},
-    value::Value,
+    quantity::{self, Unit},
+    value::{Raw, Value},
 };
 use std::path::PathBuf;
 
@@ -81,9 +82,30 @@ impl Setting {
             Some("milliseconds")
         } else if key.ends_with("_bytes") {
             Some("bytes")
+        } else if self.name() == "seconds" {
+            Some("seconds")
         } else {
             None
         }
+    }
+
+    /// What the number of this setting counts.
+    pub fn quantity(&self) -> Unit {
+        match self.unit() {
+            Some("milliseconds") => Unit::Milliseconds,
+            Some("bytes") => Unit::Bytes,
+            Some("seconds") => Unit::Seconds,
+            _ => Unit::Items,
+        }
+    }
+
+    /// The integer that a text such as `64K` stands for, if this setting is an integer.
+    pub fn measured(&self, raw: &Raw) -> Option<Raw> {
+        let text = raw
+            .text()
+            .filter(|_| matches!(self.rule, Rule::Integer { .. }))?;
+        let number = quantity::parse(text, self.quantity())?;
+        i64::try_from(number).ok().map(Raw::Integer)
     }
 
     /// What is allowed, with the unit, as it follows the word "expected".

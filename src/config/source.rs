@@ -2,9 +2,12 @@
 //! the file. A source yields [`Given`] values in order of appearance and [`ConfigError`]s.
 
 use super::{
+    field::Rule,
+    nearest::nearest,
+    quantity::{self, Unit},
     setting::{ENV_PREFIX, Secrecy, Setting},
     table::{self, SETTINGS},
-    value::Raw,
+    value::{Raw, Value},
 };
 use std::{ffi::OsString, fmt, path::PathBuf};
 
@@ -16,12 +19,14 @@ pub const ENV_CONFIG: &str = "TRIDENT_CONFIG";
 pub enum Source {
     /// Nobody gave one.
     Default,
-    /// A line of a file.
+    /// A place in a file.
     File {
         /// The file as it was named.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
+        /// In characters, counted from 1.
+        column: usize,
     },
     /// An environment variable.
     Environment(String),
@@ -33,7 +38,9 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line, column } => {
+                write!(f, "{}:{line}:{column}", path.display())
+            }
             Self::Environment(name) | Self::Flag(name) => f.write_str(name),
         }
     }
@@ -114,7 +121,11 @@ pub fn environment(variables: &[(OsString, OsString)]) -> Reading {
             (None, _) => {
                 let hint = match nearest(&name[ENV_PREFIX.len()..]) {
                     Some(setting) => format!("did you mean `{}`?", setting.env_name()),
-                    None => "`trident check-config --json` lists all".into(),
+                    None => {
+                        "`trident check-config --json` lists all; a variable of another program \
+                             needs another prefix"
+                            .into()
+                    }
                 };
                 errors.push(ConfigError::new(
                     source,
@@ -173,26 +184,6 @@ pub fn unknown_key(key: &str) -> String {
     format!("unknown key {key:?}; {hint}")
 }
 
-/// The setting most like `typed`, if one is like it: the same name under another section, or at most
-/// a quarter of the letters wrong. Dots and case do not count, so this serves variables too.
-fn nearest(typed: &str) -> Option<&'static Setting> {
-    let typed = typed.replace('.', "_").to_lowercase();
-    let distance = |setting: &Setting| {
-        let key = setting.key.replace('.', "_");
-        let edits = strsim::damerau_levenshtein(&typed, &key);
-        let edits_of_name = strsim::damerau_levenshtein(&typed, setting.name());
-        let moved =
-            typed.ends_with(&format!("_{}", setting.name())) || key.ends_with(&format!("_{typed}"));
-        let distance = if moved { 1 } else { edits.min(edits_of_name) };
-        (distance <= (key.len() / 4).max(2)).then_some((distance, edits))
-    };
-    let near = SETTINGS
-        .iter()
-        .filter_map(|setting| Some((distance(setting)?, setting)));
-    near.min_by_key(|(distance, _)| *distance)
-        .map(|(_, setting)| setting)
-}
-
 impl Given {
     /// Why the setting may not be given by this source, if so.
     pub fn refused(&self) -> Option<ConfigError> {
@@ -220,7 +211,34 @@ impl Given {
             Secrecy::Public => raw.echo(),
             Secrecy::Hidden | Secrecy::Environment => "something else (hidden)".into(),
         };
-        let problem = format!("{}: expected {}, got {got}", setting.key, setting.allowed());
+        let problem = format!(
+            "{}: expected {}, got {got}{}",
+            setting.key,
+            setting.allowed(),
+            self.remedy()
+        );
         ConfigError::new(source.clone(), problem)
+    }
+
+    /// What would have been right, where the type does not say it.
+    fn remedy(&self) -> String {
+        if self.lacks_quotes() {
+            return format!("; put it in quotes: {} = \"…\"", self.setting.name());
+        }
+        let unit = self.setting.quantity();
+        let is_unread = |text| unit != Unit::Items && quantity::parse(text, unit).is_none();
+        match self.setting.rule {
+            Rule::Integer { .. } if self.raw.text().is_some_and(is_unread) => {
+                format!("; write it as {}", unit.examples())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Whether a text stands in the file as a number, a date or a truth value.
+    fn lacks_quotes(&self) -> bool {
+        let bare = matches!(self.raw, Raw::Integer(_) | Raw::Bool(_) | Raw::Other(_));
+        let is_text = !matches!(self.setting.default(), Value::Integer(_) | Value::Bool(_));
+        bare && is_text && matches!(self.source, Source::File { .. })
     }
 }

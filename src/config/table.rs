@@ -100,7 +100,7 @@ const SERVER: &[Setting] = &[
     },
     Setting {
         key: "cache_bytes",
-        flag: Some(("cache-bytes", "N")),
+        flag: Some(("cache-bytes", "BYTES")),
         field: |draft| &mut draft.app.cache_bytes,
         rule: integer(0, 1 << 40),
         summary: "memory for all answer caches together; 0 = none",

@@ -63,6 +63,26 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
+fn help_is_a_subcommand_too() {
+    for (arguments, same) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "etl"], &["etl", "--help"]),
+        (&["help", "etl", "map"], &["etl", "map", "--help"]),
+    ] {
+        let (code, out, _) = ended(&mut trident(arguments));
+        assert_eq!(code, 0, "{arguments:?}");
+        assert_eq!(out, ended(&mut trident(same)).1, "{arguments:?}");
+    }
+}
+
+#[test]
+fn counts_take_suffixes() {
+    let made = |count: &str| ended(&mut trident(&["gen", "qrcode", "--count", count])).1;
+    assert_eq!(made("0.2K").lines().count(), 200);
+    assert_eq!(made("0.2K"), made("200"));
+}
+
+#[test]
 fn wrong_usage_ends_with_64_and_a_hint() {
     let table = [
         (&["--lisen", "a"][..], "--listen"),
@@ -71,6 +91,30 @@ fn wrong_usage_ends_with_64_and_a_hint() {
         (&["--set", "workers"], "KEY=VALUE"),
         (&["--workers"], "--workers <N>"),
         (&["--workers", "1", "serve"], "write the subcommand first"),
+        (&["--port", "8080"], "did you mean `--listen ADDR:PORT`?"),
+        (&["serve", "--threads", "2"], "did you mean `--workers N`?"),
+        (
+            &["--idle-timeout", "5"],
+            "did you mean `--set http.idle_timeout_ms=…`?",
+        ),
+        (
+            &["gen", "tweets", "--lines", "many"],
+            "such as 5000, 10K or 1M",
+        ),
+        (&["load", "--connections", "61K"], "from 1 to 60000"),
+        (
+            &[
+                "etl",
+                "--input",
+                "a",
+                "--output",
+                "b",
+                "--memory-bytes",
+                "1X",
+            ],
+            "64K, 512M or 1G",
+        ),
+        (&["help", "elt"], "unrecognized subcommand 'elt'"),
         (&["generate"], "completions"),
         (&["generate", "completions", "tcsh"], "fish"),
     ];
@@ -94,7 +138,7 @@ fn a_wrong_configuration_ends_serve_and_check_config_alike() {
         assert_eq!(
             lines[0],
             format!(
-                "trident: {path}:2: http.idle_timeout_ms: expected an integer from 1 to 86400000 \
+                "trident: {path}:2:19: http.idle_timeout_ms: expected an integer from 1 to 86400000 \
                  (milliseconds), got 0"
             )
         );
@@ -142,7 +186,7 @@ fn check_config_tells_values_and_sources() {
             .filter(|s| !s.is_empty())
             .collect()
     };
-    let in_file = format!("{path}:3");
+    let in_file = format!("{path}:3:19");
     assert_eq!(row("http.idle_timeout_ms"), ["60000", in_file.as_str()]);
     assert_eq!(row("drain.accept_ms"), ["2", "TRIDENT_DRAIN_ACCEPT_MS"]);
     assert_eq!(row("workers"), ["3", "--workers"]);

@@ -6,7 +6,10 @@ use crate::{
     config::value::{Raw, Value},
     store::{Location, database::Address},
 };
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 /// The text of `raw` if it satisfies `rule`.
 fn text<'r>(raw: &'r Raw, rule: &Rule) -> Result<&'r str, Mismatch> {
@@ -89,12 +92,39 @@ impl Field for Option<Location> {
     }
 }
 
-/// An address; the word `off` is none.
+/// `ADDRESS:PORT`, `localhost:PORT`, `*:PORT`, or a port alone, which is then of `alone`. Other names are refused: what
+/// a resolver says may differ from start to start.
+fn socket_address(text: &str, alone: Ipv4Addr) -> Result<SocketAddr, Mismatch> {
+    let text = text.trim();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let host = match host {
+        "" => alone,
+        "*" => Ipv4Addr::UNSPECIFIED,
+        "localhost" => Ipv4Addr::LOCALHOST,
+        _ => return Err(Mismatch),
+    };
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|_| digits).ok_or(Mismatch)?;
+    Ok(SocketAddr::new(IpAddr::V4(host), port))
+}
+
+/// The text of an address; a TOML integer is a port.
+fn address_text(raw: &Raw) -> Result<String, Mismatch> {
+    match raw {
+        Raw::Integer(port) => Ok(port.to_string()),
+        _ => raw.text().map(str::to_owned).ok_or(Mismatch),
+    }
+}
+
+/// An address; the word `off` is none. A port alone is one of the loopback interface.
 impl Field for Option<SocketAddr> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
-        *self = match raw.text().ok_or(Mismatch)? {
+        *self = match address_text(raw)?.as_str() {
             "off" => None,
-            text => Some(text.parse().map_err(|_| Mismatch)?),
+            text => Some(socket_address(text, Ipv4Addr::LOCALHOST)?),
         };
         Ok(())
     }
@@ -104,11 +134,13 @@ impl Field for Option<SocketAddr> {
     }
 
     fn allowed(&self, _rule: &Rule) -> String {
-        "ADDRESS:PORT such as \"127.0.0.1:9090\" or \"[::1]:9090\", or \"off\"".into()
+        "ADDRESS:PORT such as \"127.0.0.1:9090\" or \"[::1]:9090\", \"localhost:9090\", a port alone (of \
+         127.0.0.1), or \"off\""
+            .into()
     }
 }
 
-/// At least one address: a list, or text separated by commas.
+/// At least one address: a list, or text separated by commas. A port alone is one of every IPv4 interface.
 impl Field for Vec<SocketAddr> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
         let single = std::slice::from_ref(raw);
@@ -119,8 +151,8 @@ impl Field for Vec<SocketAddr> {
         };
         let mut addresses = Self::new();
         for item in items {
-            for text in item.text().ok_or(Mismatch)?.split(',') {
-                addresses.push(text.trim().parse().map_err(|_| Mismatch)?);
+            for text in address_text(item)?.split(',') {
+                addresses.push(socket_address(text, Ipv4Addr::UNSPECIFIED)?);
             }
         }
         if addresses.is_empty() {
@@ -135,7 +167,9 @@ impl Field for Vec<SocketAddr> {
     }
 
     fn allowed(&self, _rule: &Rule) -> String {
-        "one or more of ADDRESS:PORT such as \"0.0.0.0:8080\" or \"[::]:8080\"".into()
+        "one or more of ADDRESS:PORT such as \"0.0.0.0:8080\" or \"[::]:8080\", \"localhost:8080\", or a port \
+         alone (of 0.0.0.0)"
+            .into()
     }
 }
 

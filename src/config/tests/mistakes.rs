@@ -51,7 +51,7 @@ fn unknown_keys_are_errors_with_the_nearest_name() {
         let line = text.lines().count();
         assert!(told.contains(problem), "{text:?}: {told}");
         assert!(
-            told.contains(&format!("trident.toml:{line}: ")),
+            told.contains(&format!("trident.toml:{line}:")),
             "{text:?}: {told}"
         );
         assert_eq!(told.lines().count(), 1, "{told}");
@@ -109,8 +109,8 @@ fn bad_values_name_key_source_and_what_is_allowed() {
         ),
         (
             "http.idle_timeout_ms",
-            "75s",
-            "an integer from 1 to 86400000 (milliseconds), got \"75s\"",
+            "75x",
+            "an integer from 1 to 86400000 (milliseconds), got \"75x\"; write it as 500ms, 30s or 5m",
         ),
         (
             "blockchain.compression_level",
@@ -125,9 +125,11 @@ fn bad_values_name_key_source_and_what_is_allowed() {
         ("blockchain.modulus", "2", "a decimal number of 3 or more"),
         ("blockchain.modulus", "0x10", "a decimal number"),
         ("pin_workers", "yes", "true or false, got \"yes\""),
-        ("listen", "8080", "ADDRESS:PORT such as \"0.0.0.0:8080\""),
+        ("listen", "80800", "ADDRESS:PORT such as \"0.0.0.0:8080\""),
+        ("listen", "example.org:1", "localhost:8080"),
+        ("listen", "localhost:+1", "or a port alone"),
         ("listen", "127.0.0.1:1,", "ADDRESS:PORT"),
-        ("admin", "localhost:1", "or \"off\", got \"localhost:1\""),
+        ("admin", "localhots:1", "or \"off\", got \"localhots:1\""),
         ("team.name", "a,b", "without commas"),
         ("team.name", "a\nb", "got \"a\\nb\""),
         ("auth.mode", "REST", "\"embedded\" or \"rest\""),
@@ -155,19 +157,22 @@ fn bad_values_name_key_source_and_what_is_allowed() {
 
 #[test]
 fn bad_values_in_the_file_tell_the_line() {
-    let text = "workers = \"2\"\nlisten = []\n[http]\nbody_bytes_max = 1.5\nconnections_max = -1\n\
+    let text = "workers = \"two\"\nlisten = []\n[http]\nbody_bytes_max = 1.5\nconnections_max = -1\n\
                 [drain]\naccept_ms = 99999999999999999999\n[team]\naws_account = 123456789012\n\
                 [[log]]\nlevel = \"info\"\n";
     let told = told(from_file(text));
     let at = |line: usize, problem: &str| {
-        let place = format!("trident.toml:{line}: ");
+        let place = format!("trident.toml:{line}:");
         assert!(
             told.lines()
                 .any(|l| l.contains(&place) && l.contains(problem)),
             "{line}: {told}"
         );
     };
-    at(1, "workers: expected an integer from 0 to 1024, got \"2\"");
+    at(
+        1,
+        "workers: expected an integer from 0 to 1024, got \"two\"",
+    );
     at(2, "listen: expected one or more of");
     at(
         4,
@@ -200,14 +205,14 @@ fn all_faults_of_all_sources_are_told_at_once() {
 #[test]
 fn a_syntax_error_tells_the_line_but_not_its_text() {
     let told = told(from_file("workers = 1\n[auth]\nkey_file = \"s3cret\n"));
-    assert!(told.contains("trident.toml:3: not TOML: "), "{told}");
+    assert!(told.contains("trident.toml:3:19: not TOML: "), "{told}");
     assert!(!told.contains("s3cret"), "{told}");
 }
 
 #[test]
 fn a_refused_value_changes_nothing() {
     let mut addresses = vec!["127.0.0.1:1".parse().unwrap()];
-    let raw = Raw::Array(vec![Raw::String("127.0.0.1:2".into()), Raw::Integer(3)]);
+    let raw = Raw::Array(vec![Raw::String("127.0.0.1:2".into()), Raw::Bool(true)]);
     assert!(addresses.read(&raw, &Rule::Any).is_err());
     assert_eq!(addresses.value(&Rule::Any).plain(), "127.0.0.1:1");
 }
@@ -326,4 +331,79 @@ fn warned(set: &[(&str, &str)], system: SystemLimits) -> String {
         .iter()
         .map(|warning| format!("{warning}\n"))
         .collect()
+}
+
+#[test]
+fn a_text_without_quotes_is_told_with_its_column_and_the_way_out() {
+    let table = [
+        (
+            "listen = 127.0.0.1:8080",
+            "1:15",
+            "put it in quotes: listen = \"…\"",
+        ),
+        (
+            "cache_bytes = 1G",
+            "1:15",
+            "put it in quotes: cache_bytes = \"…\"",
+        ),
+        (
+            "[team]\nname = Tridents",
+            "2:8",
+            "put it in quotes: name = \"…\"",
+        ),
+        (
+            "[team]\naws_account = 123456789012",
+            "2:15",
+            "put it in quotes: aws_account = \"…\"",
+        ),
+        (
+            "[auth]\nmode = true",
+            "2:8",
+            "put it in quotes: mode = \"…\"",
+        ),
+        (
+            "admin_hosts = [\"ä\", b]",
+            "1:21",
+            "put each text in quotes",
+        ),
+        (
+            "# é\n  workers = 9999",
+            "2:13",
+            "an integer from 0 to 1024, got 9999",
+        ),
+    ];
+    for (text, place, remedy) in table {
+        let told = told(from_file(text));
+        assert!(told.contains(&format!("trident.toml:{place}: ")), "{told}");
+        assert!(told.contains(remedy), "{told}");
+    }
+}
+
+#[test]
+fn a_variable_of_another_name_leads_to_the_setting() {
+    let table = [
+        ("TRIDENT_PORT", "8080", "did you mean `TRIDENT_LISTEN`?"),
+        ("TRIDENT_HOST", "0.0.0.0", "did you mean `TRIDENT_LISTEN`?"),
+        ("TRIDENT_THREADS", "2", "did you mean `TRIDENT_WORKERS`?"),
+        (
+            "TRIDENT_MAX_CONNECTIONS",
+            "1K",
+            "did you mean `TRIDENT_HTTP_CONNECTIONS_MAX`?",
+        ),
+        (
+            "TRIDENT_FROBNICATE",
+            "1",
+            "`trident check-config --json` lists all",
+        ),
+    ];
+    for (name, value, hint) in table {
+        let told = told(from_environment(&[(name, value)]));
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(
+            told.starts_with(&format!("{name}: unknown variable; {hint}")),
+            "{told}"
+        );
+    }
+    // Kubernetes makes this one for a service of the name.
+    assert!(from_environment(&[("TRIDENT_PORT", "tcp://10.0.0.1:80")]).is_ok());
 }

@@ -32,7 +32,7 @@ fn every_setting_reads_the_same_from_file_environment_and_flag() {
         } = given.pop().unwrap();
         assert_eq!(
             (found.key, source.to_string()),
-            (key, "t.toml:1".to_owned())
+            (key, format!("t.toml:1:{}", key.len() + 4))
         );
         let loaded = read_alone(setting, raw, source).unwrap_or_else(|error| panic!("{error}"));
         assert!(setting.value(&loaded.draft) == value, "{key} from the file");
@@ -51,7 +51,7 @@ fn every_setting_reads_the_same_from_file_environment_and_flag() {
 fn flag_beats_environment_beats_file_beats_default() {
     let scratch = Scratch::new();
     let path = scratch.file("trident.toml", "# three\n\nworkers = 3\n");
-    let in_file = format!("{}:3", path.display());
+    let in_file = format!("{}:3:11", path.display());
     // (in the file, in the environment, as a flag) -> (workers, source)
     let table = [
         (false, false, false, 0, "default"),
@@ -161,4 +161,79 @@ fn big_numbers_of_any_size_keep_their_value() {
         .unwrap();
     assert_eq!(loaded.config().app.blockchain.team_account, 7);
     assert_eq!(loaded.config().app.blockchain.modulus.to_string(), "1000");
+}
+
+#[test]
+fn numbers_take_suffixes_from_every_source() {
+    let value = |loaded: Result<Loaded, Vec<ConfigError>>, key: &str| {
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{errors:?}"));
+        table::find(key).unwrap().value(&loaded.draft).to_string()
+    };
+    for (key, text, number) in [
+        ("cache_bytes", "1G", "1073741824"),
+        ("http.connections_max", "10K", "10000"),
+        ("http.idle_timeout_ms", "75s", "75000"),
+        ("profile.seconds", "2m", "120"),
+        ("stack_bytes", "64K", "65536"),
+        ("workers", "2", "2"),
+    ] {
+        let name = table::find(key).unwrap().env_name();
+        assert_eq!(value(from_flags(&[(key, text)]), key), number, "{key}");
+        assert_eq!(
+            value(from_environment(&[(&name, text)]), key),
+            number,
+            "{key}"
+        );
+        assert_eq!(
+            value(from_file(&format!("{key} = \"{text}\"")), key),
+            number,
+            "{key}"
+        );
+    }
+    // The bounds hold for what is meant.
+    assert!(from_flags(&[("stack_bytes", "65K")]).is_err());
+    assert!(from_flags(&[("http.connections_max", "2M")]).is_err());
+}
+
+#[test]
+fn a_port_alone_and_localhost_are_addresses() {
+    let listen = |text: &str| {
+        from_flags(&[("listen", text)])
+            .ok()
+            .unwrap()
+            .config()
+            .serve
+            .listen
+    };
+    let admin = |text: &str| {
+        from_flags(&[("admin", text)])
+            .ok()
+            .unwrap()
+            .config()
+            .serve
+            .admin
+    };
+    assert_eq!(listen("8081"), ["0.0.0.0:8081".parse().unwrap()]);
+    assert_eq!(listen(":8081"), ["0.0.0.0:8081".parse().unwrap()]);
+    assert_eq!(listen("*:8081"), ["0.0.0.0:8081".parse().unwrap()]);
+    assert_eq!(
+        listen("localhost:8081"),
+        ["127.0.0.1:8081".parse().unwrap()]
+    );
+    assert_eq!(
+        listen("[::]:8081, 8082"),
+        [
+            "[::]:8081".parse().unwrap(),
+            "0.0.0.0:8082".parse().unwrap()
+        ]
+    );
+    assert_eq!(admin("9091"), "127.0.0.1:9091".parse().ok());
+    assert_eq!(admin("localhost:9091"), "127.0.0.1:9091".parse().ok());
+    assert_eq!(admin("off"), None);
+    let file = from_file("listen = 8081\nadmin = 9091\n")
+        .ok()
+        .unwrap()
+        .config();
+    assert_eq!(file.serve.listen, ["0.0.0.0:8081".parse().unwrap()]);
+    assert_eq!(file.serve.admin, "127.0.0.1:9091".parse().ok());
 }

@@ -52,7 +52,7 @@ fn a_key_file_is_read_and_its_permissions_are_looked_at() {
             loaded.warnings
         );
         assert_eq!(loaded.config().app.auth.key.unwrap().0[31], 0xff);
-        assert_eq!(loaded.source("auth.key").to_string(), format!("{name}:1"));
+        assert_eq!(loaded.source("auth.key").to_string(), format!("{name}:1:1"));
     }
     for mode in [0o644, 0o660, 0o604] {
         let warnings = read(mode).warnings;
