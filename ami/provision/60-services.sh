@@ -6,4 +6,4 @@ systemd-sysusers
 systemd-tmpfiles --create trident.conf
 systemctl enable --quiet trident.socket trident-admin.socket trident.service \
     trident-userdata.service trident-lifecycle.service trident-publish.timer \
-    trident-metrics.socket trident-log-file.service trident-log-agent.service
+    trident-metrics.socket trident-log-file.service trident-log-agent.service trident-tune.service
