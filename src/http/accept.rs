@@ -1,8 +1,8 @@
 //! The accept loop: one thread for all listeners, which may sleep where a coroutine may not.
 //!
-//! A connection's descriptor number decides its worker, so listeners of their own would give workers
-//! nothing; one thread that blocks in `poll` keeps accept errors, the connection limit and failing
-//! memory away from the workers.
+//! A connection's descriptor number decides its worker, so one listener per worker would gain nothing. One
+//! thread that blocks in `poll` keeps accept errors, the connection limit and failing memory away from the
+//! workers.
 
 use std::{
     collections::VecDeque,
@@ -25,19 +25,20 @@ use super::{
 };
 use crate::metrics::{self, Counter};
 
-/// Connections taken from one listener before the others are looked at again.
+/// Connections accepted from one listener before the other listeners get their turn.
 const BATCH: usize = 64;
 
-/// Pause after an accept error that only time can cure.
+/// Pause after an accept error that passes only with time.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// How long a refused connection stays open, so that its 503 is read before a reset can destroy it.
+/// How long a refused connection stays open, so that the client reads the 503 before a reset can discard
+/// it.
 const REFUSED_OPEN: Duration = Duration::from_millis(500);
 
-/// Refused connections that may stay open at once; the oldest is closed for one more.
+/// Refused connections that may stay open at once; beyond this the oldest is closed.
 const REFUSED_MAX: usize = 128;
 
-/// How long handshakes that have begun may take to end after the last SYN was let in: a round trip.
+/// Time for pending handshakes to complete after the last SYN was accepted: a round trip.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// A socket to accept from, and what serves its connections.
@@ -49,8 +50,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener whose connections `hosted` serves. An `inherited` one has its options left alone: other
-    /// processes accept from it too, or will.
+    /// A listener whose connections `hosted` serves. The socket options of an `inherited` listener stay as
+    /// they are: other processes accept from it too, now or later.
     pub fn new<S: Service>(socket: TcpListener, inherited: bool, hosted: &Arc<Hosted<S>>) -> Self {
         let hosted = Arc::clone(hosted);
         Self {
@@ -70,7 +71,7 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Starts accepting on `listeners`, which serve by services of `server`.
+    /// Starts accepting on `listeners`, whose services run on `server`.
     pub fn start(server: &Arc<Server>, listeners: Vec<Listener>) -> io::Result<Self> {
         for listener in &listeners {
             listener.socket.set_nonblocking(true)?;
@@ -104,17 +105,16 @@ impl Acceptor {
         })
     }
 
-    /// Accepts no more, and returns when every connection made so far has been accepted.
+    /// Accepts every connection made so far, then stops accepting and returns.
     ///
-    /// Closing a listener resets the connections in its queue, and their clients may have sent
-    /// requests. So an own listener first stops taking SYNs, then its queue is emptied, then it is
-    /// closed. The queue of an inherited one stays for the next process that accepts from it: it is
-    /// closed here and never shut down.
+    /// Closing a listener resets the connections in its queue, and their clients may have sent requests. So
+    /// our own listener first stops taking SYNs, then its queue is emptied, then it is closed. An inherited
+    /// listener is only closed, never shut down: the next process accepts from its queue.
     pub fn stop(mut self) {
         self.end();
     }
 
-    /// Asks whether this thread and the workers make progress.
+    /// A probe of whether this thread and the workers make progress.
     pub fn pulse(&self) -> io::Result<Pulse> {
         Ok(Pulse::new(Arc::clone(&self.beat), self.wake.try_clone()?))
     }
@@ -139,7 +139,8 @@ struct Loop {
     listeners: Vec<Listener>,
     woken: UnixStream,
     beat: Arc<AcceptBeat>,
-    /// Given up for a moment when descriptors run out, to take a waiting connection and refuse it.
+    /// Closed for a moment when descriptors run out, so that a waiting connection can be accepted and
+    /// refused.
     spare: Option<File>,
     refused: VecDeque<(TcpStream, Instant)>,
     heads: Heads,
@@ -160,7 +161,7 @@ impl Loop {
         }
     }
 
-    /// Waits until something is to be done: whether the thread was woken, and which listeners are ready.
+    /// Waits for work. Returns whether the thread was woken, and which listeners are ready.
     fn wait(&self) -> (bool, Vec<usize>) {
         let mut polled: Vec<_> = self
             .listeners
@@ -179,18 +180,18 @@ impl Loop {
         (is_ready(&listeners), ready)
     }
 
-    /// Takes the bytes that woke the thread; true at their end.
+    /// Reads the bytes that woke the thread; true at the end of the stream.
     fn is_stopped(&mut self) -> bool {
         matches!(self.woken.read(&mut [0; 64]), Ok(0))
     }
 
-    /// Takes what own listeners still have, and leaves them nothing more to take.
+    /// Stops new handshakes on our own listeners and accepts the connections in their queues.
     fn finish(&mut self) {
         self.listeners.retain(|listener| {
             !listener.inherited && drop_new_handshakes(&listener.socket).is_ok()
         });
         let settled = Instant::now() + SETTLE;
-        // However long the queue is: nothing joins it any more.
+        // This ends however long the queue is: nothing joins it any more.
         let mut is_waiting = false;
         while is_waiting || !self.listeners.is_empty() && Instant::now() < settled {
             if !is_waiting {
@@ -201,7 +202,7 @@ impl Loop {
         }
     }
 
-    /// Takes a batch of connections; whether more may be waiting.
+    /// Accepts a batch of connections; true if more may be waiting.
     fn accept_batch(&mut self, index: usize) -> bool {
         for _ in 0..BATCH {
             match self.listeners[index].socket.accept() {
@@ -224,7 +225,7 @@ impl Loop {
     #[cold]
     fn recover(&mut self, index: usize, error: &io::Error) -> bool {
         match error.raw_os_error() {
-            // The peer was gone before it was accepted, or a signal came in.
+            // The peer left before it was accepted, or a signal interrupted the call.
             Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EPERM) => {
                 metrics::add(Counter::AcceptOther, 1);
                 true
@@ -246,13 +247,13 @@ impl Loop {
         }
     }
 
-    /// Descriptors ran out: takes one waiting connection with the spare descriptor, refuses it and
-    /// closes it, so that clients see an answer instead of a queue that never moves.
+    /// Descriptors ran out: accepts one waiting connection with the spare descriptor, refuses and closes
+    /// it, so that clients get an answer instead of waiting in a stuck queue.
     fn refuse_with_spare(&mut self, index: usize) -> bool {
         self.refused.clear(); // these hold descriptors too
         self.spare = None;
         let accepted = self.listeners[index].socket.accept();
-        // Without descriptors accept(2) fails on an empty queue, too: nobody is refused then.
+        // Without descriptors accept(2) fails on an empty queue too: then there is nobody to refuse.
         let is_queue_empty =
             matches!(&accepted, Err(error) if error.kind() == ErrorKind::WouldBlock);
         if is_queue_empty {
@@ -264,7 +265,7 @@ impl Loop {
             self.write_refusal(&stream);
         }
         self.spare = File::open("/dev/null").ok();
-        thread::sleep(Duration::from_millis(1)); // a full table is not a reason to burn a processor
+        thread::sleep(Duration::from_millis(1)); // a full descriptor table must not become a busy loop
         self.spare.is_some()
     }
 
@@ -302,7 +303,7 @@ impl Loop {
         let fault = Fault::TooManyConnections;
         metrics::add(fault.counter(), 1);
         Reply::new(&mut answer, &mut self.heads, mode).fault(fault);
-        // An empty send buffer takes it whole; what the peer already sent is read so that closing
+        // An empty send buffer takes the whole answer. What the peer already sent is read, so that closing
         // does not reset the connection.
         let _ = stream.set_nonblocking(true);
         let _ = stream.write(&answer);
@@ -320,8 +321,8 @@ impl Loop {
     }
 }
 
-/// Makes the kernel drop further SYNs to a listener. Their clients repeat them after a second and by
-/// then reach nobody, or another process; the ACKs that complete earlier handshakes still pass.
+/// Makes the kernel drop further SYNs to a listener. Their clients retry after a second and reach another
+/// process or nobody. ACKs that complete earlier handshakes still pass.
 fn drop_new_handshakes(listener: &TcpListener) -> io::Result<()> {
     const FLAGS_OFFSET: u32 = 13; // in the TCP header, where a stream socket's filter starts
     const SYN: u32 = 0x02;

@@ -1,12 +1,12 @@
 //! Chunked transfer coding (RFC 9112 §7.1) as an incremental decoder.
 //!
-//! One state per place in the grammar, so a body may arrive in any pieces and nothing is looked at
-//! twice. Extensions are checked against their grammar and dropped, trailers likewise: no endpoint
-//! uses them (RFC 9110 §6.5.1 lets a recipient discard them).
+//! One state per place in the grammar, so a body may arrive in any pieces and no byte is read twice.
+//! Extensions are checked against their grammar and dropped, trailers likewise: no endpoint uses them (RFC
+//! 9110 §6.5.1 lets a recipient discard them).
 
 use super::{limits::Limits, scan, status::Fault};
 
-/// Where in the coding the next byte stands.
+/// The place in the grammar of the next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// First digit of a chunk size.
@@ -76,8 +76,8 @@ impl Default for Chunked {
 }
 
 impl Chunked {
-    /// Decodes as much of `bytes` as there is, appending data to `body`. Returns how many bytes
-    /// belong to the body's coding and whether it has ended.
+    /// Decodes `bytes` and appends the data to `body`. Returns how many bytes belong to the coded body and
+    /// whether the body has ended.
     pub fn feed(
         &mut self,
         bytes: &[u8],
@@ -108,7 +108,7 @@ impl Chunked {
         Ok((at, true))
     }
 
-    /// Moves on by one byte outside chunk data.
+    /// Consumes one byte outside chunk data.
     fn step(&mut self, b: u8, body_bytes: usize, limits: &Limits) -> Result<(), Fault> {
         use State::*;
         let next = match (self.state, b) {
@@ -134,12 +134,12 @@ impl Chunked {
         if is_first {
             self.remaining = 0;
         }
-        // A digit behind a zero makes that a leading one: the line's length is bounded like any other
-        // overhead. The zero that ends a body is none.
+        // A digit after a zero makes it a leading zero, which counts as overhead so that the line's length
+        // is bounded. The single zero of the last chunk does not count.
         if !is_first && self.remaining == 0 {
             self.count_overhead(limits)?;
         }
-        // Past the limit the size only has to stay past it, so it cannot overflow.
+        // Past the limit the size saturates, so it cannot overflow.
         self.remaining = self
             .remaining
             .saturating_mul(16)
@@ -151,7 +151,7 @@ impl Chunked {
         Ok(())
     }
 
-    /// Extensions and trailers: bytes that carry nothing, hence counted.
+    /// Counts bytes of extensions and trailers, which carry no data.
     fn overhead(&mut self, b: u8, limits: &Limits) -> Result<(), Fault> {
         use State::*;
         let token = scan::is_token(b);

@@ -1,4 +1,4 @@
-//! The coarse clock: two atomics that one thread refreshes and everybody reads.
+//! The coarse clock: two atomics that one thread refreshes and all threads read.
 //!
 //! Timeouts are seconds long and `Date` has a resolution of one second, so a clock that lags by up
 //! to [`TICK`] is enough, and a request reads memory instead of calling the kernel.

@@ -1,12 +1,12 @@
-//! Answers that another thread works on: a promise for that thread, a wait for the connection.
+//! Deferred answers: another thread keeps a promise, the connection waits for it.
 //!
 //! ```text
 //! handler ─ Deferred::new ─┬─ Promise<T> ─▶ another thread ─ keep(T) or drop ─┐ wakes
 //!                          └─ Deferred ───▶ connection: parked ───────────────┴▶ finish(T) → reply
 //! ```
 //!
-//! The connection's coroutine is parked meanwhile and its worker goes on with others. A promise that is
-//! dropped unkept, in a panic or at a stop, wakes the connection too: nobody waits for ever.
+//! Meanwhile the connection's coroutine is parked and its worker serves other connections. Dropping a
+//! promise unkept, in a panic or at a stop, wakes the connection too: it never waits forever.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use parking_lot::Mutex;
 use super::Reply;
 use crate::metrics::{self, Counter, Mark};
 
-/// The other thread's side: takes the value that the answer is made of.
+/// The other thread's side: receives the value for the answer.
 pub struct Promise<T>(Arc<Slot<T>>);
 
-/// The connection's side: a request that is answered when its promise is kept or dropped.
+/// The connection's side: answers the request when its promise is kept or dropped.
 pub struct Deferred {
     wait: Box<dyn Wait>,
     /// When the request's handling began.
@@ -29,9 +29,9 @@ pub struct Deferred {
 type Slot<T> = Mutex<State<T>>;
 
 enum State<T> {
-    /// The promise is open; this coroutine is to be woken.
+    /// The promise is open; settling it wakes this coroutine.
     Open(Option<Coroutine>),
-    /// It was kept with this value, or dropped.
+    /// The promise was kept with this value, or dropped.
     Settled(Option<T>),
 }
 
@@ -56,12 +56,13 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        self.settle(None); // no effect on one that was kept
+        self.settle(None); // no effect if it was kept
     }
 }
 
 impl Deferred {
-    /// A promise, and the deferral that calls `finish` with its value: `None` if it was dropped unkept.
+    /// A promise, and the deferral that calls `finish` with its value, or with `None` if the promise was
+    /// dropped unkept.
     ///
     /// `finish` sends the reply and returns the counter of the answer. Call this inside
     /// [`Service::call`](super::Service::call): the request's time is measured from there.
@@ -90,7 +91,7 @@ impl Deferred {
         }
     }
 
-    /// Answers the request; the counter of the answer, and when the request's handling began.
+    /// Answers the request. Returns the counter of the answer, and when the handling began.
     pub(super) fn finish(self, reply: Reply<'_>) -> (Counter, Mark) {
         (self.wait.finish(reply), self.since)
     }
@@ -100,7 +101,7 @@ impl Deferred {
 trait Wait: Send {
     fn is_ready(&self) -> bool;
 
-    /// Notes whom to wake; false if the promise is settled already.
+    /// Stores the coroutine to wake; false if the promise is already settled.
     fn subscribe(&self, coroutine: Coroutine) -> bool;
 
     fn finish(self: Box<Self>, reply: Reply<'_>) -> Counter;

@@ -1,8 +1,8 @@
 //! Answers: status line, fields and body appended to the connection's output.
 //!
-//! The head of the commonest answer (200, plain text) is kept ready made and copied whole. The body
-//! is written straight behind it; Content-Length is filled in afterwards, and only when the number of
-//! its digits differs from the answer before does the body move by a byte or two.
+//! The head of the most frequent answer (200, plain text) is kept ready-made and copied whole. The body is
+//! written directly after it, then Content-Length is filled in. The body moves by a byte or two only if the
+//! length has more or fewer digits than the previous answer's.
 
 use super::{
     clock,
@@ -27,7 +27,7 @@ pub struct Heads {
     date: [u8; IMF_FIXDATE_BYTES],
     /// The whole head of a 200 with plain text on a kept connection, Content-Length 0…0.
     ok_text: Vec<u8>,
-    /// Digits of the Content-Length in `ok_text`: those of the last answer, the best guess.
+    /// Digits of the Content-Length in `ok_text`: as many as in the last answer, the best guess.
     length_digits: usize,
 }
 
@@ -88,14 +88,15 @@ impl Heads {
     }
 }
 
-/// What an answer has to say about the connection and whether its body is sent.
+/// What an answer says about the connection, and whether its body is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode {
     /// The body is left out (HEAD).
     pub head_only: bool,
     /// The connection stays open after this answer.
     pub keep_alive: bool,
-    /// The request's minor version; a kept HTTP/1.0 connection must be told so (RFC 9112 §9.3).
+    /// The request's minor version; an answer to HTTP/1.0 must say that the connection is kept (RFC 9112
+    /// §9.3).
     pub minor: u8,
 }
 
@@ -131,7 +132,7 @@ impl<'a> Reply<'a> {
         Self { out, heads, mode }
     }
 
-    /// 200 with a plain text that `write` appends; what `write` returned.
+    /// Sends 200 with the plain text that `write` appends. Returns what `write` returned.
     #[inline]
     pub fn text<R>(mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         if !self.mode.keep_alive || self.mode.minor == 0 {
@@ -147,7 +148,7 @@ impl<'a> Reply<'a> {
         written
     }
 
-    /// Any status, type and further fields, with a body that `write` appends.
+    /// Sends any status, type and further fields, with the body that `write` appends.
     ///
     /// Field names and values come from the program, never from a peer: they are not escaped.
     pub fn send<R>(
@@ -165,7 +166,7 @@ impl<'a> Reply<'a> {
         self.body(digits_end, write).1
     }
 
-    /// A one-line plain text.
+    /// Sends one line of plain text.
     #[cold]
     pub fn line(self, status: Status, text: &str) {
         self.send(status, TEXT, &[], |out| {
@@ -174,14 +175,14 @@ impl<'a> Reply<'a> {
         });
     }
 
-    /// The answer to a fault.
+    /// Sends the answer to a fault.
     #[cold]
     pub fn fault(self, fault: Fault) {
         self.line(fault.status(), fault.text());
     }
 
-    /// Lets `write` append the body and fills in Content-Length, whose digits now end at
-    /// `digits_end`. Returns the number of digits it took, and what `write` returned.
+    /// Lets `write` append the body and fills in Content-Length, whose digits end at `digits_end` so far.
+    /// Returns the final number of digits, and what `write` returned.
     #[inline]
     fn body<R>(&mut self, digits_end: usize, write: impl FnOnce(&mut Vec<u8>) -> R) -> (usize, R) {
         let Self { out, heads, mode } = self;
@@ -217,7 +218,7 @@ fn decimal_digits(value: usize) -> usize {
     value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
-/// Whether [`decimal_digits`] would say `digits`; false also where the table ends.
+/// Whether [`decimal_digits`] would return `digits`; false also beyond the table.
 fn has_decimal_digits(value: usize, digits: usize) -> bool {
     const POWERS: [usize; 10] = [
         0,

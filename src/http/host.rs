@@ -1,7 +1,7 @@
 //! The grammar of Host and of a target's authority: `uri-host [ ":" port ]` (RFC 9110 §7.2).
 //!
-//! A host that is not valid must be refused (RFC 9112 §3.2), and what lies behind a proxy may read a
-//! bracketed text it does not understand in its own way, so IP literals are checked to the end.
+//! An invalid host must be refused (RFC 9112 §3.2). IP literals are checked in full, because proxies and
+//! backends differ in how they read malformed bracketed text.
 
 use std::net::Ipv6Addr;
 
@@ -28,7 +28,8 @@ pub(super) fn is_host(value: &[u8]) -> bool {
         }
 }
 
-/// What may stand between brackets: an IPv6 address without zone, or `IPvFuture` (RFC 3986 §3.2.2).
+/// Whether `address` may stand between brackets: an IPv6 address without zone, or `IPvFuture` (RFC 3986
+/// §3.2.2).
 fn is_ip_literal(address: &[u8]) -> bool {
     if let [b'v' | b'V', future @ ..] = address {
         let version_end = future.iter().position(|b| !b.is_ascii_hexdigit());

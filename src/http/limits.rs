@@ -7,7 +7,7 @@ use std::time::Duration;
 /// authority (up to 1024) and the database, two for each worker, listeners, store and log.
 pub const OTHER_DESCRIPTORS_MAX: usize = 2048;
 
-/// Bounds of one server. Input past a bound gets the status named with it, never growth.
+/// Bounds of one server. Input past a bound gets the status named beside it and never makes memory grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest request line in bytes, CRLF not counted; 414 above.
@@ -20,7 +20,7 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Most bytes of chunk extensions and trailers together in one chunked body; 400 above.
     pub chunk_overhead_bytes_max: usize,
-    /// Requests served on one connection before it is closed; 0 = no limit.
+    /// Requests served on one connection before the server closes it; 0 = no limit.
     pub requests_per_connection_max: u64,
     /// Pipelined requests answered before the answers are written out.
     pub pipelined_batch_max: usize,
@@ -29,20 +29,19 @@ pub struct Limits {
     /// The kernel's send buffer of a connection (`SO_SNDBUF`, which the kernel doubles for its own
     /// needs); 0 lets the kernel choose. It comes on top of `write_buffer_bytes_max`.
     pub send_buffer_bytes: usize,
-    /// Open connections; one more gets 503 and is closed.
+    /// Open connections; a further one gets 503 and is closed.
     pub connections_max: usize,
     /// Time from the first byte of a request to the end of its head; 408 after.
     pub head_timeout: Duration,
     /// Time from the end of a head to the end of its body; 408 after.
     pub body_timeout: Duration,
-    /// Time a connection may stay without a request; closed after.
+    /// Time a connection may stay without a request; then it is closed.
     pub idle_timeout: Duration,
-    /// Time without progress while a client does not read its answers; reset after.
+    /// Time without progress while a client does not read its answers; then the connection is reset.
     pub write_timeout: Duration,
-    /// After a refused request or `Connection: close`: how long the peer's further bytes are
-    /// dropped.
+    /// How long the peer's further bytes are dropped after a refused request or `Connection: close`.
     pub linger_timeout: Duration,
-    /// Most bytes dropped that way on one connection.
+    /// Most bytes dropped in that time on one connection.
     pub linger_bytes_max: usize,
     /// Most bytes of incomplete requests and unread answers in all connections together; a request
     /// that would need more gets 503.

@@ -4,12 +4,12 @@
 //! accept ─ spawn ─▶ conn ─ recv ─▶ parse ─ body ─▶ Service::call ─▶ encode ─ send ─▶ wait
 //! ```
 //!
-//! One coroutine per connection, bound to one worker thread for life (`fd % workers`). A wake-up is
-//! one *turn*: one `recv`, every complete request in the buffer answered into one output buffer, one
-//! `send`, then the coroutine waits again. A turn never suspends, so everything it needs is borrowed
-//! from the worker, the stack included (`worker`).
+//! One coroutine per connection, bound to one worker thread for life (`fd % workers`). A wake-up is one
+//! *turn*: one `recv`, every complete request in the buffer answered into one output buffer, one `send`,
+//! then the coroutine waits again. A turn never suspends, so it borrows everything it needs from the
+//! worker, even its stack (`worker`).
 //!
-//! What this module does not know: the endpoints. It calls a [`Service`] it defines.
+//! This module does not know the endpoints: it calls a [`Service`] that it defines.
 
 mod accept;
 pub mod body;
@@ -46,7 +46,7 @@ pub trait Service: Send + Sync + 'static {
     /// Scratch that belongs to one worker thread and is lent for one call at a time.
     type Worker: 'static;
 
-    /// Scratch for one more worker; also called after a panic, to replace what it may have left
+    /// Makes scratch for one worker; also called after a panic, to replace scratch that may be
     /// half-written.
     fn worker(&self) -> Self::Worker;
 
@@ -56,12 +56,12 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, worker: &mut Self::Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled;
 }
 
-/// What became of a request.
+/// How the service handled a request.
 pub enum Handled {
-    /// The reply was sent. The connection counts it by this counter, a series of
-    /// `trident_requests_total`, and measures it.
+    /// The reply was sent. The connection adds to this counter, a series of `trident_requests_total`, and
+    /// records the latency.
     Answered(Counter),
-    /// The reply is to come.
+    /// The reply comes later.
     Later(Deferred),
 }
 

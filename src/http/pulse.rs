@@ -1,10 +1,9 @@
-//! Whether the threads that serve make progress, asked from outside.
+//! Do the serving threads make progress? A probe from outside.
 //!
-//! A process that is alive may serve nobody: a worker held by an endless handler keeps all its
-//! connections waiting, and no error shows. So each thread is asked to do what it does for a
-//! connection: a worker runs a coroutine, the accept thread returns from `poll`.
-//! [`serve::notify`](crate::serve::notify) asks, waits for a while and looks which threads are silent.
-//! Nothing is woken while nobody asks.
+//! A live process may serve nobody: an endless handler blocks all connections of its worker, and no error
+//! shows. So each thread is asked to do what it does for a connection: a worker runs a coroutine, the
+//! accept thread returns from `poll`. [`serve::notify`](crate::serve::notify) asks, waits, and sees which
+//! threads are silent. Without a question no thread is woken.
 
 use std::{
     io::Write,
@@ -15,7 +14,7 @@ use std::{
     },
 };
 
-/// The accept thread's side and the asker's.
+/// What the accept thread and the asking thread share.
 #[derive(Debug, Default)]
 pub(super) struct AcceptBeat {
     asked: AtomicU64,
@@ -25,12 +24,12 @@ pub(super) struct AcceptBeat {
 }
 
 impl AcceptBeat {
-    /// The thread is awake: it has seen every question so far.
+    /// Called by the thread when awake: answers every question so far.
     pub(super) fn answer(&self) {
         self.answered.store(self.asked.load(Acquire), Release);
     }
 
-    /// From now on the thread is not expected to answer.
+    /// Called when the thread ends: no answer is expected from now on.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Release);
     }
@@ -42,9 +41,9 @@ impl AcceptBeat {
 
 /// Questions to the workers of this process and to one accept loop.
 pub struct Pulse {
-    /// Whether a worker has run since it was asked.
+    /// Per worker: whether it has run since it was asked.
     workers: Box<[Arc<AtomicBool>]>,
-    /// Workers that could not be asked: no coroutine could be made.
+    /// Per worker: whether it could not be asked because no coroutine could be made.
     unasked: Box<[bool]>,
     accept: Arc<AcceptBeat>,
     /// A byte here wakes the accept thread.
@@ -64,7 +63,7 @@ impl Pulse {
         }
     }
 
-    /// Asks every thread that has answered so far. One that is silent keeps its question.
+    /// Asks every thread that answered the last question. A silent thread keeps its open question.
     pub fn ask(&mut self) {
         for (index, (ran, unasked)) in self.workers.iter().zip(&mut self.unasked).enumerate() {
             if ran.swap(false, AcqRel) || *unasked {
@@ -77,7 +76,7 @@ impl Pulse {
         }
     }
 
-    /// Who has not answered yet; `None` when all have.
+    /// The threads that have not answered yet; `None` when all have.
     pub fn silent(&self) -> Option<String> {
         let worker = self.workers.iter().position(|ran| !ran.load(Acquire));
         match worker {
@@ -90,12 +89,12 @@ impl Pulse {
     }
 }
 
-/// Lets worker `index` set `ran`. False if no coroutine can be made: no connection could be served
+/// Makes worker `index` set `ran`. False if no coroutine can be made: then no connection could be served
 /// either.
 #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
 fn ask_worker(index: usize, ran: Arc<AtomicBool>) -> bool {
     let builder = may::coroutine::Builder::new().id(index);
-    // It panics if no stack can be mapped.
+    // `spawn` panics if no stack can be mapped.
     let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         // SAFETY: the coroutine touches no thread-local, never waits and needs no stack to speak of.
         unsafe { builder.spawn(move || ran.store(true, Release)) }

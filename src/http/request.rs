@@ -62,10 +62,10 @@ pub struct Head<'b> {
     pub bytes: usize,
 }
 
-/// A whole request as a [`Service`](super::Service) sees it.
+/// A complete request, as a [`Service`](super::Service) gets it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
-    /// The head. By reference: copied, its ninety bytes are a tenth of a request's instructions here.
+    /// The head. By reference: copying its ninety bytes cost a tenth of a request's instructions in `http`.
     pub head: &'b Head<'b>,
     /// The body after removal of the transfer coding.
     pub body: &'b [u8],

@@ -1,6 +1,6 @@
 //! Byte classes of the HTTP grammar and searches for the first byte outside one.
 //!
-//! The long searches look at sixteen bytes at a time, in safe code.
+//! The long searches test sixteen bytes or more at a time, in safe code.
 
 const fn table(visible: &[u8], alphanumeric: bool) -> [bool; 256] {
     let mut set = [false; 256];
@@ -30,7 +30,7 @@ pub fn is_token(b: u8) -> bool {
     TOKEN[usize::from(b)]
 }
 
-/// Whether `b` may stand in a registered host name (a percent sign is not in it).
+/// Whether `b` may stand in a registered host name (percent signs are handled by the caller).
 pub fn is_reg_name(b: u8) -> bool {
     REG_NAME[usize::from(b)]
 }
@@ -50,13 +50,13 @@ pub fn token_end(bytes: &[u8]) -> usize {
 
 /// Index of the first byte that cannot stand in a request target: controls, space, DEL and `#`.
 ///
-/// Bytes from 0x80 up are let through although RFC 3986 has no place for them: clients do send raw
-/// UTF-8 in queries, and the endpoints define what such bytes mean.
+/// Bytes from 0x80 up are accepted although RFC 3986 forbids them: clients do send raw UTF-8 in queries,
+/// and the endpoints define its meaning.
 pub fn target_end(bytes: &[u8]) -> usize {
     first_stop(bytes, |b| (b <= b' ') | (b == 0x7f) | (b == b'#'))
 }
 
-/// Index of the first byte that cannot stand in the path of a target: as for a target, and `?`.
+/// Index of the first byte that cannot stand in the path of a target: those of [`target_end`], and `?`.
 pub fn path_end(bytes: &[u8]) -> usize {
     first_stop(bytes, |b| {
         (b <= b' ') | (b == 0x7f) | (b == b'#') | (b == b'?')
@@ -70,12 +70,12 @@ pub fn field_value_end(bytes: &[u8]) -> usize {
 
 /// Index of the first byte that `stops`, or the length.
 ///
-/// Compilers make vector comparisons of the chunk loops: of 64 bytes at a time while nothing stops, of
+/// The compiler turns the chunk loops into vector comparisons: 64 bytes at a time while nothing stops, then
 /// sixteen to find the place. `stops` must not branch, hence `|` and `&` above.
 #[inline(always)]
 fn first_stop(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
     let flags = |chunk: &[u8; 16]| u128::from_le_bytes(chunk.map(|b| u8::from(stops(b))));
-    // Most paths and values are short: look at one chunk before turning to large blocks.
+    // Most paths and values are short: test one chunk before the large blocks.
     if let Some(first) = bytes.first_chunk()
         && let found @ 1.. = flags(first)
     {
@@ -105,7 +105,7 @@ pub fn trim_ows(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 §5.6.1).
+/// The elements of a comma-separated list, trimmed, without empty ones (RFC 9110 §5.6.1).
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&b| b == b',')

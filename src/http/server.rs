@@ -1,8 +1,7 @@
 //! What all connections of a server share: limits, totals, deadlines, the announcement of the end.
 //!
-//! The bottom of this module: `accept`, `conn` and `worker` name it, and it names none of them. It does not
-//! know what is served either: a [`Hosted`] joins a service to it, and listeners with different services
-//! share one server.
+//! This is the bottom layer of `http`: `accept`, `conn` and `worker` name it, and it names none of them. A
+//! [`Hosted`] joins a service to it, so listeners with different services share one server.
 
 use std::{
     io,
@@ -33,11 +32,11 @@ pub struct Server {
     pub(super) closing: AtomicBool,
 }
 
-/// A service on a server: what the connections of its listeners share.
+/// A service on a server, shared by the connections of its listeners.
 pub struct Hosted<S> {
     pub(super) server: Arc<Server>,
     pub(super) service: Arc<S>,
-    /// Tells the hosted services of one process apart in the workers' tables.
+    /// Index of this hosted service in the workers' tables.
     pub(super) number: usize,
 }
 
@@ -66,7 +65,7 @@ impl Server {
         }))
     }
 
-    /// Makes this the server of `service`, for any number of listeners.
+    /// Joins `service` to this server, for any number of listeners.
     pub fn host<S: Service>(self: &Arc<Self>, service: Arc<S>) -> Arc<Hosted<S>> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Arc::new(Hosted {
@@ -81,8 +80,8 @@ impl Server {
         self.closing.store(true, Relaxed);
     }
 
-    /// Closes every connection that waits for a further request; new ones keep `head_timeout` for their
-    /// first.
+    /// Closes every connection that waits for a further request; new connections keep `head_timeout` for
+    /// their first request.
     pub fn end_idle(&self) {
         self.slots.end_idle(shut_down);
     }
@@ -92,25 +91,25 @@ impl Server {
         self.open.load(Relaxed)
     }
 
-    /// Connections that wait for a further request. Looks at every slot.
+    /// Connections that wait for a further request. Reads every slot.
     pub fn connections_idle(&self) -> usize {
         self.slots.idle_count()
     }
 
-    /// The bounds it keeps.
+    /// The bounds that it enforces.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Bytes of incomplete requests and unread answers waiting now.
+    /// Bytes of incomplete requests and unread answers that wait now.
     pub fn buffered_bytes(&self) -> usize {
         self.buffered_bytes.load(Relaxed)
     }
 }
 
-/// Wakes the coroutine of an expired connection by shutting down its socket: the side it reads from,
-/// so that it can still answer, or both when it is the peer that does not read.
-#[allow(unsafe_code)] // a descriptor by number: the connection that owns it is on another thread
+/// Wakes the coroutine of an expired connection by shutting down its socket: only the reading side, so that
+/// it can still answer, or both sides when the peer does not read.
+#[allow(unsafe_code)] // the descriptor's owner, its connection, is on another thread
 fn shut_down(descriptor: i32, phase: Phase) {
     let how = if phase == Phase::Write {
         Shutdown::Both
@@ -119,5 +118,5 @@ fn shut_down(descriptor: i32, phase: Phase) {
     };
     // SAFETY: the slot protocol (`watch`) keeps the descriptor open for as long as this borrows it.
     let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    let _ = rustix::net::shutdown(socket, how); // fails only if the peer was faster
+    let _ = rustix::net::shutdown(socket, how); // fails only if the peer closed first
 }

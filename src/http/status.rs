@@ -1,8 +1,8 @@
-//! Status codes this server sends, and the faults that lead to them.
+//! Status codes that this server sends, and the faults behind them.
 //!
-//! A [`Fault`] is everything a peer can do wrong at the HTTP level: each variant has one status and
-//! one line of text that says what was wrong. Parsers return it, the connection loop answers it,
-//! metrics count it by kind.
+//! A [`Fault`] is what a peer can do wrong at the HTTP level, or what fails while answering: each variant
+//! has one status and one line of text that names the mistake. Parsers return it, the connection answers
+//! it, metrics count it by kind.
 
 use crate::metrics::Counter;
 
@@ -70,7 +70,7 @@ impl Status {
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $status:ident, $text:literal;)*) => {
-        /// What a peer did wrong, or what went wrong while answering it.
+        /// What a peer did wrong, or what failed while answering.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Fault { $($(#[$doc])* $name,)* }
 
@@ -88,7 +88,7 @@ macro_rules! faults {
                 match self { $(Fault::$name => $text,)* }
             }
 
-            /// What counts it.
+            /// The counter of this fault.
             pub const fn counter(self) -> Counter {
                 match self { $(Fault::$name => Counter::$name,)* }
             }
@@ -99,7 +99,7 @@ macro_rules! faults {
 faults! {
     /// The method is not a token (RFC 9110 §9.1).
     BadMethod = BadRequest, "malformed method";
-    /// The method is a token nobody here knows.
+    /// The method is a token that this server does not know.
     UnknownMethod = NotImplemented, "unknown method";
     /// The request target has none of the four forms of RFC 9112 §3.2.
     BadTarget = BadRequest, "malformed request target";

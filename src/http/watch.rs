@@ -1,10 +1,9 @@
-//! Deadlines of connections without timers: a slot per descriptor, one thread that looks at them.
+//! Deadlines of connections without timers: one slot per descriptor, one thread that reads the slots.
 //!
-//! A connection writes its phase and deadline into the slot of its descriptor; the watcher reads all
-//! slots once per [`clock::TICK`] and shuts down the socket of every expired one, which wakes the
-//! connection's coroutine on its own worker. The cost for a request is one compare-and-swap per tick
-//! and connection, nothing otherwise; the cost of 20,000 idle connections is 160 kB read four times
-//! a second.
+//! A connection writes its phase and deadline into the slot of its descriptor; the watcher reads all slots
+//! once per [`clock::TICK`] and shuts down the socket of every expired one, which wakes the connection's
+//! coroutine on its own worker. A connection pays at most one compare-and-swap per tick, however many
+//! requests it sends; 20,000 idle connections cost 160 kB read four times a second.
 //!
 //! | slot | set by | means |
 //! | --- | --- | --- |
@@ -23,24 +22,24 @@ use std::{
 
 use super::clock;
 
-/// What a connection is waiting for; decides what expiry does to it.
+/// What a connection waits for; decides what expiry does to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Phase {
-    /// A request was answered and none has begun since: closed without a word.
+    /// A request was answered and none has begun since: closed without an answer.
     Idle = 1,
     /// A head has begun: 408.
     Head = 2,
     /// A body has begun: 408.
     Body = 3,
-    /// Answers are not being read: reset.
+    /// The peer does not read its answers: reset.
     Write = 4,
-    /// Closing, waiting for the peer's end: closed.
+    /// The server waits for the peer to close: closed.
     Linger = 5,
-    /// A handler waits for another service, which has a deadline of its own: never expires.
+    /// A handler waits for another service, which has its own deadline: never expires.
     Handler = 6,
-    /// New, the first request is still on its way: as `Idle`, but not before its time when the server
-    /// stops.
+    /// New; the first request is still to come: as `Idle`, but a stopping server leaves it until its
+    /// deadline.
     Fresh = 7,
 }
 
@@ -53,8 +52,8 @@ const FREE: u64 = 0;
 /// The slots of all descriptors a process may have.
 pub struct Slots {
     slots: Box<[AtomicU64]>,
-    /// No descriptor from this one on was ever watched: the kernel hands out the lowest free one, so
-    /// a quiet server's watcher has little to look at.
+    /// Upper end of the slots ever used: the kernel hands out the lowest free descriptor, so the watcher of
+    /// a quiet server reads few slots.
     end: AtomicUsize,
 }
 
@@ -68,12 +67,12 @@ impl Slots {
         }
     }
 
-    /// The slot of a descriptor; `None` if it is not below the maximum.
+    /// The slot of a descriptor; `None` from `descriptors_max` on.
     pub fn get(&self, descriptor: i32) -> Option<&AtomicU64> {
         self.slots.get(usize::try_from(descriptor).ok()?)
     }
 
-    /// Expires what is due: `shut` is called with the descriptor and its phase.
+    /// Expires every connection past its deadline: calls `shut` with the descriptor and its phase.
     pub fn sweep(&self, shut: impl FnMut(i32, Phase)) {
         let now = clock::milliseconds();
         self.expire(shut, |slot| {
@@ -107,8 +106,8 @@ impl Slots {
                 continue;
             }
             let Some(phase) = due(seen) else { continue };
-            // Its connection does not close the descriptor while the slot is CLOSING, so `shut` cannot hit a
-            // descriptor that has been given to someone else in the meantime.
+            // The connection does not close its descriptor while the slot is CLOSING, so `shut` cannot hit a
+            // descriptor that the kernel has given to another socket meanwhile.
             if slot
                 .compare_exchange(seen, CLOSING, AcqRel, Relaxed)
                 .is_ok()
@@ -141,7 +140,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Takes over the slot of an open descriptor; `None` if it has none.
+    /// Takes over the slot of an open descriptor; `None` if there is no slot for it.
     pub fn new(slots: &Arc<Slots>, descriptor: i32) -> Option<Self> {
         slots.get(descriptor)?;
         slots.end.fetch_max(descriptor as usize + 1, AcqRel);
@@ -152,7 +151,7 @@ impl Watch {
         })
     }
 
-    /// The phase now being waited in, with `timeout` from now.
+    /// Starts `phase`, with a deadline `timeout` from now.
     pub fn start(&mut self, phase: Phase, timeout: Duration) {
         self.write(
             phase,
@@ -160,22 +159,22 @@ impl Watch {
         );
     }
 
-    /// As [`start`](Self::start), unless the same phase is already running: its deadline stays.
+    /// Like [`start`](Self::start), but if this phase is already running its deadline stays.
     pub fn ensure(&mut self, phase: Phase, timeout: Duration) {
         if self.written & PHASE_MASK != phase as u64 {
             self.start(phase, timeout);
         }
     }
 
-    /// A further deadline after the one that passed. The socket stays shut down for reading: what it
-    /// still holds can be read, then its end.
+    /// Sets a further deadline after one has passed. The socket stays shut down for reading: its remaining
+    /// bytes can be read, then the end.
     pub fn renew(&mut self, phase: Phase, timeout: Duration) {
         self.release();
         self.written = FREE;
         self.start(phase, timeout);
     }
 
-    /// Sets the slot free, after the watcher is done with it.
+    /// Frees the slot, after the watcher is done with it.
     fn release(&self) {
         let Some(slot) = self.slots.get(self.descriptor) else {
             return;
@@ -200,7 +199,7 @@ impl Watch {
         if value == self.written {
             return;
         }
-        // If the watcher was faster the slot stays expired: its shutdown cannot be taken back.
+        // If the watcher came first, the slot stays expired: its shutdown cannot be undone.
         let slot = self.slots.get(self.descriptor);
         if slot.is_some_and(|slot| {
             slot.compare_exchange(self.written, value, AcqRel, Relaxed)
@@ -213,7 +212,7 @@ impl Watch {
     /// The phase whose deadline passed, if one did.
     pub fn expired(&self) -> Option<Phase> {
         let slot = self.slots.get(self.descriptor)?.load(Acquire);
-        // CLOSING has the EXPIRED bit too; the phase is what was written last.
+        // CLOSING has the EXPIRED bit too; the phase is the one written last.
         if slot & EXPIRED != 0 {
             phase_of(self.written)
         } else {

@@ -1,11 +1,11 @@
-//! What a worker thread lends to a turn: buffers, ready-made heads, the service's scratch and a stack.
-//! Knows nothing of who borrows it.
+//! What a worker thread lends to a turn: buffers, ready-made heads, the service's scratch and a stack. It
+//! does not know the borrower.
 //!
-//! Why a stack of its own: a coroutine's stack pages stay resident for the connection's life, so
-//! whatever depth a handler once needed is paid for by every idle connection, and a deep call
-//! (a PNG encoder, a C library) could run into the guard page, which `may` cannot unwind from. A turn
-//! never suspends, hence all turns of a worker can run on one large stack: it stays in the cache, and a
-//! connection keeps two pages (top and the canary at the bottom) however deep its handlers went.
+//! Why does a worker have its own stack? A coroutine's stack pages stay resident for the connection's life,
+//! so every idle connection would pay for the deepest handler it ever called, and a deep call (a PNG
+//! encoder, a C library) could hit the guard page, from which `may` cannot unwind. A turn never suspends,
+//! so all turns of a worker can run on one large stack. It stays in the cache, and a connection keeps two
+//! pages (the top, and the canary at the bottom) however deep its handlers went.
 
 use std::{
     any::Any,
@@ -20,16 +20,16 @@ use super::{Heads, Service, parse::Memo, server::Hosted};
 /// hundred requests, stays below a millisecond; large enough for any usual request.
 const INPUT_BYTES: usize = 16 << 10;
 
-/// The stack turns run on. Virtual memory: only what is touched becomes resident.
+/// Size of the stack that turns run on. Virtual memory: only touched pages become resident.
 const HANDLER_STACK_BYTES: usize = 1 << 20;
 
-/// Output and body buffers above this size are given back after the turn that needed them.
+/// Output and body buffers above this size are freed after the turn that needed them.
 const RETAINED_BYTES_MAX: usize = 1 << 20;
 
-/// Coroutine stacks kept for the next connections; made in advance, 8 kB each.
+/// Coroutine stacks made in advance for the next connections, 8 kB each.
 const STACK_POOL: usize = 512;
 
-/// Settings of the workers, which a process has once.
+/// Settings of the workers; one set per process.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Worker threads.
@@ -64,7 +64,7 @@ struct Worker<S: Service> {
     stack: HandlerStack,
 }
 
-/// What answering needs besides the request's bytes.
+/// What a turn needs to answer, besides the request's bytes.
 pub(super) struct Scratch<S: Service> {
     /// Answers of this turn.
     pub(super) output: Vec<u8>,
@@ -79,8 +79,8 @@ pub(super) struct Scratch<S: Service> {
 }
 
 impl<S: Service> Worker<S> {
-    // Kept out of `lend`, whose frame is on every connection's stack: room for a service's scratch on its
-    // way to the heap would cost each of them a page.
+    // Not inlined into `lend`, whose frame is on every connection's stack: building a service's scratch
+    // there would cost each connection a page.
     #[cold]
     #[inline(never)]
     fn boxed(service: &S) -> Box<dyn Any> {
@@ -111,7 +111,7 @@ thread_local! {
     static WORKERS: RefCell<Vec<(usize, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `turn` of `borrower` on this worker's stack, with a buffer to read into and scratch. `None` if it
+/// Runs `turn` of `borrower` on this worker's stack, with an input buffer and scratch. `None` if it
 /// panicked.
 ///
 /// Not inlined: a coroutine may continue on another thread after it waited, so the address of a
@@ -152,7 +152,7 @@ struct HandlerStack {
     bytes: usize,
 }
 
-#[allow(unsafe_code)] // mapping memory and switching to it; nothing in std does either
+#[allow(unsafe_code)] // std can neither map memory nor switch stacks
 mod stack {
     use super::HandlerStack;
 

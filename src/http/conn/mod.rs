@@ -17,8 +17,8 @@
 //! | `Open` | idle for too long, or the server stops | `Open` with `End::AfterNext` |
 //! | any | the peer has ended, the socket is broken, a deadline passed, a turn panicked | closed |
 //!
-//! The bytes of an incomplete request and unwritten answers are all a connection owns between turns;
-//! both are bounded ([`Limits`](super::Limits)) and counted in one budget for the whole server.
+//! Between turns a connection owns only the bytes of an incomplete request and of unwritten answers. Both
+//! are bounded ([`Limits`](super::Limits)) and counted in one budget for the whole server.
 
 mod read;
 mod serve;
@@ -50,7 +50,7 @@ enum Next {
     Wait,
     /// Wait for the deferred answer.
     Park,
-    /// Take another turn after everybody else had theirs.
+    /// Take another turn after all other connections had theirs.
     Again,
     /// End.
     Close,
@@ -60,29 +60,29 @@ enum Next {
 enum Stage {
     /// Requests are read and answered.
     Open,
-    /// A handler's answer is still to come; it will be sent in this mode.
+    /// A handler deferred its answer, which will be sent in this mode.
     Deferred(Deferred, Mode),
     /// Answers wait for room in the socket.
     Flushing,
-    /// The last answer is out; this many bytes of the peer's were dropped since.
+    /// The last answer is sent; so many bytes from the peer were dropped since.
     Lingering(usize),
 }
 
 /// How a connection ends once its answers are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It does not.
+    /// It does not end.
     No,
-    /// With the next answer: its time is over.
+    /// With the next answer: the connection was idle for too long, or the server stops.
     AfterNext,
-    /// At once: the peer asked for it and has sent nothing more.
+    /// At once: the peer asked to close and has sent nothing more.
     Now,
     /// After lingering: the peer may still be sending.
     Linger,
 }
 
 impl End {
-    /// Whether the last answer was given.
+    /// Whether the last answer has been written.
     const fn is_set(self) -> bool {
         matches!(self, Self::Now | Self::Linger)
     }
@@ -93,9 +93,10 @@ impl End {
 enum Readable {
     /// When the socket's next event says so.
     OnEvent,
-    /// Now, perhaps: the last read filled its buffer, or an event was spent on something else.
+    /// Perhaps now: the last read filled its buffer, or another wait consumed the event.
     Now,
-    /// Until the end: the peer has closed its side, or the socket is broken. No event will follow.
+    /// Up to the end of the stream: the peer has closed its side, or the socket is broken. No event will
+    /// follow.
     ToEnd,
 }
 
@@ -117,7 +118,7 @@ pub(super) struct Conn<S: Service> {
     end: End,
     /// Bytes of requests not yet answered.
     tail: Vec<u8>,
-    /// Bytes `tail` must have before parsing it again can help.
+    /// Length that `tail` must reach before it is parsed again.
     tail_needed_bytes: usize,
     partial_body: Option<Box<PartialBody>>,
     /// Answers not yet written, from `unsent_start`.
@@ -131,8 +132,8 @@ pub(super) struct Conn<S: Service> {
     readable: Readable,
 }
 
-/// Starts a connection that was accepted; false if it cannot be served and was closed. The caller has counted
-/// it in [`Server::open`].
+/// Starts an accepted connection; false if it could not be served and was closed. The caller has counted it
+/// in [`Server::open`].
 pub(super) fn start<S: Service>(hosted: &Arc<Hosted<S>>, stream: std::net::TcpStream) -> bool {
     match Conn::new(Arc::clone(hosted), stream) {
         Some(conn) => {
@@ -149,27 +150,27 @@ fn panicked() -> Next {
     Next::Close
 }
 
-/// What became of the bytes at the front.
+/// What [`Conn::step`] did with the bytes at the front.
 enum Step {
     /// A request was answered; it had this many bytes.
     Answered(usize),
     /// A request was deferred; it had this many bytes.
     Deferred(usize),
-    /// No complete request; this many bytes were taken over.
+    /// The request is incomplete; so many bytes were consumed.
     Incomplete(usize),
     /// The last request of this connection was answered; it had this many bytes.
     Last(usize),
 }
 
 impl<S: Service> Conn<S> {
-    /// Takes over an accepted socket; `None` if its descriptor is beyond the watcher's slots or epoll takes
-    /// no more. Counts as open until it is dropped.
+    /// Takes over an accepted socket; `None` if the watcher has no slot for its descriptor or epoll takes
+    /// no more. The connection counts as open until it is dropped.
     #[allow(unsafe_code)] // may offers no safe way to take over a std stream
     fn new(hosted: Arc<Hosted<S>>, stream: std::net::TcpStream) -> Option<Self> {
         use std::os::fd::{FromRawFd, IntoRawFd};
         let descriptor = stream.into_raw_fd();
-        // It panics if epoll takes no more descriptors; the descriptor is closed in unwinding.
-        // SAFETY: the descriptor comes from a stream that gave up its ownership.
+        // `from_raw_fd` panics if epoll takes no more descriptors; unwinding closes the descriptor. SAFETY:
+        // the descriptor comes from a stream that gave up its ownership.
         let register = || unsafe { TcpStream::from_raw_fd(descriptor) };
         let stream = catch_unwind(register).ok()?;
         let server = Arc::clone(&hosted.server);
@@ -194,8 +195,8 @@ impl<S: Service> Conn<S> {
         })
     }
 
-    /// Starts, or goes on with, the connection in a new coroutine on the worker its descriptor belongs to.
-    /// If no stack can be mapped the connection is closed.
+    /// Starts or continues the connection in a new coroutine on its descriptor's worker. If no stack can be
+    /// mapped, the connection is closed.
     #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
     fn spawn(self: Box<Self>) {
         let id = self.stream.inner().as_raw_fd() as usize;
@@ -214,7 +215,7 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Drives the connection to its end. The body of its coroutine.
+    /// The body of the coroutine: drives the connection to its end.
     fn run(mut self: Box<Self>) {
         loop {
             let next = worker::lend(&mut *self, |conn| &*conn.hosted, Self::turn);
@@ -228,20 +229,21 @@ impl<S: Service> Conn<S> {
                     if let Stage::Deferred(deferred, _) = &self.stage {
                         deferred.park();
                     }
-                    // A wake that crosses with `park` resumes the coroutine from within `park`'s own
-                    // bookkeeping. Were it to end there, as it does after an answer, `may` would wait
-                    // for that bookkeeping to end, on the same stack: the worker would spin for ever.
+                    // A wake that crosses with `park` resumes the coroutine inside `park`'s bookkeeping. If
+                    // the coroutine ended there, as it does after an answer, `may` would wait on the same
+                    // stack for that bookkeeping: the worker would spin forever.
                     may::coroutine::yield_now();
                 }
-                // Not `yield_now`: the local queue is emptied before the sockets are polled again, so
-                // a yielding flooder would starve them. A fresh coroutine comes in through epoll.
+                // Not `yield_now`: a worker empties its local queue before it polls sockets again, so a
+                // flooding connection that yields would starve the others. A new coroutine comes in through
+                // epoll.
                 Next::Again => return self.spawn(),
                 Next::Close => return,
             }
         }
     }
 
-    /// Notes that there may be something to read although no event says so.
+    /// Notes that bytes may be readable although no event will say so.
     fn expect_more(&mut self) {
         if self.readable == Readable::OnEvent {
             self.readable = Readable::Now;
@@ -279,12 +281,12 @@ impl<S: Service> Conn<S> {
             }
             stage @ Stage::Deferred(..) => {
                 self.stage = stage;
-                // What came before is written first; the wait for room may have taken an event.
+                // Earlier answers are written first; the wait for room may have consumed an event.
                 self.expect_more();
                 self.write_out(scratch).unwrap_or(Next::Park)
             }
             Stage::Flushing => {
-                // The wait for room may have taken the event that announced further bytes.
+                // The wait for room may have consumed the event that announced further bytes.
                 self.expect_more();
                 let next = self.write_out(scratch);
                 if next.is_none() {

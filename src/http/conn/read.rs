@@ -1,4 +1,4 @@
-//! The reading half of a connection: takes what has come, answers what is complete, keeps the rest.
+//! The reading half of a connection: reads what has arrived, answers complete requests, keeps the rest.
 
 use std::{
     io::ErrorKind,
@@ -16,13 +16,13 @@ use crate::{
     metrics::{self, Counter, turn},
 };
 
-/// Unused room a connection may keep behind the bytes it holds.
+/// Unused capacity that a connection may keep behind its waiting bytes.
 const SLACK_BYTES: usize = 4 << 10;
 
 /// Time after which a turn ends although it has requests left.
 ///
-/// Four hundred plain requests, all that one read may hold, take a tenth of it. But the search for a
-/// block's pow may take 2 ms, and the others of this worker must not wait for a batch of those.
+/// One read holds at most four hundred plain requests, which take a tenth of this. But the search for a
+/// block's pow may take 2 ms, and a batch of those must not hold up the worker's other connections.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
 /// A turn's share of its worker's time.
@@ -32,8 +32,8 @@ struct Share {
 }
 
 impl Share {
-    /// Whether the next request has to wait for another turn. Looks at the clock after 1, 2, 4, 8, 16,
-    /// 32, … answers: a turn of one request never does, and one of sixteen pays 6 ns for each.
+    /// Whether the next request must wait for another turn. Reads the clock after 1, 2, 4, 8, 16, 32, …
+    /// answers: a turn of one request never reads it, and a turn of sixteen pays 6 ns per request.
     fn is_used_up(&mut self, answered: usize) -> bool {
         let look = answered != 0 && (answered.is_power_of_two() || answered.is_multiple_of(16));
         look && self.began.get_or_insert_with(Instant::now).elapsed() >= TURN_MAX
@@ -82,7 +82,7 @@ impl<S: Service> Conn<S> {
                 Readable::Now => return Next::Again,
                 Readable::OnEvent => return Next::Wait,
                 Readable::ToEnd if fresh == 0 || fresh == input.len() => return Next::Again,
-                // That read took the last bytes. No event will announce the end behind them: read it now.
+                // That read took the last bytes. No event will announce the end of the stream: read it now.
                 Readable::ToEnd => scratch.output.clear(),
             }
         }
@@ -109,7 +109,7 @@ impl<S: Service> Conn<S> {
         Ok(n)
     }
 
-    /// Answers what is complete in `fresh`; what is left becomes `tail`, which is empty.
+    /// Answers the complete requests in `fresh`; the rest becomes `tail`, which is empty before.
     fn answer_fresh(&mut self, fresh: &[u8], scratch: &mut Scratch<S>) {
         let (rest, answered) = self.answer(fresh, scratch);
         if !rest.is_empty() && !self.end.is_set() {
@@ -118,7 +118,7 @@ impl<S: Service> Conn<S> {
         self.watch_open(answered);
     }
 
-    /// Answers what is complete in `tail`.
+    /// Answers the complete requests in `tail`.
     #[inline(never)]
     fn answer_tail(&mut self, scratch: &mut Scratch<S>) {
         let mut tail = std::mem::take(&mut self.tail);
@@ -126,7 +126,7 @@ impl<S: Service> Conn<S> {
         if !rest.is_empty() && !self.end.is_set() {
             let rest_bytes = rest.len();
             tail.drain(..tail.len() - rest_bytes);
-            // What was needed for a read, or for the body before, would not be counted.
+            // Spare capacity from a read or an earlier body would not be counted in the budget.
             if tail.capacity() > 2 * rest_bytes + SLACK_BYTES {
                 tail.shrink_to_fit();
             }
@@ -135,8 +135,8 @@ impl<S: Service> Conn<S> {
         self.watch_open(answered);
     }
 
-    /// Answers the complete requests in `bytes` up to the limits of a turn. Returns what is left, and
-    /// whether anything was answered.
+    /// Answers the complete requests in `bytes` up to the limits of a turn. Returns the remaining bytes,
+    /// and whether any request was answered.
     #[inline(always)] // two callers, and a tenth of a request's instructions
     fn answer<'b>(&mut self, bytes: &'b [u8], scratch: &mut Scratch<S>) -> (&'b [u8], bool) {
         let (mut at, mut answered) = (0, 0);
@@ -169,7 +169,7 @@ impl<S: Service> Conn<S> {
         (&bytes[at..], answered > 0)
     }
 
-    /// Sets the deadline of what an open connection now waits for.
+    /// Sets the deadline for what an open connection waits for now.
     pub(super) fn watch_open(&mut self, answered: bool) {
         let limits = &self.server.limits;
         let body = self.tail_needed_bytes > 0 || self.partial_body.is_some();
@@ -184,7 +184,7 @@ impl<S: Service> Conn<S> {
     }
 }
 
-/// Logs a slow turn, at most one a second: slow turns come many at a time.
+/// Logs a slow turn, at most one per second: slow turns often come together.
 #[cold]
 fn log_slow(slow: &turn::Slow, read_bytes: usize, answer_bytes: usize) {
     static LINES: Throttle = Throttle::every(Duration::from_secs(1));

@@ -69,8 +69,8 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Sends `100 Continue` if the client waits for it and has not begun (RFC 9110 §10.1.1). Once for a
-    /// request: its head is not looked at again before its body is complete.
+    /// Sends `100 Continue` if the client waits for it and has not begun the body (RFC 9110 §10.1.1). Once
+    /// per request: the head is not parsed again before the body is complete.
     fn invite_body(head: &Head<'_>, begun: bool, scratch: &mut Scratch<S>) {
         if head.expects_continue && !begun {
             scratch.output.extend_from_slice(CONTINUE);
@@ -99,7 +99,7 @@ impl<S: Service> Conn<S> {
             Ok((_, false)) => {
                 Self::invite_body(head, !coded.is_empty(), scratch);
                 partial.head = bytes[..head.bytes].to_vec();
-                // The worker's buffer may be much larger than what has come of the body.
+                // The worker's buffer may be much larger than the part of the body that has arrived.
                 let begun = partial.body.to_vec();
                 scratch.body = std::mem::replace(&mut partial.body, begun);
                 self.partial_body = Some(Box::new(partial));
@@ -125,7 +125,7 @@ impl<S: Service> Conn<S> {
             }
             Ok((n, true)) => match parse::head(&partial.head, &self.server.limits) {
                 Ok(Parsed::Complete(head)) => self.respond(&head, &partial.body, n, scratch),
-                // It was complete when it was put aside.
+                // The head was complete when it was stored.
                 Ok(Parsed::Partial) | Err(_) => self.refuse(Fault::HandlerFault, false, scratch),
             },
         }
@@ -163,7 +163,7 @@ impl<S: Service> Conn<S> {
                 self.set_end(mode, head.keep_alive);
                 Step::Deferred(bytes)
             }
-            // Not sent, or given up in a panic: it is a fault, and counted as that.
+            // The handler sent nothing or panicked: answered and counted as a fault.
             Handled::Answered(_) if scratch.output.len() == start => {
                 self.refuse(Fault::HandlerFault, mode.head_only, scratch)
             }
@@ -174,7 +174,7 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// A request of `bytes` bytes has its answer.
+    /// Books an answered request of `bytes` bytes.
     #[inline]
     fn answered(&mut self, head: &Head<'_>, mode: Mode, bytes: usize) -> Step {
         if mode.keep_alive {
@@ -184,7 +184,7 @@ impl<S: Service> Conn<S> {
         Step::Last(bytes)
     }
 
-    /// Lets a deferred answer be given, or gives one for it.
+    /// Lets the handler finish its deferred answer; if it sends nothing, answers in its place.
     pub(super) fn finish_deferred(
         &mut self,
         deferred: Deferred,
@@ -192,7 +192,7 @@ impl<S: Service> Conn<S> {
         scratch: &mut Scratch<S>,
     ) {
         if mode.keep_alive && self.server.closing.load(Relaxed) {
-            mode.keep_alive = false; // announced while the answer was on its way
+            mode.keep_alive = false; // announced while the answer was pending
             self.set_end(mode, true);
         }
         let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
@@ -211,7 +211,7 @@ impl<S: Service> Conn<S> {
 
     fn set_end(&mut self, mode: Mode, client_keeps: bool) {
         if !mode.keep_alive {
-            // A client that did not ask for the end may have its next request on the way.
+            // A client that did not ask to close may already have sent its next request.
             self.end = if client_keeps { End::Linger } else { End::Now };
         }
     }
@@ -233,8 +233,8 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Refuses a method that is allowed nowhere: by the service, which knows what the path allows; for
-    /// `*` and for an authority, which no service knows, from here.
+    /// Refuses a method that no path allows. The service answers, because it knows what the path allows;
+    /// targets `*` and authority, which no service knows, are answered here.
     #[cold]
     fn refuse_method(
         &mut self,
@@ -253,7 +253,7 @@ impl<S: Service> Conn<S> {
         Handled::Answered(Counter::OtherRefused)
     }
 
-    /// Answers a fault; the connection ends after it.
+    /// Answers a fault; the connection ends after that.
     #[cold]
     pub(super) fn refuse(
         &mut self,

@@ -11,14 +11,13 @@ use crate::{
     metrics::{self, Counter},
 };
 
-/// One `send`, straight to the kernel as [`receive`].
+/// One `send`, straight to the kernel, like [`receive`].
 fn send(stream: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
     rustix::net::send(stream.inner(), bytes, SendFlags::NOSIGNAL)
 }
 
 impl<S: Service> Conn<S> {
-    /// Writes this turn's answers behind what is still unsent. `None`: all is out and the connection
-    /// goes on.
+    /// Writes this turn's answers after the unsent ones. `None`: all is written and the connection goes on.
     pub(super) fn write_out(&mut self, scratch: &mut Scratch<S>) -> Option<Next> {
         if self.unsent.is_empty() {
             if !scratch.output.is_empty() {
@@ -39,7 +38,7 @@ impl<S: Service> Conn<S> {
             return Some(Next::Close);
         }
         match (&self.stage, self.unsent.is_empty(), self.end) {
-            // Earlier answers go first: a wake meanwhile is found when they are out.
+            // Earlier answers go first: a wake meanwhile is noticed when they are written.
             (Stage::Deferred(..), false, _) => Some(Next::Wait),
             (Stage::Deferred(..), true, _) => {
                 self.watch.pause();
@@ -55,7 +54,7 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Writes what it can of `unsent`; false if the connection is broken.
+    /// Writes as much of `unsent` as the socket takes; false if the connection is broken.
     fn flush(&mut self) -> bool {
         let unsent = std::mem::take(&mut self.unsent);
         let mut at = self.unsent_start;
@@ -82,7 +81,7 @@ impl<S: Service> Conn<S> {
         true
     }
 
-    /// One `send`; 0 if there is no room.
+    /// One `send`; 0 if the socket has no room.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         match send(&self.stream, bytes) {
             Ok(n) => {
@@ -101,7 +100,7 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Ends the sending side and begins to drop what the peer still sends.
+    /// Shuts down the sending side and begins to drop what the peer still sends.
     fn start_linger(&mut self) -> Next {
         self.tail = Vec::new();
         self.partial_body = None;
@@ -127,8 +126,8 @@ impl<S: Service> Conn<S> {
         next
     }
 
-    /// An idle or new connection is to end. A request may have crossed with that: what has come until now is
-    /// still in the socket, and gets its answer before the end.
+    /// Ends an idle or new connection. A request may have arrived meanwhile: it is still in the socket and
+    /// is answered before the end.
     #[cold]
     pub(super) fn expire_idle(&mut self) {
         metrics::add(Counter::ExpiredIdle, 1);
@@ -158,7 +157,7 @@ impl<S: Service> Conn<S> {
             let _ = self.write(&scratch.output); // best effort: the connection ends either way
         }
         if phase == Phase::Write {
-            // Without this the kernel would go on offering the unread answers for minutes.
+            // Without this the kernel would retry sending the unread answers for minutes.
             let _ = socket2::SockRef::from(self.stream.inner())
                 .set_linger(Some(std::time::Duration::ZERO));
         }
@@ -185,7 +184,7 @@ impl<S: Service> Conn<S> {
         grew && others.saturating_add(bytes) > self.server.limits.buffered_bytes_max
     }
 
-    /// Gives up what was received and ends the connection behind the answers it still owes.
+    /// Drops the received bytes and ends the connection after its pending answers.
     #[cold]
     pub(super) fn give_up(&mut self, scratch: &mut Scratch<S>) -> Next {
         let owes = !self.unsent.is_empty();

@@ -1,11 +1,11 @@
 //! Request heads out of bytes: a pure function, strict by RFC 9112.
 //!
-//! Why not `httparse`: it accepts a bare LF as a line end and leaves framing, Host and targets to
-//! its caller, so every field would be looked at twice; on a 2,000-byte target this scanner needs a
-//! third of its instructions. `httparse` is the oracle of the tests and of the fuzz target.
+//! Why not `httparse`: it accepts a bare LF as a line end and leaves framing, Host and targets to its
+//! caller, so every field would be read twice; on a 2,000-byte target this scanner needs a third of its
+//! instructions. `httparse` is the oracle of the tests and of the fuzz target.
 //!
-//! The caller keeps the bytes and calls again with more when the answer is [`Parsed::Partial`];
-//! a fault is reported as soon as the bytes that prove it are there.
+//! The caller keeps the bytes and calls again with more when the answer is [`Parsed::Partial`]; a fault is
+//! reported as soon as the bytes that prove it have arrived.
 
 use super::{
     host::is_host,
@@ -32,8 +32,8 @@ pub fn head<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Parsed<'b>, Fault> {
     head_with(bytes, limits, &mut Memo::default())
 }
 
-/// As [`head`], remembering the last header section: a client's requests differ in their targets and
-/// hardly ever in their fields, so parsing a section is mostly one comparison.
+/// Like [`head`], but remembers the last header section: a client's requests differ in their targets and
+/// hardly ever in their fields, so parsing a section is usually one comparison.
 // Called from one place on the hot path: inlined there, the head need not be copied (-8 % of the
 // instructions of a pipelined request).
 #[inline(always)]
@@ -73,7 +73,7 @@ pub fn head_with<'b>(
     }))
 }
 
-/// Why a part of the head was not parsed.
+/// Why parsing stopped before the end of the head.
 enum Stop {
     Partial,
     Fault(Fault),
@@ -85,7 +85,7 @@ impl From<Fault> for Stop {
     }
 }
 
-/// Start of the request line, or `None` if only empty lines are there so far.
+/// Start of the request line, or `None` if only empty lines have arrived so far.
 fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Fault> {
     let mut at = 0;
     loop {
@@ -98,8 +98,8 @@ fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Fault> {
     }
 }
 
-/// Whether the request at the start of `bytes`, which may be refused for its head, is HEAD: the answer
-/// must have no body then (RFC 9110 §9.3.2).
+/// Whether the request at the start of `bytes` is HEAD, even if its head is refused: the answer then has no
+/// body (RFC 9110 §9.3.2).
 #[cold]
 pub fn is_head(bytes: &[u8]) -> bool {
     let line_start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'));
@@ -117,7 +117,7 @@ struct RequestLine<'b> {
 
 #[inline(always)] // as `head_with`, its only caller
 fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>, Stop> {
-    // A partial line is a fault once it is longer than any whole one may be; its CR does not count.
+    // A partial line is a fault once it is longer than a whole line may be; the CR does not count.
     let partial = || {
         let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         if line.len() > limits.request_line_bytes_max {
@@ -127,7 +127,7 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>,
         }
     };
     let (method, method_end) = match bytes {
-        // Nearly every request, and told apart by one comparison.
+        // Nearly every request; recognised by one comparison.
         [b'G', b'E', b'T', b' ', ..] => (Method::Get, 3),
         _ => {
             let end = scan::token_end(bytes);
@@ -225,15 +225,15 @@ fn is_absolute(target: &[u8]) -> bool {
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTP_SCHEME))
 }
 
-/// What follows the authority of an absolute-form target.
+/// The path and query after the authority of an absolute-form target.
 fn absolute_path(target: &[u8]) -> Result<&[u8], Fault> {
     let rest = &target[HTTP_SCHEME.len()..];
     let end = rest
         .iter()
         .position(|&b| b == b'/' || b == b'?')
         .unwrap_or(rest.len());
-    // An http URI without a host is invalid (RFC 9110 §4.2.1), one with user information is refused
-    // (§4.2.4); `@` is in no host.
+    // An http URI without a host is invalid (RFC 9110 §4.2.1); a URI with user information is refused
+    // (§4.2.4), because no host contains `@`.
     if !matches!(rest[..end], [] | [b':', ..]) && is_host(&rest[..end]) {
         Ok(&rest[end..])
     } else {
@@ -251,12 +251,12 @@ struct Meaning {
     framing: Framing,
 }
 
-/// The last header section of a worker's connections and its meaning. Valid for one set of limits.
+/// The last header section that a worker parsed, and its meaning. Valid for one set of limits.
 #[derive(Default)]
 pub struct Memo {
     /// The field lines and the empty line.
     bytes: Vec<u8>,
-    /// The minor version it came with, and its meaning; `None` before the first section.
+    /// The minor version of its request, and its meaning; `None` before the first section.
     meaning: Option<(u8, Meaning)>,
 }
 
@@ -264,8 +264,8 @@ pub struct Memo {
 const MEMO_BYTES_MAX: usize = 2048;
 
 impl Memo {
-    /// The meaning of the section at the start of `bytes`, if it is the last one again. The same bytes
-    /// always mean the same.
+    /// The meaning of the section at the start of `bytes` if it equals the last one: equal bytes have equal
+    /// meaning.
     #[inline]
     fn recall(&self, bytes: &[u8], minor: u8) -> Option<Meaning> {
         self.meaning
@@ -286,7 +286,7 @@ impl Memo {
     }
 }
 
-/// What the header section says that matters to framing and to the connection.
+/// The fields of a header section that matter to framing and to the connection.
 #[derive(Clone, Copy, Default)]
 struct Section {
     /// The empty line included.
@@ -301,7 +301,7 @@ struct Section {
     unknown_expectation: bool,
 }
 
-/// The one transfer coding a request may have, or why it may not.
+/// The transfer coding of a request: `chunked`, the only one implemented, or why it is refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Chunked,
@@ -324,7 +324,7 @@ fn field_section(bytes: &[u8], limits: &Limits) -> Result<Section, Stop> {
     loop {
         match &bytes[at..] {
             [b'\r', b'\n', ..] => break,
-            // The lines so far are within the limit, and the last CRLF does not count.
+            // The lines so far are within the limit; the final CRLF does not count.
             [] | [b'\r'] => return Err(Stop::Partial),
             _ => {}
         }
@@ -355,9 +355,9 @@ fn field_section(bytes: &[u8], limits: &Limits) -> Result<Section, Stop> {
 }
 
 impl Section {
-    /// Takes notice of a field if it is one of the five that matter here.
+    /// Stores a field if it is one of the five that matter here.
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
-        // Names are told apart by length first: most fields end here.
+        // Names are compared by length first, which rules out most fields.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
@@ -397,7 +397,7 @@ impl Section {
         }
     }
 
-    /// The section's meaning, or what is wrong with it as a whole.
+    /// The meaning of the whole section, or its fault.
     fn meaning(&self, minor: u8) -> Result<Meaning, Fault> {
         let framing = self.framing(minor)?;
         self.check_host(minor)?;
@@ -412,7 +412,7 @@ impl Section {
         })
     }
 
-    /// The body's framing by RFC 9112 §6.3, with everything ambiguous refused.
+    /// The body's framing by RFC 9112 §6.3; anything ambiguous is refused.
     fn framing(&self, minor: u8) -> Result<Framing, Fault> {
         match (self.transfer_encoding, self.content_length) {
             (None, length) => Ok(Framing::Length(length.unwrap_or(0))),
@@ -457,7 +457,7 @@ fn coding(value: &[u8]) -> Coding {
     let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     match (first, second) {
         (Some(only), None) if chunked(only) => Coding::Chunked,
-        // Chunked must be last and stand once (§6.1); codings before it are only not implemented.
+        // Chunked must come last and only once (§6.1); codings before it are valid but not implemented.
         (Some(first), Some(second)) if !chunked(first) => {
             let last = codings.last().unwrap_or(second);
             if chunked(last) {

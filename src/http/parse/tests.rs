@@ -1,4 +1,4 @@
-//! Grammar tables, limits at their boundary, `httparse` as an oracle.
+//! Tables of the grammar, limits at their boundaries, `httparse` as the oracle.
 
 use super::*;
 
@@ -322,7 +322,7 @@ fn a_remembered_section_changes_nothing() {
     }
 }
 
-/// Whatever `httparse` refuses is refused here; what both accept is the same.
+/// This parser refuses whatever `httparse` refuses, and both agree on what they accept.
 #[test]
 fn nothing_is_accepted_that_httparse_refuses() {
     use proptest::prelude::*;
