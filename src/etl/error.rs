@@ -1,4 +1,4 @@
-//! The one error of the ETL: every variant names the file, and where in it.
+//! The error type of the ETL: file errors name the file and the position in it.
 
 use std::{
     io,
@@ -52,7 +52,7 @@ pub enum EtlError {
         path: PathBuf,
         /// Its format.
         format: &'static str,
-        /// What makes lines of JSON of it.
+        /// How to convert it to lines of JSON.
         way_out: &'static str,
     },
     /// No line of the input was kept.
@@ -67,7 +67,7 @@ pub enum EtlError {
         /// How the first file begins.
         example: String,
     },
-    /// The records of `build` have no user.
+    /// `build` got no record of a user.
     #[error(
         "no user came in: a stage before this one has failed or kept nothing; nothing was written (--allow-empty makes an empty store)"
     )]
@@ -81,15 +81,15 @@ pub enum EtlError {
         /// Number of the line, from 1.
         line: u64,
     },
-    /// Records do not fit together: a contact without the other's `m` record, for instance.
+    /// Records do not fit together, for instance a contact tweet without the contact's `m` record.
     #[error("records of user {user} do not fit together: {what}")]
     Incomplete {
-        /// The user whose records they are.
+        /// The user of these records.
         user: u64,
         /// What is missing.
         what: &'static str,
     },
-    /// The options make no sense together or with what is on disk.
+    /// The options contradict each other or the files on disk.
     #[error("{0}")]
     Usage(String),
     /// A user's contacts exceed the format.
@@ -108,7 +108,7 @@ pub enum EtlError {
         /// The sink's reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The sink has all values but could not complete what it makes of them.
+    /// The sink has all values but could not complete the store or file.
     #[error("cannot complete the store: {0}")]
     SinkFinish(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -131,7 +131,7 @@ impl EtlError {
     }
 }
 
-/// Where in a file, unless that is its start and nothing has been read: a write always has a place.
+/// Position in a file as text; empty at its start unless writing.
 fn place(action: &str, offset: u64) -> String {
     match (action, offset) {
         ("write", _) | (_, 1..) => format!(" at byte {offset}"),

@@ -5,16 +5,17 @@
 //!                               └→ (by tag) → tags → report
 //! ```
 //!
-//! Rules: `docs/protocol/twitter.md` sections 2 to 5. Everything between the stages is lines in the
-//! format of [`record::records`], sorted by bytes within partitions of the key, so the result depends neither on
-//! the order of the input nor on the number of workers, and a cluster engine can run the same
-//! stages through [`run::pipe`] with its own shuffles between them.
+//! Rules: `docs/protocol/twitter.md` sections 2 to 5. Between the stages there are only lines in the format of
+//! [`record::records`], sorted by bytes within partitions of the key. So the result depends neither on the order
+//! of the input nor on the number of workers, and a cluster engine can run the same stages through [`run::pipe`]
+//! with its own shuffles between them.
 //!
 //! - [`read`]: from named inputs to blocks of lines. [`record`]: from a line to a record.
 //! - `shuffle`: records by key and in order. [`stage`]: what each stage does to a record.
-//! - [`sink`]: where values go. [`run`](mod@run): a whole run with resume and report, or one stage through pipes.
+//! - [`sink`]: the store or file that takes the values. [`run`](mod@run): a whole run with resume and report, or
+//!   one stage through pipes.
 //! - [`update`]: more tweets for a store that keeps history.
-//! - [`sample`]: the store that serves when none is given. [`progress`], [`error`].
+//! - [`sample`]: the built-in store, served when no other is configured. [`progress`], [`error`].
 //!
 //! Arrows between the folders go one way: `read`, `record` → `shuffle` → `stage` → `run`, `update`; `sink` → `run`.
 //! Not here: the store's files (`store`) and the command line.

@@ -1,4 +1,4 @@
-//! How far a run is: bars with rate and remaining time on a terminal, plain lines otherwise.
+//! The progress of a run: bars with rate and remaining time on a terminal, plain lines otherwise.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
@@ -8,17 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Told about a run by its threads. One stage is under way at a time.
+/// Receives the progress of a run from its threads. One stage runs at a time.
 pub trait Progress: Sync {
-    /// Stage `name` begins; it has `total_bytes` bytes to read, 0 if nobody knows.
+    /// Stage `name` begins and has `total_bytes` bytes to read, 0 if unknown.
     fn begin(&self, name: &'static str, total_bytes: u64);
-    /// So many more bytes have been read.
+    /// The stage has read so many more bytes.
     fn advance(&self, bytes: u64);
     /// The stage is complete and on disk.
     fn end(&self);
 }
 
-/// Says nothing.
+/// Shows nothing.
 pub struct Silent;
 
 impl Progress for Silent {
@@ -108,7 +108,7 @@ impl<W: Write + Send> Progress for PlainLines<W> {
 
     fn advance(&self, bytes: u64) {
         let done = self.done_bytes.fetch_add(bytes, Relaxed) + bytes;
-        // Whoever finds the lock taken leaves the line to the other.
+        // If another thread holds the lock, it writes the line.
         let Some(mut stage) = self.stage.try_lock() else {
             return;
         };

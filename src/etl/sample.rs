@@ -1,8 +1,9 @@
-//! The store that serves when none is given, made on the first start from tweets in the program.
+//! The built-in store, served when no other is configured; built on the first start from tweets in the
+//! program.
 //!
-//! Its name tells the data and the versions it was made with, so that another program makes its own.
-//! It is made where there is a place to keep it, see [`directories`]; two processes that start at once
-//! each build one and the first to finish gives it its name.
+//! Its name contains the data's checksum and the versions, so that another version of the program builds
+//! its own. It is kept in the first usable directory of [`directories`]. Two processes that start at once
+//! build one each; the first to finish gives its store the name.
 
 use crate::etl::{
     error::EtlError,
@@ -30,12 +31,12 @@ const STATE_DIRECTORY: &str = "/var/lib/trident";
 /// Least memory: the tweets are few.
 const MEMORY_BYTES: usize = 64 << 20;
 
-/// No directory would do.
+/// No directory was usable.
 #[derive(Debug, Error)]
 #[error("no place for the sample store: {}", .0.join("; "))]
 pub struct NoPlace(Vec<String>);
 
-/// Why one directory would not do.
+/// Why one directory was not usable.
 #[derive(Debug, Error)]
 enum Failure {
     #[error("{}: {source}", path.display())]
@@ -46,11 +47,11 @@ enum Failure {
     Etl(#[from] EtlError),
 }
 
-/// A directory the sample may be kept in.
+/// A directory that may keep the sample store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     path: PathBuf,
-    /// Anybody can make a directory of this name, so it must be ours and ours only.
+    /// Anybody can create a directory of this name, so it must belong to us and be writable by us only.
     shared_parent: bool,
 }
 
@@ -81,10 +82,10 @@ pub fn directories(environment: impl Fn(&str) -> Option<OsString>) -> Vec<Place>
     own.chain(temporary).collect()
 }
 
-/// The path of the sample store, which is built if it is not there or not whole.
+/// The path of the sample store, which is built if it is missing or incomplete.
 ///
 /// # Errors
-/// What was wrong with each of the places.
+/// Why each directory was not usable.
 pub fn prepare(places: &[Place]) -> Result<PathBuf, NoPlace> {
     let mut failures = Vec::new();
     for place in places {
@@ -147,7 +148,7 @@ fn build(directory: &Path, target: &Path) -> Result<(), Failure> {
     options.memory_bytes = MEMORY_BYTES;
     // So that POST /twitter/tweets can be tried at once.
     options.history = true;
-    // What has the name and is not whole is replaced; what another process has just put there is not.
+    // An incomplete store of this name is replaced; a store that another process has just built is not.
     let replace = target.exists();
     let mut sink = StoreSink::create(target, replace)?;
     run(&options, &mut sink, &Silent)?;
@@ -163,7 +164,7 @@ impl Drop for Work {
     }
 }
 
-/// The user this process acts for.
+/// The user that this process runs as.
 fn own_uid() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|process| process.uid())
 }
@@ -238,7 +239,7 @@ mod tests {
     fn two_at_once_end_with_one_store() {
         let scratch = scratch("two");
         let places = [place(&scratch.0, false)];
-        // Processes, not threads, in earnest: each has its own working directory.
+        // Real callers are processes: each has its own working directory.
         let path = prepare(&places).unwrap();
         fs::remove_dir_all(&path).unwrap();
         let work = |n: usize| scratch.0.join(format!("work{n}"));

@@ -1,4 +1,4 @@
-//! The bytes of one input: as they stand, or decompressed when they begin as a known format does.
+//! The bytes of one input, decompressed if they begin with the magic of a known format.
 
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::GzDecoder;
@@ -15,14 +15,14 @@ pub(super) type Raw = Counted<BufReader<Box<dyn Read + Send>>>;
 
 /// Most memory that decoding one xz file may take. `xz -9` asks for 65 MiB; a header may ask for 4 GiB.
 const XZ_MEMORY_BYTES: u64 = 128 << 20;
-/// Largest zstd window, as a power of two: what `zstd --ultra` makes without `--long=28` and up.
+/// Largest zstd window, as a power of two: `zstd --ultra` makes no larger one without `--long=28` and up.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 pub(super) enum Input {
     Plain(Raw),
     /// `None` after the last member.
     Gzip(Option<Box<GzDecoder<Raw>>>, u64),
-    /// Any number of streams or frames behind each other.
+    /// Any number of streams or frames in sequence.
     Bzip2(Box<MultiBzDecoder<Raw>>),
     /// As above.
     Zstd(Box<zstd::Decoder<'static, Raw>>),
@@ -31,7 +31,7 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Looks at the first bytes of `raw`.
+    /// Chooses the decoder by the first bytes of `raw`.
     pub(super) fn new(mut raw: Raw) -> io::Result<Self> {
         let start = raw.fill_buf()?;
         Ok(if start.starts_with(b"\x1F\x8B") {
@@ -84,7 +84,7 @@ impl Input {
     }
 }
 
-/// How the file called `path` should be compressed.
+/// The compression that the name `path` says.
 pub(crate) fn compression_of_name(path: &Path) -> Option<&'static str> {
     let ending = path.extension()?.to_str()?.to_ascii_lowercase();
     match ending.as_str() {
@@ -106,7 +106,7 @@ fn read_gzip(
         if read > 0 {
             return Ok(read);
         }
-        // The end of a member. Others may follow; zeros after the last one are padding.
+        // The end of a member. More members may follow; zeros after the last one are padding.
         let mut raw = match decoder.take() {
             Some(ended) => ended.into_inner(),
             None => break,
@@ -141,7 +141,7 @@ fn skip_zeros(raw: &mut Raw) -> io::Result<()> {
     }
 }
 
-/// Counts what is consumed of a buffered reader, for offsets in messages.
+/// Counts the bytes consumed from a buffered reader, for offsets in messages.
 pub(super) struct Counted<R> {
     inner: R,
     consumed: u64,

@@ -1,23 +1,23 @@
-//! What an input is when it is not lines of JSON, by its first bytes.
+//! Recognises an input that is not lines of JSON by its first bytes.
 
-/// UTF-8's mark at the start of a file; Windows programs write it.
+/// The UTF-8 byte order mark at the start of a file; Windows programs write it.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// Where the magic of a tar archive stands.
+/// Offset of the magic of a tar archive.
 const TAR_MAGIC_AT: usize = 257;
 
-/// A format that holds no lines of JSON, and what to do about it.
+/// A format that is not lines of JSON, and how to convert it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
     /// Its name.
     pub(super) format: &'static str,
-    /// What makes lines of it.
+    /// How to convert it to lines.
     pub(super) way_out: &'static str,
 }
 
 const TWICE: &str = "compressed twice";
 const DECOMPRESS_ONCE: &str = "decompress it once";
 
-/// First bytes after decompression, the format's name, and the way out.
+/// First bytes after decompression, the format's name, and how to convert it.
 const MAGICS: [(&[u8], &str, &str); 8] = [
     (b"BZh", TWICE, DECOMPRESS_ONCE),
     (b"\x28\xB5\x2F\xFD", TWICE, DECOMPRESS_ONCE),
@@ -45,7 +45,7 @@ const MAGICS: [(&[u8], &str, &str); 8] = [
     ),
 ];
 
-/// The format that begins like `start`, unless it may be lines of JSON.
+/// The format that begins with `start`; `None` if the input may be lines of JSON.
 pub(super) fn unreadable(start: &[u8]) -> Option<Unreadable> {
     let is_tar = start
         .get(TAR_MAGIC_AT..)
@@ -62,7 +62,7 @@ pub(super) fn unreadable(start: &[u8]) -> Option<Unreadable> {
         .map(|&(_, format, way_out)| Unreadable { format, way_out })
 }
 
-/// What text is that gave no tweet, for the message that says so.
+/// What a text without a tweet seems to be, for the error message.
 pub(crate) fn text_hint(start: &[u8]) -> &'static str {
     let text = start.trim_ascii_start();
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! Which files are read: named ones as they are, directories by name and kind.
+//! Which files are read: every named file, and files in named directories by their names and kinds.
 
 use crate::etl::error::EtlError;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use std::{
 const ENDINGS: [&str; 7] = ["json", "jsonl", "ndjson", "gz", "bz2", "zst", "xz"];
 /// How Spark and Hadoop begin the names of their output files.
 const PART_PREFIX: &str = "part-";
-/// Names of left-out files that a message shows.
+/// Most names of left-out files in a message.
 const NAMES_SHOWN: usize = 8;
 
 /// One input, as recorded in the work directory to notice a changed list on resume.
@@ -33,17 +33,17 @@ impl Source {
     }
 }
 
-/// What inputs stand for.
+/// The files that the inputs stand for.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The files to read, sorted.
     pub sources: Vec<Source>,
-    /// What directories hold beside them, with the reason where it is not the name; sorted.
+    /// The other files in the directories, sorted; with the reason if it is not the name.
     pub left_out: Vec<String>,
 }
 
 impl Listing {
-    /// One line about what is left out; `None` when nothing is.
+    /// One line about the left-out files; `None` when there are none.
     pub fn left_out_line(&self) -> Option<String> {
         if self.left_out.is_empty() {
             return None;
@@ -60,12 +60,13 @@ impl Listing {
     }
 }
 
-/// The files meant by `inputs`, sorted: a directory stands for the files below it that look like tweets.
+/// The files that `inputs` stand for, sorted: a directory stands for the files below it whose names look
+/// like tweets.
 pub fn list(inputs: &[PathBuf]) -> Result<Listing, EtlError> {
     list_without(inputs, &[])
 }
 
-/// As [`list`], without what is below the directories `ours`; they need not be there.
+/// Like [`list`], without the files below the directories `ours`, which need not exist.
 pub fn list_without(inputs: &[PathBuf], ours: &[&Path]) -> Result<Listing, EtlError> {
     let ours = ours.iter().filter_map(|path| fs::canonicalize(path).ok());
     let mut walk = Walk {
@@ -91,9 +92,9 @@ pub fn list_without(inputs: &[PathBuf], ours: &[&Path]) -> Result<Listing, EtlEr
 }
 
 struct Walk {
-    /// Directories that are not looked into.
+    /// Directories that are skipped.
     ours: Vec<PathBuf>,
-    /// The directories that hold the one at hand, as they really are.
+    /// The canonical paths of the directories above the current one.
     above: Vec<PathBuf>,
     listing: Listing,
 }

@@ -1,7 +1,8 @@
 //! From named inputs to blocks of whole lines.
 //!
-//! - [`list`](mod@list): which files are read, and which are left out.
-//! - [`reader`]: one of them as blocks of lines. `bytes`: plain or inflated. `format`: what is no lines.
+//! - [`list`](mod@list): which files are read, and which left out.
+//! - [`reader`]: a file as blocks of lines. `bytes`: plain or decompressed. `format`: other formats,
+//!   recognised.
 
 pub(crate) mod bytes;
 pub(crate) mod format;

@@ -2,7 +2,7 @@
 //!
 //! The map stage's workers share the readers (see [`crate::etl::stage::map`]): one takes a reader, fills a block,
 //! puts the reader back and then parses, so one large file feeds all cores and many compressed files are
-//! decompressed in parallel. How a file is compressed is told by its first bytes.
+//! decompressed in parallel. A file's first bytes tell how it is compressed.
 
 use crate::etl::{
     error::EtlError,
@@ -20,8 +20,8 @@ use std::{
 
 /// Bytes of lines read at once.
 pub const BLOCK_BYTES: usize = 1 << 20;
-/// Longest line that is parsed. A tweet has at most some 30 kB; without a limit, one file without a
-/// newline would have to fit in memory.
+/// Longest line that is parsed. A tweet has at most some 30 kB; without a limit, a file without a newline
+/// would have to fit in memory.
 pub const LINE_BYTES_MAX: usize = 16 << 20;
 const READ_BYTES: usize = 256 * 1024;
 
@@ -29,15 +29,15 @@ const READ_BYTES: usize = 256 * 1024;
 pub struct Reader {
     path: PathBuf,
     input: Input,
-    /// Length of the file when it was listed; 0 when it has none.
+    /// Length of the file when it was listed; 0 for standard input.
     listed_bytes: u64,
-    /// The beginning of a line whose end has not been read.
+    /// The start of a line whose end has not been read yet.
     carry: Vec<u8>,
     /// Uncompressed bytes read so far.
     text_offset: u64,
     /// Input bytes reported by [`Reader::advanced`] so far.
     reported: u64,
-    /// Inside a line longer than [`LINE_BYTES_MAX`].
+    /// The reader is inside a line longer than [`LINE_BYTES_MAX`].
     in_long_line: bool,
 }
 
@@ -46,12 +46,12 @@ pub struct Reader {
 pub struct Filled {
     /// Nothing is left in the file.
     pub ended: bool,
-    /// Lines that were too long and are not in the block.
+    /// Lines left out of the block because they were too long.
     pub long_lines: u64,
 }
 
 impl Reader {
-    /// Opens `source` and looks how it is compressed.
+    /// Opens `source` and detects its compression.
     pub fn open(source: &Source) -> Result<Self, EtlError> {
         let path = source.path.clone();
         let failed = |e| EtlError::io("open", &source.path, 0, e);
@@ -65,7 +65,7 @@ impl Reader {
         let is_empty = raw.fill_buf().map_err(unread)?.is_empty();
         let input = Input::new(raw).map_err(unread)?;
         if let (None, Some(format)) = (input.compression(), compression_of_name(&path)) {
-            // No compressed file is empty: even of nothing gzip makes 20 bytes.
+            // A compressed file is never empty: gzip writes 20 bytes even for no input.
             let what = match is_empty {
                 true => "is truncated".to_owned(),
                 false => format!("is damaged: no {format} header"),
@@ -119,7 +119,7 @@ impl Reader {
         Ok(filled)
     }
 
-    /// Removes a byte order mark; refuses what cannot be lines of JSON.
+    /// Removes a byte order mark; refuses input that cannot be lines of JSON.
     fn look_at_start(&self, block: &mut Vec<u8>) -> Result<(), EtlError> {
         if let Some(Unreadable { format, way_out }) = format::unreadable(block) {
             block.clear();
@@ -165,15 +165,15 @@ impl Reader {
         }
     }
 
-    /// Input bytes consumed since the last call, for progress; compressed ones for gzip.
+    /// Input bytes consumed since the last call, for progress; compressed bytes if the file is compressed.
     pub fn advanced(&mut self) -> u64 {
         let consumed = self.input.consumed();
         consumed - std::mem::replace(&mut self.reported, consumed)
     }
 
-    /// Keeps an unfinished line from growing beyond the limit: its bytes, the new ones of which begin
-    /// at `start`, are thrown away until its newline comes. A long line that one read held whole stays:
-    /// the mapper drops it by the same rule.
+    /// Keeps an unfinished line below the limit: drops its bytes, of which the new ones begin at `start`,
+    /// until its newline comes. A long line that one read returned whole stays: the mapper drops it by the
+    /// same rule.
     fn drop_long_line(&mut self, block: &mut Vec<u8>, start: usize, filled: &mut Filled) {
         if self.in_long_line {
             match memchr::memchr(b'\n', &block[start..]) {
@@ -197,7 +197,7 @@ impl Reader {
         let Some(format) = self.input.compression() else {
             return EtlError::io("read", &path, offset, source);
         };
-        // What the system says has a number; the rest is the decoder's.
+        // Errors of the system have a number; the others come from the decoder.
         let what = match source.kind() {
             _ if source.raw_os_error().is_some() => {
                 return EtlError::io("read", &path, offset, source);
@@ -272,7 +272,7 @@ mod tests {
         ] {
             let (blocks, long_lines) = read(name, &parts.join(&b'\n'));
             let text = blocks.concat();
-            // What one read held comes whole, and is left to the mapper.
+            // A line that one read returned whole stays, and the mapper drops it.
             let (whole, lines): (Vec<_>, Vec<_>) = text
                 .split(|&b| b == b'\n')
                 .filter(|l| !l.is_empty())

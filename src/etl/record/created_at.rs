@@ -1,7 +1,7 @@
 //! The date format of tweets: `Fri Apr 04 05:30:11 +0000 2014`.
 //!
-//! Rule 3 of `docs/protocol/twitter.md` section 3: the weekday is any word and is not checked; month, day and
-//! time must exist; the offset is applied. Years run from 1 to 9999, seconds to 59.
+//! Rule 3 of `docs/protocol/twitter.md` section 3: the weekday may be any word; month, day and time must
+//! exist; the offset is applied. Years run from 1 to 9999, seconds to 59.
 
 use crate::codec::calendar::{MONTH_NAMES, days_of_date};
 

@@ -1,6 +1,6 @@
-//! Why a line of input gives no record: the rules of `docs/protocol/twitter.md` sections 2 and 3.
+//! Why a line of input becomes no record: the rules of `docs/protocol/twitter.md` sections 2 and 3.
 
-/// Why a line is not kept; the first rule that applies, in this order.
+/// Why a line is dropped: the first rule that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     /// Not one JSON object.
@@ -9,7 +9,7 @@ pub enum Dropped {
     NoTweetId,
     /// Rule 2: no user, or no user id.
     NoUserId,
-    /// Rule 3: no date, or not in the one format.
+    /// Rule 3: no date, or a date in another format.
     NoCreatedAt,
     /// Rule 4: no text, or an empty one.
     NoText,

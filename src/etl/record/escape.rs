@@ -1,10 +1,10 @@
-//! Strings on their way from JSON to records: decoding, repairing, escaping, lower-casing.
+//! Strings from JSON to records: decoding, repairing, escaping, lower-casing.
 //!
 //! A record (see [`records`](super::records)) is one line with fields between tabs, so inside a field
-//! backslash, tab, newline and carriage return are written `\\`, `\t`, `\n` and `\r`. Damage is
-//! repaired here, once, in the strings that are used: half a surrogate pair becomes U+FFFD, and so
-//! does each maximal run of bytes that is not UTF-8 (`docs/protocol/twitter.md` section 2, rules 1
-//! and 3; `String::from_utf8_lossy` and Hadoop's text reader make the same replacement).
+//! backslash, tab, newline and carriage return are written `\\`, `\t`, `\n` and `\r`. Damaged strings are
+//! repaired only here, and only if they are used: half a surrogate pair becomes U+FFFD, and so does each
+//! maximal run of bytes that is not UTF-8 (`docs/protocol/twitter.md` section 2, rules 1 and 3;
+//! `String::from_utf8_lossy` and Hadoop's text reader make the same replacement).
 
 use crate::codec::json::{Piece, RawString};
 use memchr::memchr;
@@ -13,7 +13,7 @@ use std::{borrow::Cow, cmp::Ordering};
 /// Appends the value of a JSON string as a record field.
 pub(crate) fn push_json_string(out: &mut Vec<u8>, string: RawString, text: &[u8]) {
     if !string.escaped {
-        // Tabs and newlines cannot stand in a JSON string unescaped, so this is a field already.
+        // A JSON string holds no unescaped tab or newline, so it is already a field.
         return push_lossy(out, string.of(text));
     }
     for piece in string.pieces(text) {
@@ -41,7 +41,7 @@ pub fn unescape(field: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(unescaped_bytes(field).collect())
 }
 
-/// Compares the strings that two record fields stand for, byte by byte.
+/// Compares the unescaped strings of two record fields by bytes.
 pub fn compare_unescaped(a: &[u8], b: &[u8]) -> Ordering {
     if a == b {
         return Ordering::Equal;

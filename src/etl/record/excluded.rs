@@ -1,7 +1,7 @@
 //! The list of excluded (popular) hashtags: one per line, compared case-insensitively.
 //!
-//! Surrounding white space, empty lines and byte order marks are ignored. Excluded tags vanish from
-//! the hashtag counts only (`docs/protocol/twitter.md` section 4).
+//! Surrounding white space, empty lines and byte order marks are ignored. Excluded tags are missing only in
+//! the hashtag counts (`docs/protocol/twitter.md` section 4).
 
 use crate::etl::{error::EtlError, record::escape};
 use sha2::{Digest, Sha256};

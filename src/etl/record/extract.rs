@@ -1,8 +1,8 @@
 //! One input line to one `t1` record, or the reason why the line is dropped.
 //!
-//! The rules are `docs/protocol/twitter.md` sections 2 and 3. Called by the map stage for every
-//! line; strings are decoded only for lines that are kept. Repeated keys: the last one wins, so a
-//! member that comes again replaces all that the first one set.
+//! The rules are `docs/protocol/twitter.md` sections 2 and 3. Called by the map stage for every line;
+//! strings are decoded only for lines that are kept. Of repeated keys the last one wins: a repeated member
+//! replaces all that the first one set.
 
 use crate::codec::{
     decimal::parse_u63,
@@ -18,7 +18,7 @@ use crate::etl::record::{
 /// `lang` values that are kept.
 const LANGUAGES: [&[u8]; 8] = [b"ar", b"en", b"fr", b"in", b"pt", b"es", b"tr", b"ja"];
 
-/// The members of one tweet that are used, as places in its line.
+/// The members of a tweet that the rules use, as spans of its line.
 #[derive(Default)]
 struct Tweet {
     id: Id,
@@ -61,8 +61,8 @@ pub(crate) struct Extractor {
 }
 
 impl Extractor {
-    /// Appends the record of `line` (without its newline) to `out`, newline excluded, and returns
-    /// the tweet id; or leaves `out` alone and says why the line is dropped.
+    /// Appends the record of `line` to `out`, newlines excluded on both sides, and returns the tweet id; or
+    /// leaves `out` unchanged and returns why the line is dropped.
     pub(crate) fn extract(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<u64, Dropped> {
         let tweet = self.tweet(line).map_err(|Syntax| Dropped::NotJson)?;
         let id = tweet.id.value().ok_or(Dropped::NoTweetId)?;
@@ -83,7 +83,7 @@ impl Extractor {
             return Err(Dropped::Language);
         }
 
-        // A retweeted user without an id is no retweet, and its names are not looked at.
+        // A retweeted user without an id does not make a retweet; its names are ignored.
         let retweeted = tweet.retweeted.filter(|user| user.id.value().is_some());
         let retweeted_id = retweeted.and_then(|user| user.id.value());
         push_key(out, id);
@@ -101,7 +101,7 @@ impl Extractor {
         Ok(id)
     }
 
-    /// Reads the whole line; the hashtags' texts are left in `self.tags`.
+    /// Reads the whole line and leaves the texts of the hashtags in `self.tags`.
     fn tweet(&mut self, line: &[u8]) -> Result<Tweet, Syntax> {
         let mut tweet = Tweet::default();
         let mut cursor = Cursor::new(line);
@@ -129,7 +129,7 @@ impl Extractor {
         Ok(tweet)
     }
 
-    /// `entities`: the number of hashtags; their texts are left in `self.tags`.
+    /// Reads `entities`: returns the number of hashtags and leaves their texts in `self.tags`.
     fn entities(&mut self, cursor: &mut Cursor<'_>) -> Result<usize, Syntax> {
         self.tags.clear();
         let mut count = 0;
@@ -193,7 +193,7 @@ fn members<'t>(
     let mut more = cursor.open(b'{', b'}')?;
     while more {
         let key = cursor.key()?;
-        // A key written with escapes is rare, but the same key.
+        // A key may be written with escapes, though rarely.
         let decoded;
         let name = if key.escaped {
             decoded = decode(key, cursor.text());
@@ -224,7 +224,7 @@ fn user(cursor: &mut Cursor<'_>) -> Result<Option<TweetUser>, Syntax> {
     Ok(is_object.then_some(user))
 }
 
-/// The user of a `retweeted_status`; nothing else in there is looked at.
+/// The user of a `retweeted_status`; its other members are ignored.
 fn retweeted(cursor: &mut Cursor<'_>) -> Result<Option<TweetUser>, Syntax> {
     let mut sender = None;
     members(cursor, |cursor, key| {
@@ -265,7 +265,7 @@ fn id(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
     }
 }
 
-/// The value of `string`; for the rare strings with escapes that are compared, not stored.
+/// The value of `string`, for the rare strings with escapes that are only compared.
 #[cold]
 fn decode(string: RawString, line: &[u8]) -> Vec<u8> {
     let mut field = Vec::new();

@@ -19,12 +19,12 @@ impl<'a> Fields<'a> {
         Self((!line.is_empty()).then_some(line))
     }
 
-    /// All that is left, tabs included.
+    /// The remaining fields, tabs included.
     pub fn rest(&self) -> &'a [u8] {
         self.0.unwrap_or_default()
     }
 
-    /// The next count and tag of a `b1` or `m` record. `Some(None)` says that they are malformed.
+    /// The next count and tag of a `b1` or `m` record; `Some(None)` if they are malformed.
     pub fn next_count(&mut self) -> Option<Option<(u64, &'a [u8])>> {
         let count = self.next()?;
         Some(number(count).zip(self.next()))
@@ -76,7 +76,7 @@ pub fn push_signed(out: &mut Vec<u8>, number: i64) {
     decimal::write_u64(out, number.unsigned_abs());
 }
 
-/// Appends a tab and a field that is escaped already.
+/// Appends a tab and an escaped field.
 pub fn push_field(out: &mut Vec<u8>, field: &[u8]) {
     out.push(b'\t');
     out.extend_from_slice(field);

@@ -1,7 +1,7 @@
 //! One line of input and the records that it becomes.
 //!
 //! - `extract`: an input line to a `t1` record, or the reason why it is [`dropped`]. `created_at`: dates.
-//! - [`records`]: the format of everything between the stages. `fields`: its fields. `escape`: its strings.
+//! - [`records`]: the format of all data between the stages. `fields`: its fields. `escape`: its strings.
 //! - [`excluded`]: the hashtags that the counts leave out, as fields of records.
 
 pub(crate) mod created_at;

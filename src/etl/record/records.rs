@@ -1,4 +1,4 @@
-//! Records, version 1: what the stages hand to each other, in work files and through pipes alike.
+//! Records, version 1: the data between the stages, in work files and through pipes alike.
 //!
 //! A record is one line of fields between tabs. The first field is the key, 19 digits with leading
 //! zeros; the second is the kind, a letter and the version. Strings are UTF-8, escaped as
@@ -15,12 +15,12 @@
 //! | | `c1` … `t` | as above |
 //! | history | `p1` | user, `p1`, created_at, tweet id and sender flag of the profile or `-` three times, screen_name, description, number of tweets, the ids of all tweets the user takes part in (ascending), then count, tag … |
 //!
-//! History is what a store needs to take in more tweets later: the `t1` record of every kept tweet
-//! and a `p1` record of every user. It goes to the sink on request and through no shuffle.
+//! A store needs the history to take in more tweets later: the `t1` record of every kept tweet and a `p1`
+//! record of every user. It goes to the sink on request, without a shuffle.
 //!
-//! A shuffle is a sort by bytes (`LC_ALL=C sort`) within any partition by key. The key's width makes
-//! that numeric order, and the letters are chosen so that each stage meets what it needs first:
-//! a profile and tags before contacts, `m` before the `t` of the same contact.
+//! A shuffle is a sort by bytes (`LC_ALL=C sort`) within any partition by key. The fixed width of keys
+//! makes this numeric order. The letters are chosen so that each stage reads first what it needs first: a
+//! profile and tags before contacts, `m` before the `t` of the same contact.
 
 use crate::etl::{
     error::EtlError,
@@ -36,9 +36,9 @@ pub struct TweetRecord<'a> {
     pub created_at: i64,
     /// Sender.
     pub user: u64,
-    /// Who is replied to.
+    /// The user replied to.
     pub reply: Option<u64>,
-    /// Who is retweeted.
+    /// The retweeted user.
     pub retweet: Option<u64>,
     /// Sender's screen name.
     pub screen_name: &'a [u8],
@@ -96,7 +96,7 @@ pub enum UserRecord<'a> {
     },
     /// `b1`: counts and tags in turn.
     Tags(Fields<'a>),
-    /// `c1 … m`: what a contact tells about itself.
+    /// `c1 … m`: a contact's profile and counts.
     Peer {
         /// The contact's screen name.
         screen_name: &'a [u8],
@@ -172,7 +172,7 @@ impl<'a> UserRecord<'a> {
     }
 }
 
-/// A `p1` record: what a later update has to know about a user; strings still escaped.
+/// A `p1` record: a user's state for later updates; strings still escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct UserStateRecord<'a> {
     /// The user.

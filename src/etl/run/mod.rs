@@ -1,9 +1,9 @@
-//! The stages put together: as one run on one machine, or one by one through pipes.
+//! Runs the stages: all on one machine, or one by one through pipes.
 //!
 //! - [`pipeline`]: a whole run: options, resume, report. `stages`, `stage_files`: its stages over
 //!   files. `workdir`: the directory of those files, with the manifest that makes a run resumable.
 //! - [`pipe`]: one stage from standard input to standard output.
-//! - [`report`], [`plot`]: what a run says at its end.
+//! - [`report`], [`plot`]: the report at the end of a run.
 
 pub mod pipe;
 pub mod pipeline;

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! One record per line, in the format of [`crate::etl::record::records`]; between two stages the lines of one key
-//! must come together in one process, sorted by bytes. `reduce` is one command for two stages: the kind of the
-//! first record says which. An input in any order can be sorted on the way in ([`Order::Any`]).
+//! must come together in one process, sorted by bytes. `reduce` is one command for two stages and chooses by the
+//! kind of the first record. It can sort an unordered input first ([`Order::Any`]).
 
 use crate::etl::{
     error::EtlError,
@@ -38,7 +38,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub enum Order {
     /// By bytes; checked.
     Sorted,
-    /// Anyhow: they are sorted first, in this directory and within so many bytes of memory.
+    /// In any order: they are sorted first, in this directory and within so many bytes of memory.
     Any {
         /// For runs that do not fit in memory.
         directory: PathBuf,
@@ -63,7 +63,7 @@ pub fn map(
     map::run(sources, workers, skip_bad_files, writer, progress)
 }
 
-/// `t1` records to records of users, or those to the records that `build` takes.
+/// `t1` records to records of users, or records of users to the records that `build` takes.
 pub fn reduce(
     input: impl BufRead,
     order: &Order,
@@ -94,8 +94,8 @@ pub fn reduce(
     Ok(counts)
 }
 
-/// Records of the second `reduce` to values. No user at all is an error, unless `allow_empty`: the stages before
-/// may have died.
+/// Records of the second `reduce` to values. No user at all is an error unless `allow_empty`: an earlier stage
+/// may have failed.
 pub fn build(
     input: impl BufRead,
     order: &Order,
@@ -171,7 +171,7 @@ impl<R: BufRead> Lines for PipeReader<R> {
     }
 }
 
-/// Whole lines to an output that several workers share.
+/// Writes whole lines to an output that several workers share.
 struct PipeWriter<'o, W> {
     out: &'o Mutex<&'o mut W>,
     buffer: Vec<u8>,
@@ -217,7 +217,7 @@ impl<W: Write> TweetOutput for PipeWriter<'_, W> {
     }
 }
 
-/// In a pipe there is no file to refer to: every record carries its counts.
+/// A pipe has no file to refer to, so every record carries its counts.
 impl<W: Write> UserOutput for PipeWriter<'_, W> {
     fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
         self.write(write)

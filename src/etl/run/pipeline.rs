@@ -21,21 +21,21 @@ use std::{
     time::Instant,
 };
 
-/// Memory for buffers and sorting by default. Together with the program, the blocks being parsed
-/// and allocator slack it stays below 1 GiB (measured by `scripts/etl-soak`).
+/// Default memory for buffers and sorting. Together with the program, the blocks being parsed and allocator
+/// slack it stays below 1 GiB (measured by `scripts/etl-soak`).
 pub const MEMORY_BYTES_DEFAULT: usize = 640 << 20;
-/// Least memory that makes sense.
+/// Least memory that is accepted.
 pub const MEMORY_BYTES_MIN: usize = 16 << 20;
 /// The original list of popular hashtags has 700 entries.
 pub const TOP_DEFAULT: usize = 700;
 
-/// Bounds of the number of partitions. The upper one keeps the open files of a stage, which are
-/// twice as many, below the common limit of 1,024.
+/// Bounds of the number of partitions. A stage opens twice as many files; the upper bound keeps them below
+/// the usual limit of 1,024.
 const PARTITIONS_MIN: usize = 16;
 const PARTITIONS_MAX: usize = 256;
-/// Raw input per partition that leaves each of them small enough to be sorted in memory.
+/// Raw input per partition, small enough for a partition to be sorted in memory.
 const INPUT_BYTES_PER_PARTITION: u64 = 128 << 20;
-/// How much larger a compressed file of tweets is when it is read.
+/// Compression ratio of tweets, assumed to estimate the raw size of a compressed file.
 const COMPRESSION_RATIO: u64 = 10;
 
 /// What to do.
@@ -45,8 +45,8 @@ pub struct Options {
     pub inputs: Vec<PathBuf>,
     /// File of hashtags to leave out of the counts.
     pub exclude: Option<PathBuf>,
-    /// Directory for intermediate files, on a disk with space for about half of the raw input.
-    /// A run that was interrupted goes on from what it left there.
+    /// Directory for intermediate files, on a disk with space for about half of the raw input. A repeated
+    /// run resumes an interrupted one from there.
     pub work_dir: PathBuf,
     /// Threads; 0 for one per core.
     pub workers: usize,
@@ -60,10 +60,10 @@ pub struct Options {
     pub skip_bad_files: bool,
     /// Keep the work directory when the run is complete.
     pub keep_work_dir: bool,
-    /// How many of the most frequent hashtags the report has.
+    /// Number of most frequent hashtags in the report.
     pub top: usize,
-    /// The name that the result is going to have, noted in the work directory for whoever resumes the
-    /// run, see [`earlier`].
+    /// The name of the result, stored in the work directory so that a resumed run knows it, see
+    /// [`earlier`].
     pub output: Option<PathBuf>,
     /// Give the sink all kept tweets and what is known about each user, for later updates.
     pub history: bool,
@@ -89,8 +89,8 @@ impl Options {
     }
 }
 
-/// Runs all stages that have not been finished by an earlier run in the same work directory, and
-/// gives every user's value to `sink`.
+/// Runs all stages that no earlier run in this work directory has finished, and gives every user's value to
+/// `sink`.
 pub fn run(
     options: &Options,
     sink: &mut dyn UserSink,
@@ -102,26 +102,25 @@ pub fn run(
     run.close(Some(built))
 }
 
-/// Runs the stages up to the one that counts hashtags. The report is complete up to there.
+/// Runs the stages up to the counting of hashtags. The report covers these stages.
 pub fn count_tags(options: &Options, progress: &dyn Progress) -> Result<Report, EtlError> {
     let mut run = Run::open(options, progress)?;
     run.finish_stages(&STAGES[..TAG_STAGES])?;
     run.close(None)
 }
 
-/// What became of an earlier run with the same plan, work directory and output.
+/// The state of an earlier run with the same plan, work directory and output.
 #[derive(Debug)]
 pub enum Earlier {
-    /// There was none, or it cannot have made the output.
+    /// There was no such run, or it cannot have made the output.
     Nothing,
-    /// What has the output's name may be what it made, but also anything else.
+    /// The file of the output's name may be its result or something else.
     MayHaveBuilt,
-    /// It was complete and is now cleared away.
+    /// It was complete; its work directory is deleted now.
     Complete(Box<Report>),
 }
 
-/// Looks for a run that [`run()`] would go on with, and ends one that had nothing left to do but to
-/// delete its work directory.
+/// Looks for a run that [`run()`] would resume, and ends it if it only had to delete its work directory.
 pub fn earlier(options: &Options) -> Result<Earlier, EtlError> {
     let Some(output) = &options.output else {
         return Ok(Earlier::Nothing);
@@ -199,8 +198,8 @@ impl<'o> Run<'o> {
         Ok(())
     }
 
-    /// Ends a run that kept no tweet before its map stage counts as finished: the next run may then read other
-    /// files, and a store that is there stays.
+    /// Ends a run that kept no tweet before its map stage counts as finished, so that the next run may read
+    /// other files and an existing store stays.
     fn refuse_nothing(&self, counts: &Counts) -> Result<(), EtlError> {
         if counts.valid > 0 || self.options.allow_empty {
             return Ok(());
@@ -239,11 +238,11 @@ impl<'o> Run<'o> {
 struct Stage {
     name: &'static str,
     run: fn(&Context<'_>, &WorkDir) -> Result<StageOutput, EtlError>,
-    /// Directories that nobody needs after it.
+    /// Directories that no later stage needs.
     consumes: &'static [&'static str],
 }
 
-/// How many of [`STAGES`] it takes to count hashtags.
+/// Number of [`STAGES`] up to the counting of hashtags.
 const TAG_STAGES: usize = 3;
 
 /// The stage that reads the input.
@@ -278,7 +277,7 @@ const STAGES: [Stage; 5] = [
     },
 ];
 
-/// How the first input begins, and what that looks like.
+/// The start of the first input, and what it seems to be.
 fn example(source: &Source) -> String {
     const SHOWN_BYTES: usize = 60;
     let mut block = Vec::new();
@@ -354,8 +353,8 @@ fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
     })
 }
 
-/// The files that a run reads. Work directory and output are left out: both hold files with the names of
-/// inputs, and change from one attempt to the next.
+/// The files that a run reads. Work directory and output are left out: both hold files named like inputs,
+/// and change from one attempt to the next.
 pub fn listing(options: &Options) -> Result<Listing, EtlError> {
     let ours =
         [Some(&options.work_dir), options.output.as_ref()].map(|path| path.map(PathBuf::as_path));

@@ -8,7 +8,7 @@ const HEIGHT: f64 = 420.0;
 /// Space left of and below the axes, for labels.
 const MARGIN: f64 = 56.0;
 
-/// Lines of `occurrences,tags` under a heading: how many tags occur how often.
+/// A header and lines of `occurrences,tags`: how many tags occur so often.
 pub fn csv(report: &TagReport) -> String {
     let mut out = String::from("occurrences,tags\n");
     for (occurrences, tags) in &report.histogram {

@@ -1,4 +1,4 @@
-//! What a run did: counted per worker, added up per stage, kept in the manifest, printed at the end.
+//! The report of a run: counted per worker, summed per stage, kept in the manifest, printed at the end.
 
 use crate::etl::{
     record::dropped::Dropped,
@@ -37,7 +37,7 @@ pub struct Report {
     pub counts: Counts,
     /// Files read only in part, with `skip_bad_files`.
     pub skipped_files: Vec<SkippedFile>,
-    /// The stages, in order; those finished by an earlier, interrupted run included.
+    /// The stages in order, including those that an interrupted run had finished.
     pub stages: Vec<StageReport>,
     /// Frequencies of hashtags.
     pub tags: TagReport,
@@ -87,7 +87,7 @@ impl Report {
     }
 }
 
-/// What became of the input lines, for people: rows of a report.
+/// The rows of the report about input lines.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         row(f, "lines read", self.lines)?;
@@ -99,7 +99,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// The report for people.
+/// The report as text.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = &self.counts;
@@ -108,7 +108,7 @@ impl fmt::Display for Report {
         row(f, "tweets", c.tweets)?;
         row(f, "hashtags", self.tags.distinct())?;
         row(f, "bytes read", c.bytes)?;
-        // A run that ends with the hashtags has none of these.
+        // A run that stops after the hashtags has none of these.
         if self.stages.iter().any(|stage| stage.stage == "build") {
             row(f, "profiles", c.profiles)?;
             row(f, "users stored", c.users)?;

@@ -1,4 +1,4 @@
-//! The work files that only one worker writes or reads at a time.
+//! Work files that one worker at a time writes or reads.
 
 use crate::etl::{
     error::EtlError,
@@ -13,7 +13,7 @@ use crate::etl::{
 };
 use std::path::{Path, PathBuf};
 
-/// Bytes collected before a file is written to.
+/// Bytes buffered before a write to the file.
 const WRITE_BYTES: usize = 256 * 1024;
 
 /// The outputs of [`crate::etl::stage::tweets`] for one partition.
@@ -129,7 +129,7 @@ impl BlockFile {
     }
 }
 
-/// Long runs of counts in `counts/`, by references `@partition:offset:bytes`.
+/// Long runs of counts in `counts/`, found by references `@partition:offset:bytes`.
 pub(super) struct TagFiles {
     pub(super) directory: PathBuf,
     pub(super) open: Option<(usize, LineReader)>,

@@ -1,8 +1,8 @@
 //! The stages on one machine: work files in, work files out, partition by partition.
 //!
-//! Each function reads what the stage before left in the work directory, writes directories of its
-//! own, and returns their lengths once they are durable. What happens to a record is decided in
-//! [`crate::etl::stage::map`], [`crate::etl::stage::tweets`], [`crate::etl::stage::users`] and [`crate::etl::stage::values`].
+//! Each function reads the previous stage's output from the work directory, writes its own directories, and returns the
+//! lengths of their files once they are durable. The modules that process a record: [`crate::etl::stage::map`],
+//! [`crate::etl::stage::tweets`], [`crate::etl::stage::users`] and [`crate::etl::stage::values`].
 
 use crate::etl::run::stage_files::{BlockFile, SortedWithFile, TagFiles, TweetFiles, UserFiles};
 use crate::etl::{
@@ -30,7 +30,7 @@ use std::{
 
 /// What every stage needs.
 pub struct Context<'a> {
-    /// What the run is to do.
+    /// The plan of the run.
     pub plan: &'a Plan,
     /// Tags left out of the counts.
     pub excluded: &'a Excluded,
@@ -38,20 +38,20 @@ pub struct Context<'a> {
     pub workers: usize,
     /// Memory that buffers may take in total.
     pub memory_bytes: usize,
-    /// Told about bytes read.
+    /// Receives the bytes read.
     pub progress: &'a dyn Progress,
 }
 
 impl Context<'_> {
-    /// A shuffle into a new directory. All buffers of all workers together take an eighth of the
-    /// memory, unless that would make writes silly.
+    /// A shuffle into a new directory. The buffers of all workers together take an eighth of the memory,
+    /// unless writes would become too small.
     fn shuffle(&self, work: &WorkDir, name: &str) -> Result<Shuffle, EtlError> {
         let buffers = self.workers * self.plan.partitions;
         let buffer_bytes = (self.memory_bytes / 8 / buffers).clamp(1 << 10, 64 << 10);
         Shuffle::create(&work.create(name)?, self.plan.partitions, buffer_bytes)
     }
 
-    /// The sorter of one worker: all of them together take half of the memory.
+    /// The sorter of one worker; all sorters together take half of the memory.
     fn sorter(&self, work: &WorkDir, keys: Keys, worker: usize) -> Result<Sorter, EtlError> {
         let directory = work.directory("runs");
         std::fs::create_dir_all(&directory)
@@ -318,7 +318,7 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlE
     })
 }
 
-/// Everything that is for `sink`, merged into ascending order. Returns the bytes read.
+/// Gives `sink` all its records in ascending order. Returns the bytes read.
 pub fn build(
     context: &Context<'_>,
     work: &WorkDir,
@@ -375,7 +375,7 @@ fn put_values(
         heads.extend(file.next_user()?.map(|user| Reverse((user, index))));
         files.push(file);
     }
-    // One value at a time is in memory, however many partitions there are.
+    // However many partitions there are, only one value is in memory.
     let mut value = Vec::new();
     while let Some(mut head) = heads.peek_mut() {
         let Reverse((user, index)) = *head;

@@ -1,9 +1,9 @@
-//! The work directory: files of the stages, and a manifest of the stages that are finished.
+//! The work directory: the files of the stages, and a manifest of the finished stages.
 //!
-//! A stage writes into directories of its own, makes their files durable, and only then is entered
-//! in the manifest, which is replaced atomically. So after a crash the manifest names exactly the
-//! stages whose output is whole; the next run with the same plan deletes what an unfinished stage
-//! left and goes on from there. A lock keeps two runs out of one directory.
+//! A stage writes into its own directories and makes their files durable; only then is it entered in the
+//! manifest, which is replaced atomically. So after a crash the manifest names exactly the stages with
+//! complete output. The next run with the same plan deletes the output of an unfinished stage and continues
+//! from there. A lock keeps two runs out of one directory.
 
 use crate::etl::{
     error::EtlError,
@@ -25,7 +25,8 @@ const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const LOCK: &str = "lock";
 
-/// Everything that decides what the stages write. A run may be resumed only with an equal plan.
+/// All inputs and options that decide the output of the stages. A run may be resumed only with an equal
+/// plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The input, with lengths and times.
@@ -36,14 +37,14 @@ pub struct Plan {
     pub partitions: usize,
     /// Whether damaged input files are used as far as they can be read.
     pub skip_bad_files: bool,
-    /// Whether the sink gets tweets and persons too.
+    /// Whether the sink also gets the history.
     pub history: bool,
-    /// How many of the most frequent tags are kept for the report.
+    /// Number of most frequent tags in the report.
     pub top: usize,
 }
 
 impl Plan {
-    /// Whether equal plans mean equal input: of standard input nothing is known.
+    /// Whether equal plans mean equal input; not so for standard input.
     fn is_recognisable(&self) -> bool {
         !self.sources.iter().any(Source::is_stdin)
     }
@@ -53,7 +54,7 @@ impl Plan {
 struct Manifest {
     version: u32,
     plan: Plan,
-    /// What the result is going to be called; may change from one attempt to the next.
+    /// The name of the result; may change from one attempt to the next.
     #[serde(default)]
     output: Option<PathBuf>,
     /// The result is complete and this directory is being deleted.
@@ -79,7 +80,7 @@ impl Manifest {
         }
     }
 
-    /// Whether this is a run of `plan` that calls its result `output`.
+    /// Whether this is a run of `plan` with the result `output`.
     fn is_for(&self, plan: &Plan, output: &Path) -> bool {
         self.version == VERSION
             && self.plan == *plan
@@ -95,7 +96,7 @@ struct Finished {
     outputs: BTreeMap<String, Vec<u64>>,
 }
 
-/// What a stage hands over when it is complete.
+/// What a complete stage returns.
 #[derive(Debug, Default)]
 pub struct StageOutput {
     /// Numbers to add to the report.
@@ -114,18 +115,17 @@ pub struct StageOutput {
 pub struct WorkDir {
     path: PathBuf,
     manifest: Manifest,
-    /// Held open for its lock, which ends with the process at the latest.
+    /// Held open for its lock, which the kernel releases when the process ends.
     _lock: File,
 }
 
 impl WorkDir {
-    /// Opens or creates `path` for `plan`, and notes that the result will be called `output`.
+    /// Opens or creates `path` for `plan`, and records the result's name `output`.
     pub fn open(path: &Path, plan: Plan, output: Option<PathBuf>) -> Result<Self, EtlError> {
         fs::create_dir_all(path).map_err(|e| EtlError::io("create", path, 0, e))?;
         let lock = lock(&path.join(LOCK))?;
         let mut manifest = match read_manifest(&path.join(MANIFEST))? {
-            // Nothing is lost with a run that has not finished a stage, or all of them: any other may
-            // take its place.
+            // A run that has finished no stage, or all stages, has nothing to lose: another may replace it.
             Some(manifest) if manifest.finished.is_empty() || manifest.closed => {
                 Manifest::new(plan)
             }
@@ -166,8 +166,7 @@ impl WorkDir {
         Ok(path)
     }
 
-    /// The lengths of the files that a finished stage left in `name`, after a look that they are
-    /// still that long.
+    /// The lengths of the files of a finished stage in `name`, after a check that they still have them.
     pub fn outputs(&self, name: &str) -> Result<Vec<u64>, EtlError> {
         let lengths = self
             .manifest
@@ -236,9 +235,8 @@ impl WorkDir {
         }
     }
 
-    /// Ends the run: enters its last stage, if the manifest does not have it, and deletes the directory.
-    /// The manifest says so first and goes last, so that a crash in between leaves something that the next
-    /// run recognises.
+    /// Ends the run: enters its last stage, unless the manifest has it, and deletes the directory. The
+    /// manifest is marked first and deleted last, so that the next run recognises the rest after a crash.
     pub fn close(mut self, last: Option<StageReport>) -> Result<Report, EtlError> {
         self.manifest.finished.extend(last.map(|report| Finished {
             report,
@@ -275,8 +273,8 @@ impl WorkDir {
     }
 }
 
-/// Whether a run of `plan` in `path` went as far as `stage` and was going to call its result `output`.
-/// Something of this name may then be what it made before it was killed, but also anything else.
+/// Whether a run of `plan` in `path` finished `stage` and had the result `output`. A file of this name may
+/// then be its result or something else.
 pub fn has_finished(
     path: &Path,
     plan: &Plan,
@@ -290,8 +288,8 @@ pub fn has_finished(
     }))
 }
 
-/// Finishes a run of `plan` that was killed when it had nothing left to do but to delete `path`; its
-/// report, if there is such a run, and `output`, which it made, is there.
+/// Finishes a run of `plan` that was killed while it deleted `path`. Returns its report if there is such a
+/// run and its result `output` exists.
 pub fn finish_closed(path: &Path, plan: &Plan, output: &Path) -> Result<Option<Report>, EtlError> {
     let file = path.join(MANIFEST);
     let is_it =
@@ -300,7 +298,7 @@ pub fn finish_closed(path: &Path, plan: &Plan, output: &Path) -> Result<Option<R
         return Ok(None);
     }
     let lock = lock(&path.join(LOCK))?;
-    // Whoever had the lock may have changed it.
+    // The previous holder of the lock may have changed the manifest.
     let Some(manifest) = read_manifest(&file)?.filter(is_it) else {
         return Ok(None);
     };
@@ -358,7 +356,7 @@ fn check_plan(path: &Path, manifest: Manifest, plan: &Plan) -> Result<Manifest, 
     )))
 }
 
-/// A directory without a manifest must be empty: its contents are somebody else's.
+/// A directory without a manifest must be empty: other files in it are not ours.
 fn refuse_foreign_files(path: &Path) -> Result<(), EtlError> {
     let failed = |e| EtlError::io("list", path, 0, e);
     for entry in fs::read_dir(path).map_err(failed)? {

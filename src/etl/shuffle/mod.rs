@@ -1,4 +1,4 @@
-//! Between two stages: records by the partition of their key, and sorted within it.
+//! Between two stages: partitions records by key, and sorts them within a partition.
 //!
 //! - [`spill`]: the partition files, written and read. [`sort`]: sorting within a bound of memory.
 

@@ -1,9 +1,9 @@
 //! Sorting of lines by bytes within a fixed amount of memory.
 //!
-//! A partition normally fits: it is read once and sorted in place. One that does not is cut into
-//! runs that fit, each sorted and written out, and the runs are merged while they are read; beyond
-//! [`FAN_IN`] runs, the oldest are first merged into one. Memory stays bounded for any input, at
-//! the price of one more pass over the disk for each factor of [`FAN_IN`].
+//! A partition normally fits: it is read once and sorted in place. A larger one is cut into runs that fit;
+//! each run is sorted and written out, and the runs are merged while they are read. Beyond [`FAN_IN`] runs,
+//! the oldest are first merged into one. Memory stays bounded for any input, at the price of one more pass
+//! over the disk for each factor of [`FAN_IN`].
 
 use crate::etl::{
     error::EtlError,
@@ -22,7 +22,7 @@ pub const FAN_IN: usize = 64;
 /// Room that each run keeps for its next line.
 const KEPT_LINE_BYTES: usize = 64 * 1024;
 
-/// How lines begin, which decides the number that stands for a line in comparisons.
+/// How lines begin, which decides how [`sort_key`] is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// Records: 19 digits and a tab.
@@ -31,7 +31,7 @@ pub enum Keys {
     Text,
 }
 
-/// Sorts one file after another in the same memory.
+/// Sorts files one after another in the same memory.
 pub struct Sorter {
     keys: Keys,
     directory: PathBuf,
@@ -96,7 +96,7 @@ pub struct Sorted<'a>(Order<'a>);
 enum Order<'a> {
     /// Everything is in memory.
     Arena { arena: &'a Arena, next: usize },
-    /// Runs on disk, by their next line; the line handed out last is `current`.
+    /// Runs on disk, ordered by their next line; `current` is the line returned last.
     Merge {
         heads: BinaryHeap<Reverse<Head>>,
         current: Vec<u8>,
@@ -110,7 +110,7 @@ struct Head {
     run: Run,
 }
 
-/// A run being read; all runs count as equal, the lines in front of them are what is compared.
+/// A run being read. All runs compare as equal, so that only their lines are compared.
 struct Run(LineReader);
 
 impl PartialEq for Run {
@@ -131,7 +131,7 @@ impl Ord for Run {
 }
 
 impl<'a> Sorted<'a> {
-    /// The lines of files that are sorted already, merged.
+    /// Merges the lines of sorted files.
     pub fn merge(files: Vec<LineReader>) -> Result<Self, EtlError> {
         merge(files).map(Self)
     }
@@ -190,7 +190,7 @@ impl RunWriter {
 
     fn create(path: &Path) -> Result<Self, EtlError> {
         let file = LineFile::create(path.to_owned())?;
-        // The open file is all that is needed: nothing is left behind however the run ends.
+        // Only the open file is needed: unlinked, it leaves nothing behind however the run ends.
         std::fs::remove_file(path).map_err(|e| EtlError::io("remove", path, 0, e))?;
         Ok(Self {
             file,
@@ -214,7 +214,7 @@ impl RunWriter {
     }
 }
 
-/// A line in the arena. The key decides almost every comparison without a look at the line.
+/// A line in the arena. The key decides almost every comparison without reading the line.
 #[derive(Clone, Copy)]
 struct Entry {
     key: u64,
@@ -228,7 +228,7 @@ struct Arena {
     bytes_max: usize,
     entries: Vec<Entry>,
     entries_max: usize,
-    /// A line that did not fit any more: the first one of the next filling.
+    /// A line that did not fit: the first line of the next run.
     pending: Vec<u8>,
     is_pending: bool,
 }
@@ -248,7 +248,7 @@ impl Arena {
         }
     }
 
-    /// Replaces the lines by those that come next; `false` when the input has ended.
+    /// Replaces the lines by the next ones; `false` when the input has ended.
     fn fill(&mut self, input: &mut impl Lines, keys: Keys) -> Result<bool, EtlError> {
         self.bytes.clear();
         self.bytes.reserve_exact(self.bytes_max);
@@ -260,7 +260,7 @@ impl Arena {
             self.is_pending = true;
             let full = self.bytes.len() + self.pending.len() > self.bytes_max
                 || self.entries.len() >= self.entries_max;
-            // A line longer than all the space still has to go somewhere: alone.
+            // A line longer than all the space is a run of its own.
             if full && !self.entries.is_empty() {
                 return Ok(true);
             }
@@ -286,7 +286,7 @@ fn slice<'a>(bytes: &'a [u8], entry: &Entry) -> &'a [u8] {
     &bytes[entry.start as usize..][..entry.bytes as usize]
 }
 
-/// A number that orders lines as their bytes do, as far as it goes.
+/// A number that orders lines as their first bytes do.
 fn sort_key(line: &[u8], keys: Keys) -> u64 {
     match keys {
         Keys::Ids => number(&line[..line.len().min(KEY_DIGITS)]).unwrap_or(u64::MAX),
@@ -321,7 +321,7 @@ mod tests {
             std::thread::current().id()
         );
         let mut sorter = Sorter::new(keys, memory_bytes, &directory, &name);
-        // Twice, because the second file must find nothing of the first.
+        // Twice, because nothing of the first file may appear in the second.
         sorter.sort(lines[..lines.len() / 2].iter()).unwrap();
         let mut order = sorter.sort(lines.iter()).unwrap();
         let mut out = Vec::new();

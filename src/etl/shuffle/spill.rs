@@ -1,4 +1,4 @@
-//! Files of lines: partitioned on the way out, one after another on the way in.
+//! Files of lines: written in partitions, read one after another.
 //!
 //! Every stage writes through [`Shuffle`]: each worker has a small buffer per partition, full
 //! buffers are appended to the partition's file under its lock. The order of lines in a file is
@@ -126,7 +126,7 @@ impl Lines for LineReader {
 
 /// The partition of a key; `partitions` must be a power of two.
 pub fn partition(key: u64, partitions: usize) -> usize {
-    // Fibonacci hashing: ids are clustered (snowflakes by time, users by age), the product's middle
+    // Fibonacci hashing: ids are clustered (snowflakes by time, users by age), but the product's middle
     // bits are not.
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & (partitions - 1)
 }
@@ -135,7 +135,7 @@ pub fn partition(key: u64, partitions: usize) -> usize {
 pub trait Emit {
     /// Lets `write` append one record of `key`, newline excluded.
     fn record(&mut self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
-    /// Writes out everything that is held back.
+    /// Writes out all buffered records.
     fn flush(&mut self) -> Result<(), EtlError>;
 }
 
@@ -146,8 +146,7 @@ pub struct Shuffle {
 }
 
 impl Shuffle {
-    /// Creates the files `directory/0000` and so on. `buffer_bytes` is what one worker may hold
-    /// back per partition.
+    /// Creates the files `directory/0000` and so on. One worker buffers up to `buffer_bytes` per partition.
     pub fn create(
         directory: &Path,
         partitions: usize,
@@ -178,7 +177,7 @@ impl Shuffle {
     }
 }
 
-/// What one worker has not yet written.
+/// The buffers of one worker.
 pub struct ShuffleWriter<'s> {
     shuffle: &'s Shuffle,
     buffers: Vec<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! The embedded store as the place where values go.
+//! A sink that builds the embedded store.
 
 use crate::etl::{
     record::excluded::Excluded,
@@ -9,18 +9,18 @@ use std::path::Path;
 
 /// Builds a store; it gets its name in [`UserSink::finish`].
 pub struct StoreSink {
-    /// Until it is finished.
+    /// `None` when finished.
     writer: Option<StoreWriter>,
     meta: Option<Meta>,
 }
 
 impl StoreSink {
-    /// Starts a store that will be called `target`, see [`StoreWriter::create`].
+    /// Starts the store `target`, see [`StoreWriter::create`].
     pub fn create(target: &Path, replace: bool) -> Result<Self, StoreError> {
         Ok(Self::over(StoreWriter::create(target, replace)?))
     }
 
-    /// Goes on with a run that may already have made the store `target`, see [`StoreWriter::resume`].
+    /// Resumes a run that may already have built the store `target`, see [`StoreWriter::resume`].
     pub fn resume(target: &Path) -> Result<Self, StoreError> {
         Ok(Self::over(StoreWriter::resume(target)?))
     }
@@ -32,7 +32,7 @@ impl StoreSink {
         }
     }
 
-    /// What the finished store says about itself.
+    /// Metadata of the finished store.
     pub fn meta(&self) -> Option<&Meta> {
         self.meta.as_ref()
     }

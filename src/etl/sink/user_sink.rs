@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a sink may answer when it fails; it becomes [`EtlError::Sink`].
+/// The error of a sink; it becomes [`EtlError::Sink`].
 pub type SinkError = Box<dyn Error + Send + Sync>;
 
 /// Takes the values of all users.
@@ -66,12 +66,11 @@ impl<W: Write> UserSink for DumpSink<W> {
 }
 
 const MAGIC: [u8; 8] = *b"TRIUSER1";
-/// Stands in place of a user id after the last value; user ids are below 2^63.
+/// Replaces the user id after the last value; user ids are below 2^63.
 const END: u64 = u64::MAX;
 
-/// A plain file: `TRIUSER1`, then user id (u64), length (u32) and value for each user, all
-/// little-endian, then `u64::MAX` and the number of users (u64). It has its name only when
-/// complete.
+/// A plain file: `TRIUSER1`, then user id (u64), length (u32) and value for each user, all little-endian,
+/// then `u64::MAX` and the number of users (u64). The file gets its name when complete.
 pub struct FileSink {
     path: PathBuf,
     partial: PathBuf,
@@ -170,7 +169,7 @@ pub(crate) fn write_frame(out: &mut impl Write, user_id: u64, value: &[u8]) -> i
     out.write_all(value)
 }
 
-/// Reads user id, length and value again and again.
+/// Reads a sequence of user id, length and value.
 pub(crate) struct Frames {
     path: PathBuf,
     input: BufReader<File>,
@@ -217,7 +216,7 @@ impl Frames {
             .map_err(|e| self.failed(e))?;
         let bytes = u32::from_le_bytes(length);
         value.clear();
-        // Grows with what is there, so a wrong length cannot reserve gigabytes.
+        // The buffer grows with the bytes read, so a wrong length cannot reserve gigabytes.
         let read = self.input.by_ref().take(bytes.into()).read_to_end(value);
         if read.map_err(|e| self.failed(e))? < bytes as usize {
             return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));

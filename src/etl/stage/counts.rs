@@ -4,7 +4,7 @@ use crate::etl::record::dropped::Dropped;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Numbers that stages add to. They depend on the input only, never on workers or order.
+/// Counters of the stages. They depend only on the input, not on workers or order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Input lines.
@@ -25,7 +25,7 @@ pub struct Counts {
     pub tag_occurrences: u64,
     /// Users with a profile: senders and retweeted users.
     pub profiles: u64,
-    /// Users with a contact: those that get a value.
+    /// Users with a contact: each gets a value.
     pub users: u64,
     /// Contacts of all users: a pair counts twice, a self contact once.
     pub directed_pairs: u64,

@@ -1,8 +1,8 @@
 //! First stage: input lines to `t1` records, keyed by tweet id.
 //!
-//! All workers share the open readers: a worker takes one, fills a block of lines, puts the reader
-//! back and parses the block. No thread only reads, so nothing has to be balanced: one plain file
-//! keeps all cores parsing, and gzip files are inflated by as many workers as there are files.
+//! All workers share the open readers: a worker takes one, fills a block of lines, puts the reader back and
+//! parses the block. No thread is only a reader, so no balance is needed: one plain file keeps all cores
+//! parsing, and as many workers decompress as there are compressed files.
 
 use crate::etl::{
     error::EtlError,
@@ -19,7 +19,7 @@ use crate::etl::{
 use parking_lot::{Condvar, Mutex};
 use std::{collections::VecDeque, path::Path};
 
-/// Parses lines and counts what becomes of them.
+/// Parses lines and counts kept and dropped ones.
 #[derive(Default)]
 pub struct Mapper {
     extractor: Extractor,
@@ -47,7 +47,7 @@ impl Mapper {
         }
     }
 
-    /// Counts what the reader found beside the lines of its block.
+    /// Counts the bytes of a block and the long lines that its reader dropped.
     pub fn count_block(&mut self, bytes: u64, long_lines: u64) {
         self.counts.bytes += bytes;
         self.counts.lines += long_lines;
@@ -60,9 +60,9 @@ impl Mapper {
     }
 }
 
-/// Reads all of `sources`; each worker sends its records to an `output()` of its own. With
-/// `skip_bad_files`, files that cannot be read to their end are used as far as they can and listed;
-/// without it, the first one ends the stage.
+/// Reads all of `sources`; each worker sends its records to its own `output()`. With `skip_bad_files`, a
+/// file that cannot be read to its end is used up to the fault and listed; without it, the first such file
+/// ends the stage.
 pub fn run<E: Emit>(
     sources: &[Source],
     workers: usize,
@@ -123,7 +123,7 @@ struct PoolState<'a> {
         reason = "a reader is moved in and out for every block"
     )]
     idle: Vec<Box<Reader>>,
-    /// Readers that a worker is filling a block from.
+    /// Readers that workers hold now, to fill a block.
     busy: usize,
     stopped: bool,
     skipped: Vec<SkippedFile>,
@@ -132,7 +132,7 @@ struct PoolState<'a> {
 struct BlockRead {
     bytes: u64,
     long_lines: u64,
-    /// Input bytes, compressed for gzip.
+    /// Input bytes, compressed ones if the file is compressed.
     advanced: u64,
 }
 
@@ -250,7 +250,7 @@ enum NextInput<'a> {
     Unopened(&'a Source),
 }
 
-/// Lets the other workers end when one panics, instead of waiting for its reader for ever.
+/// Ends the other workers when one panics; otherwise they would wait for its reader forever.
 struct StopOnUnwind<'f, 'a>(&'f ReaderPool<'a>);
 
 impl Drop for StopOnUnwind<'_, '_> {

@@ -1,8 +1,8 @@
-//! What each stage does to a record, whether it came from a partition file or from a pipe.
+//! What each stage does to a record, from a partition file or a pipe.
 //!
 //! - [`map`]: lines to tweets. `tweets`: one per id, to events of users and to tags.
 //! - `users`: events to what is known about a user. `values`: to the stored value.
-//! - `tags`: frequencies of hashtags. `tag_list`: those of one user.
+//! - `tags`: frequencies of all hashtags. `tag_list`: the hashtags of one user.
 //! - `counts`: what the stages count. `workers`: the threads they run on.
 
 pub(crate) mod counts;

@@ -66,8 +66,8 @@ impl TagList {
         self.entries.get(found).map(|entry| entry.count)
     }
 
-    /// Sum over the tags in both lists of both counts. The shorter list is walked, so a pair costs
-    /// little even when the other user has a hundred thousand tags.
+    /// For every tag in both lists, the sum of its two counts; all added up. Only the shorter list is
+    /// walked, so a pair costs little even when one user has a hundred thousand tags.
     pub fn same(&self, other: &Self) -> u64 {
         let (short, long) = if self.entries.len() <= other.entries.len() {
             (self, other)

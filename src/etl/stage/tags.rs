@@ -1,9 +1,8 @@
 //! How often each hashtag occurs: the report's histogram and the list of the most frequent ones.
 //!
-//! All tags of all kept tweets are counted, lower-cased, excluded or not: the list of tags to
-//! exclude is made from these numbers. The tweets stage counts in memory, in a map of bounded size
-//! per worker that is written out when full; the tags stage adds up the rest, partition by
-//! partition.
+//! All tags of all kept tweets are counted, lower-cased, excluded or not: the list of tags to exclude is
+//! made from these numbers. In the tweets stage each worker counts in a map of bounded size, which it
+//! writes out when full; the tags stage adds up these counts, partition by partition.
 
 use crate::etl::{
     error::EtlError,
@@ -18,13 +17,13 @@ use std::{
     collections::{BTreeMap, BinaryHeap, HashMap},
 };
 
-/// Estimated cost of a map entry beside the tag's own bytes.
+/// Estimated bytes of a map entry, without the tag's bytes.
 const ENTRY_BYTES: usize = 64;
 
 /// Frequencies of all hashtags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagReport {
-    /// (occurrences, number of tags that occur so often), ascending.
+    /// (occurrences, number of tags with so many), ascending.
     pub histogram: Vec<(u64, u64)>,
     /// The most frequent tags with their occurrences: by falling count, then by the tag's bytes.
     pub top: Vec<(String, u64)>,
@@ -78,7 +77,7 @@ impl TagCounter {
         }
     }
 
-    /// Writes out what has been counted, as lines of tag and count.
+    /// Writes out the counts as lines of tag and count.
     pub fn flush(&mut self, spill: &mut impl Emit) -> Result<(), EtlError> {
         for (tag, count) in self.counts.drain() {
             spill.record(crc32fast::hash(&tag).into(), |line| {
@@ -94,7 +93,7 @@ impl TagCounter {
 /// Adds up the lines of [`TagCounter`]s.
 pub struct TagTotals {
     histogram: BTreeMap<u64, u64>,
-    /// The least of the best on top.
+    /// The most frequent tags so far; the least frequent of them on top.
     top: BinaryHeap<Reverse<(u64, Reverse<Vec<u8>>)>>,
     top_max: usize,
 }

@@ -1,7 +1,7 @@
-//! Second stage: one tweet per id, and what it says about users.
+//! Second stage: keeps one tweet per id and turns it into records of users.
 //!
-//! Fed with sorted `t1` records, from a partition or through a pipe. Of the lines with one tweet id
-//! the greatest by the canonical order is kept, so nothing depends on the order of the input
+//! Its input is sorted `t1` records, from a partition or a pipe. Of all lines with the same tweet id, the
+//! greatest in canonical order is kept, so nothing depends on the order of the input
 //! (`docs/protocol/twitter.md` section 3). The kept tweet becomes records keyed by user.
 
 use crate::etl::{
@@ -15,7 +15,7 @@ use crate::etl::{
 use crate::store::value::{REPLY, RETWEET};
 use std::cmp::Ordering;
 
-/// Where the stage sends what it finds.
+/// Where the stage sends its results.
 pub trait TweetOutput {
     /// The record of a tweet that is kept, by ascending id.
     fn kept(&mut self, record: &[u8]) -> Result<(), EtlError>;
@@ -28,9 +28,9 @@ pub trait TweetOutput {
 /// Keeps one tweet per id.
 pub struct TweetReducer<'e> {
     excluded: &'e Excluded,
-    /// The greatest record so far of the id under way; empty before the first.
+    /// The greatest record so far of the current tweet id; empty before the first.
     best: Vec<u8>,
-    /// Lower-cased tags of the tweet being emitted, each behind a tab.
+    /// Lower-cased tags of the current tweet, each after a tab.
     tags: Vec<u8>,
     counts: Counts,
 }
@@ -46,7 +46,7 @@ impl<'e> TweetReducer<'e> {
         }
     }
 
-    /// Takes the next record; `out` gets all about the tweet before, if this one begins another.
+    /// Takes the next record. If it begins another tweet, `out` gets the records of the previous one.
     pub fn line(&mut self, line: &[u8], out: &mut impl TweetOutput) -> Result<(), EtlError> {
         let next = TweetRecord::parse(line)?;
         if !self.best.is_empty() {
@@ -75,7 +75,7 @@ impl<'e> TweetReducer<'e> {
         Ok(())
     }
 
-    /// What has been counted so far.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -110,7 +110,7 @@ impl<'e> TweetReducer<'e> {
     }
 }
 
-/// The total order among the tweets of one id: the greatest one is kept.
+/// The total order of tweets with one id: the greatest is kept.
 pub fn canonical_order(a: &TweetRecord<'_>, b: &TweetRecord<'_>) -> Ordering {
     let numbers = |t: &TweetRecord<'_>| (t.reply, t.retweet);
     a.created_at
@@ -119,14 +119,14 @@ pub fn canonical_order(a: &TweetRecord<'_>, b: &TweetRecord<'_>) -> Ordering {
         .then_with(|| a.user.cmp(&b.user))
         .then_with(|| compare_unescaped(a.screen_name, b.screen_name))
         .then_with(|| compare_unescaped(a.description, b.description))
-        // An absent id stands for -1, and None is less than any Some.
+        // An absent id counts as -1, and `None` is less than any `Some`.
         .then_with(|| numbers(a).cmp(&numbers(b)))
         .then_with(|| compare_unescaped(a.retweet_screen_name, b.retweet_screen_name))
         .then_with(|| compare_unescaped(a.retweet_description, b.retweet_description))
         .then_with(|| compare_tags(a.tags, b.tags))
 }
 
-/// Tag by tag; a list is less than one that it begins.
+/// Compares tag by tag; a prefix is less than the longer list.
 fn compare_tags(a: Fields<'_>, b: Fields<'_>) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
@@ -164,8 +164,8 @@ fn emit_profiles(tweet: &TweetRecord<'_>, out: &mut impl TweetOutput) -> Result<
     }
 }
 
-/// A reply to and a retweet of the same user is one contact tweet with both types; a tweet is
-/// listed once for a user who is its own contact.
+/// A tweet that both replies to and retweets the same user is one contact tweet with both types. A user who
+/// is their own contact gets the tweet once.
 fn emit_contacts(
     tweet: &TweetRecord<'_>,
     tags: &[u8],

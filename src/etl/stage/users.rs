@@ -1,9 +1,9 @@
-//! Third stage: what every user is, told to every contact.
+//! Third stage: sends every user's profile and counts to every contact.
 //!
-//! Fed with the sorted records of users. For each user with contacts it settles the profile (the
-//! latest sighting) and the hashtag counts, writes the counts and the contact tweets back under the
-//! user's own key, and sends each contact a `c1 … m` record with profile and counts. The next stage
-//! then has both sides of every pair in one place.
+//! Its input is the sorted records of users. For each user with contacts it determines the profile (the
+//! latest sighting) and the hashtag counts, writes the counts and the contact tweets back under the user's
+//! key, and sends each contact a `c1 … m` record with profile and counts. So the next stage has both sides
+//! of every pair together.
 
 use crate::etl::{
     error::EtlError,
@@ -13,34 +13,33 @@ use crate::etl::{
 };
 use std::collections::BTreeMap;
 
-/// Counts of up to so many bytes go into every `m` record. Longer ones are written once and
-/// referred to, or a user with many tags and many contacts would be multiplied by itself.
+/// Counts of up to so many bytes go into every `m` record. Longer ones are written once and referred to;
+/// otherwise the output would grow with the product of a user's tags and contacts.
 const INLINE_TAGS_BYTES: usize = 1024;
 
 /// Where the stage sends its records.
 pub trait UserOutput {
-    /// A record of the user under way: they come in ascending order.
+    /// A record of the current user; these come in ascending order.
     fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
     /// A record of another user.
     fn peer(&mut self, other: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
-    /// Stores a long run of counts and returns a reference to it, or `None` if every record is to
-    /// carry it.
+    /// Stores a long run of counts and returns a reference to it, or `None` if every record must carry the
+    /// run.
     fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError>;
-    /// The `p1` record of the user under way, if they are asked for.
+    /// The `p1` record of the current user, if history is requested.
     fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
 }
 
-/// Settles one user after another.
+/// Processes one user after another.
 #[derive(Default)]
 pub struct UserReducer {
     user: Option<u64>,
     profile: Option<Profile>,
     tags: BTreeMap<Vec<u8>, u64>,
-    /// What a contact is told: profile and counts as they stand in an `m` record, tab first. Made
-    /// when the first contact comes.
+    /// Profile and counts in the form of an `m` record, tab first; built for the user's first contact.
     message: Option<Vec<u8>>,
     last_other: Option<u64>,
-    /// Tweets the user takes part in, if `p1` records are asked for.
+    /// Tweets in which the user takes part, if history is requested.
     tweet_ids: Option<Vec<u64>>,
     counts: Counts,
 }
@@ -95,7 +94,7 @@ fn write_tags(tags: &BTreeMap<Vec<u8>, u64>, record: &mut Vec<u8>) {
 }
 
 impl UserReducer {
-    /// A reducer that also writes a `p1` record for each user when `history` is asked for.
+    /// A reducer that also writes a `p1` record for each user if `history` is set.
     pub fn new(history: bool) -> Self {
         Self {
             tweet_ids: history.then(Vec::new),

@@ -1,7 +1,7 @@
-//! Fourth stage: all records of a user to the user's value.
+//! Fourth stage: encodes all records of a user as the user's value.
 //!
-//! Fed with sorted `b1`, `c1 … m` and `c1 … t` records. Both ends of every pair are here: the
-//! user's own counts, the other's profile and counts, and their contact tweets.
+//! Its input is sorted `b1`, `c1 … m` and `c1 … t` records. Both sides of every pair are here: the user's
+//! counts, the contact's profile and counts, and their contact tweets.
 
 use crate::etl::{
     error::EtlError, record::escape::unescape, record::fields::Fields, record::records::UserRecord,
@@ -28,7 +28,7 @@ pub struct ValueBuilder<S> {
     counts: Counts,
 }
 
-/// The contact under way.
+/// The current contact.
 struct Contact {
     other: u64,
     same: u64,
@@ -49,7 +49,7 @@ struct Tweet {
 }
 
 impl<S: TagSource> ValueBuilder<S> {
-    /// A builder that looks references up in `source` and keeps up to `cache_bytes` of what it finds.
+    /// A builder that reads references from `source` and caches up to `cache_bytes` of them.
     pub fn new(source: S, cache_bytes: usize) -> Self {
         Self {
             source,
@@ -67,7 +67,7 @@ impl<S: TagSource> ValueBuilder<S> {
         }
     }
 
-    /// Takes the next record; `put` gets the value of the user before, if this one begins another.
+    /// Takes the next record. If it begins another user, `put` gets the value of the previous one.
     pub fn line(
         &mut self,
         line: &[u8],
@@ -157,7 +157,7 @@ impl<S: TagSource> ValueBuilder<S> {
         put(user, &self.value)
     }
 
-    /// What has been counted so far.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -184,7 +184,7 @@ impl<S: TagSource> ValueBuilder<S> {
         } = &mut contact;
         self.encoder
             .contact(*other, own, *same, screen_name, description);
-        // Bytes sort times of different lengths differently than numbers.
+        // Sorted by bytes, times of different lengths are not in numeric order.
         tweets.sort_unstable_by_key(|tweet| (tweet.created_at, tweet.id));
         for tweet in tweets {
             let text = unescape(&fields[tweet.text.clone()]);
@@ -198,7 +198,7 @@ impl<S: TagSource> ValueBuilder<S> {
         Ok(())
     }
 
-    /// Sum over the tags of both users of both counts.
+    /// For every tag of both users, the sum of its two counts; all added up.
     fn same(&mut self, mut tags: Fields<'_>, line: &[u8]) -> Result<u64, EtlError> {
         if self.own_tags.is_empty() {
             return Ok(0);
@@ -218,7 +218,7 @@ impl<S: TagSource> ValueBuilder<S> {
     }
 }
 
-/// Lists of tags by reference; emptied when full, which a cache for a handful of hubs can afford.
+/// Lists of tags by reference. Emptied when full: only a few hub users are in it.
 struct StoredTags {
     lists: HashMap<Vec<u8>, TagList>,
     bytes: usize,

@@ -1,4 +1,4 @@
-//! A fixed number of threads working through numbered tasks.
+//! A fixed number of threads that work through numbered tasks.
 
 use crate::etl::error::EtlError;
 use std::{
@@ -6,8 +6,8 @@ use std::{
     thread,
 };
 
-/// Runs `body(worker)` on `workers` threads and returns their results in order, or the first
-/// worker's error. A panic goes on in the caller.
+/// Runs `body(worker)` on `workers` threads and returns their results in order, or the first worker's
+/// error. A panic continues in the caller.
 pub fn run<S: Send>(
     workers: usize,
     body: impl Fn(usize) -> Result<S, EtlError> + Sync,

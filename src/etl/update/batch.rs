@@ -14,7 +14,7 @@ use crate::store::Update;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Lines that passed the filter, one record per tweet id.
+/// The records of lines that passed the filter, one per tweet id.
 #[derive(Debug, Default)]
 pub struct Batch {
     records: BTreeMap<u64, Vec<u8>>,
@@ -22,7 +22,7 @@ pub struct Batch {
     duplicates: u64,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Applied {
     /// Number of this batch since the store was built; 0 when it changed nothing.
@@ -33,18 +33,18 @@ pub struct Applied {
     pub bytes: u64,
     /// Lines dropped, by rule.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// Lines whose tweet id the batch or the store has already, and that are not the ones kept.
+    /// Lines not kept because the batch or the store has another line with their tweet id.
     pub duplicates: u64,
-    /// Tweets the store did not have.
+    /// Tweets that the store did not have.
     pub tweets_new: u64,
-    /// Tweets that took the place of one with their id.
+    /// Tweets that replaced a stored tweet with the same id.
     pub tweets_replaced: u64,
     /// Users whose value was written: their answers may have changed.
     pub users_touched: u64,
 }
 
 impl Batch {
-    /// Reads lines as the map stage does.
+    /// Reads lines like the map stage.
     pub fn read(text: &[u8]) -> Result<Self, EtlError> {
         let mut batch = Self::default();
         let mut mapper = Mapper::default();
@@ -73,7 +73,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Changes the store within `update`, which the caller has begun and this commits.
+    /// Changes the store within `update`, which the caller began, and commits it.
     pub fn apply(
         &self,
         mut update: Update<'_>,
@@ -133,7 +133,7 @@ impl Batch {
     }
 }
 
-/// Whether `a` is to be kept rather than `b`, a record of the same tweet.
+/// Whether to keep `a` rather than `b`, a record of the same tweet.
 fn is_better(a: &[u8], b: &[u8]) -> Result<bool, EtlError> {
     Ok(canonical_order(&TweetRecord::parse(a)?, &TweetRecord::parse(b)?).is_gt())
 }

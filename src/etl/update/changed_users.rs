@@ -1,4 +1,4 @@
-//! The users of the tweets in a batch: what was known about each before the batch, and what changes.
+//! The users of the tweets in a batch: each user's state before the batch, and the changes.
 
 use crate::etl::{
     error::EtlError,
@@ -15,35 +15,35 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 #[derive(Default)]
 pub(super) struct ChangedUsers(BTreeMap<u64, ChangedUser>);
 
-/// What a `p1` record says about a user.
+/// A user's state, from a `p1` record.
 #[derive(Default)]
 struct UserState {
     profile: Option<Profile>,
     /// Ascending.
     tweet_ids: Vec<u64>,
-    /// By record field.
+    /// Counts by tag, as record fields.
     tags: BTreeMap<Vec<u8>, u64>,
 }
 
-/// A user, and what the batch changes about it.
+/// A user's state, and what the batch changes in it.
 #[derive(Default)]
 pub(super) struct ChangedUser {
     state: UserState,
     /// Screen name and description before the batch.
     names_before: Option<(Vec<u8>, Vec<u8>)>,
-    /// The tweet that gave the profile was removed: look for the latest among those left.
+    /// The tweet with the profile was removed: the latest profile must be found in the remaining tweets.
     profile_lost: bool,
-    /// The profile is another than before.
+    /// The profile has changed.
     pub(super) profile_changed: bool,
-    /// The hashtag counts may be others than before.
+    /// The hashtag counts may have changed.
     pub(super) tags_changed: bool,
-    /// Contact tweets that are gone, as (other user, tweet id).
+    /// Removed contact tweets, as (other user, tweet id).
     pub(super) removed: BTreeSet<(u64, u64)>,
-    /// Contact tweets that came, by other user.
+    /// Added contact tweets, by other user.
     pub(super) added: BTreeMap<u64, Vec<ContactTweet>>,
 }
 
-/// A contact tweet, its strings as they are stored in values.
+/// A contact tweet, with its strings as stored in values.
 #[derive(Clone, Debug)]
 pub(super) struct ContactTweet {
     pub(super) created_at: i64,
@@ -62,7 +62,7 @@ impl ChangedUsers {
         self.0.get(&user)
     }
 
-    /// Takes back what a tweet said.
+    /// Subtracts the events of a tweet.
     pub(super) fn remove(&mut self, events: &Events, update: &Update<'_>) -> Result<(), Refused> {
         for line in events.lines() {
             let (user, other, record) = UserRecord::parse(line)?;
@@ -89,7 +89,7 @@ impl ChangedUsers {
         Ok(())
     }
 
-    /// Adds what a tweet says. To be called after all calls of [`remove`](Self::remove).
+    /// Adds the events of a tweet. Call it after all calls of [`remove`](Self::remove).
     pub(super) fn add(&mut self, events: &Events, update: &Update<'_>) -> Result<(), Refused> {
         for line in events.lines() {
             let (user, other, record) = UserRecord::parse(line)?;
@@ -132,7 +132,7 @@ impl ChangedUsers {
         Ok(())
     }
 
-    /// Settles profiles and stores the new states. The tweets must have been stored.
+    /// Determines profiles and stores the new states. The tweets must be stored before.
     pub(super) fn settle(
         &mut self,
         update: &mut Update<'_>,
@@ -159,7 +159,7 @@ impl ChangedUsers {
         Ok(())
     }
 
-    /// The person as the store has it, when first asked for.
+    /// The user's state, read from the store at the first request.
     fn person(&mut self, user: u64, update: &Update<'_>) -> Result<&mut ChangedUser, Refused> {
         let vacant = match self.0.entry(user) {
             Entry::Occupied(state) => return Ok(state.into_mut()),
@@ -198,13 +198,13 @@ impl UserState {
         self.profile.as_ref().map(|profile| profile.stamp)
     }
 
-    /// What contacts see of the profile.
+    /// The part of the profile that contacts see.
     fn names(&self) -> Option<(Vec<u8>, Vec<u8>)> {
         let profile = self.profile.as_ref()?;
         Some((profile.screen_name.clone(), profile.description.clone()))
     }
 
-    /// Takes over a profile if none was sighted later.
+    /// Takes a profile if it is the latest.
     fn sight(&mut self, stamp: (i64, u64, bool), screen_name: &[u8], description: &[u8]) {
         if self.stamp() < Some(stamp) {
             self.profile = Some(Profile {
@@ -245,7 +245,7 @@ impl UserState {
 }
 
 impl ChangedUser {
-    /// The latest profile in all tweets of the user.
+    /// The latest profile in the user's tweets.
     fn find_profile(
         &mut self,
         user: u64,

@@ -1,4 +1,4 @@
-//! What one tweet says about users, by the code of a run.
+//! The records of users that one tweet yields, made by the code of a run.
 
 use crate::etl::{
     error::EtlError,
@@ -6,7 +6,7 @@ use crate::etl::{
     stage::tweets::{TweetOutput, TweetReducer},
 };
 
-/// What a tweet says about users: their records, as the second stage of a run makes them.
+/// The records of users that the second stage of a run makes from a tweet.
 pub(super) struct Events(Vec<u8>);
 
 impl Events {

@@ -1,15 +1,14 @@
-//! More tweets for a store that keeps history: afterwards it holds what a run over the old and the new
-//! input would have made.
+//! Adds tweets to a store that keeps history. The result equals a run over the old and the new input.
 //!
 //! ```text
 //! lines → map → Batch → tweets that are new or replace another → changed_users → rewrite → Update
 //! ```
 //!
-//! Lines become records and records become events by the same code as in a run. The events of tweets
-//! that are replaced are taken back, those of new ones are added to what is known about each user
-//! (`changed_users`), and every value that tells of a changed user is written again (`rewrite`).
+//! The code of a run turns lines into records and records into events. The events of replaced tweets are
+//! subtracted from the users' states, the events of new tweets are added (`changed_users`), and every value
+//! that contains a changed user is written again (`rewrite`).
 //!
-//! Called by `app` on a thread of its own. Not here: how the batch came, and the store's files.
+//! `app` calls it on a separate thread. Not here: how the batch arrives, and the store's files.
 
 pub mod batch;
 mod changed_users;

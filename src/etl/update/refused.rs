@@ -1,4 +1,4 @@
-//! Why a batch was not taken.
+//! Why a batch was refused.
 
 use crate::etl::error::EtlError;
 use crate::store::{
@@ -7,7 +7,7 @@ use crate::store::{
 };
 use thiserror::Error;
 
-/// Why a batch was not taken. Nothing of it is in the store.
+/// Why a batch was refused. The store has nothing of it.
 #[derive(Debug, Error)]
 pub enum Refused {
     /// A user's value would become larger than is allowed.
@@ -15,7 +15,7 @@ pub enum Refused {
     ValueTooLarge {
         /// The user.
         user: u64,
-        /// What it would need.
+        /// The size of the value.
         bytes: u64,
         /// The limit.
         bytes_max: u64,

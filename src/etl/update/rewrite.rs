@@ -1,7 +1,7 @@
-//! Writes every value in which a user stands whom a batch has changed.
+//! Rewrites every value that contains a user whom a batch has changed.
 //!
-//! A value repeats name, description and common hashtags of each contact, so a changed user is written
-//! into the values of all its contacts. What a batch did not touch is copied from the value as it was.
+//! A value repeats name, description and common hashtags of each contact, so a changed user is written into
+//! the values of all its contacts. Everything else is copied from the old value.
 
 use crate::etl::{
     error::EtlError,
@@ -59,7 +59,7 @@ fn affected_users(changed: &ChangedUsers, update: &Update<'_>) -> Result<BTreeSe
             users.insert(user);
         }
         if person.profile_changed || person.tags_changed {
-            // Contacts that are new or gone are at the other end of a tweet that came or went.
+            // A new or removed contact is the other user of an added or removed tweet.
             let value = update.value(user)?;
             let contacts = value.map(|value| parse(user, value)).transpose()?;
             users.extend(
@@ -101,7 +101,7 @@ fn encode(
         count += 1;
         let own = *other == user;
         let peer = changed.get(*other);
-        // The batch has no tweet of this contact: it is as it was.
+        // The batch has no tweet of this contact: copy the old one.
         let state = match (contact, peer) {
             (Some(contact), None) if !changes.tags_changed => {
                 let (name, about) = (contact.screen_name, contact.description);
@@ -134,7 +134,7 @@ fn encode(
     Ok(count)
 }
 
-/// A contact tweet of the value as it was, or of the batch.
+/// A contact tweet of the old value or of the batch.
 struct Tweet<'t> {
     created_at: i64,
     id: u64,
@@ -155,7 +155,7 @@ impl<'t> From<&'t ContactTweet> for Tweet<'t> {
     }
 }
 
-/// The contact tweets with `other` after the batch, from old to new.
+/// The contact tweets with `other` after the batch, in order of time.
 fn tweets<'t>(
     other: u64,
     contact: Option<&Contact<'t>>,
@@ -190,7 +190,7 @@ fn parse(user: u64, value: &[u8]) -> Result<User<'_>, Refused> {
     User::parse(value).map_err(|source| Refused::Damaged { user, source })
 }
 
-/// What the store knows about a user by now.
+/// The stored state of a user.
 fn person<'u>(user: u64, update: &'u Update<'_>) -> Result<UserStateRecord<'u>, Refused> {
     let what = "a contact is not in the history";
     let record = update

@@ -8,7 +8,7 @@ fn record(line: &str) -> Result<String, Dropped> {
     Ok(String::from_utf8(out).unwrap())
 }
 
-/// A valid tweet whose `text` member and what follows it are `text_and_more`.
+/// A valid tweet that ends with `text_and_more`: the `text` member and all after it.
 fn tweet(text_and_more: &str) -> String {
     format!(
         "{{\"created_at\":\"Thu Jan 01 00:00:01 +0000 1970\",\"id\":7,\"lang\":\"en\",\
