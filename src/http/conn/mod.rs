@@ -3,7 +3,7 @@
 //! | stage | waits for | then |
 //! | --- | --- | --- |
 //! | `Open` | bytes | answers every complete request, writes once |
-//! | `Deferred` | room for earlier answers, then another thread's answer | appends it, goes on as `Open` |
+//! | `Deferred` | room for earlier answers, then another thread's answer | appends it, goes on as after any answer |
 //! | `Flushing` | room in the socket | reading stops until all is written |
 //! | `Lingering` | the peer's end | drops what it sends, then closes |
 //!
@@ -11,10 +11,10 @@
 //! | --- | --- | --- |
 //! | `Open` | a handler deferred its answer | `Deferred` |
 //! | `Open`, `Deferred` (answered) | the socket does not take all answers | `Flushing` |
-//! | `Open`, `Deferred` (answered), `Flushing` | all is written and [`End`] is `No` or `AfterNext` | `Open` |
-//! | the same | all is written and `End` is `Linger` | `Lingering` |
-//! | the same | all is written and `End` is `Now` | closed |
-//! | `Open` | idle for too long, or the server stops | `Open` with `End::AfterNext` |
+//! | `Open`, `Deferred` (answered), `Flushing` | all is written, and `Then::Open` follows | `Open` |
+//! | the same | all is written, and `End::Linger` follows | `Lingering` |
+//! | the same | all is written, and `End::Now` follows | closed |
+//! | `Open` | idle for too long, or the server stops | `Open` for one more request |
 //! | any | the peer has ended, the socket is broken, a deadline passed, a turn panicked | closed |
 //!
 //! Between turns a connection owns only the bytes of an incomplete request and of unwritten answers. Both
@@ -22,6 +22,7 @@
 
 mod read;
 mod serve;
+mod stage;
 mod write;
 
 use std::{
@@ -32,10 +33,11 @@ use std::{
 
 use may::{io::WaitIo, net::TcpStream};
 
+use stage::{After, Stage};
+
 use super::{
-    Deferred, Mode, Service,
-    body::Chunked,
-    server::{Hosted, Server},
+    Service,
+    server::Hosted,
     watch::{Phase, Watch},
     worker::{self, Scratch},
 };
@@ -56,38 +58,6 @@ enum Next {
     Close,
 }
 
-/// What a connection is doing; see the module's table.
-enum Stage {
-    /// Requests are read and answered.
-    Open,
-    /// A handler deferred its answer, which will be sent in this mode.
-    Deferred(Deferred, Mode),
-    /// Answers wait for room in the socket.
-    Flushing,
-    /// The last answer is sent; so many bytes from the peer were dropped since.
-    Lingering(usize),
-}
-
-/// How a connection ends once its answers are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It does not end.
-    No,
-    /// With the next answer: the connection was idle for too long, or the server stops.
-    AfterNext,
-    /// At once: the peer asked to close and has sent nothing more.
-    Now,
-    /// After lingering: the peer may still be sending.
-    Linger,
-}
-
-impl End {
-    /// Whether the last answer has been written.
-    const fn is_set(self) -> bool {
-        matches!(self, Self::Now | Self::Linger)
-    }
-}
-
 /// When there is something to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Readable {
@@ -100,36 +70,17 @@ enum Readable {
     ToEnd,
 }
 
-/// A chunked body that has not ended.
-struct PartialBody {
-    /// The request's head.
-    head: Vec<u8>,
-    decoder: Chunked,
-    body: Vec<u8>,
-}
-
 /// A connection. Owned by its coroutine.
 pub(super) struct Conn<S: Service> {
     hosted: Arc<Hosted<S>>,
-    server: Arc<Server>,
     watch: Watch, // before `stream`: the slot is freed before the descriptor is closed
     stream: TcpStream,
+    readable: Readable,
     stage: Stage,
-    end: End,
-    /// Bytes of requests not yet answered.
-    tail: Vec<u8>,
-    /// Length that `tail` must reach before it is parsed again.
-    tail_needed_bytes: usize,
-    partial_body: Option<Box<PartialBody>>,
-    /// Answers not yet written, from `unsent_start`.
-    unsent: Vec<u8>,
-    unsent_start: usize,
+    /// Requests it may still have answered.
+    requests_left: u64,
     /// This connection's share of the server's buffer budget.
     counted_bytes: usize,
-    requests: u64,
-    /// `tail` may hold a complete request.
-    resume: bool,
-    readable: Readable,
 }
 
 /// Starts an accepted connection; false if it could not be served and was closed. The caller has counted it
@@ -150,18 +101,6 @@ fn panicked() -> Next {
     Next::Close
 }
 
-/// What [`Conn::step`] did with the bytes at the front.
-enum Step {
-    /// A request was answered; it had this many bytes.
-    Answered(usize),
-    /// A request was deferred; it had this many bytes.
-    Deferred(usize),
-    /// The request is incomplete; so many bytes were consumed.
-    Incomplete(usize),
-    /// The last request of this connection was answered; it had this many bytes.
-    Last(usize),
-}
-
 impl<S: Service> Conn<S> {
     /// Takes over an accepted socket; `None` if the watcher has no slot for its descriptor or epoll takes
     /// no more. The connection counts as open until it is dropped.
@@ -169,29 +108,25 @@ impl<S: Service> Conn<S> {
     fn new(hosted: Arc<Hosted<S>>, stream: std::net::TcpStream) -> Option<Self> {
         use std::os::fd::{FromRawFd, IntoRawFd};
         let descriptor = stream.into_raw_fd();
-        // `from_raw_fd` panics if epoll takes no more descriptors; unwinding closes the descriptor. SAFETY:
-        // the descriptor comes from a stream that gave up its ownership.
+        // `from_raw_fd` panics if epoll takes no more descriptors; unwinding closes the descriptor.
+        // SAFETY: the descriptor comes from a stream that gave up its ownership.
         let register = || unsafe { TcpStream::from_raw_fd(descriptor) };
         let stream = catch_unwind(register).ok()?;
-        let server = Arc::clone(&hosted.server);
+        let server = &hosted.server;
         let mut watch = Watch::new(&server.slots, descriptor)?;
         watch.start(Phase::Fresh, server.limits.head_timeout);
+        let requests_left = match server.limits.requests_per_connection_max {
+            0 => u64::MAX,
+            requests_max => requests_max,
+        };
         Some(Self {
             hosted,
-            server,
             watch,
             stream,
-            stage: Stage::Open,
-            end: End::No,
-            tail: Vec::new(),
-            tail_needed_bytes: 0,
-            partial_body: None,
-            unsent: Vec::new(),
-            unsent_start: 0,
-            counted_bytes: 0,
-            requests: 0,
-            resume: false,
             readable: Readable::OnEvent,
+            stage: Stage::default(),
+            requests_left,
+            counted_bytes: 0,
         })
     }
 
@@ -226,8 +161,8 @@ impl<S: Service> Conn<S> {
                     }
                 }
                 Next::Park => {
-                    if let Stage::Deferred(deferred, _) = &self.stage {
-                        deferred.park();
+                    if let Stage::Deferred(awaited, _) = &self.stage {
+                        awaited.answer.park();
                     }
                     // A wake that crosses with `park` resumes the coroutine inside `park`'s bookkeeping. If
                     // the coroutine ended there, as it does after an answer, `may` would wait on the same
@@ -260,7 +195,7 @@ impl<S: Service> Conn<S> {
             Some(phase) => return self.expire(phase, scratch),
         }
         let next = match self.stage {
-            Stage::Open => self.exchange(input, scratch),
+            Stage::Open(_) => self.exchange(input, scratch),
             _ => self.resume_stage(input, scratch),
         };
         match next {
@@ -272,39 +207,35 @@ impl<S: Service> Conn<S> {
     /// A turn in any stage but `Open`.
     #[inline(never)]
     fn resume_stage(&mut self, input: &mut [u8], scratch: &mut Scratch<S>) -> Next {
-        match std::mem::replace(&mut self.stage, Stage::Open) {
-            Stage::Open => Next::Again,
-            Stage::Deferred(deferred, mode) if deferred.is_ready() => {
-                self.finish_deferred(deferred, mode, scratch);
-                self.resume = true;
-                self.write_out(scratch).unwrap_or(Next::Again)
+        let (unsent, after) = match std::mem::take(&mut self.stage) {
+            Stage::Deferred(awaited, unsent) if awaited.answer.is_ready() => {
+                (unsent, After::Then(self.finish_deferred(awaited, scratch)))
             }
-            stage @ Stage::Deferred(..) => {
-                self.stage = stage;
-                // Earlier answers are written first; the wait for room may have consumed an event.
-                self.expect_more();
-                self.write_out(scratch).unwrap_or(Next::Park)
+            Stage::Deferred(awaited, unsent) => (unsent, After::Deferred(awaited)),
+            Stage::Flushing(unsent, then) => (unsent, After::Then(then)),
+            Stage::Lingering(dropped) => return self.linger(dropped, input),
+            open @ Stage::Open(_) => {
+                self.stage = open;
+                return Next::Again;
             }
-            Stage::Flushing => {
-                // The wait for room may have consumed the event that announced further bytes.
-                self.expect_more();
-                let next = self.write_out(scratch);
-                if next.is_none() {
-                    self.watch_open(true);
-                }
-                next.unwrap_or(Next::Again)
-            }
-            Stage::Lingering(dropped) => self.linger(dropped, input),
+        };
+        // The wait may have consumed the event that announced further bytes.
+        self.expect_more();
+        if let Some(next) = self.write_out(unsent, after, scratch) {
+            return next;
         }
+        if let Stage::Open(input) = &self.stage {
+            self.watch_input(input.phase(), true);
+        }
+        Next::Again
     }
 }
 
 impl<S: Service> Drop for Conn<S> {
     fn drop(&mut self) {
-        self.server
-            .buffered_bytes
-            .fetch_sub(self.counted_bytes, Relaxed);
-        self.server.open.fetch_sub(1, Relaxed);
+        let server = &self.hosted.server;
+        server.buffered_bytes.fetch_sub(self.counted_bytes, Relaxed);
+        server.open.fetch_sub(1, Relaxed);
         metrics::add(Counter::ConnectionsClosed, 1);
     }
 }

@@ -9,7 +9,10 @@ use may::net::TcpStream;
 use rustix::net::RecvFlags;
 use tracing::warn;
 
-use super::{Conn, End, Next, Readable, Stage, Step};
+use super::{
+    Conn, Next, Readable,
+    stage::{After, End, Input, Stage, Step, Stop, Then, Unsent},
+};
 use crate::{
     http::{Service, watch::Phase, worker::Scratch},
     log::Throttle,
@@ -49,137 +52,170 @@ pub(super) fn receive(stream: &TcpStream, into: &mut [u8]) -> rustix::io::Result
 
 impl<S: Service> Conn<S> {
     /// Reads once, answers, writes once.
-    pub(super) fn exchange(&mut self, input: &mut [u8], scratch: &mut Scratch<S>) -> Next {
+    pub(super) fn exchange(&mut self, buffer: &mut [u8], scratch: &mut Scratch<S>) -> Next {
         loop {
-            let fresh = if self.resume {
-                0
-            } else {
-                match self.receive(input) {
-                    Ok(0) => return Next::Close,
-                    Ok(n) => n,
-                    Err(ErrorKind::WouldBlock) => return Next::Wait,
-                    Err(_) => {
-                        metrics::add(Counter::ConnectionsReset, 1);
-                        return Next::Close;
-                    }
-                }
+            let fresh = match self.stage {
+                Stage::Open(Input::Batch(_)) => 0,
+                _ => match self.receive(buffer) {
+                    Ok(fresh) => fresh,
+                    Err(next) => return next,
+                },
             };
             turn::begin();
-            if self.tail.is_empty() {
-                self.answer_fresh(&input[..fresh], scratch)
-            } else {
-                self.answer_tail(scratch)
-            }
-            let next = self.write_out(scratch);
+            let after = match self.stage {
+                Stage::Open(Input::Empty) => self.answer_fresh(&buffer[..fresh], 0, scratch),
+                _ => self.answer_begun(&buffer[..fresh], scratch),
+            };
+            let next = match after {
+                None => self.write_answers(scratch), // nearly always
+                Some(after) => self.write_out(Unsent::default(), after, scratch),
+            };
             if let Some(slow) = turn::end() {
                 log_slow(&slow, fresh, scratch.output.len());
             }
             if let Some(next) = next {
                 return next;
             }
-            match self.readable {
-                _ if self.resume => return Next::Again,
-                Readable::Now => return Next::Again,
-                Readable::OnEvent => return Next::Wait,
-                Readable::ToEnd if fresh == 0 || fresh == input.len() => return Next::Again,
+            match (&self.stage, self.readable) {
+                (Stage::Open(Input::Batch(_)), _) | (_, Readable::Now) => return Next::Again,
+                (_, Readable::OnEvent) => return Next::Wait,
+                (_, Readable::ToEnd) if fresh == 0 || fresh == buffer.len() => return Next::Again,
                 // That read took the last bytes. No event will announce the end of the stream: read it now.
-                Readable::ToEnd => scratch.output.clear(),
+                (_, Readable::ToEnd) => scratch.output.clear(),
             }
         }
     }
 
-    /// Reads into `input`, or behind the bytes already waiting in `tail`.
-    fn receive(&mut self, input: &mut [u8]) -> Result<usize, ErrorKind> {
-        let start = self.tail.len();
-        let read = if start == 0 {
-            receive(&self.stream, input)
-        } else {
-            self.tail.resize(start + input.len(), 0);
-            let read = receive(&self.stream, &mut self.tail[start..]);
-            self.tail.truncate(start + read.unwrap_or(0));
-            read
-        };
-        let n = read.map_err(|error| error.kind())?;
-        self.readable = match (self.readable, n == input.len()) {
-            (Readable::ToEnd, _) => Readable::ToEnd,
-            (_, true) => Readable::Now,
-            (_, false) => Readable::OnEvent,
-        };
-        metrics::add(Counter::BytesRead, n as u64);
-        Ok(n)
-    }
-
-    /// Answers the complete requests in `fresh`; the rest becomes `tail`, which is empty before.
-    fn answer_fresh(&mut self, fresh: &[u8], scratch: &mut Scratch<S>) {
-        let (rest, answered) = self.answer(fresh, scratch);
-        if !rest.is_empty() && !self.end.is_set() {
-            self.tail = rest.to_vec();
+    /// Reads into `buffer`. An error says what the turn ends with.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Next> {
+        match receive(&self.stream, buffer) {
+            Ok(0) => Err(Next::Close),
+            Ok(n) => {
+                self.readable = match (self.readable, n == buffer.len()) {
+                    (Readable::ToEnd, _) => Readable::ToEnd,
+                    (_, true) => Readable::Now,
+                    (_, false) => Readable::OnEvent,
+                };
+                metrics::add(Counter::BytesRead, n as u64);
+                Ok(n)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Next::Wait),
+            Err(_) => {
+                metrics::add(Counter::ConnectionsReset, 1);
+                Err(Next::Close)
+            }
         }
-        self.watch_open(answered);
     }
 
-    /// Answers the complete requests in `tail`.
+    /// Answers the complete requests in `fresh`, after `answered` others of this turn, while nothing is held.
+    /// `None`: no bytes are left.
+    fn answer_fresh(
+        &mut self,
+        fresh: &[u8],
+        answered: usize,
+        scratch: &mut Scratch<S>,
+    ) -> Option<After> {
+        let (at, answered, stop) = self.answer(fresh, answered, scratch);
+        match stop {
+            Stop::Head if at == fresh.len() => {
+                let timeout = self.hosted.server.limits.idle_timeout;
+                self.watch.start(Phase::Idle, timeout);
+                None
+            }
+            stop => Some(self.stop(stop, fresh[at..].to_vec(), answered > 0)),
+        }
+    }
+
+    /// Answers the complete requests in the bytes that the connection holds, with `fresh` behind them.
     #[inline(never)]
-    fn answer_tail(&mut self, scratch: &mut Scratch<S>) {
-        let mut tail = std::mem::take(&mut self.tail);
-        let (rest, answered) = self.answer(&tail, scratch);
-        if !rest.is_empty() && !self.end.is_set() {
-            let rest_bytes = rest.len();
-            tail.drain(..tail.len() - rest_bytes);
-            // Spare capacity from a read or an earlier body would not be counted in the budget.
-            if tail.capacity() > 2 * rest_bytes + SLACK_BYTES {
-                tail.shrink_to_fit();
+    fn answer_begun(&mut self, fresh: &[u8], scratch: &mut Scratch<S>) -> Option<After> {
+        let Stage::Open(input) = std::mem::take(&mut self.stage) else {
+            return Some(After::Then(Then::End(End::Now))); // no other stage reads
+        };
+        match input {
+            Input::Empty => self.answer_fresh(fresh, 0, scratch),
+            Input::Batch(held) | Input::Head(held) => {
+                Some(self.answer_held(held, fresh, 0, scratch))
             }
-            self.tail = tail;
+            Input::Body(held, needed) => Some(self.answer_held(held, fresh, needed, scratch)),
+            Input::Chunked(partial) => match self.continue_chunked(partial, fresh, scratch) {
+                Step::Answered(n) => self.answer_fresh(&fresh[n..], 1, scratch),
+                Step::Stop(n, stop) => Some(self.stop(stop, fresh[n..].to_vec(), false)),
+            },
         }
-        self.watch_open(answered);
     }
 
-    /// Answers the complete requests in `bytes` up to the limits of a turn. Returns the remaining bytes,
-    /// and whether any request was answered.
-    #[inline(always)] // two callers, and a tenth of a request's instructions
-    fn answer<'b>(&mut self, bytes: &'b [u8], scratch: &mut Scratch<S>) -> (&'b [u8], bool) {
-        let (mut at, mut answered) = (0, 0);
+    /// Answers the complete requests in `held` with `fresh` behind it, once they have `needed` bytes.
+    fn answer_held(
+        &mut self,
+        mut held: Vec<u8>,
+        fresh: &[u8],
+        needed: usize,
+        scratch: &mut Scratch<S>,
+    ) -> After {
+        held.extend_from_slice(fresh);
+        let (at, answered, stop) = if held.len() < needed {
+            (0, 0, Stop::Body(needed))
+        } else {
+            self.answer(&held, 0, scratch)
+        };
+        held.drain(..at);
+        // Spare capacity from earlier requests would not be counted in the budget.
+        if held.capacity() > 2 * held.len() + SLACK_BYTES {
+            held.shrink_to_fit();
+        }
+        self.stop(stop, held, answered > 0)
+    }
+
+    /// What follows a turn that stopped before `rest`. Sets the deadline of that, if it is more input.
+    fn stop(&mut self, stop: Stop, rest: Vec<u8>, answered: bool) -> After {
+        let after = stop.after(rest);
+        if let After::Then(Then::Open(input)) = &after {
+            self.watch_input(input.phase(), answered);
+        }
+        after
+    }
+
+    /// Answers the complete requests in `bytes` up to the limits of a turn, `answered` of which it has had.
+    /// Returns the bytes used, the requests answered, and why it stopped.
+    #[inline(always)] // a tenth of a request's instructions
+    fn answer(
+        &mut self,
+        bytes: &[u8],
+        mut answered: usize,
+        scratch: &mut Scratch<S>,
+    ) -> (usize, usize, Stop) {
+        let mut at = 0;
         let mut share = Share::default();
-        self.resume = false;
-        while !self.end.is_set() && bytes.len() - at >= self.tail_needed_bytes.max(1) {
-            let limits = &self.server.limits;
+        loop {
+            let rest = &bytes[at..];
+            if rest.is_empty() {
+                return (at, answered, Stop::Head);
+            }
+            let limits = &self.hosted.server.limits;
             if answered >= limits.pipelined_batch_max
                 || scratch.output.len() >= limits.write_buffer_bytes_max
                 || share.is_used_up(answered)
             {
-                self.resume = true;
-                break;
+                return (at, answered, Stop::Turn);
             }
-            self.tail_needed_bytes = 0;
-            let step = self.step(&bytes[at..], scratch);
-            let (Step::Answered(n) | Step::Deferred(n) | Step::Incomplete(n) | Step::Last(n)) =
-                step;
-            at += n;
-            match step {
-                Step::Incomplete(_) => break,
-                Step::Deferred(_) => {
-                    self.resume = true;
-                    break;
-                }
-                Step::Last(_) if at < bytes.len() => self.end = End::Linger,
-                Step::Answered(_) | Step::Last(_) => answered += 1,
+            match self.step(rest, scratch) {
+                Step::Answered(n) => at += n,
+                Step::Stop(n, stop) => return (at + n, answered, stop),
             }
+            answered += 1;
         }
-        (&bytes[at..], answered > 0)
     }
 
-    /// Sets the deadline for what an open connection waits for now.
-    pub(super) fn watch_open(&mut self, answered: bool) {
-        let limits = &self.server.limits;
-        let body = self.tail_needed_bytes > 0 || self.partial_body.is_some();
-        match (&self.stage, body, self.tail.is_empty() || self.resume) {
-            (Stage::Deferred(..), _, _) => self.watch.pause(),
-            (_, true, _) if answered => self.watch.start(Phase::Body, limits.body_timeout),
-            (_, true, _) => self.watch.ensure(Phase::Body, limits.body_timeout),
-            (_, false, true) => self.watch.start(Phase::Idle, limits.idle_timeout),
-            (_, false, false) if answered => self.watch.start(Phase::Head, limits.head_timeout),
-            (_, false, false) => self.watch.ensure(Phase::Head, limits.head_timeout),
+    /// Sets the deadline of `phase`. It goes on from the turn before if nothing was answered since.
+    pub(super) fn watch_input(&mut self, phase: Phase, answered: bool) {
+        let limits = &self.hosted.server.limits;
+        match phase {
+            Phase::Head if answered => self.watch.start(phase, limits.head_timeout),
+            Phase::Head => self.watch.ensure(phase, limits.head_timeout),
+            Phase::Body if answered => self.watch.start(phase, limits.body_timeout),
+            Phase::Body => self.watch.ensure(phase, limits.body_timeout),
+            _ => self.watch.start(Phase::Idle, limits.idle_timeout),
         }
     }
 }

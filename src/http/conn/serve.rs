@@ -6,11 +6,13 @@ use std::{
     sync::atomic::Ordering::Relaxed,
 };
 
-use super::{Conn, End, PartialBody, Stage, Step};
+use super::{
+    Conn,
+    stage::{Awaited, End, Input, PartialBody, Step, Stop, Then},
+};
 use crate::{
     http::{
-        Deferred, Fault, Framing, Handled, Head, Method, Mode, Reply, Request, Service, Status,
-        TEXT,
+        Fault, Framing, Handled, Head, Method, Mode, Reply, Request, Service, Status, TEXT,
         body::Chunked,
         parse::{self, Parsed},
         worker::Scratch,
@@ -23,12 +25,9 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 impl<S: Service> Conn<S> {
     /// Answers the request at the front of `bytes`, if it is complete.
     pub(super) fn step(&mut self, bytes: &[u8], scratch: &mut Scratch<S>) -> Step {
-        if let Some(partial) = self.partial_body.take() {
-            return self.continue_chunked(*partial, bytes, scratch);
-        }
-        let head = match parse::head_with(bytes, &self.server.limits, &mut scratch.memo) {
+        let head = match parse::head_with(bytes, &self.hosted.server.limits, &mut scratch.memo) {
             Ok(Parsed::Complete(head)) => head,
-            Ok(Parsed::Partial) => return Step::Incomplete(0),
+            Ok(Parsed::Partial) => return Step::Stop(0, Stop::Head),
             Err(fault) => return self.refuse(fault, parse::is_head(bytes), scratch),
         };
         match head.framing {
@@ -54,7 +53,7 @@ impl<S: Service> Conn<S> {
     ) -> Step {
         let Some(length) = usize::try_from(length)
             .ok()
-            .filter(|n| *n <= self.server.limits.body_bytes_max)
+            .filter(|n| *n <= self.hosted.server.limits.body_bytes_max)
         else {
             return self.refuse(Fault::BodyTooLarge, head.method == Method::Head, scratch);
         };
@@ -63,8 +62,7 @@ impl<S: Service> Conn<S> {
             Some(body) => self.respond(head, body, end, scratch),
             None => {
                 Self::invite_body(head, bytes.len() > head.bytes, scratch);
-                self.tail_needed_bytes = end;
-                Step::Incomplete(0)
+                Step::Stop(0, Stop::Body(end))
             }
         }
     }
@@ -88,7 +86,7 @@ impl<S: Service> Conn<S> {
         let coded = &bytes[head.bytes..];
         match partial
             .decoder
-            .feed(coded, &mut partial.body, &self.server.limits)
+            .feed(coded, &mut partial.body, &self.hosted.server.limits)
         {
             Err(fault) => self.refuse(fault, head.method == Method::Head, scratch),
             Ok((n, true)) => {
@@ -102,28 +100,25 @@ impl<S: Service> Conn<S> {
                 // The worker's buffer may be much larger than the part of the body that has arrived.
                 let begun = partial.body.to_vec();
                 scratch.body = std::mem::replace(&mut partial.body, begun);
-                self.partial_body = Some(Box::new(partial));
-                Step::Incomplete(bytes.len())
+                Step::Stop(bytes.len(), Stop::Chunks(Box::new(partial)))
             }
         }
     }
 
-    fn continue_chunked(
+    /// Answers the request whose body goes on with `bytes`, if it is complete.
+    pub(super) fn continue_chunked(
         &mut self,
-        mut partial: PartialBody,
+        mut partial: Box<PartialBody>,
         bytes: &[u8],
         scratch: &mut Scratch<S>,
     ) -> Step {
         match partial
             .decoder
-            .feed(bytes, &mut partial.body, &self.server.limits)
+            .feed(bytes, &mut partial.body, &self.hosted.server.limits)
         {
             Err(fault) => self.refuse(fault, parse::is_head(&partial.head), scratch),
-            Ok((_, false)) => {
-                self.partial_body = Some(Box::new(partial));
-                Step::Incomplete(bytes.len())
-            }
-            Ok((n, true)) => match parse::head(&partial.head, &self.server.limits) {
+            Ok((_, false)) => Step::Stop(bytes.len(), Stop::Chunks(partial)),
+            Ok((n, true)) => match parse::head(&partial.head, &self.hosted.server.limits) {
                 Ok(Parsed::Complete(head)) => self.respond(&head, &partial.body, n, scratch),
                 // The head was complete when it was stored.
                 Ok(Parsed::Partial) | Err(_) => self.refuse(Fault::HandlerFault, false, scratch),
@@ -139,11 +134,8 @@ impl<S: Service> Conn<S> {
         bytes: usize,
         scratch: &mut Scratch<S>,
     ) -> Step {
-        self.requests += 1;
-        let limits = &self.server.limits;
-        let more_allowed = limits.requests_per_connection_max == 0
-            || self.requests < limits.requests_per_connection_max;
-        let kept = more_allowed && self.end == End::No && !self.server.closing.load(Relaxed);
+        self.requests_left -= 1;
+        let kept = self.requests_left > 0 && !self.hosted.server.closing.load(Relaxed);
         let mode = Mode::of(head, kept && head.keep_alive);
         let request = Request { head, body };
         let start = scratch.output.len();
@@ -153,15 +145,24 @@ impl<S: Service> Conn<S> {
                 metrics::add(Fault::UnknownMethod.counter(), 1);
                 Reply::new(&mut scratch.output, &mut scratch.heads, mode)
                     .fault(Fault::UnknownMethod);
-                return self.answered(head, mode, bytes);
+                return answered(head, mode, bytes);
             }
             Method::Other => self.refuse_method(&request, mode, scratch),
         };
         match handled {
-            Handled::Later(deferred) => {
-                self.stage = Stage::Deferred(deferred, mode);
-                self.set_end(mode, head.keep_alive);
-                Step::Deferred(bytes)
+            Handled::Later(answer) => {
+                let then = if mode.keep_alive {
+                    Then::Open(Input::Empty)
+                } else {
+                    Then::End(End::of(head.keep_alive))
+                };
+                let awaited = Awaited {
+                    answer,
+                    head_only: mode.head_only,
+                    minor: mode.minor,
+                    then,
+                };
+                Step::Stop(bytes, Stop::Deferred(awaited))
             }
             // The handler sent nothing or panicked: answered and counted as a fault.
             Handled::Answered(_) if scratch.output.len() == start => {
@@ -169,36 +170,27 @@ impl<S: Service> Conn<S> {
             }
             Handled::Answered(counter) => {
                 metrics::answered(counter);
-                self.answered(head, mode, bytes)
+                answered(head, mode, bytes)
             }
         }
     }
 
-    /// Books an answered request of `bytes` bytes.
-    #[inline]
-    fn answered(&mut self, head: &Head<'_>, mode: Mode, bytes: usize) -> Step {
-        if mode.keep_alive {
-            return Step::Answered(bytes);
-        }
-        self.set_end(mode, head.keep_alive);
-        Step::Last(bytes)
-    }
-
-    /// Lets the handler finish its deferred answer; if it sends nothing, answers in its place.
+    /// Lets the handler finish its deferred answer; if it sends nothing, answers in its place. Returns what
+    /// follows.
     pub(super) fn finish_deferred(
         &mut self,
-        deferred: Deferred,
-        mut mode: Mode,
+        mut awaited: Awaited,
         scratch: &mut Scratch<S>,
-    ) {
-        if mode.keep_alive && self.server.closing.load(Relaxed) {
-            mode.keep_alive = false; // announced while the answer was pending
-            self.set_end(mode, true);
+    ) -> Then {
+        if self.hosted.server.closing.load(Relaxed) && matches!(awaited.then, Then::Open(_)) {
+            awaited.then = Then::End(End::Linger); // announced while the answer was pending
         }
+        let mode = awaited.mode();
         let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
-        match catch_unwind(AssertUnwindSafe(|| deferred.finish(reply))) {
+        match catch_unwind(AssertUnwindSafe(|| awaited.answer.finish(reply))) {
             Ok((counter, since)) if !scratch.output.is_empty() => {
-                return metrics::answered_since(counter, since);
+                metrics::answered_since(counter, since);
+                return awaited.then;
             }
             Ok(_) => {}
             Err(_) => {
@@ -207,13 +199,7 @@ impl<S: Service> Conn<S> {
             }
         }
         self.refuse(Fault::HandlerFault, mode.head_only, scratch);
-    }
-
-    fn set_end(&mut self, mode: Mode, client_keeps: bool) {
-        if !mode.keep_alive {
-            // A client that did not ask to close may already have sent its next request.
-            self.end = if client_keeps { End::Linger } else { End::Now };
-        }
+        Then::End(End::Linger)
     }
 
     /// Calls the service; a panic becomes an answer of 500 and new scratch.
@@ -268,7 +254,16 @@ impl<S: Service> Conn<S> {
             minor: 1,
         };
         Reply::new(&mut scratch.output, &mut scratch.heads, mode).fault(fault);
-        self.end = End::Linger;
-        Step::Last(0)
+        Step::Stop(0, Stop::End(End::Linger))
+    }
+}
+
+/// Books an answered request of `bytes` bytes.
+#[inline]
+fn answered(head: &Head<'_>, mode: Mode, bytes: usize) -> Step {
+    if mode.keep_alive {
+        Step::Answered(bytes)
+    } else {
+        Step::Stop(bytes, Stop::End(End::of(head.keep_alive)))
     }
 }

@@ -5,7 +5,11 @@ use std::{io::ErrorKind, net::Shutdown, sync::atomic::Ordering::Relaxed};
 use may::net::TcpStream;
 use rustix::net::SendFlags;
 
-use super::{Conn, End, Next, Stage, read::receive};
+use super::{
+    Conn, Next,
+    read::receive,
+    stage::{After, End, Input, Stage, Then, Unsent},
+};
 use crate::{
     http::{Fault, Service, parse, watch::Phase, worker::Scratch},
     metrics::{self, Counter},
@@ -17,68 +21,94 @@ fn send(stream: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
 }
 
 impl<S: Service> Conn<S> {
-    /// Writes this turn's answers after the unsent ones. `None`: all is written and the connection goes on.
-    pub(super) fn write_out(&mut self, scratch: &mut Scratch<S>) -> Option<Next> {
-        if self.unsent.is_empty() {
-            if !scratch.output.is_empty() {
-                match self.write(&scratch.output) {
-                    Ok(n) if n == scratch.output.len() => {
-                        if let (Stage::Open, End::No) = (&self.stage, self.end) {
-                            return None; // nearly always
-                        }
-                    }
-                    Ok(n) => self.unsent.extend_from_slice(&scratch.output[n..]),
-                    Err(_) => return Some(Next::Close),
-                }
-            }
-        } else {
-            self.unsent.extend_from_slice(&scratch.output);
+    /// Writes this turn's answers where nothing else is left to do. As [`write_out`](Self::write_out), but the
+    /// stage is not written again, which saves 3 % of a request's instructions.
+    pub(super) fn write_answers(&mut self, scratch: &mut Scratch<S>) -> Option<Next> {
+        let answers = &mut scratch.output;
+        if answers.is_empty() {
+            return None;
         }
-        if !self.unsent.is_empty() && !self.flush() {
-            return Some(Next::Close);
-        }
-        match (&self.stage, self.unsent.is_empty(), self.end) {
-            // Earlier answers go first: a wake meanwhile is noticed when they are written.
-            (Stage::Deferred(..), false, _) => Some(Next::Wait),
-            (Stage::Deferred(..), true, _) => {
-                self.watch.pause();
-                Some(Next::Park)
+        match self.write(answers) {
+            Ok(sent) if sent == answers.len() => None,
+            Ok(sent) => {
+                answers.drain(..sent);
+                let after = After::Then(Then::Open(Input::Empty));
+                self.write_out(Unsent::default(), after, scratch)
             }
-            (_, false, _) => {
-                self.stage = Stage::Flushing;
-                Some(Next::Wait)
-            }
-            (_, true, End::No | End::AfterNext) => None,
-            (_, true, End::Now) => Some(Next::Close),
-            (_, true, End::Linger) => Some(self.start_linger()),
+            Err(_) => Some(Next::Close),
         }
     }
 
-    /// Writes as much of `unsent` as the socket takes; false if the connection is broken.
-    fn flush(&mut self) -> bool {
-        let unsent = std::mem::take(&mut self.unsent);
-        let mut at = self.unsent_start;
-        let progress = loop {
-            match self.write(&unsent[at..]) {
-                Ok(0) => break at > self.unsent_start,
-                Ok(n) => at += n,
-                Err(_) => return false,
-            }
-            if at == unsent.len() {
-                self.unsent_start = 0;
-                return true; // `unsent` is dropped: an idle connection owns no buffer
-            }
+    /// Writes this turn's answers after the unsent ones, and enters the stage that follows. `None`: all is
+    /// written and the connection is open.
+    pub(super) fn write_out(
+        &mut self,
+        unsent: Unsent,
+        after: After,
+        scratch: &mut Scratch<S>,
+    ) -> Option<Next> {
+        let Ok(unsent) = self.send_all(unsent, &scratch.output) else {
+            return Some(Next::Close);
         };
-        self.unsent = unsent;
-        self.unsent_start = at;
-        if progress {
-            self.watch
-                .start(Phase::Write, self.server.limits.write_timeout)
-        } else {
-            self.watch
-                .ensure(Phase::Write, self.server.limits.write_timeout)
+        let all_sent = unsent.bytes.is_empty();
+        match after {
+            After::Then(Then::Open(input)) if all_sent => {
+                self.stage = Stage::Open(input);
+                None
+            }
+            After::Then(Then::End(End::Now)) if all_sent => Some(Next::Close),
+            After::Then(Then::End(End::Linger)) if all_sent => Some(self.start_linger()),
+            After::Then(then) => {
+                self.stage = Stage::Flushing(unsent, then);
+                Some(Next::Wait)
+            }
+            // Earlier answers go first: a wake meanwhile is noticed when they are written.
+            After::Deferred(awaited) => {
+                self.stage = Stage::Deferred(awaited, unsent);
+                if !all_sent {
+                    return Some(Next::Wait);
+                }
+                self.watch.pause();
+                Some(Next::Park)
+            }
         }
-        true
+    }
+
+    /// Sends `unsent` and then `answers`; returns what the socket did not take. An error: it is broken.
+    fn send_all(&mut self, mut unsent: Unsent, answers: &[u8]) -> Result<Unsent, ErrorKind> {
+        if !unsent.bytes.is_empty() {
+            unsent.bytes.extend_from_slice(answers);
+        } else if !answers.is_empty() {
+            let sent = self.write(answers)?;
+            if sent == answers.len() {
+                return Ok(unsent); // nearly always
+            }
+            unsent.bytes = answers[sent..].to_vec();
+        } else {
+            return Ok(unsent);
+        }
+        self.flush(unsent)
+    }
+
+    /// Writes as much of `unsent` as the socket takes; returns the rest.
+    fn flush(&mut self, mut unsent: Unsent) -> Result<Unsent, ErrorKind> {
+        let start = unsent.start;
+        loop {
+            match self.write(&unsent.bytes[unsent.start..])? {
+                0 => break,
+                n => unsent.start += n,
+            }
+            if unsent.start == unsent.bytes.len() {
+                return Ok(Unsent::default()); // an idle connection owns no buffer
+            }
+        }
+        let timeout = self.hosted.server.limits.write_timeout;
+        if unsent.start > start {
+            self.watch.start(Phase::Write, timeout)
+        } else {
+            self.watch.ensure(Phase::Write, timeout)
+        }
+        Ok(unsent)
     }
 
     /// One `send`; 0 if the socket has no room.
@@ -102,20 +132,18 @@ impl<S: Service> Conn<S> {
 
     /// Shuts down the sending side and begins to drop what the peer still sends.
     fn start_linger(&mut self) -> Next {
-        self.tail = Vec::new();
-        self.partial_body = None;
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return Next::Close;
         }
         self.watch
-            .start(Phase::Linger, self.server.limits.linger_timeout);
+            .start(Phase::Linger, self.hosted.server.limits.linger_timeout);
         self.stage = Stage::Lingering(0);
         Next::Again
     }
 
     pub(super) fn linger(&mut self, dropped: usize, input: &mut [u8]) -> Next {
         let next = match receive(&self.stream, input) {
-            Ok(n) if n > 0 && dropped + n <= self.server.limits.linger_bytes_max => {
+            Ok(n) if n > 0 && dropped + n <= self.hosted.server.limits.linger_bytes_max => {
                 self.stage = Stage::Lingering(dropped + n);
                 return Next::Again;
             }
@@ -131,8 +159,8 @@ impl<S: Service> Conn<S> {
     #[cold]
     pub(super) fn expire_idle(&mut self) {
         metrics::add(Counter::ExpiredIdle, 1);
-        self.end = End::AfterNext;
-        let limits = &self.server.limits;
+        self.requests_left = 1;
+        let limits = &self.hosted.server.limits;
         self.watch.renew(Phase::Head, limits.head_timeout);
     }
 
@@ -148,11 +176,10 @@ impl<S: Service> Conn<S> {
         };
         metrics::add(counter, 1);
         if let Some(fault) = fault {
-            let head = self
-                .partial_body
-                .as_ref()
-                .map_or(&self.tail, |partial| &partial.head);
-            let head_only = parse::is_head(head);
+            let head_only = match &self.stage {
+                Stage::Open(input) => parse::is_head(input.head()),
+                _ => false,
+            };
             self.refuse(fault, head_only, scratch);
             let _ = self.write(&scratch.output); // best effort: the connection ends either way
         }
@@ -166,38 +193,31 @@ impl<S: Service> Conn<S> {
 
     /// Keeps the server's buffer budget; true if this connection's growth exceeds it.
     pub(super) fn exceeds_budget(&mut self) -> bool {
-        let partial = self
-            .partial_body
-            .as_ref()
-            .map_or(0, |partial| partial.head.len() + partial.body.len());
-        let bytes = self.tail.len() + partial + self.unsent.len();
+        let bytes = self.stage.buffered_bytes();
         if bytes == self.counted_bytes {
             return false;
         }
-        let budget = &self.server.buffered_bytes;
+        let budget = &self.hosted.server.buffered_bytes;
         let others = budget
             .fetch_add(bytes, Relaxed)
             .saturating_sub(self.counted_bytes);
         budget.fetch_sub(self.counted_bytes, Relaxed);
         let grew = bytes > self.counted_bytes;
         self.counted_bytes = bytes;
-        grew && others.saturating_add(bytes) > self.server.limits.buffered_bytes_max
+        grew && others.saturating_add(bytes) > self.hosted.server.limits.buffered_bytes_max
     }
 
     /// Drops the received bytes and ends the connection after its pending answers.
     #[cold]
     pub(super) fn give_up(&mut self, scratch: &mut Scratch<S>) -> Next {
-        let owes = !self.unsent.is_empty();
-        self.tail = Vec::new();
-        self.partial_body = None;
-        self.stage = Stage::Open;
-        self.end = End::Linger;
+        let stage = std::mem::take(&mut self.stage);
         scratch.output.clear();
-        if !owes {
+        if !stage.owes_answers() {
             self.refuse(Fault::Overloaded, false, scratch);
         }
-        let next = self.write_out(scratch).unwrap_or(Next::Close);
+        let after = After::Then(Then::End(End::Linger));
+        let next = self.write_out(stage.into_unsent(), after, scratch);
         self.exceeds_budget();
-        next
+        next.unwrap_or(Next::Close)
     }
 }
