@@ -43,6 +43,7 @@ resource "aws_launch_template" "launch_template" {
     SECRETS=${var.secrets}
     PROMETHEUS_GROUP=${var.prometheus_group}
     LOG_RETENTION_DAYS=${var.log_retention_days}
+    TUNING=${var.tuning}
     ${var.server_settings}
     FLEET=${var.name}
     TARGET_GROUP=${aws_lb_target_group.target_group.arn}

@@ -165,6 +165,16 @@ variable "secret_folder" {
   }
 }
 
+variable "tuning" {
+  description = "Knobs of docs/tuning.md that differ from their defaults, KNOB=VALUE with spaces between"
+  type        = string
+  default     = ""
+  validation {
+    condition     = can(regex("^(?:((ring|adaptive|irq|xps|rps|busy_poll)=[a-z0-9]+ ?)*)$", var.tuning))
+    error_message = "tuning must match ((ring|adaptive|irq|xps|rps|busy_poll)=[a-z0-9]+ ?)*"
+  }
+}
+
 variable "vpc_id" {
   description = "Existing VPC; empty = the stack makes one with two public subnets"
   type        = string

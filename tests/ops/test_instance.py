@@ -140,6 +140,17 @@ class Instance(unittest.TestCase):
         self.assertEqual((one["log_group_name"], one["log_stream_name"], told["agent"]["region"]), ("/trident/f", "i-0123", "r"))
         self.assertIn(one["file_path"], (SCRIPTS / "log-file").read_text().replace("$directory", "/var/log/trident"))
 
+    def test_knobs_of_the_stack_are_what_tune_reads(self):
+        self.userdata("FLEET=f\nREGION=r\nTUNING=ring=8192 rps=off\n")
+        self.assertEqual((self.root / "run/trident/tune.conf").read_text(), "ring=8192\nrps=off\n")
+        (self.root / "sys/class/net/lo").mkdir(parents=True)
+        (self.root / "proc/sys/net/core").mkdir(parents=True)
+        self.assertIn("kernel busy_poll: left alone", self.run_script("tune"))
+        self.userdata("FLEET=f\nREGION=r\nTUNING=rings=8192\n")
+        self.assertIn("rings=8192 is not KNOB=VALUE", self.run_script("tune", code=64))
+        self.userdata("FLEET=f\nREGION=r\nTUNING=\n")
+        self.assertEqual((self.root / "run/trident/tune.conf").read_text(), "")
+
     def test_the_log_file_has_every_line_and_a_bound(self):
         lines = [f"2026-11-29T04:00:00+0000 host trident[1]: line {number}" for number in range(100)]
         (self.fake / "journal").write_text("\n".join(lines) + "\n")

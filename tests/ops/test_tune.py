@@ -190,6 +190,16 @@ class Tune(unittest.TestCase):
         self.assertIn("eth0 adaptive: skipped: device lacks it", said)
         self.assertEqual(self.masks("eth0", "tx"), ["1", "2"])
 
+    def test_a_driver_that_shows_a_knob_and_does_not_take_it(self):
+        self.machine("0-1")
+        self.card("eth0", 2)
+        before = self.snapshot()
+        (self.fake / "ethtool").write_text(ETHTOOL.replace('adaptive-rx) echo "$2" >"$at/adaptive"; echo 8 >"$at/usecs"', "adaptive-rx) true"))
+        said = self.tune()
+        self.assertIn("eth0 adaptive: skipped: the driver does not take it", said)
+        self.assertEqual(self.masks("eth0", "tx"), ["1", "2"])
+        self.undone(before)
+
     def test_a_ring_is_no_larger_than_the_device_allows_and_never_made_smaller(self):
         self.machine("0-1")
         self.card("ens5", 2, ring=(1024, 2048))
@@ -373,6 +383,8 @@ class Tune(unittest.TestCase):
                      if re.match(r"#\w+=", line))
         source = (SCRIPTS / "knobs.py").read_text()
         self.assertEqual(shown, json.loads(re.search(r"DEFAULTS = (\{.*?\})", source)[1]))
+        stack = (SCRIPTS.parents[3] / "stack.yaml").read_text()
+        self.assertIn(f'"(({"|".join(shown)})=[a-z0-9]+ ?)*"', stack)
         page = (SCRIPTS.parents[4] / "docs/tuning.md").read_text()
         for knob in shown:
             self.assertRegex(page, rf"(?m)^## .*`{knob}`")

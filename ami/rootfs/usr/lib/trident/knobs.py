@@ -108,6 +108,8 @@ class Ethtool:
         if self.knob == "adaptive":
             mode, *fixed = text.split()
             self.run("-C", "adaptive-rx", mode)
+            if mode == "on" and self.read() != "on":
+                raise Lacks("the driver does not take it")
             if fixed and self.read() != text:
                 self.run("-C", *fixed)
             return
