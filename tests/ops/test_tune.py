@@ -197,6 +197,7 @@ class Tune(unittest.TestCase):
         (self.fake / "ethtool").write_text(ETHTOOL.replace('adaptive-rx) echo "$2" >"$at/adaptive"; echo 8 >"$at/usecs"', "adaptive-rx) true"))
         said = self.tune()
         self.assertIn("eth0 adaptive: skipped: the driver does not take it", said)
+        self.assertIn("eth0 adaptive: off rx-usecs 20\n", self.tune("--status"), "and was nothing else before")
         self.assertEqual(self.masks("eth0", "tx"), ["1", "2"])
         self.undone(before)
 

@@ -4,9 +4,11 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -119,12 +121,21 @@ class Namespaces(Case):
         self.line = self.enterContext(self.network.Line())
         self.trident = self.network.binary()
 
-    def between(self, knob, *arguments, code=0):
+    def arguments(self, knob):
         inside = f"ip netns exec {self.line.server} env RUNTIME_DIRECTORY={self.fake}"
-        return self.tune_ab(
-            knob, "--host", "10.97.0.1", "--ssh", inside, "--client", f"ip netns exec {self.line.client}",
-            "--tune", str(TUNE), "--interface", "e0", "--trident", self.trident, "--mix", "qrcode=1", "--connections", "16",
-            "--rounds", "2", "--seconds", "1", "--warmup", "1", *arguments, code=code)
+        return [knob, "--host", "10.97.0.1", "--ssh", inside, "--client", f"ip netns exec {self.line.client}",
+                "--tune", str(TUNE), "--interface", "e0", "--trident", self.trident, "--mix", "qrcode=1", "--connections", "16",
+                "--rounds", "2", "--seconds", "1", "--warmup", "1"]
+
+    def between(self, knob, code=0):
+        return self.tune_ab(*self.arguments(knob), code=code)
+
+    def popen(self, knob):
+        process = subprocess.Popen([str(ROOT / "scripts/tune-ab"), *self.arguments(knob)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
 
     def receivers(self):
         return subprocess.run(["ip", "netns", "exec", self.line.server, "cat", "/sys/class/net/e0/queues/rx-0/rps_cpus"],
@@ -142,6 +153,22 @@ class Namespaces(Case):
         self.assertRegex(said, r"rps: processor time per request with ÷ without \d")
         self.assertEqual(len([line for line in said.splitlines() if line.split()[:1] in (["1"], ["2"])]), 2, said)
         self.assertEqual(self.receivers(), found)
+
+    def test_an_interrupted_measurement_leaves_the_knob_as_it_was_found(self):
+        if os.cpu_count() < 2:
+            self.skipTest("a single processor leaves nothing to steer")
+        found = self.receivers()
+        # Nobody serves: load waits for the server, and that is when Ctrl-C comes.
+        process = self.popen("rps")
+        for _ in range(1200):
+            if self.receivers() != found or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        self.assertNotEqual(self.receivers(), found, "the knob was turned")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+        self.assertEqual((process.returncode, self.receivers()), (1, found), said)
+        self.assertIn("interrupted", said)
 
     def test_what_the_card_lacks_is_said(self):
         for knob, why in (("ring", "device lacks it"), ("adaptive", "device lacks it"), ("irq", "device lacks it"),
