@@ -11,7 +11,8 @@ use std::fmt;
 pub enum ExitCode {
     /// Done, or stopped as asked. A reader that closed our standard output early is no failure.
     Success = 0,
-    /// A run-time failure: port in use, file not writable, disk full; a load test that was not passed.
+    /// A run-time failure: port in use, file not writable, disk full; a load test that was not passed; an explained
+    /// request that is INVALID.
     /// An interrupted ETL is resumed by the same command.
     Failure = 1,
     /// The command line or the configuration is wrong; restarting cannot help.
@@ -31,7 +32,7 @@ impl ExitCode {
         (Self::Success, "done, or stopped as asked"),
         (
             Self::Failure,
-            "failed while running: port in use, file not writable, disk full, load test not passed",
+            "failed while running: port in use, file not writable, disk full, load test not passed, explained request INVALID",
         ),
         (
             Self::Usage,

@@ -62,7 +62,9 @@ Examples:
   trident explain 'http://127.0.0.1:8080/qrcode?type=encoed&data=CC+Team'
   trident explain eJyrVkrOSMzMU7KKjtVRyk…
   trident explain request.json --set blockchain.mining_tries_max=1000000
-  grep /blockchain access.log | trident explain --stdin";
+  grep /blockchain access.log | trident explain --stdin
+
+Exit codes: 0 when every request is valid, 1 when one is INVALID, 64 when one cannot be explained or a file is not there.";
 
 /// The end of `trident etl --help`.
 pub const ETL_EXAMPLES: &str = "\

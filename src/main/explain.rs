@@ -10,6 +10,7 @@ use trident::{
     app::Explainer,
     cli::{self, ExplainCommand},
     exit::{ExitCode, Stop},
+    explain::Verdict,
 };
 
 use crate::sample;
@@ -17,7 +18,10 @@ use crate::sample;
 /// Most bytes read from a file or standard input.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
 
-/// Prints an explanation of every request that was named.
+/// Shortest text without a parameter's name that is taken for a `cc`: what packs the smallest chain is longer.
+const CC_BYTES_MIN: usize = 40;
+
+/// Prints an explanation of every request that was named; ends with 1 when one of them is INVALID.
 pub fn run(command: ExplainCommand) -> Result<(), Stop> {
     let requests = requests(&command.inputs, command.stdin)?;
     let mut options = cli::read_config(command.settings)?.config().app;
@@ -26,6 +30,7 @@ pub fn run(command: ExplainCommand) -> Result<(), Stop> {
         options.twitter.store = sample::store().map(Into::into);
     }
     let explainer = Explainer::new(options);
+    let mut invalid = false;
     for (index, request) in requests.iter().enumerate() {
         let explanation = explainer
             .explain(request)
@@ -34,18 +39,27 @@ pub fn run(command: ExplainCommand) -> Result<(), Stop> {
             cli::print(&format!("request {}\n", index + 1))?;
         }
         cli::print(&explanation.to_string())?;
+        invalid |= matches!(explanation.verdict, Verdict::Invalid(_));
     }
-    Ok(())
+    match invalid {
+        true => Err(Stop::silent(ExitCode::Failure)),
+        false => Ok(()),
+    }
 }
 
-fn requests(inputs: &[String], stdin: bool) -> anyhow::Result<Vec<Vec<u8>>> {
+fn requests(inputs: &[String], stdin: bool) -> Result<Vec<Vec<u8>>, Stop> {
     let mut requests = Vec::new();
     for input in inputs {
-        if Path::new(input).is_file() {
+        if Path::new(input).exists() {
             let file = fs::File::open(input).and_then(read);
             requests.extend(lines(
                 &file.with_context(|| format!("cannot read {input}"))?,
             ));
+        } else if looks_like_a_file(input) {
+            let message = format!(
+                "cannot read {input}: no such file (a short cc text is given as cc={input})"
+            );
+            return Err(Stop::new(ExitCode::Usage, message));
         } else {
             requests.push(input.clone().into_bytes());
         }
@@ -55,6 +69,21 @@ fn requests(inputs: &[String], stdin: bool) -> anyhow::Result<Vec<Vec<u8>>> {
         requests.extend(lines(&text));
     }
     Ok(requests)
+}
+
+/// Whether `input` cannot be meant as a request: it names a file that is not there.
+fn looks_like_a_file(input: &str) -> bool {
+    let is_request = ["?", "=", "://"].iter().any(|sign| input.contains(sign))
+        || input.starts_with(['{', '['])
+        || input.contains(char::is_whitespace) && input.contains(" /");
+    let Some(parent) = Path::new(input).parent() else {
+        return false;
+    };
+    let is_route = input.starts_with('/') && parent == Path::new("/") && !input.contains('.');
+    let in_a_directory = input.contains('/') && parent.is_dir();
+    !is_request
+        && !is_route
+        && (input.contains('.') || in_a_directory || input.len() < CC_BYTES_MIN)
 }
 
 fn read(input: impl Read) -> io::Result<Vec<u8>> {

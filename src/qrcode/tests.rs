@@ -183,7 +183,7 @@ fn real_vectors() {
         ("payload", 1),
         ("encode-unencrypted", 2),
         ("encode", 2),
-        ("decode", 2),
+        ("decode", 4),
     ];
     assert_eq!(
         kinds,

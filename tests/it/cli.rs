@@ -374,7 +374,7 @@ fn an_unusable_authority_is_refused_by_check_and_start() {
 fn explain_takes_arguments_files_and_standard_input() {
     let typo = "/qrcode?type=encoed&data=a";
     let (code, out, err) = ended(&mut trident(&["explain", typo]));
-    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!((code, err.as_str()), (1, ""));
     assert!(
         out.starts_with("type  \"encoed\"\n") && out.contains("INVALID  type\n"),
         "{out}"
@@ -387,7 +387,7 @@ fn explain_takes_arguments_files_and_standard_input() {
 
     let json = scratch("explain.json", "{\"chain\": [],\n \"new_tx\": []}");
     let (code, from_json, _) = ended(&mut trident(&["explain", json.to_str().unwrap()]));
-    assert_eq!(code, 0);
+    assert_eq!(code, 1);
     assert!(
         from_json.contains("at        the request: new_target\n"),
         "{from_json}"
@@ -399,10 +399,10 @@ fn explain_takes_arguments_files_and_standard_input() {
     );
     let both = format!("request 1\n{out}request 2\n{out}");
     let (code, from_file, _) = ended(&mut trident(&["explain", lines.to_str().unwrap()]));
-    assert_eq!((code, from_file), (0, both.clone()));
+    assert_eq!((code, from_file), (1, both.clone()));
     let input = fs::File::open(&lines).unwrap();
     let (code, from_stdin, _) = ended(trident(&["explain", "--stdin"]).stdin(input));
-    assert_eq!((code, from_stdin), (0, both));
+    assert_eq!((code, from_stdin), (1, both));
 
     let (code, _, err) = ended(&mut trident(&["explain", "http://host/metrics"]));
     assert!(
@@ -410,6 +410,35 @@ fn explain_takes_arguments_files_and_standard_input() {
         "{err}"
     );
     assert_eq!(ended(&mut trident(&["explain"])).0, 64);
+}
+
+#[test]
+fn explain_tells_valid_invalid_and_missing_files_apart() {
+    let valid = "/qrcode?type=encode&data=a";
+    let invalid = "/qrcode?type=encode";
+    for (requests, expected) in [
+        (&[valid][..], 0),
+        (&[invalid], 1),
+        (&[invalid, valid], 1),
+        (&["cc=abc"], 1),
+        (&["/blockchain"], 1),
+        // A chain's cc has more letters, none of them a dot, and no directory before its slashes.
+        (&["eJyrVkrOSMzMU7KKjtVRykxRsjI0A9KVSlZKZakA/AAAA-z_BAB"], 1),
+    ] {
+        let (code, out, err) = ended(trident(&["explain"]).args(requests));
+        assert_eq!((code, err.as_str()), (expected, ""), "{requests:?}: {out}");
+    }
+    let below = std::env::temp_dir().join("no-such-request");
+    for missing in [
+        "requst.json",
+        "./requests",
+        "request",
+        below.to_str().unwrap(),
+    ] {
+        let (code, out, err) = ended(&mut trident(&["explain", missing]));
+        assert_eq!((code, out.as_str()), (64, ""), "{missing}: {err}");
+        assert!(err.contains(&format!("{missing}: no such file")), "{err}");
+    }
 }
 
 /// The key of the server gives its tokens, and the bounds are those of its configuration.
