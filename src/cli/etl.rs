@@ -1,7 +1,7 @@
 //! `trident etl`: the flags of a whole run and of its stages. Run by `main`; docs/etl.md tells more.
 
 use super::value::{bytes, size};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// What to do: a whole run, unless one stage is named.
@@ -102,6 +102,18 @@ pub struct EtlRun {
     /// They are named in the report. Without this the first one ends the run.
     #[arg(long)]
     pub skip_bad_files: bool,
+    /// What becomes of damaged strings
+    #[arg(long, value_name = "HOW", default_value = "replace")]
+    pub compat: EtlCompat,
+}
+
+/// What becomes of strings that are not Unicode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EtlCompat {
+    /// Keep the tweet; U+FFFD for bytes that are not UTF-8 and for halves of surrogate pairs
+    Replace,
+    /// As Spark's JSON reader: drop a line that is not UTF-8; ? for halves of surrogate pairs
+    Spark,
 }
 
 /// What a run may take of the machine.
@@ -142,6 +154,9 @@ pub enum EtlStage {
         /// Use damaged input files as far as they can be read
         #[arg(long)]
         skip_bad_files: bool,
+        /// What becomes of damaged strings
+        #[arg(long, value_name = "HOW", default_value = "replace")]
+        compat: EtlCompat,
     },
     /// Read sorted records, write the records of the next stage
     ///

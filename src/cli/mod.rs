@@ -19,7 +19,7 @@ mod text;
 mod value;
 
 pub use documents::{Documents, write_document};
-pub use etl::{EtlCommand, EtlMachine, EtlRun, EtlSort, EtlStage};
+pub use etl::{EtlCommand, EtlCompat, EtlMachine, EtlRun, EtlSort, EtlStage};
 pub use etl_load::{DatabaseUrl, EtlLoad};
 pub use explain::ExplainCommand;
 pub use flags::SettingFlags;

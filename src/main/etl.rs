@@ -6,16 +6,17 @@ use std::{
     path::{self, Path, PathBuf},
 };
 use trident::{
-    cli::{self, EtlCommand, EtlRun, EtlSort, EtlStage},
+    cli::{self, EtlCommand, EtlCompat, EtlRun, EtlSort, EtlStage},
     etl::{
         self, EtlError, Options, progress,
         read::list::{self, Listing},
-        record::excluded::Excluded,
+        record::{compat::Compat, excluded::Excluded},
         run::pipe::{self, Order},
         run::pipeline::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
         run::plot,
         run::report::Report,
         sink::store::StoreSink,
+        stage::map::Reading,
     },
     exit::{ExitCode, Stop},
     store::StoreError,
@@ -33,7 +34,8 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
             inputs,
             workers,
             skip_bad_files,
-        }) => map(inputs, workers.unwrap_or(0), *skip_bad_files),
+            compat,
+        }) => map(inputs, workers.unwrap_or(0), *skip_bad_files, *compat),
         Some(EtlStage::Load(what)) => crate::etl_load::run(what),
         Some(EtlStage::Reduce { exclude, sort }) => reduce(exclude.as_deref(), sort),
         Some(EtlStage::Build {
@@ -76,6 +78,11 @@ fn options(flags: &EtlRun) -> Result<Options, Stop> {
             )
         })
     };
+    if flags.keep_history && flags.compat == EtlCompat::Spark {
+        let message =
+            "--compat spark and --keep-history exclude each other: later updates follow replace";
+        return Err(Stop::new(ExitCode::Usage, message));
+    }
     let work_dir = match (&flags.work_dir, &flags.output) {
         (Some(given), _) => given.clone(),
         (None, Some(output)) => output.with_added_extension("work"),
@@ -88,12 +95,20 @@ fn options(flags: &EtlRun) -> Result<Options, Stop> {
         partitions: flags.partitions,
         allow_empty: flags.allow_empty,
         skip_bad_files: flags.skip_bad_files,
+        compat: meant(flags.compat),
         keep_work_dir: flags.keep_work_dir,
         history: flags.keep_history,
         top: flags.top.unwrap_or(TOP_DEFAULT),
         output: flags.output.as_ref().map(absolute).transpose()?,
         ..Options::new(flags.inputs.clone(), work_dir)
     })
+}
+
+fn meant(compat: EtlCompat) -> Compat {
+    match compat {
+        EtlCompat::Replace => Compat::Replace,
+        EtlCompat::Spark => Compat::Spark,
+    }
 }
 
 /// The files that were asked for, then the report: on standard output, unless a file has taken that.
@@ -135,7 +150,12 @@ fn write_results(flags: &EtlRun, report: &Report) -> Result<(), Stop> {
     }
 }
 
-fn map(inputs: &[PathBuf], workers: usize, skip_bad_files: bool) -> Result<(), Stop> {
+fn map(
+    inputs: &[PathBuf],
+    workers: usize,
+    skip_bad_files: bool,
+    compat: EtlCompat,
+) -> Result<(), Stop> {
     let progress = progress::for_stderr();
     let workers = match workers {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
@@ -145,13 +165,12 @@ fn map(inputs: &[PathBuf], workers: usize, skip_bad_files: bool) -> Result<(), S
     tell_left_out(&listing);
     let sources = listing.sources;
     progress.begin("map", sources.iter().map(|source| source.bytes).sum());
-    let mapped = pipe::map(
-        &sources,
-        workers,
+    let reading = Reading {
+        sources: &sources,
         skip_bad_files,
-        &mut io::stdout(),
-        &*progress,
-    );
+        compat: meant(compat),
+    };
+    let mapped = pipe::map(reading, workers, &mut io::stdout(), &*progress);
     let (counts, skipped_files) = match mapped {
         Err(error) if is_closed_pipe(&error) => return Ok(()),
         mapped => mapped.map_err(failed)?,

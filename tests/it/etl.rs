@@ -2,6 +2,7 @@
 //! number of workers, the memory, and however often the run was killed.
 
 mod command;
+mod compat;
 mod damage;
 mod history;
 mod inputs;
@@ -206,6 +207,7 @@ fn counts_equal_the_oracle() {
         for (ours, oracle) in [
             ("lines", "lines"),
             ("valid", "valid"),
+            ("ids_differ", "ids_differ"),
             ("duplicates", "duplicates"),
             ("tweets", "tweets"),
             ("profiles", "users_with_info"),

@@ -41,6 +41,11 @@ MONTHS = {m: i + 1 for i, m in enumerate(
 #   "header_nl" -> HEADER "\n"
 EMPTY_POLICY = "invalid"
 
+# What becomes of strings that are not Unicode.  See docs/protocol/twitter.md section 2.
+#   "replace"  -> U+FFFD
+#   "spark"    -> a line that is not UTF-8 is dropped, half of a surrogate pair becomes "?"
+COMPAT = "replace"
+
 
 # --------------------------------------------------------------------------
 # small helpers
@@ -52,9 +57,10 @@ def lower(s):
 
 
 def clean(s):
-    """Unpaired UTF-16 surrogates cannot be encoded; each becomes U+FFFD."""
+    """Unpaired UTF-16 surrogates cannot be encoded; each becomes U+FFFD, or `?` as in Spark."""
     if any(0xD800 <= ord(c) <= 0xDFFF for c in s):
-        return "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in s)
+        lone = "?" if COMPAT == "spark" else "\ufffd"
+        return "".join(lone if 0xD800 <= ord(c) <= 0xDFFF else c for c in s)
     return s
 
 
@@ -72,9 +78,15 @@ def as_id(v):
 
 
 def get_id(obj, name):
-    """obj[name] if usable, else obj[name + '_str'] if usable, else None."""
-    v = as_id(obj.get(name))
-    return v if v is not None else as_id(obj.get(name + "_str"))
+    """obj[name + '_str'] if usable, else obj[name] if usable, else None: numbers may be rounded."""
+    v = as_id(obj.get(name + "_str"))
+    return v if v is not None else as_id(obj.get(name))
+
+
+def ids_differ(obj, name):
+    """Whether both are usable and say different things."""
+    number, string = as_id(obj.get(name)), as_id(obj.get(name + "_str"))
+    return number is not None and string is not None and number != string
 
 
 def get_str(obj, name):
@@ -119,10 +131,13 @@ def _no_constants(name):
 def parse_line(line):
     """One input line -> dict, or None when it is not a JSON object.
 
-    Bytes that are not UTF-8 are read as U+FFFD, as Hadoop's text reader does.
+    Bytes that are not UTF-8 are read as U+FFFD; Spark's JSON reader drops such a line.
     """
     if isinstance(line, bytes):
-        line = line.decode("utf-8", "replace")
+        try:
+            line = line.decode("utf-8", "strict" if COMPAT == "spark" else "replace")
+        except UnicodeDecodeError:
+            return None
     try:
         obj = json.loads(line, parse_constant=_no_constants)
     except (ValueError, RecursionError):
@@ -137,7 +152,7 @@ def parse_line(line):
 class Tweet:
     __slots__ = ("tweet_id", "created_at", "text", "user_id", "screen_name",
                  "description", "reply_to", "retweet_to", "rt_screen_name",
-                 "rt_description", "hashtags")
+                 "rt_description", "hashtags", "ids_differ")
 
     def canonical(self):
         """Total order used only to choose among duplicates of one tweet id."""
@@ -197,6 +212,9 @@ def extract(t):
         if w.retweet_to is not None:
             w.rt_screen_name = get_str(rs["user"], "screen_name")
             w.rt_description = get_str(rs["user"], "description")
+    w.ids_differ = (ids_differ(t, "id") or ids_differ(user, "id")
+                    or ids_differ(t, "in_reply_to_user_id")
+                    or w.retweet_to is not None and ids_differ(rs["user"], "id"))
     return w, "ok"
 
 
@@ -254,6 +272,7 @@ def etl(lines, excluded=()):
             st["drop_" + why] += 1
             continue
         st["valid"] += 1
+        st["ids_differ"] += tweet.ids_differ
         old = tb.tweets.get(tweet.tweet_id)
         if old is not None:
             st["duplicates"] += 1
@@ -517,7 +536,9 @@ def main():
     ap.add_argument("--team", default=TEAM_ID)
     ap.add_argument("--aws", default=TEAM_AWS_ACCOUNT_ID)
     ap.add_argument("--empty", choices=("invalid", "header", "header_nl"), default=EMPTY_POLICY)
+    ap.add_argument("--compat", choices=("replace", "spark"), default=COMPAT)
     args = ap.parse_args()
+    globals().update(COMPAT=args.compat)
     globals().update(TEAM_ID=args.team, TEAM_AWS_ACCOUNT_ID=args.aws, EMPTY_POLICY=args.empty)
     tb = load(args)
     if args.command == "stats":

@@ -1,17 +1,17 @@
 //! Strings from JSON to records: decoding, repairing, escaping, lower-casing.
 //!
 //! A record (see [`records`](super::records)) is one line with fields between tabs, so inside a field
-//! backslash, tab, newline and carriage return are written `\\`, `\t`, `\n` and `\r`. Damaged strings are
-//! repaired only here, and only if they are used: half a surrogate pair becomes U+FFFD, and so does each
-//! maximal run of bytes that is not UTF-8 (`docs/protocol/twitter.md` section 2, rules 1 and 3;
-//! `String::from_utf8_lossy` and Hadoop's text reader make the same replacement).
+//! backslash, tab, newline and carriage return are written `\\`, `\t`, `\n` and `\r`. Damage is
+//! repaired here, once, in the strings that are used: half a surrogate pair becomes the character that the
+//! caller names ([`super::compat`]), and each maximal run of bytes that is not UTF-8 becomes U+FFFD
+//! (`docs/protocol/twitter.md` section 2, rules 1 and 3).
 
 use crate::codec::json::{Piece, RawString};
 use memchr::memchr;
 use std::{borrow::Cow, cmp::Ordering};
 
-/// Appends the value of a JSON string as a record field.
-pub(crate) fn push_json_string(out: &mut Vec<u8>, string: RawString, text: &[u8]) {
+/// Appends the value of a JSON string as a record field, with `lone` for each half of a surrogate pair.
+pub(crate) fn push_json_string(out: &mut Vec<u8>, string: RawString, text: &[u8], lone: char) {
     if !string.escaped {
         // A JSON string holds no unescaped tab or newline, so it is already a field.
         return push_lossy(out, string.of(text));
@@ -21,7 +21,7 @@ pub(crate) fn push_json_string(out: &mut Vec<u8>, string: RawString, text: &[u8]
             Piece::Plain(bytes) => push_lossy(out, bytes),
             Piece::Char(c) if c.is_ascii() => push_byte(out, c as u8),
             Piece::Char(c) => push_char(out, c),
-            Piece::LoneSurrogate(_) => push_char(out, char::REPLACEMENT_CHARACTER),
+            Piece::LoneSurrogate(_) => push_char(out, lone),
         }
     }
 }
@@ -118,7 +118,7 @@ mod tests {
         let json = [b"\"", inside.as_ref(), b"\""].concat();
         let string = Cursor::new(&json).string().unwrap();
         let mut out = Vec::new();
-        push_json_string(&mut out, string, &json);
+        push_json_string(&mut out, string, &json, char::REPLACEMENT_CHARACTER);
         out
     }
 

@@ -9,6 +9,7 @@ use crate::codec::{
     json::{Cursor, Number, RawString, Syntax},
 };
 use crate::etl::record::{
+    compat::Compat,
     created_at,
     dropped::Dropped,
     escape::{push_json_string, unescape},
@@ -40,7 +41,7 @@ struct TweetUser {
     description: Option<RawString>,
 }
 
-/// An identifier: the member `x`, else the member `x_str`.
+/// An identifier: the member `x_str`, else the member `x`. Programs that keep numbers as floats round `x` from 2^53 on.
 #[derive(Clone, Copy, Default)]
 struct Id {
     number: Option<u64>,
@@ -49,21 +50,47 @@ struct Id {
 
 impl Id {
     fn value(self) -> Option<u64> {
-        self.number.or(self.string)
+        self.string.or(self.number)
+    }
+
+    /// Whether both are there and say different things.
+    fn differs(self) -> bool {
+        matches!((self.number, self.string), (Some(number), Some(string)) if number != string)
     }
 }
 
 /// Reads lines; keeps its buffers between them.
 #[derive(Default)]
 pub(crate) struct Extractor {
+    compat: Compat,
     tags: Vec<RawString>,
     decoded: Vec<u8>,
 }
 
+/// What a kept line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The tweet's id.
+    pub(crate) id: u64,
+    /// An identifier and its `_str` differ.
+    pub(crate) ids_differ: bool,
+}
+
 impl Extractor {
-    /// Appends the record of `line` to `out`, newlines excluded on both sides, and returns the tweet id; or
-    /// leaves `out` unchanged and returns why the line is dropped.
-    pub(crate) fn extract(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<u64, Dropped> {
+    /// With the choice `compat` for damaged strings.
+    pub(crate) fn new(compat: Compat) -> Self {
+        Self {
+            compat,
+            ..Self::default()
+        }
+    }
+
+    /// Appends the record of `line` (without its newline) to `out`, newline excluded; or leaves `out`
+    /// alone and says why the line is dropped.
+    pub(crate) fn extract(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<Kept, Dropped> {
+        if self.compat == Compat::Spark && std::str::from_utf8(line).is_err() {
+            return Err(Dropped::NotJson);
+        }
         let tweet = self.tweet(line).map_err(|Syntax| Dropped::NotJson)?;
         let id = tweet.id.value().ok_or(Dropped::NoTweetId)?;
         let user = tweet.user.ok_or(Dropped::NoUserId)?;
@@ -86,19 +113,25 @@ impl Extractor {
         // A retweeted user without an id does not make a retweet; its names are ignored.
         let retweeted = tweet.retweeted.filter(|user| user.id.value().is_some());
         let retweeted_id = retweeted.and_then(|user| user.id.value());
+        let lone = self.compat.lone_surrogate();
         push_key(out, id);
         push_field(out, b"t1");
         push_signed(out, created_at);
         push_number(out, user_id);
         push_optional(out, tweet.reply.value());
         push_optional(out, retweeted_id);
-        push_user(out, Some(user), line);
-        push_user(out, retweeted, line);
-        push_string(out, Some(text), line);
+        push_user(out, Some(user), line, lone);
+        push_user(out, retweeted, line, lone);
+        push_string(out, Some(text), line, lone);
         for &tag in &self.tags {
-            push_string(out, Some(tag), line);
+            push_string(out, Some(tag), line, lone);
         }
-        Ok(id)
+        let retweeted_differs = retweeted.is_some_and(|user| user.id.differs());
+        let others_differ = tweet.id.differs() || user.id.differs() || tweet.reply.differs();
+        Ok(Kept {
+            id,
+            ids_differ: others_differ || retweeted_differs,
+        })
     }
 
     /// Reads the whole line and leaves the texts of the hashtags in `self.tags`.
@@ -269,7 +302,7 @@ fn id(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
 #[cold]
 fn decode(string: RawString, line: &[u8]) -> Vec<u8> {
     let mut field = Vec::new();
-    push_json_string(&mut field, string, line);
+    push_json_string(&mut field, string, line, char::REPLACEMENT_CHARACTER);
     unescape(&field).into_owned()
 }
 
@@ -280,16 +313,16 @@ fn push_optional(out: &mut Vec<u8>, id: Option<u64>) {
     }
 }
 
-fn push_user(out: &mut Vec<u8>, user: Option<TweetUser>, line: &[u8]) {
-    push_string(out, user.and_then(|user| user.screen_name), line);
-    push_string(out, user.and_then(|user| user.description), line);
+fn push_user(out: &mut Vec<u8>, user: Option<TweetUser>, line: &[u8], lone: char) {
+    push_string(out, user.and_then(|user| user.screen_name), line, lone);
+    push_string(out, user.and_then(|user| user.description), line, lone);
 }
 
 /// A missing string is an empty field.
-fn push_string(out: &mut Vec<u8>, string: Option<RawString>, line: &[u8]) {
+fn push_string(out: &mut Vec<u8>, string: Option<RawString>, line: &[u8], lone: char) {
     out.push(b'\t');
     if let Some(string) = string {
-        push_json_string(out, string, line);
+        push_json_string(out, string, line, lone);
     }
 }
 

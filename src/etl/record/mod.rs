@@ -2,8 +2,10 @@
 //!
 //! - `extract`: an input line to a `t1` record, or the reason why it is [`dropped`]. `created_at`: dates.
 //! - [`records`]: the format of all data between the stages. `fields`: its fields. `escape`: its strings.
+//! - [`compat`]: the two ways with damaged strings.
 //! - [`excluded`]: the hashtags that the counts leave out, as fields of records.
 
+pub mod compat;
 pub(crate) mod created_at;
 pub mod dropped;
 pub(crate) mod escape;

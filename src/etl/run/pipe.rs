@@ -13,13 +13,12 @@
 use crate::etl::{
     error::EtlError,
     progress::Progress,
-    read::list::Source,
     record::excluded::Excluded,
     shuffle::sort::{Keys, Sorter},
     shuffle::spill::{Emit, Lines},
     sink::user_sink::UserSink,
     stage::counts::{Counts, SkippedFile},
-    stage::map,
+    stage::map::{self, Reading},
     stage::tweets::{TweetOutput, TweetReducer},
     stage::users::{UserOutput, UserReducer},
     stage::values::{TagSource, ValueBuilder},
@@ -49,9 +48,8 @@ pub enum Order {
 
 /// Input lines to `t1` records on `out`, in any order.
 pub fn map(
-    sources: &[Source],
+    reading: Reading<'_>,
     workers: usize,
-    skip_bad_files: bool,
     out: &mut (impl Write + Send),
     progress: &dyn Progress,
 ) -> Result<(Counts, Vec<SkippedFile>), EtlError> {
@@ -60,7 +58,7 @@ pub fn map(
         out: &out,
         buffer: Vec::new(),
     };
-    map::run(sources, workers, skip_bad_files, writer, progress)
+    map::run(reading, workers, writer, progress)
 }
 
 /// `t1` records to records of users, or records of users to the records that `build` takes.

@@ -9,7 +9,7 @@ use crate::etl::{
         list::{self, Listing, Source},
         reader::Reader,
     },
-    record::{dropped::Dropped, excluded::Excluded},
+    record::{compat::Compat, dropped::Dropped, excluded::Excluded},
     run::report::{Report, StageReport},
     run::stages::{self, Context},
     run::workdir::{self, Plan, StageOutput, WorkDir},
@@ -58,6 +58,8 @@ pub struct Options {
     pub allow_empty: bool,
     /// Use damaged input files as far as they can be read, instead of ending the run.
     pub skip_bad_files: bool,
+    /// What becomes of strings that are not Unicode.
+    pub compat: Compat,
     /// Keep the work directory when the run is complete.
     pub keep_work_dir: bool,
     /// Number of most frequent hashtags in the report.
@@ -81,6 +83,7 @@ impl Options {
             partitions: None,
             allow_empty: false,
             skip_bad_files: false,
+            compat: Compat::default(),
             keep_work_dir: false,
             top: TOP_DEFAULT,
             output: None,
@@ -348,6 +351,7 @@ fn plan(options: &Options, excluded: &Excluded) -> Result<Plan, EtlError> {
         exclude_sha256: excluded.sha256(),
         partitions,
         skip_bad_files: options.skip_bad_files,
+        compat: options.compat,
         top: options.top,
         history: options.history,
     })

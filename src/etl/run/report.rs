@@ -78,7 +78,7 @@ impl Report {
             .collect();
         serde_json::json!({
             "lines": c.lines, "bytes": c.bytes, "dropped": dropped, "valid": c.valid,
-            "duplicates": c.duplicates, "tweets": c.tweets, "profiles": c.profiles,
+            "ids_differ": c.ids_differ, "duplicates": c.duplicates, "tweets": c.tweets, "profiles": c.profiles,
             "users": c.users, "pairs": self.pairs(), "directed_pairs": c.directed_pairs,
             "contact_tweets": c.contact_tweets, "tag_occurrences": c.tag_occurrences,
             "tags": self.tags.distinct(), "value_bytes": c.value_bytes,
@@ -95,7 +95,11 @@ impl fmt::Display for Counts {
             row(f, &format!("  dropped: {}", reason.name()), count)?;
         }
         row(f, "  dropped: too_long", self.dropped_too_long)?;
-        row(f, "  kept", self.valid)
+        row(f, "  kept", self.valid)?;
+        if self.ids_differ > 0 {
+            row(f, "  kept by their _str ids", self.ids_differ)?;
+        }
+        Ok(())
     }
 }
 

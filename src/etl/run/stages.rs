@@ -15,7 +15,7 @@ use crate::etl::{
     shuffle::spill::{Emit, LineReader, Shuffle, ShuffleWriter, partition_path},
     sink::user_sink::{Frames, SinkError, UserSink},
     stage::counts::Counts,
-    stage::map,
+    stage::map::{self, Reading},
     stage::tags::{TagCounter, TagTotals},
     stage::tweets::TweetReducer,
     stage::users::UserReducer,
@@ -91,10 +91,14 @@ impl Context<'_> {
 pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     let tweets = context.shuffle(work, "tweets")?;
     let plan = context.plan;
+    let reading = Reading {
+        sources: &plan.sources,
+        skip_bad_files: plan.skip_bad_files,
+        compat: plan.compat,
+    };
     let (counts, skipped_files) = map::run(
-        &plan.sources,
+        reading,
         context.workers,
-        plan.skip_bad_files,
         || tweets.writer(),
         context.progress,
     )?;

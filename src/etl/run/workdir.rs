@@ -8,6 +8,7 @@
 use crate::etl::{
     error::EtlError,
     read::list::Source,
+    record::compat::Compat,
     run::report::{Report, StageReport},
     stage::counts::{Counts, SkippedFile},
     stage::tags::TagReport,
@@ -37,6 +38,9 @@ pub struct Plan {
     pub partitions: usize,
     /// Whether damaged input files are used as far as they can be read.
     pub skip_bad_files: bool,
+    /// What becomes of damaged strings.
+    #[serde(default)]
+    pub compat: Compat,
     /// Whether the sink also gets the history.
     pub history: bool,
     /// Number of most frequent tags in the report.

@@ -17,6 +17,9 @@ pub struct Counts {
     pub dropped_too_long: u64,
     /// Lines that pass the filter.
     pub valid: u64,
+    /// Valid lines in which an identifier and its `_str` differ.
+    #[serde(default)]
+    pub ids_differ: u64,
     /// Valid lines whose tweet id had been seen.
     pub duplicates: u64,
     /// Tweets after deduplication.
@@ -46,6 +49,7 @@ impl Counts {
             dropped,
             dropped_too_long,
             valid,
+            ids_differ,
             duplicates,
             tweets,
             tag_occurrences,
@@ -63,6 +67,7 @@ impl Counts {
         *bytes += other.bytes;
         *dropped_too_long += other.dropped_too_long;
         *valid += other.valid;
+        *ids_differ += other.ids_differ;
         *duplicates += other.duplicates;
         *tweets += other.tweets;
         *tag_occurrences += other.tag_occurrences;

@@ -11,7 +11,7 @@ use crate::etl::{
         list::Source,
         reader::{LINE_BYTES_MAX, Reader},
     },
-    record::extract::Extractor,
+    record::{compat::Compat, extract::Extractor},
     shuffle::spill::Emit,
     stage::counts::{Counts, SkippedFile},
     stage::workers,
@@ -27,6 +27,14 @@ pub struct Mapper {
 }
 
 impl Mapper {
+    /// With the choice `compat` for damaged strings.
+    pub fn new(compat: Compat) -> Self {
+        Self {
+            extractor: Extractor::new(compat),
+            counts: Counts::default(),
+        }
+    }
+
     /// Appends the record of `line`, newlines excluded on both sides, to `out`; `None` when the line
     /// is dropped.
     pub fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Option<u64> {
@@ -36,9 +44,10 @@ impl Mapper {
             return None;
         }
         match self.extractor.extract(line, out) {
-            Ok(id) => {
+            Ok(kept) => {
                 self.counts.valid += 1;
-                Some(id)
+                self.counts.ids_differ += u64::from(kept.ids_differ);
+                Some(kept.id)
             }
             Err(reason) => {
                 self.counts.dropped[reason as usize] += 1;
@@ -60,20 +69,28 @@ impl Mapper {
     }
 }
 
-/// Reads all of `sources`; each worker sends its records to its own `output()`. With `skip_bad_files`, a
-/// file that cannot be read to its end is used up to the fault and listed; without it, the first such file
-/// ends the stage.
+/// What the stage reads, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'s> {
+    /// The files.
+    pub sources: &'s [Source],
+    /// Use and list files that cannot be read to their end; without it, the first one ends the stage.
+    pub skip_bad_files: bool,
+    /// What becomes of damaged strings.
+    pub compat: Compat,
+}
+
+/// Reads all that `reading` names; each worker sends its records to an `output()` of its own.
 pub fn run<E: Emit>(
-    sources: &[Source],
+    reading: Reading<'_>,
     workers: usize,
-    skip_bad_files: bool,
     output: impl Fn() -> E + Sync,
     progress: &dyn Progress,
 ) -> Result<(Counts, Vec<SkippedFile>), EtlError> {
-    let pool = ReaderPool::new(sources, skip_bad_files);
+    let pool = ReaderPool::new(reading);
     let results = workers::run(workers, |_| {
         let _stop = StopOnUnwind(&pool);
-        let result = work(&pool, output(), progress);
+        let result = work(&pool, Mapper::new(reading.compat), output(), progress);
         if result.is_err() {
             pool.stop();
         }
@@ -88,10 +105,10 @@ pub fn run<E: Emit>(
 
 fn work(
     pool: &ReaderPool<'_>,
+    mut mapper: Mapper,
     mut output: impl Emit,
     progress: &dyn Progress,
 ) -> Result<Counts, EtlError> {
-    let mut mapper = Mapper::default();
     let (mut block, mut record) = (Vec::new(), Vec::new());
     while let Some(read) = pool.next_block(&mut block)? {
         mapper.count_block(read.bytes, read.long_lines);
@@ -137,9 +154,9 @@ struct BlockRead {
 }
 
 impl<'a> ReaderPool<'a> {
-    fn new(sources: &'a [Source], skip_bad_files: bool) -> Self {
+    fn new(reading: Reading<'a>) -> Self {
         let state = PoolState {
-            unopened: sources.iter().collect(),
+            unopened: reading.sources.iter().collect(),
             idle: Vec::new(),
             busy: 0,
             stopped: false,
@@ -148,7 +165,7 @@ impl<'a> ReaderPool<'a> {
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            skip_bad_files,
+            skip_bad_files: reading.skip_bad_files,
         }
     }
 

@@ -12,16 +12,25 @@ use std::{
 use trident::etl::{
     error::EtlError,
     progress::Silent,
-    read::list::list,
-    record::excluded::Excluded,
+    read::list::{Source, list},
+    record::{compat::Compat, excluded::Excluded},
     run::pipe::{self, Order},
     sink::user_sink::DumpSink,
+    stage::map::Reading,
 };
+
+fn reading(sources: &[Source]) -> Reading<'_> {
+    Reading {
+        sources,
+        skip_bad_files: false,
+        compat: Compat::Replace,
+    }
+}
 
 fn mapped(set: &Set) -> Vec<u8> {
     let mut out = Vec::new();
     let sources = list(std::slice::from_ref(&set.data)).unwrap().sources;
-    pipe::map(&sources, 2, false, &mut out, &Silent).unwrap();
+    pipe::map(reading(&sources), 2, &mut out, &Silent).unwrap();
     out
 }
 
@@ -138,7 +147,7 @@ fn a_closed_output_is_an_error_that_says_so() {
     let sources = list(std::slice::from_ref(&sets::all()[0].data))
         .unwrap()
         .sources;
-    match pipe::map(&sources, 2, false, &mut Closed, &Silent) {
+    match pipe::map(reading(&sources), 2, &mut Closed, &Silent) {
         Err(EtlError::Io { source, .. }) => {
             assert_eq!(source.kind(), std::io::ErrorKind::BrokenPipe);
         }

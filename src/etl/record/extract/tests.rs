@@ -83,9 +83,68 @@ fn identifiers() {
         ("[1]", "-"),
         ("null,\"in_reply_to_user_id_str\":\"5\"", "5"),
         ("1.5,\"in_reply_to_user_id_str\":5", "5"),
+        ("4,\"in_reply_to_user_id_str\":\"5\"", "5"),
+        ("4,\"in_reply_to_user_id_str\":null", "4"),
+        ("4,\"in_reply_to_user_id_str\":\"x\"", "4"),
     ] {
         assert_eq!(reply(value), read, "{value}");
     }
+}
+
+#[test]
+fn identifiers_that_differ_are_told() {
+    let differ = |more: &str| {
+        let line = tweet(&format!("\"a\"{more}"));
+        let kept = Extractor::default().extract(line.as_bytes(), &mut Vec::new());
+        kept.unwrap().ids_differ
+    };
+    for (more, expected) in [
+        ("", false),
+        (",\"id_str\":\"7\"", false),
+        (",\"id_str\":\"07\"", false),
+        (",\"id_str\":\"x\"", false),
+        (",\"id_str\":\"8\"", true),
+        (",\"user\":{\"id\":8,\"id_str\":\"9\"}", true),
+        (
+            ",\"in_reply_to_user_id\":1,\"in_reply_to_user_id_str\":\"2\"",
+            true,
+        ),
+        (
+            ",\"retweeted_status\":{\"user\":{\"id\":1,\"id_str\":\"2\"}}",
+            true,
+        ),
+        (",\"retweeted_status\":{\"id\":1,\"id_str\":\"2\"}", false),
+        (
+            ",\"in_reply_to_status_id\":1,\"in_reply_to_status_id_str\":\"2\"",
+            false,
+        ),
+    ] {
+        assert_eq!(differ(more), expected, "{more}");
+    }
+}
+
+#[test]
+fn damaged_strings_have_two_ways() {
+    let spark = |line: &[u8]| {
+        let mut out = Vec::new();
+        Extractor::new(Compat::Spark).extract(line, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    };
+    let half = tweet("\"a\\ud83d\\ude00\\udc00\"");
+    assert_eq!(spark(half.as_bytes()), Ok(format!("{KEPT}a\u{1F600}?\tT")));
+    assert_eq!(
+        record(&half).unwrap(),
+        format!("{KEPT}a\u{1F600}\u{FFFD}\tT")
+    );
+    let bad = [tweet("\"a\"").as_bytes(), b" "].concat();
+    assert!(spark(&bad).is_ok());
+    let bad: Vec<u8> = tweet("\"a\",\"unused\":\"@\"").into();
+    let bad: Vec<u8> = bad
+        .iter()
+        .map(|&byte| if byte == b'@' { 0xFF } else { byte })
+        .collect();
+    assert_eq!(spark(&bad), Err(Dropped::NotJson));
+    assert!(Extractor::default().extract(&bad, &mut Vec::new()).is_ok());
 }
 
 #[test]
