@@ -11,9 +11,11 @@ MONTH = 730
 # One capacity unit of the network load balancer, TCP: the largest of the three counts.
 NLCU_GB, NLCU_NEW, NLCU_OPEN = 1, 800, 100_000
 # Metrics that EC2 publishes of an instance with detailed monitoring, and those that trident-publish sends of a fleet.
-DETAILED_METRICS, OWN_METRICS = 7, 5
-# Alarms of ami/stack.yaml, and the two that target tracking makes for itself.
-ALARMS = 5 + 2
+DETAILED_METRICS, OWN_METRICS = 7, 7
+# Metrics that the alarms of ami/stack.yaml look at, and the two that target tracking makes for itself.
+ALARMS = 8 + 2
+# Looks of an instance at the pointer of published stores.
+LOOKS_PER_HOUR = 60
 # What two threads of one core do, counted in cores.
 TWO_THREADS = 1.3
 # Ethernet 14, IPv4 20, TCP with timestamps 32: around every packet on the wire.
@@ -135,6 +137,9 @@ def fixed(shape, machine, price):
     yield line("sending metrics", "put", count * 60 / 1000, f"{count} x 60 / 1000")
     yield line("alarms", "alarm", ALARMS, f"{ALARMS} / {MONTH} h", monthly)
     yield line("dashboard", "dashboard", 1, f"1 / {MONTH} h", monthly)
+    if shape.store_gib:
+        yield line("published stores", "object", shape.store_gib * 1.073741824, f"{shape.store_gib:g} GiB / {MONTH} h", monthly)
+        yield line("looks at the pointer", "get", count * LOOKS_PER_HOUR / 1000, f"{count} x {LOOKS_PER_HOUR} / 1000")
     if shape.log_bytes:
         yield line("logs", "logs", count * shape.log_bytes * 3600 / GB, f"{count} x {shape.log_bytes:g} B/s x 3600 / 10^9")
 

@@ -116,6 +116,9 @@ KINDS = {
         settings={"tcp.idle_timeout.seconds": "tcp_idle_timeout_seconds"},
     ),
     "AWS::SNS::Topic": Kind("aws_sns_topic", "arn", names={"Subscription": None}),
-    "AWS::CloudWatch::Alarm": Kind("aws_cloudwatch_metric_alarm"),
+    "AWS::CloudWatch::Alarm": Kind(
+        "aws_cloudwatch_metric_alarm",
+        names={"Metrics": "metric_query", "MetricStat": "metric", "Metric": ""},
+    ),
     "AWS::CloudWatch::Dashboard": Kind("aws_cloudwatch_dashboard"),
 }

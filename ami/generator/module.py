@@ -66,7 +66,8 @@ def resources(template, translator):
         into = placed.setdefault(current, [])
         if KINDS[kind].within:
             continue
-        if kind == "AWS::CloudWatch::Alarm":
+        # One over several metrics is a resource of its own: it has too little in common with the others.
+        if kind == "AWS::CloudWatch::Alarm" and "Metrics" not in template["Resources"][key]["Properties"]:
             alarms.append(key)
             continue
         if alarms:

@@ -34,10 +34,11 @@ check 'binary runs' /usr/bin/trident --version
 check 'libraries are there' glibc_fits
 check 'configuration is valid' runuser -u trident -- /usr/bin/trident check-config
 check 'units verify' systemd-analyze verify --man=no trident.service trident.socket trident-admin.socket \
-    trident-userdata.service trident-lifecycle.service trident-publish.timer trident-tune.service
+    trident-userdata.service trident-lifecycle.service trident-publish.timer trident-store.service trident-store.timer \
+    trident-tune.service
 check 'exposure is at most 0.6' systemd-analyze security --offline=true --threshold=6 trident.service
 for unit in trident.socket trident-admin.socket trident.service trident-userdata.service \
-    trident-lifecycle.service trident-publish.timer trident-tune.service; do
+    trident-lifecycle.service trident-publish.timer trident-store.timer trident-tune.service; do
     check "$unit is enabled" enabled "$unit"
 done
 [[ -z ${SSM_AGENT_URL:-} ]] || check 'the agent of Session Manager is enabled' enabled amazon-ssm-agent.service

@@ -53,6 +53,12 @@ locals {
       statistic         = "Sum"
       threshold         = 0
     }
+    store_failed = {
+      alarm_description  = "An instance cannot take the published store. See ami/README.md, new data."
+      metric_name        = "StoreFailed"
+      evaluation_periods = 3
+      threshold          = 0
+    }
   }
 }
 
@@ -69,6 +75,45 @@ resource "aws_cloudwatch_metric_alarm" "alarms" {
   threshold           = each.value.threshold
   comparison_operator = try(each.value.comparison_operator, "GreaterThanThreshold")
   treat_missing_data  = try(each.value.treat_missing_data, "notBreaching")
+  alarm_actions       = local.has_email ? [aws_sns_topic.alarm_topic[0].arn] : null
+}
+
+# Instances tell what they serve as a number: whether all tell the same one for more than ten minutes.
+resource "aws_cloudwatch_metric_alarm" "store_disagreement" {
+  alarm_name        = "${var.name}-store-disagreement"
+  alarm_description = "Instances have served different data for more than ten minutes. See ami/README.md, new data."
+  metric_query {
+    id          = "difference"
+    expression  = "greatest - least"
+    label       = "Instances serve different data"
+    return_data = true
+  }
+  metric_query {
+    id = "greatest"
+    metric {
+      namespace   = "Trident"
+      metric_name = "StoreData"
+      dimensions  = { Fleet = var.name }
+      period      = 60
+      stat        = "Maximum"
+    }
+    return_data = false
+  }
+  metric_query {
+    id = "least"
+    metric {
+      namespace   = "Trident"
+      metric_name = "StoreData"
+      dimensions  = { Fleet = var.name }
+      period      = 60
+      stat        = "Minimum"
+    }
+    return_data = false
+  }
+  evaluation_periods  = 11
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
   alarm_actions       = local.has_email ? [aws_sns_topic.alarm_topic[0].arn] : null
 }
 
@@ -177,6 +222,36 @@ resource "aws_cloudwatch_dashboard" "dashboard" {
           stat    = "Sum"
           period  = 60
           metrics = [["Trident", "AllowanceExceededPackets", "Fleet", var.name]]
+        }
+      },
+      {
+        type   = "metric"
+        x      = 0
+        y      = 18
+        width  = 12
+        height = 6
+        properties = {
+          title  = "Data served, as a number: one line when all agree"
+          region = local.region
+          period = 60
+          metrics = [
+            ["Trident", "StoreData", "Fleet", var.name, { stat = "Maximum", label = "greatest" }],
+            ["Trident", "StoreData", "Fleet", var.name, { stat = "Minimum", label = "least" }],
+          ]
+        }
+      },
+      {
+        type   = "metric"
+        x      = 12
+        y      = 18
+        width  = 12
+        height = 6
+        properties = {
+          title   = "Instances that cannot take the published store"
+          region  = local.region
+          stat    = "Sum"
+          period  = 60
+          metrics = [["Trident", "StoreFailed", "Fleet", var.name]]
         }
       },
     ]

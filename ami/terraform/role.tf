@@ -92,11 +92,21 @@ resource "aws_iam_role_policy" "store_policy" {
   role  = aws_iam_role.instance_role.name
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = "s3:GetObject"
-      Resource = "arn:${local.partition}:s3:::${split("s3://", "${var.store_url}s3://")[1]}"
-    }]
+    Statement = [
+      {
+        Effect = "Allow"
+        Action = "s3:GetObject"
+        Resource = [
+          "arn:${local.partition}:s3:::${split("s3://", "${var.store_url}s3://")[1]}/pointer.json",
+          "arn:${local.partition}:s3:::${split("s3://", "${var.store_url}s3://")[1]}/stores/*",
+        ]
+      },
+      {
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "arn:${local.partition}:s3:::${split("s3://", "${var.store_url}s3://")[1]}/instances/*"
+      },
+    ]
   })
 }
 

@@ -126,12 +126,12 @@ variable "auth_key_parameter" {
 }
 
 variable "store_url" {
-  description = "Snapshot of the store of /twitter (trident store snapshot, tar.zst); empty = the one in the image"
+  description = "Where scripts/publish-store puts stores of /twitter, s3://BUCKET/PREFIX; empty = the one in the image"
   type        = string
   default     = ""
   validation {
-    condition     = can(regex("^(?:(s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]+)?)$", var.store_url))
-    error_message = "store_url must match (s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]+)?"
+    condition     = can(regex("^(?:(s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]*[A-Za-z0-9_-])?)$", var.store_url))
+    error_message = "store_url must match (s3://[a-z0-9.-]{3,63}/[A-Za-z0-9_./-]*[A-Za-z0-9_-])?"
   }
 }
 

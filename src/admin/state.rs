@@ -65,11 +65,11 @@ impl AdminService {
         gauges.set(Gauge::CacheLimit, cache.bytes_max as f64);
         if let Some((path, meta)) = self.app.store() {
             let checksum = format!("{:08x}", meta.content_crc32);
-            let built_by = meta.built_by;
             let labels = [
                 ("path", path),
                 ("checksum", checksum),
-                ("built_by", built_by),
+                ("updates", self.app.store_updates().to_string()),
+                ("built_by", meta.built_by),
             ];
             gauges.describe(Info::Store, labels.into());
             gauges.set(Gauge::StoreUsers, meta.users as f64);
@@ -130,6 +130,7 @@ impl AdminService {
                 "users": meta.users,
                 "contacts": meta.contacts,
                 "checksum": format!("{:08x}", meta.content_crc32),
+                "updates": self.app.store_updates(),
                 "built_by": meta.built_by,
             })),
             "cache": {

@@ -124,6 +124,11 @@ impl App {
         self.twitter.meta()
     }
 
+    /// Batches of tweets that the open store has taken since it was built.
+    pub fn store_updates(&self) -> u64 {
+        self.twitter.updates()
+    }
+
     /// The client of the store of `/twitter`, if that is in a database.
     pub(super) fn database(&self) -> Option<&database::Client> {
         self.twitter.database()

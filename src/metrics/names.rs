@@ -370,7 +370,7 @@ series! {
     "trident_build_info", "Which program this is: version, commit and build profile." {
         Build,
     }
-    "trident_store_info", "Which data is served: path, content checksum and the program that built it." {
+    "trident_store_info", "Which data is served: path, content checksum, batches of tweets that came in since, and the program that built it." {
         Store,
     }
 }
@@ -380,7 +380,7 @@ impl Info {
     pub const fn label_names(self) -> &'static [&'static str] {
         match self {
             Self::Build => &["version", "commit", "profile"],
-            Self::Store => &["path", "checksum", "built_by"],
+            Self::Store => &["path", "checksum", "updates", "built_by"],
         }
     }
 }

@@ -9,9 +9,16 @@ import pathlib
 import re
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
-OPERATOR = ("aws.sh", "bake", "deploy", "roll", "destroy", "parameters.py")
+OPERATOR = ("aws.sh", "bake", "deploy", "roll", "destroy", "parameters.py", "publish-store", "storelib.py")
+INSTANCE = SCRIPTS.parent / "ami/rootfs/usr/lib/trident"
 # The command line's names of services, where IAM has another.
-SERVICES = {"elbv2": "elasticloadbalancing"}
+SERVICES = {"elbv2": "elasticloadbalancing", "s3api": "s3"}
+# Commands whose permission has another name.
+RENAMED = {("s3api", "head-object"): "s3:GetObject"}
+# `aws s3 cp`: an upload of several parts that fails is removed again.
+UPLOAD, DOWNLOAD = {"s3:PutObject", "s3:AbortMultipartUpload"}, {"s3:GetObject"}
+# An object that is not there is called missing only to those who may list.
+TOLD_MISSING = {"s3:ListBucket"}
 # Commands that are no call of that name: they wait by describing, or ask no service; identity needs no permission.
 NO_CALL = {("cloudformation", "wait"), ("configure", "get"), ("configure", "set"), ("sts", "get-caller-identity"), ("sso", "login")}
 # Commands that only stand in messages and comments.
@@ -77,18 +84,29 @@ def action(service, command):
     return f"{SERVICES.get(service, service)}:{name}"
 
 
+def calls_in(text):
+    """Actions of every call of the AWS CLI in a script, in Bash or Python."""
+    found = set(re.findall(r"\baws ([a-z0-9]+) ([a-z]+(?:-[a-z]+)*)", text))
+    found |= set(re.findall(r'"aws", "([a-z0-9]+)", "([a-z-]+)"', text))
+    # `aws cloudformation "$verb-stack"`
+    found |= {("cloudformation", f"{verb}-stack") for verb in ("create", "update") if '"$verb-stack"' in text}
+    actions = {RENAMED.get(one) or action(*one) for one in found - NO_CALL - ADVICE - {("s3", "cp")}}
+    for source in re.findall(r'\baws\(?"? ?"?s3"?,? "?cp"?,? (\S+)', text):
+        actions |= DOWNLOAD if "url" in source.lower() else UPLOAD
+    return actions
+
+
 def calls():
-    """Actions of every call of the AWS CLI that stands in the operator's scripts."""
-    found = set()
-    for name in OPERATOR:
-        text = (SCRIPTS / name).read_text()
-        found |= set(re.findall(r"\baws ([a-z0-9]+) ([a-z]+(?:-[a-z]+)*)", text))
-        found |= set(re.findall(r'"aws", "([a-z0-9]+)", "([a-z-]+)"', text))
-        # `aws cloudformation "$verb-stack"`
-        found |= {("cloudformation", f"{verb}-stack") for verb in ("create", "update") if '"$verb-stack"' in text}
-    return {action(*one) for one in found - NO_CALL - ADVICE}
+    """Those of the operator's scripts."""
+    return set().union(*(calls_in((SCRIPTS / name).read_text()) for name in OPERATOR))
+
+
+def instance_calls():
+    """Those of an instance's own scripts."""
+    # What an instance tells of itself is too small for several parts.
+    return set().union(*(calls_in(path.read_text()) for path in INSTANCE.iterdir())) - {"s3:AbortMultipartUpload"}
 
 
 def needed(types):
     """Everything an operator needs for a template with resources of these types."""
-    return calls() | BAKE | {one for kind in types for one in MADE[kind]}
+    return calls() | TOLD_MISSING | BAKE | {one for kind in types for one in MADE[kind]}

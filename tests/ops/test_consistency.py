@@ -11,6 +11,8 @@ from templates import AMI, load_stack
 
 ROOT = AMI.parent
 sys.path.append(str(ROOT / "tests/ops/fleet"))
+sys.path.append(str(ROOT / "scripts"))
+import costlib  # noqa: E402
 from delays import REAL  # noqa: E402
 
 # From the notice of an interruption until a spot instance is taken away.
@@ -43,6 +45,12 @@ def default(key):
     for part in key.split("."):
         value = value[part]
     return value
+
+
+def alarm_metrics(properties):
+    """What an alarm looks at: one metric, or those of its expression."""
+    told = properties.get("Metrics")
+    return [properties] if told is None else [one["MetricStat"]["Metric"] for one in told if "MetricStat" in one]
 
 
 class Consistency(unittest.TestCase):
@@ -171,8 +179,9 @@ class Consistency(unittest.TestCase):
         self.assertGreaterEqual(seconds(self.service["WatchdogSec"][0]), 10)
 
     def test_metric_names_of_publisher_alarms_and_dashboard_agree(self):
-        alarms = {r["Properties"]["MetricName"] for r in self.stack.values()
-                  if r["Type"] == "AWS::CloudWatch::Alarm" and r["Properties"]["Namespace"] == "Trident"}
+        alarms = {one["MetricName"] for r in self.stack.values() if r["Type"] == "AWS::CloudWatch::Alarm"
+                  for one in alarm_metrics(r["Properties"]) if one["Namespace"] == "Trident"}
+        self.assertIn("StoreData", alarms)
         published = set(re.findall(r'"([A-Z]\w+)": \(', text("ami/rootfs/usr/lib/trident/publish")))
         self.assertLessEqual(alarms, published)
         body = self.stack["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
@@ -182,6 +191,24 @@ class Consistency(unittest.TestCase):
         read = set(re.findall(r"trident_\w+_total", text("ami/rootfs/usr/lib/trident/publish")))
         self.assertTrue(read)
         self.assertLessEqual(read, families, "the publisher reads metrics that exist")
+
+    def test_the_bill_counts_every_metric_and_alarm(self):
+        alarms = [metric for r in self.stack.values() if r["Type"] == "AWS::CloudWatch::Alarm"
+                  for metric in alarm_metrics(r["Properties"])]
+        # Target tracking makes two for itself.
+        self.assertEqual(costlib.ALARMS, len(alarms) + 2)
+        published = set(re.findall(r'"([A-Z]\w+)": \(', text("ami/rootfs/usr/lib/trident/publish")))
+        self.assertEqual(costlib.OWN_METRICS, len(published))
+        timer = unit("ami/rootfs/etc/systemd/system/trident-store.timer")
+        self.assertEqual(costlib.LOOKS_PER_HOUR, 3600 / seconds(timer["OnUnitInactiveSec"][0]))
+
+    def test_a_fleet_may_disagree_for_ten_minutes(self):
+        alarm = self.stack["StoreDisagreement"]["Properties"]
+        periods = {one["MetricStat"]["Period"] for one in alarm["Metrics"] if "MetricStat" in one}
+        self.assertEqual((periods, alarm["EvaluationPeriods"]), ({60}, 11))
+        fetch = seconds(unit("ami/rootfs/etc/systemd/system/trident-store.service")["TimeoutStartSec"][0])
+        unseen = int(re.search(r"UNSEEN_SECONDS_MAX = (\d+)", text("ami/rootfs/usr/lib/trident/publish"))[1])
+        self.assertLess(fetch, unseen, "a long fetch is no failure")
 
     def test_user_data_carries_what_the_instance_reads(self):
         data = self.stack["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]

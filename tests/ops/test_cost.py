@@ -17,7 +17,7 @@ def shape(**given):
     usual = {
         "count": 2, "rps": 0, "request_bytes": 531, "answer_bytes": 694, "new_connections": 0, "open_connections": 0,
         "zones": 2, "cross_zone": True, "public": True, "scheme": "internet-facing", "internet_share": 0,
-        "volume_gib": 8, "log_bytes": 0, "spot_share": 0, "spot_price": 0,
+        "volume_gib": 8, "log_bytes": 0, "store_gib": 0, "spot_share": 0, "spot_price": 0,
     }
     return SimpleNamespace(**(usual | given))
 
@@ -39,9 +39,9 @@ class Bill(unittest.TestCase):
             "balancer": 16.43,                   # 0.0225 x 730, 16.425
             "addresses of the balancer": 7.30,   # 2 x 0.005 x 730
             "detailed monitoring": 16.80,        # 8 x 7 x 0.30
-            "own metrics": 1.50,                 # 5 x 0.30
+            "own metrics": 2.10,                 # 7 x 0.30
             "sending metrics": 3.50,             # 8 x 60 x 730 calls, 0.01 the thousand
-            "alarms": 0.70,                      # 7 x 0.10
+            "alarms": 1.00,                      # 10 x 0.10
             "dashboard": 3.00,
             "capacity units": 0.00,
             "between zones": 0.00,
@@ -65,6 +65,8 @@ class Bill(unittest.TestCase):
         self.assertNotIn("addresses of instances", bill(public=False))
         self.assertNotIn("addresses of the balancer", bill(scheme="internal"))
         self.assertEqual(bill(log_bytes=1000, count=10, hours=1000)["logs"], 18.00)  # 36 GB x 0.50
+        told = bill(store_gib=100, count=100, hours=730)
+        self.assertEqual((told["published stores"], told["looks at the pointer"]), (2.47, 1.75))  # 107.4 GB; 4.38 million
         spot = bill(count=4, spot_share=0.5, spot_price=0.03, hours=100)
         self.assertEqual((spot["instances"], spot["spot instances"]), (15.95, 6.00))
 
@@ -76,7 +78,7 @@ class Bill(unittest.TestCase):
         for charge in costlib.charges().values():
             self.assertRegex(charge.page, r"^https://aws\.amazon\.com/.*pricing/")
             self.assertTrue(charge.seen)
-        lines = costlib.bill(shape(rps=1, spot_share=0.5, log_bytes=1, internet_share=1), costlib.machines()["c8g.large"],
+        lines = costlib.bill(shape(rps=1, spot_share=0.5, log_bytes=1, store_gib=1, internet_share=1), costlib.machines()["c8g.large"],
                              costlib.charges())
         self.assertTrue(all(line.page.startswith("https://") and line.formula for line in lines))
 

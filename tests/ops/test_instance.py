@@ -15,7 +15,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "ami/rootfs/usr/lib/trid
 TOKEN = "token-of-the-metadata-service"
 KEY = "ab" * 32
 
-# Records its arguments; gives the auth key, and a file for `s3 cp`.
+# Records its arguments; gives the auth key.
 AWS = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >>"$FAKE/aws.log"
 case "$1 $2" in
@@ -23,7 +23,7 @@ case "$1 $2" in
 "elbv2 describe-target-health")
     [[ ! -e $FAKE/no-target-health ]] || { echo AccessDenied >&2 && exit 254; }
     cat "$FAKE/target-health" ;;
-"s3 cp") cp "$FAKE/store.tar" "${@: -1}" ;;
+"s3 cp") echo 'An error occurred (404): Not Found' >&2 && exit 1 ;;
 *)
     left=$(cat "$FAKE/refusals" 2>/dev/null || echo 0)
     ((left == 0)) || { echo $((left - 1)) >"$FAKE/refusals" && echo 'AccessDenied: not yet' >&2 && exit 254; }
@@ -106,7 +106,7 @@ class Instance(unittest.TestCase):
     def test_settings_are_taken_over_word_for_word(self):
         self.userdata('FLEET=f\nREGION=r\nTARGET_GROUP=arn:t\nTRIDENT_TEAM_NAME=A $(touch x) "B" \\ `c`\n\n# note\n')
         self.assertEqual(self.setting_lines(), ['TRIDENT_TEAM_NAME="A \\$(touch x) \\"B\\" \\\\ \\`c\\`"'])
-        self.assertEqual((self.root / "run/trident/instance.env").read_text(), "FLEET=f\nREGION=r\nINSTANCE=i-0123\nTARGET_GROUP=arn:t\n")
+        self.assertEqual((self.root / "run/trident/instance.env").read_text(), "FLEET=f\nREGION=r\nINSTANCE=i-0123\nTARGET_GROUP=arn:t\nSTORE_URL=\n")
 
     def test_the_key_comes_from_the_parameter_store_and_stays_private(self):
         said = self.userdata("FLEET=f\nREGION=r\nAUTH_KEY_PARAMETER=/trident/key\n")
@@ -165,33 +165,35 @@ class Instance(unittest.TestCase):
     def test_a_database_gives_the_unit_its_network_back(self):
         (self.root / "usr/lib/trident").mkdir(parents=True)
         (self.root / "usr/lib/trident/database.conf").write_text("[Service]\n")
-        self.archive("data.mdb", "seal.json")
-        self.userdata("FLEET=f\nREGION=r\nSECRETS=TRIDENT_TWITTER_STORE=/trident/db:1\nSTORE_URL=s3://b/store.tar\n")
+        self.old_store("trident/store")
+        self.userdata("FLEET=f\nREGION=r\nSECRETS=TRIDENT_TWITTER_STORE=/trident/db:1\n")
         self.assertTrue((self.root / "etc/systemd/system/trident.service.d/database.conf").exists())
         self.assertIn("daemon-reload", (self.fake / "systemctl.log").read_text())
         self.assertEqual(self.setting_lines(), [f'TRIDENT_TWITTER_STORE="{KEY}"'], "not the store in the image")
 
-    def archive(self, *names):
-        source = self.fake / "store"
-        source.mkdir()
-        for name in names:
-            (source / name).write_text("x")
-        subprocess.run(["tar", "-cf", str(self.fake / "store.tar"), "-C", str(source), "."], check=True)
+    def old_store(self, place):
+        """A store that is there from before."""
+        store = self.root / "var/lib" / place
+        store.mkdir(parents=True)
+        (store / "seal.json").write_text("{}")
+        return store
 
-    def test_a_store_is_fetched_verified_and_named(self):
-        self.archive("data.mdb", "seal.json")
-        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/store.tar\n")
-        self.assertTrue((self.root / "var/lib/trident/store/data.mdb").exists())
-        self.assertIn("TRIDENT_TWITTER_STORE=/var/lib/trident/store", self.setting_lines())
-        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/store.tar\n")  # again, over the old one
+    def test_an_instance_without_the_published_store_does_not_serve(self):
+        """How it is fetched: test_store.py."""
+        said = self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/p\n", code=1)
+        self.assertIn("s3://b/p", said)
+        self.assertIn("STORE_URL=s3://b/p\n", (self.root / "run/trident/instance.env").read_text())
 
-    def test_a_damaged_store_fails_the_boot_and_takes_nobodys_place(self):
-        old = self.root / "var/lib/trident/store"
-        old.mkdir(parents=True)
-        (old / "data.mdb").write_text("old")
-        self.archive("other")
-        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/store.tar\n", code=1)
-        self.assertEqual((old / "data.mdb").read_text(), "old")
+    def test_an_instance_that_was_on_before_serves_what_it_has(self):
+        store = self.old_store("trident-stores/" + "a" * 64)
+        (store.parent / "current").symlink_to(store.name)
+        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=s3://b/p\n")
+        self.assertEqual(self.setting_lines(), ["TRIDENT_TWITTER_STORE=/var/lib/trident-stores/current"])
+
+    def test_the_store_in_the_image_is_for_fleets_without_a_published_one(self):
+        self.old_store("trident/store")
+        self.userdata("FLEET=f\nREGION=r\nSTORE_URL=\n")
+        self.assertEqual(self.setting_lines(), ["TRIDENT_TWITTER_STORE=/var/lib/trident/store"])
 
     def test_wrong_user_data_fail_the_boot(self):
         for text in ("FLEET=f\n", "FLEET=f\nREGION=r\nnonsense\n", f"FLEET=f\nREGION=r\nTRIDENT_AUTH_KEY={KEY}\n"):
@@ -298,9 +300,9 @@ class Instance(unittest.TestCase):
 
     # --- publish ----------------------------------------------------------------------------------------
 
-    def publish(self):
+    def publish(self, **more):
         told = {"FLEET": "f", "REGION": "r", "RUNTIME_DIRECTORY": str(self.fake), "ADMIN_URL": self.url,
-                "PUBLIC_URL": self.url}
+                "PUBLIC_URL": self.url} | more
         run = subprocess.run([sys.executable, str(SCRIPTS / "publish"), "--print"], env=self.environment | told,
                              capture_output=True, text=True, check=True)
         return {one["MetricName"]: one["Value"] for one in json.loads(run.stdout)}
@@ -342,6 +344,26 @@ class Instance(unittest.TestCase):
     def test_a_probe_without_an_answer_counts(self):
         self.paths["/metrics"] = "trident_requests_total 1\n"
         self.assertEqual(self.publish()["ProbeLatencyMs"], 10_000)
+
+    def test_data_that_differ_are_numbers_that_differ(self):
+        numbers = set()
+        for labels in ('checksum="210eae95",updates="0"', 'checksum="210eae95",updates="1"', 'checksum="210eae94",updates="0"'):
+            self.paths["/metrics"] = f'trident_store_info{{path="/a",{labels},built_by="x"}} 1\n'
+            numbers.add(self.publish()["StoreData"])
+        self.assertEqual(numbers, {0x210EAE95 << 20, (0x210EAE95 << 20) + 1, 0x210EAE94 << 20})
+        self.assertTrue(all(number == float(number) < 2 ** 53 for number in numbers))
+        self.paths["/metrics"] = "trident_requests_total 1\n"
+        self.assertEqual(self.publish()["StoreData"], 0)
+
+    def test_an_instance_that_does_not_follow_is_told(self):
+        self.paths["/metrics"] = "trident_requests_total 1\n"
+        self.assertNotIn("StoreFailed", self.publish())
+        self.assertEqual(self.publish(STORE_URL="s3://b/p")["StoreFailed"], 1, "nobody has looked yet")
+        booted = time.clock_gettime(time.CLOCK_BOOTTIME)
+        for told, wanted in (({"failed": "", "at": booted}, 0), ({"failed": "no room", "at": booted}, 1), ([], 1),
+                             ({"failed": "", "at": booted - 4300}, 1)):
+            (self.fake / "store.json").write_text(json.dumps(told))
+            self.assertEqual(self.publish(STORE_URL="s3://b/p")["StoreFailed"], wanted, told)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ class Policy(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.statements = json.loads((AMI / "operator-policy.json").read_text())["Statement"]
-        cls.types = {one["Type"] for one in load_stack()["Resources"].values()}
+        cls.resources = load_stack()["Resources"]
+        cls.types = {one["Type"] for one in cls.resources.values()}
 
     def actions(self):
         return [action for one in self.statements for action in one["Action"]]
@@ -26,8 +27,29 @@ class Policy(unittest.TestCase):
     def test_every_call_of_the_scripts_is_read(self):
         found = permissions.calls()
         for known in ("cloudformation:CreateStack", "cloudformation:UpdateStack", "autoscaling:RollbackInstanceRefresh",
-                      "elasticloadbalancing:DescribeTargetHealth", "ssm:GetParameter"):
+                      "elasticloadbalancing:DescribeTargetHealth", "ssm:GetParameter", "s3:PutObject", "s3:GetObject"):
             self.assertIn(known, found)
+        self.assertEqual(permissions.calls_in('aws s3 cp "$url/x" -\naws("s3", "cp", f"{URL}/x", "-")'), {"s3:GetObject"})
+        self.assertIn("s3:PutObject", permissions.calls_in('aws("s3", "cp", "-", f"{URL}/x")'))
+
+    def test_an_instance_may_do_what_its_scripts_do(self):
+        allowed = {}
+        for name, one in self.resources.items():
+            if one["Type"] == "AWS::IAM::Policy":
+                for statement in one["Properties"]["PolicyDocument"]["Statement"]:
+                    actions = statement["Action"]
+                    allowed.setdefault(name, set()).update([actions] if isinstance(actions, str) else actions)
+        # What the agents of Session Manager and for logs do.
+        del allowed["ShellPolicy"], allowed["LogPolicy"]
+        self.assertEqual(sorted(set().union(*allowed.values())), sorted(permissions.instance_calls()))
+
+    def test_an_instance_writes_nowhere_but_where_it_tells_of_itself(self):
+        reading, writing = self.resources["StorePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        ends = [one["Fn::Join"][1][-1] for one in (*reading["Resource"], writing["Resource"])]
+        self.assertEqual(ends, ["/pointer.json", "/stores/*", "/instances/*"])
+        script = (permissions.INSTANCE / "store").read_text()
+        for end in ends:
+            self.assertIn(end.removesuffix("*").removeprefix("/"), script)
 
     def test_it_allows_what_is_needed_and_no_more(self):
         self.assertLessEqual(self.types, set(permissions.MADE), "a type of resource without a row in permissions.py")

@@ -60,7 +60,7 @@ class Stack(unittest.TestCase):
         cls.run_script(
             "deploy", "--image", cls.images[0], "--set", "FleetMin=3", "--set", "FleetMax=6",
             "--set", "server.http.idle_timeout_ms=60000", "--set", "server.admin_token=ssm:/trident/admin-token",
-            "--set", "AuthKeyParameter=/trident/key", "--set", "StoreUrl=s3://bucket/store.tar.zst",
+            "--set", "AuthKeyParameter=/trident/key", "--set", "StoreUrl=s3://bucket/twitter",
             "--set", "AlarmEmail=operator@example.org", "--set", "WarmMin=4", "--set", "LogRetentionDays=7",
             "--timeout", "60",
         )
@@ -142,7 +142,9 @@ class Stack(unittest.TestCase):
         attached = self.aws("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]
         self.assertEqual(attached, [], "a managed policy would allow more")
         policy = self.aws("iam", "get_role_policy", RoleName=role, PolicyName="store")["PolicyDocument"]
-        self.assertEqual(policy["Statement"][0]["Resource"], "arn:aws:s3:::bucket/store.tar.zst")
+        self.assertEqual([one["Resource"] for one in policy["Statement"]], [
+            ["arn:aws:s3:::bucket/twitter/pointer.json", "arn:aws:s3:::bucket/twitter/stores/*"],
+            "arn:aws:s3:::bucket/twitter/instances/*"])
 
     def test_deploy_again_changes_nothing_and_keeps_parameters(self):
         self.run_script("deploy")

@@ -121,6 +121,13 @@ impl Twitter {
         Some((store.path().display().to_string(), store.meta().clone()))
     }
 
+    /// Batches taken since the store was built; 0 in a database, which takes none.
+    pub(in crate::app) fn updates(&self) -> u64 {
+        let store = self.store.load();
+        let updates = store.as_deref().and_then(|open| open.updates_meta().ok());
+        updates.map_or(0, |updates| updates.batches)
+    }
+
     pub(in crate::app) fn text(&self) -> String {
         if let Some(database) = &self.database {
             let address = database.address();
