@@ -41,7 +41,7 @@ pub struct LoadCommand {
     /// that stalls is charged for every request it kept from being sent.
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rate: Option<f64>,
-    /// Requests on the way per connection
+    /// Requests in flight per connection
     #[arg(long, value_name = "N", default_value = "1", value_parser = between(1, 1_000))]
     pub pipeline: u32,
     /// Weights of the endpoints: blockchain=1,qrcode=2

@@ -1,4 +1,4 @@
-//! Why a load test cannot be run. Faults of the servers under test are results, not errors.
+//! Errors of the load generator. Faults of the servers under test are results, not errors.
 
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -14,7 +14,7 @@ pub enum LoadError {
     Input {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file cannot be written.
@@ -22,7 +22,7 @@ pub enum LoadError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A line of the corpus is not an entry.
@@ -51,7 +51,7 @@ pub enum LoadError {
     System {
         /// What was tried.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

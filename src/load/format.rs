@@ -21,17 +21,17 @@ pub fn digest(digits: &str) -> Result<[u8; 32], String> {
     Ok(out)
 }
 
-/// To three decimals: more would be noise in the files.
+/// Rounded to three decimals: more would be noise in the files.
 pub fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
-/// Two decimals, cut off: what is not all must not read 100.00 %.
+/// Two decimals, truncated, so that less than all never reads 100.00 %.
 pub fn percent_text(percent: f64) -> String {
     format!("{:.2} %", (percent * 100.0).floor() / 100.0)
 }
 
-/// Two decimals, rounded up: a single error must not read 0.00 %.
+/// Two decimals, rounded up, so that a single error never reads 0.00 %.
 pub fn error_text(percent: f64) -> String {
     format!("{:.2} %", (percent * 100.0).ceil() / 100.0)
 }
@@ -46,7 +46,7 @@ pub fn duration_text(us: f64) -> String {
     }
 }
 
-/// A count with thousands set off.
+/// A count with a separator between thousands.
 pub fn count_text(count: f64) -> String {
     let digits = format!("{count:.0}");
     let mut out = String::new();
@@ -59,7 +59,7 @@ pub fn count_text(count: f64) -> String {
     out
 }
 
-/// Text that cannot become markup.
+/// Text escaped for HTML.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,13 +1,13 @@
-//! The team whose name stands in the first line of every response.
+//! The team named in the first line of every response.
 
-/// In whose name the servers answer.
+/// The identity that the servers answer with.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// First field of every answer.
     pub team: String,
     /// Second field.
     pub account: String,
-    /// Key of auth tokens; without it their form alone is checked.
+    /// Key of auth tokens; without it only their form is checked.
     pub auth_key: Option<[u8; 32]>,
 }
 

@@ -1,13 +1,13 @@
-//! `trident load`: load on servers of the three services, with every answer checked.
+//! `trident load`: sends load to servers of the three services and checks every answer.
 //!
-//! Called by `main` only. A run goes
+//! Called by `main` only. The steps of a run:
 //!
 //! ```text
 //! plan → worker ⇄ wire, judge → tally → report → { text | html | JSON }
 //! ```
 //!
-//! Right answers come from the corpus, which an independent oracle made, and from recomputation here;
-//! nothing in this folder names another module, so that a fault of the server cannot agree with itself.
+//! Right answers come from the corpus, which an independent oracle made, and from recomputation here.
+//! Nothing in this folder names another module, so that a fault of the server cannot confirm itself.
 //! docs/load.md is the manual.
 
 mod error;
@@ -54,10 +54,10 @@ use temporary_server::TemporaryServer;
 use wire::target::Target;
 use worker::{Shared, Worker};
 
-/// Key of the temporary server's tokens. Nobody else uses it, so it need not be secret.
+/// Key of the temporary server's tokens. It protects nothing, so it is not secret.
 const TEMPORARY_AUTH_KEY: [u8; 32] = *b"trident load: not a secret key!!";
 
-/// What to run.
+/// What to run; from the command line.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// URLs of the servers; none = a temporary one.
@@ -66,13 +66,13 @@ pub struct Options {
     pub identity: Identity,
     /// Length of the measured part.
     pub duration: Duration,
-    /// Length of the part before it, which does not count.
+    /// Length of the part before, which is not measured.
     pub warmup: Duration,
     /// Connections; in a closed loop each is a user.
     pub connections: usize,
-    /// Requests a second of all connections together; `None` = closed loop.
+    /// Requests per second of all connections together; `None` = closed loop.
     pub rate: Option<f64>,
-    /// Requests on the way per connection.
+    /// Requests in flight per connection.
     pub pipeline: usize,
     /// Weights of the endpoints, as on the command line.
     pub mix: Option<String>,
@@ -86,13 +86,13 @@ pub struct Options {
     pub check: bool,
     /// How long an answer may take.
     pub timeout: Duration,
-    /// Right answers a second that give the full score: `10000` or `blockchain=30000,…`.
+    /// Right answers per second that give the full score: `10000` or `blockchain=30000,…`.
     pub goal: String,
     /// Conditions, each as on the command line.
     pub requirements: Vec<String>,
-    /// Where failing pairs go.
+    /// File for failing pairs.
     pub record: Option<PathBuf>,
-    /// Whether each target is asked once before the run.
+    /// Whether each target gets one request before the run.
     pub preflight: bool,
     /// Version of this program, for the report.
     pub version: &'static str,
@@ -104,14 +104,14 @@ pub struct Options {
 pub struct RunOutput {
     /// Its figures.
     pub report: Report,
-    /// Why `--record` lacks failing pairs: no reason to lose the figures.
+    /// Why `--record` lacks failing pairs; the figures are reported all the same.
     pub not_recorded: Option<LoadError>,
 }
 
 /// Runs the load test until its end, or until `stop` is set.
 ///
 /// # Errors
-/// The test cannot be run. Whatever the servers do is in the report.
+/// The test cannot be run. Faults of the servers are not errors: they are in the report.
 pub fn run(
     options: &Options,
     progress: &mut Progress<'_>,
@@ -189,7 +189,7 @@ fn workers(options: &Options, stages: &[Stage]) -> usize {
     };
     let at_rate = |stage: &Stage| matches!(stage.load, Load::Rate(_));
     if stages.iter().any(at_rate) {
-        // One without a connection could send nothing of its share of the rate.
+        // A worker without a connection could not send its share of the rate.
         asked.min(options.connections)
     } else {
         asked
@@ -206,7 +206,7 @@ fn setup(
     let is_local = options.targets.is_empty();
     let url = |target: &Target| {
         if is_local {
-            "temporary server".into() // its port is of no use to readers
+            "temporary server".into() // its port does not interest readers
         } else {
             target.url.clone()
         }
@@ -338,7 +338,7 @@ fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
     {
         return Err(refused());
     }
-    /// Goal of an endpoint that is not named.
+    /// Goal of the other endpoints.
     const OTHERS: f64 = 10_000.0;
     Ok(endpoints
         .iter()
@@ -367,7 +367,7 @@ fn requirements(options: &Options, endpoints: &[String]) -> Result<Vec<Requireme
     Ok(all)
 }
 
-/// A user is a descriptor; 1,024 of them are soon used up. A refusal shows when connecting.
+/// Each user needs a descriptor, and the usual limit is 1,024. If raising it fails, connecting fails later.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(

@@ -1,7 +1,7 @@
-//! One request to each target before the run: a target that is down or that answers for another team is an
-//! error at once, and not a report full of failures.
+//! Sends one request to each target before the run: a target that is down or answers for another team is an
+//! error at once instead of a report full of failures.
 //!
-//! `--no-preflight` leaves it out. Whether the answer is right is not decided here but by the run.
+//! `--no-preflight` skips it. The run, not the preflight, decides whether answers are right.
 
 use crate::load::{
     error::LoadError,
@@ -21,12 +21,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a target may take to accept the connection, and again to answer.
+/// Time for a target to accept the connection, and again to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// Most bytes of an unexpected first line that a message repeats.
+/// Most bytes of an unexpected first line in a message.
 const LINE_BYTES_MAX: usize = 80;
 
-/// Asks every target once.
+/// Sends one request to every target.
 ///
 /// # Errors
 /// A target does not answer, or answers for another team.
@@ -79,7 +79,7 @@ fn check_one(target: &Target, entry: &Entry, first_line: &str) -> Result<(), Loa
     Ok(())
 }
 
-/// Sends the request of `entry` and returns what comes back, a whole response at its start.
+/// Sends the request of `entry` and returns the received bytes, which begin with a whole response.
 fn exchange(target: &Target, entry: &Entry) -> Result<Vec<u8>, String> {
     let mut socket =
         TcpStream::connect_timeout(&target.address, ANSWER_WITHIN).map_err(|error| {

@@ -1,7 +1,7 @@
 //! The temporary server of a run without a target: this program again, as a child on a free port.
 //!
-//! A process of its own, so that the generator shares nothing with it but the processors. It is in a
-//! process group of its own too: Ctrl-C at a terminal reaches the generator only, which then stops it.
+//! It is a separate process, so that the generator shares only the processors with it, and a separate
+//! process group: Ctrl-C at a terminal reaches only the generator, which then stops the server.
 
 use crate::load::{error::LoadError, format::hex, identity::Identity};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the server may take to stop before it is killed.
+/// Time for the server to stop before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server that lives as long as this value.
+/// A server that stops when this value is dropped.
 pub struct TemporaryServer {
     child: Child,
     /// Its URL.
@@ -24,10 +24,10 @@ pub struct TemporaryServer {
 }
 
 impl TemporaryServer {
-    /// Starts a server that answers in the name of `identity`.
+    /// Starts a server that answers with `identity`.
     ///
     /// # Errors
-    /// It does not start; the message has what it printed.
+    /// It does not start; the message contains its output.
     pub fn start(identity: &Identity) -> Result<Self, LoadError> {
         let failed = |error: std::io::Error| LoadError::TemporaryServer(error.to_string());
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
@@ -35,7 +35,7 @@ impl TemporaryServer {
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off"])
             .args(["--team", &identity.team, "--aws-account", &identity.account])
             .args(["--log-level", "error"]);
-        // The corpus is made for the defaults, whatever this machine's own server is set to.
+        // The corpus is made for the defaults, so the settings of this machine's server must not apply.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TRIDENT_") {
                 command.env_remove(name);
@@ -60,7 +60,7 @@ impl TemporaryServer {
         Ok(server)
     }
 
-    /// The URL it prints once it serves. Its output goes on being read, so that it never blocks.
+    /// The URL that it prints once it serves. A thread keeps reading its output, so that it never blocks.
     fn printed_url(&mut self) -> Result<String, LoadError> {
         let mut stderr = self.child.stderr.take();
         let complaints = thread::spawn(move || {

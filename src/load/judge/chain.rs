@@ -1,8 +1,8 @@
-//! `/blockchain` answers, checked without the server's code: unpacked, compared as JSON, and every
-//! hash, signature and proof of work recomputed (docs/protocol/blockchain.md).
+//! Checks `/blockchain` answers without the server's code: unpacks them, compares them as JSON, and
+//! recomputes every hash, signature and proof of work (docs/protocol/blockchain.md).
 //!
-//! Called by `check`. Written from the protocol document on `serde_json`, `flate2` and `sha2`; speed
-//! matters little, since an answer that was found right is remembered.
+//! Called by `check`. Written from the protocol document on `serde_json`, `flate2` and `sha2`. Speed
+//! matters little, since verified answers are remembered.
 
 use crate::load::format::hex;
 use flate2::read::ZlibDecoder;
@@ -10,37 +10,37 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::io::Read;
 
-/// No request of a corpus has longer JSON.
+/// Longest JSON of a request in a corpus.
 const INFLATED_BYTES_MAX: u64 = 4 << 20;
-/// Servers give up earlier by default.
+/// Largest proof of work that is verified; servers give up earlier by default.
 const TRIES_MAX: u64 = 1 << 20;
 const RSA_MODULUS: u128 = 1_561_906_343_821;
 const TEAM_ACCOUNT: u64 = 1_097_844_002_039;
 const FIRST_REWARD: u64 = 500_000_000;
 const TEN_MINUTES_NS: u64 = 600_000_000_000;
-/// Time of the first reward when there is no chain.
+/// Time of the first reward of an empty chain.
 const FIRST_REWARD_NS: u64 = 600_000_000_000;
 
 /// Why an answer is wrong.
 pub type Reason = &'static str;
 
-/// The JSON behind base64 and zlib.
+/// Decodes base64 and zlib to JSON.
 ///
 /// # Errors
-/// Which of the layers is broken.
+/// Names the broken layer.
 pub fn unpack(text: &[u8]) -> Result<Value, Reason> {
     let packed = base64_simd::URL_SAFE
         .decode_to_vec(text)
-        .map_err(|_| "answer is no padded base64url")?;
+        .map_err(|_| "answer is not padded base64url")?;
     let mut json = Vec::new();
     ZlibDecoder::new(&packed[..])
         .take(INFLATED_BYTES_MAX)
         .read_to_end(&mut json)
         .map_err(|_| "answer does not inflate")?;
-    serde_json::from_slice(&json).map_err(|_| "answer is no JSON")
+    serde_json::from_slice(&json).map_err(|_| "answer is not JSON")
 }
 
-/// Checks that `answer` continues `request` by one right block.
+/// Checks that `answer` appends one right block to the chain of `request`.
 ///
 /// # Errors
 /// The first rule that does not hold.
@@ -60,7 +60,7 @@ pub fn extends(request: &Value, answer: &Value) -> Result<(), Reason> {
     let (reward, transactions) = transactions.split_last().ok_or("new block is empty")?;
     let asked = list(request, "new_tx")?;
     if transactions.len() != asked.len() {
-        return Err("new block has not the transactions of new_tx");
+        return Err("new block lacks the transactions of new_tx");
     }
     for (asked, done) in asked.iter().zip(transactions) {
         completes(asked, done)?;
@@ -73,13 +73,13 @@ pub fn extends(request: &Value, answer: &Value) -> Result<(), Reason> {
         return Err("reward has the wrong time");
     }
     if reward["recv"].as_u64() != Some(TEAM_ACCOUNT) {
-        return Err("reward goes to somebody else");
+        return Err("reward goes to another account");
     }
     hashes_hold(answer)?;
     least_proof(old.last(), appended)
 }
 
-/// Whether `done` is `asked`, signed by the team if it was not signed.
+/// Checks that `done` is `asked`, signed by the team if it was not signed.
 fn completes(asked: &Value, done: &Value) -> Result<(), Reason> {
     if asked.get("sig").is_some() {
         return (asked == done)
@@ -90,7 +90,7 @@ fn completes(asked: &Value, done: &Value) -> Result<(), Reason> {
     let ours = done["send"].as_u64() == Some(TEAM_ACCOUNT) && done["fee"].as_u64() == Some(0);
     (ours && same("recv") && same("amt") && same("time"))
         .then_some(())
-        .ok_or("an own transaction was completed wrongly")
+        .ok_or("a transaction of the team was completed wrongly")
 }
 
 /// Recomputes every hash, signature, reward and proof of work of `{"chain": […]}`.
@@ -101,7 +101,7 @@ pub fn hashes_hold(chain: &Value) -> Result<(), Reason> {
     let mut previous = "00000000";
     for (index, block) in list(chain, "chain")?.iter().enumerate() {
         if block["id"].as_u64() != Some(index as u64) {
-            return Err("block id is not its place");
+            return Err("block id is not its index");
         }
         let transactions = list(block, "all_tx")?;
         let (reward, signed) = transactions.split_last().ok_or("empty block")?;
@@ -111,7 +111,7 @@ pub fn hashes_hold(chain: &Value) -> Result<(), Reason> {
         transaction_holds(reward, false)?;
         let amount = FIRST_REWARD.checked_shr(index as u32 / 2).unwrap_or(0);
         if reward["amt"].as_u64() != Some(amount) {
-            return Err("reward is not what is due");
+            return Err("reward has the wrong amount");
         }
         let hash = text(block, "hash")?;
         if block_hash(previous, block, text(block, "pow")?)? != hash {
@@ -150,23 +150,23 @@ fn transaction_holds(transaction: &Value, signed: bool) -> Result<(), Reason> {
         return Ok(());
     }
     let opened = power(number("sig")?, number("send")?);
-    let hashed = u64::from_str_radix(hash, 16).map_err(|_| "transaction hash is no hex")?;
+    let hashed = u64::from_str_radix(hash, 16).map_err(|_| "transaction hash is not hex")?;
     (opened == u128::from(hashed))
         .then_some(())
         .ok_or("signature does not hold")
 }
 
-/// Whether no smaller proof of work than that of `block` would do.
+/// Checks that the proof of work of `block` is the smallest that holds.
 fn least_proof(previous: Option<&Value>, block: &Value) -> Result<(), Reason> {
     let previous = previous.map_or(Ok("00000000"), |block| text(block, "hash"))?;
     let target = text(block, "target")?;
     let found = number_text(block, "pow")?;
     if found > TRIES_MAX {
-        return Err("proof of work is beyond all bounds");
+        return Err("proof of work is too large to verify");
     }
     for smaller in 0..found {
         if block_hash(previous, block, &smaller.to_string())?.as_str() < target {
-            return Err("a smaller proof of work would do");
+            return Err("the proof of work is not the smallest");
         }
     }
     Ok(())
@@ -210,10 +210,10 @@ fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str, Reason> {
     value
         .get(key)
         .and_then(Value::as_str)
-        .ok_or("a text is missing")
+        .ok_or("a string is missing")
 }
 
 /// A number written as a string.
 fn number_text(value: &Value, key: &str) -> Result<u64, Reason> {
-    text(value, key)?.parse().map_err(|_| "a text is no number")
+    text(value, key)?.parse().map_err(|_| "a string is not a number")
 }

@@ -1,8 +1,7 @@
-//! Whether an answer's body is right.
+//! Is the body of an answer right?
 //!
-//! One [`Checker`] per worker. A body that took work to verify is remembered with its entry, so that
-//! the same bytes are compared the next time and nothing is unpacked twice. Nothing here calls the
-//! server's code: a shared failure must not score full marks.
+//! One [`Checker`] per worker. It remembers the verified body of each entry, so that equal bytes need only
+//! a comparison the next time. Nothing here calls the server's code: a shared fault must not pass as right.
 
 use crate::load::{
     identity::Identity,
@@ -14,9 +13,9 @@ use sha2::{Digest, Sha256};
 /// The result of checking a body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BodyCheck {
-    /// It is right.
+    /// The body is right.
     Correct,
-    /// It is wrong, and why.
+    /// The body is wrong, and why.
     Wrong(&'static str),
     /// The response to another request decides.
     FollowUp(Box<FollowUp>),
@@ -29,13 +28,13 @@ pub struct FollowUp {
     pub request: RequestBytes,
     /// Its target, for records.
     pub target: String,
-    /// The body it must be answered with.
+    /// The body of the right response.
     pub expected: Box<[u8]>,
     /// The body of the earlier response.
     earlier_body: Box<[u8]>,
 }
 
-/// Checks bodies, and remembers those that took work to verify.
+/// Checks bodies, and remembers the verified ones.
 pub struct Checker {
     first_line: Vec<u8>,
     /// The last body of each entry that was verified.
@@ -43,7 +42,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A checker of a corpus with so many entries; it has verified nothing yet.
+    /// A checker for a corpus of so many entries, without verified bodies.
     pub fn new(entries: usize, identity: &Identity) -> Self {
         Self {
             first_line: identity.first_line().into_bytes(),
@@ -100,7 +99,7 @@ impl Checker {
         body: &[u8],
     ) -> BodyCheck {
         if *body != *follow_up.expected {
-            return BodyCheck::Wrong("decode does not give back what was encoded");
+            return BodyCheck::Wrong("decode does not return the encoded message");
         }
         self.verified[index] = Some(follow_up.earlier_body.clone());
         BodyCheck::Correct

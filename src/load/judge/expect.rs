@@ -1,4 +1,4 @@
-//! What the right response to a request is: the `expect` object of a corpus entry (docs/load.md).
+//! The right response to a request: the `expect` object of a corpus entry (docs/load.md).
 //!
 //! Read once, when the corpus is read; `check` compares responses with it.
 
@@ -15,7 +15,7 @@ use sha2::Sha256;
 /// How a body is checked.
 #[derive(Debug, PartialEq)]
 pub enum Expect {
-    /// Only the status counts.
+    /// Only the status is checked.
     Any,
     /// These bytes.
     Exact(Box<[u8]>),
@@ -23,11 +23,11 @@ pub enum Expect {
     Sha256([u8; 32]),
     /// First line, then a packed chain equal to this one as JSON; its hashes are recomputed too.
     Chain(Box<Value>),
-    /// First line, then a packed chain that rightly continues this request.
+    /// First line, then a packed chain that adds one right block to this request's chain.
     Extends(Box<Value>),
-    /// First line, then a matrix; sent back as decode it must give this text.
+    /// First line, then a matrix; a decode request with it must return this text.
     DecodesTo(String),
-    /// First line, then 64 lower-case hex digits: the key is not known here.
+    /// First line, then 64 lower-case hex digits: the key is unknown here.
     TokenForm,
 }
 
@@ -74,7 +74,7 @@ impl ExpectLine {
     /// How the body is checked.
     ///
     /// # Errors
-    /// A field that cannot be read, or more than one way to check the body.
+    /// A field is malformed, or there is more than one way to check the body.
     pub fn read(self, identity: &Identity) -> Result<Expect, String> {
         let with_first_line = |result: &str| {
             let bytes = format!("{}{result}", identity.first_line()).into_bytes();
@@ -86,7 +86,7 @@ impl ExpectLine {
         }
         if let Some(text) = self.body_base64 {
             let bytes = base64_simd::STANDARD.decode_to_vec(text);
-            let bytes = bytes.map_err(|_| "body_base64 is no padded base64")?;
+            let bytes = bytes.map_err(|_| "body_base64 is not padded base64")?;
             found.push(Expect::Exact(bytes.into()));
         }
         if let Some(digits) = self.body_sha256 {

@@ -1,7 +1,7 @@
-//! Turns what `/qrcode?type=encode` returned into a follow_up for `type=decode`: the matrix is
-//! decrypted, laid into an empty 32x32 grid and encrypted again (docs/protocol/qrcode.md).
+//! Turns the response of `/qrcode?type=encode` into a follow-up request for `type=decode`: decrypts the
+//! matrix, places it in an empty 32x32 grid and encrypts that (docs/protocol/qrcode.md).
 //!
-//! Called by `check`: an encoder is right, without an oracle, if decoding gives the message back.
+//! Called by `check`: an encoder is right, without an oracle, if decoding returns the message.
 
 /// Side of the grid that decode takes.
 const GRID: usize = 32;
@@ -44,7 +44,7 @@ fn hex_words(text: &[u8]) -> Option<Vec<u32>> {
         .collect()
 }
 
-/// The bits of a matrix; the last word holds only those left, at its right end.
+/// The bits of a matrix; the last word holds the remaining bits at its right end.
 fn bits(words: &[u32], count: usize) -> Result<Vec<bool>, &'static str> {
     let mut out = Vec::with_capacity(count);
     for word in words {

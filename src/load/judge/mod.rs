@@ -1,6 +1,6 @@
-//! Whether a response is right, decided without the server's code.
+//! Is a response right? Decided without the server's code.
 //!
-//! - [`expect`]: what is right. [`check`]: compares a body with what its entry expects.
+//! - [`expect`]: the right response. [`check`]: compares a body with what its entry expects.
 //! - [`chain`]: recomputes `/blockchain` responses. [`matrix`]: turns a matrix into a decode request.
 
 pub mod chain;

@@ -43,13 +43,13 @@ fn packed(value: &Value) -> String {
     base64_simd::URL_SAFE.encode_to_string(out.finish().unwrap())
 }
 
-/// A corpus of one entry that expects this.
+/// A corpus of one entry with this `expect`.
 fn corpus(expect: &Value) -> Corpus {
     let line = json!({"endpoint": "e", "target": "/", "expect": expect});
     Corpus::parse(line.to_string().as_bytes(), "test", &identity()).unwrap()
 }
 
-/// What is said of a body that consists of the first line and `result`.
+/// The verdict on a body of the first line and `result`.
 fn verdict(expect: &Value, result: &str) -> BodyCheck {
     let corpus = corpus(expect);
     let mut checker = Checker::new(1, &identity());
@@ -107,7 +107,7 @@ fn a_changed_block_is_found_without_an_oracle() {
         (
             format!("/chain/{last}/id"),
             json!(9),
-            "block id is not its place",
+            "block id is not its index",
         ),
         (
             format!("/chain/{last}/pow"),
@@ -127,7 +127,7 @@ fn a_changed_block_is_found_without_an_oracle() {
         (
             format!("/chain/{last}/all_tx/{signed}/fee"),
             json!(1),
-            "an own transaction was completed wrongly",
+            "a transaction of the team was completed wrongly",
         ),
         (
             format!("/chain/{last}/all_tx/{reward}/time"),
@@ -137,7 +137,7 @@ fn a_changed_block_is_found_without_an_oracle() {
         (
             format!("/chain/{last}/all_tx/{reward}/recv"),
             json!(1),
-            "reward goes to somebody else",
+            "reward goes to another account",
         ),
     ];
     for (place, value, fault) in changes {
@@ -164,7 +164,7 @@ fn a_changed_block_is_found_without_an_oracle() {
 fn what_cannot_be_unpacked_is_wrong() {
     let (request, answer) = pairs().swap_remove(0);
     for (result, fault) in [
-        ("INVALID", "answer is no padded base64url"),
+        ("INVALID", "answer is not padded base64url"),
         ("AAAA", "answer does not inflate"),
         (&answer[..answer.len() / 8 * 4], "answer does not inflate"),
         (&packed(&json!(1)), "a list is missing"),
@@ -253,7 +253,7 @@ fn an_encoded_matrix_is_asked_back() {
     let wrong = checker.check_follow_up(0, &follow_up, b"T,1\ny");
     assert_eq!(
         wrong,
-        BodyCheck::Wrong("decode does not give back what was encoded")
+        BodyCheck::Wrong("decode does not return the encoded message")
     );
     // only a right answer makes the body a verified one
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! The corpus: requests with the right answers, JSON lines, one entry each (docs/load.md).
+//! The corpus: requests with the right answers, one entry per JSON line (docs/load.md).
 //!
 //! Made by `scripts/make-corpus` from an independent oracle; read once at the start. Requests become
 //! ready-made bytes here, and expectations become what `check` compares with.
@@ -15,12 +15,12 @@ use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 /// The corpus that is part of the program: `scripts/make-corpus` without arguments.
 const BUILT_IN: &[u8] = include_bytes!("../../../data/load-corpus.jsonl.gz");
-/// What stands for the file's name in messages.
+/// Its name in messages.
 const BUILT_IN_NAME: &str = "built-in corpus";
 /// First bytes of a gzip file.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// All entries, and which endpoint has which.
+/// All entries, grouped by endpoint.
 #[derive(Debug)]
 pub struct Corpus {
     /// Names of the endpoints in the order of their first entries.
@@ -62,10 +62,10 @@ fn get() -> String {
 }
 
 impl Corpus {
-    /// Reads `path`, gzip or plain; without one the corpus that is part of the program.
+    /// Reads `path`, gzip or plain; without a path the built-in corpus.
     ///
     /// # Errors
-    /// The file cannot be read, has no entry, or has a line that is none.
+    /// The file cannot be read, has no entry, or has a malformed line.
     pub fn read(path: Option<&Path>, identity: &Identity) -> Result<Self, LoadError> {
         let name = path.map_or_else(|| BUILT_IN_NAME.into(), |path| path.display().to_string());
         let failed = |source| LoadError::Input {
@@ -134,7 +134,7 @@ fn request(line: &Line) -> Result<RequestBytes, String> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
-    // An answer to HEAD has a length and no body, one to CONNECT has neither.
+    // An answer to HEAD has a length and no body; an answer to CONNECT has neither.
     if !token(&line.method) || ["HEAD", "CONNECT"].contains(&line.method.as_str()) {
         return Err(format!("method {:?} cannot be used", line.method));
     }

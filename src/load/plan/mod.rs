@@ -1,8 +1,8 @@
-//! What a run sends: the requests, the stages, and which request comes next.
+//! What a run sends: the requests, the stages, and the choice of the next request.
 //!
 //! - [`corpus`]: requests with their right answers.
 //! - [`scenario`]: stages from a file. [`stage`]: how much load each stage asks for.
-//! - [`pick`]: which entry of the corpus a worker sends next.
+//! - [`pick`]: chooses the entry of the corpus that a worker sends next.
 
 pub mod corpus;
 pub mod pick;

@@ -1,4 +1,4 @@
-//! Which entry comes next: endpoints by weight, the entries of one in turn.
+//! Chooses the next entry: an endpoint by weight, then its entries in turn.
 
 use crate::load::plan::corpus::Corpus;
 
@@ -13,7 +13,7 @@ pub struct Picker<'a> {
 }
 
 impl<'a> Picker<'a> {
-    /// A picker that starts elsewhere in the corpus for each `seed`.
+    /// A picker that starts at a place in the corpus that depends on `seed`.
     pub fn new(corpus: &'a Corpus, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let start = |entries: &Vec<usize>| random.below(entries.len());
@@ -40,7 +40,7 @@ impl<'a> Picker<'a> {
     pub fn pick(&mut self) -> usize {
         let point = self.random.unit();
         let found = self.sums.iter().position(|sum| point < *sum);
-        // Rounding may leave the last sum below 1: then the last endpoint with a weight is meant.
+        // Rounding may leave the last sum below 1: then take the last endpoint with a weight.
         let endpoint = found.unwrap_or_else(|| {
             let last = self.sums.last().copied().unwrap_or_default();
             self.sums.iter().position(|sum| *sum == last).unwrap_or(0)
@@ -57,12 +57,12 @@ impl<'a> Picker<'a> {
     }
 }
 
-/// xorshift64*: enough for mixing requests, and a few instructions.
+/// xorshift64*: good enough to mix requests, and only a few instructions.
 struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Self {
-        // SplitMix64's increment: neighbouring seeds lie far apart, none is 0.
+        // SplitMix64's increment: neighbouring seeds lie far apart, and no seed is 0.
         Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 

@@ -10,11 +10,11 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 /// Weights of endpoints by name.
 pub type Mix = BTreeMap<String, f64>;
 
-/// More users than one machine has ports for.
+/// Most users: about as many as a machine has ports.
 const USERS_MAX: f64 = 60_000.0;
-/// More requests a second than any generator sends.
+/// Highest rate, in requests per second: above what any generator sends.
 const RATE_MAX: f64 = 10_000_000.0;
-/// A week.
+/// Longest stage: a week.
 const SECONDS_MAX: f64 = 7.0 * 86_400.0;
 
 /// A scenario as read.
@@ -22,7 +22,7 @@ const SECONDS_MAX: f64 = 7.0 * 86_400.0;
 pub struct Scenario {
     /// Its name in reports.
     pub name: String,
-    /// Its stages; their weights are still to be found for a corpus.
+    /// Its stages, each with its mix; [`weights`] turns a mix into weights for a corpus.
     pub stages: Vec<(Stage, Option<Mix>)>,
 }
 
@@ -30,7 +30,7 @@ pub struct Scenario {
 #[serde(deny_unknown_fields)]
 struct File {
     name: String,
-    /// For readers of the file.
+    /// For readers of the file only.
     #[serde(default, rename = "about")]
     _about: String,
     mix: Option<Mix>,
@@ -54,7 +54,7 @@ struct FileStage {
     warmup: bool,
 }
 
-/// One time, or the least and the most.
+/// One time, or the least and the greatest.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Think {
@@ -72,7 +72,7 @@ impl Scenario {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or is no scenario; the message says where.
+    /// It cannot be read or is not a scenario; the message says where.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         let text = fs::read_to_string(path).map_err(|source| LoadError::Input {
             path: path.into(),
@@ -159,10 +159,10 @@ fn think_time(think: Think) -> Result<(Duration, Duration), String> {
     Ok((duration(least), duration(most)))
 }
 
-/// The weight of each of `endpoints`; without a mix all weigh the same.
+/// The weight of each of `endpoints`; without a mix all are equal.
 ///
 /// # Errors
-/// A name the corpus does not have, a negative weight, or nothing but zeros.
+/// A name that the corpus does not have, a negative weight, or only zeros.
 pub fn weights(mix: Option<&Mix>, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
     let Some(mix) = mix else {
         return Ok(vec![1.0; endpoints.len()]);

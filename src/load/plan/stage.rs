@@ -1,11 +1,11 @@
-//! How much load the servers get over time: stages, each with a number of users or a rate.
+//! The load over time: stages, each with a number of users or a rate.
 //!
-//! Made from flags or a scenario file, read by workers. Pure arithmetic on time since the stage began,
-//! so every worker finds its own share without talking to the others.
+//! Made from flags or a scenario file, read by workers. Pure arithmetic on the time since the stage began,
+//! so every worker computes its share without asking the others.
 
 use std::time::Duration;
 
-/// A value that may change evenly during a stage.
+/// A value that may change linearly during a stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
     /// At the start of the stage.
@@ -14,17 +14,17 @@ pub struct Ramp {
     pub to: f64,
 }
 
-/// What a stage asks.
+/// The load of a stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
-    /// Closed loop: each user waits for its answer, thinks, and asks again.
+    /// Closed loop: each user waits for its answer, thinks, and sends the next request.
     Users {
         /// How many.
         count: Ramp,
-        /// Shortest and longest time to think; drawn evenly between them.
+        /// Shortest and longest think time; drawn uniformly between them.
         think: (Duration, Duration),
     },
-    /// Requests a second, all connections together, whether or not answers come.
+    /// Open loop: requests per second of all connections together, whether or not answers come.
     Rate(Ramp),
 }
 
@@ -35,16 +35,16 @@ pub struct Stage {
     pub name: String,
     /// How long it lasts.
     pub duration: Duration,
-    /// What it asks.
+    /// Its load.
     pub load: Load,
     /// Weight of each endpoint of the corpus.
     pub weights: Vec<f64>,
-    /// Whether it counts; a warm-up does not.
+    /// Whether it is measured; a warm-up is not.
     pub measured: bool,
 }
 
 impl Ramp {
-    /// The same all the time.
+    /// A constant value.
     pub fn steady(value: f64) -> Self {
         Self {
             from: value,
@@ -57,7 +57,7 @@ impl Ramp {
         self.from + (self.to - self.from) * (elapsed / whole).clamp(0.0, 1.0)
     }
 
-    /// How many events there are in the first `elapsed` of `whole` seconds, the value being a rate.
+    /// Number of events in the first `elapsed` of `whole` seconds, with the value as a rate.
     pub fn events(self, elapsed: f64, whole: f64) -> f64 {
         let elapsed = elapsed.clamp(0.0, whole);
         self.from * elapsed + (self.to - self.from) * elapsed * elapsed / (2.0 * whole)
@@ -70,11 +70,11 @@ impl Ramp {
         let due = if slope == 0.0 {
             number / self.from
         } else {
-            // slope/2 t² + from t - number = 0, in the form that does not cancel
+            // solves slope/2 t² + from t - number = 0 in the form without cancellation
             let root = (self.from * self.from + 2.0 * slope * number).sqrt();
             2.0 * number / (self.from + root)
         };
-        // 0/0 when a ramp starts from nothing: its first event is due at once
+        // 0/0 when a ramp starts from zero: its first event is due at once
         let due = if number == 0.0 { 0.0 } else { due };
         (due < whole && self.from.max(self.to) > 0.0).then_some(due)
     }
@@ -102,7 +102,7 @@ impl Load {
         }
     }
 
-    /// How many times more this asks than `before`, on average; `None` if the two cannot be compared.
+    /// Average load relative to `before`; `None` if the two cannot be compared.
     pub fn growth(&self, before: &Self) -> Option<f64> {
         let mean = |ramp: &Ramp| (ramp.from + ramp.to) / 2.0;
         let (this, before) = match (self, before) {
@@ -114,7 +114,7 @@ impl Load {
     }
 }
 
-/// The share of `whole` that falls to `worker` of `workers`.
+/// The share of `worker` (of `workers`) in `whole`.
 pub fn share(whole: usize, worker: usize, workers: usize) -> usize {
     whole / workers + usize::from(worker < whole % workers)
 }

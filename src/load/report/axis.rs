@@ -1,11 +1,11 @@
-//! Axes in round steps: 0, 10,000, 20,000 and not 0, 14,171, 28,342.
+//! Axes in round steps: 0, 10,000, 20,000 rather than 0, 14,171, 28,342.
 
 /// Steps of a time axis, in seconds.
 const TIME_STEPS: [u64; 17] = [
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400,
 ];
 
-/// Most steps of an axis upwards.
+/// Most steps of a vertical axis.
 const STEPS_MAX: f64 = 5.0;
 
 /// The values to mark on an axis from 0 to at least `most`, in steps of 1, 2 or 5 times a power of ten. The
@@ -16,7 +16,7 @@ pub fn linear(most: f64) -> Vec<f64> {
     (0..=steps).map(|number| f64::from(number) * step).collect()
 }
 
-/// The same for counts: no step is smaller than 1.
+/// Like [`linear`], for counts: no step is smaller than 1.
 pub fn counts(most: f64) -> Vec<f64> {
     linear(most.max(STEPS_MAX))
 }
@@ -43,10 +43,10 @@ pub fn seconds(seconds: u64) -> Vec<u64> {
     (0..=seconds).step_by(step as usize).collect()
 }
 
-/// The smallest of 1, 2, 5, 10 … times a power of ten that is not below `value`.
+/// The smallest of 1, 2 and 5 times a power of ten that is at least `value`.
 fn round_up(value: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
-    // A value that is above a step by a rounding error is that step.
+    // A value above a step only by a rounding error counts as that step.
     let factor = [1.0, 2.0, 5.0]
         .into_iter()
         .find(|factor| value * 0.999_999 <= factor * power);

@@ -1,4 +1,4 @@
-//! Pictures of a report as inline SVG: bars of latencies, lines over time.
+//! Charts of a report as inline SVG: bars of latencies, lines over time.
 //!
 //! Colours are CSS variables of the page, so both follow its light and dark scheme.
 
@@ -13,19 +13,19 @@ const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 240.0;
 /// Room for labels such as 100,000,000.
 const LEFT: f64 = 84.0;
-/// Room for half of the last label below.
+/// Room for half of the last label of the x axis.
 const RIGHT: f64 = 32.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 28.0;
-/// Points in a line; more seconds share one.
+/// Most points in a line; in a longer run several seconds share one.
 const POINTS_MAX: usize = 600;
-/// Least distance of two labels side by side, and one above the other.
+/// Least horizontal and vertical distance of two labels.
 const LABEL_WIDTH: f64 = 56.0;
 const LABEL_HEIGHT: f64 = 22.0;
-/// How much wider each bar of the histogram is than the one before (`tally::latency`).
+/// Ratio of the widths of neighbouring bars of the histogram (`tally::latency`).
 const BAR_GROWTH: f64 = 1.25;
 
-/// What a chart's values are.
+/// The unit of a chart's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Numbers of something.
@@ -53,7 +53,7 @@ pub struct Line {
     pub values: Vec<f64>,
 }
 
-/// Bars of the latency histogram; heights are square roots, so that rare latencies are seen too.
+/// Bars of the latency histogram; heights are square roots, so that rare latencies show too.
 pub fn histogram(bars: &[Bar]) -> String {
     let mut out = open("Latency histogram: how many requests took how long");
     let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1) as f64;
@@ -84,7 +84,7 @@ pub fn histogram(bars: &[Bar]) -> String {
     out + "</svg>"
 }
 
-/// Round latencies below the bars, where they are between the edges of two bars.
+/// Writes round latencies below the bars, at their places between the edges.
 fn latency_labels(out: &mut String, bars: &[Bar], width: f64) {
     let (Some(first), Some(last)) = (bars.first(), bars.last()) else {
         return;
@@ -156,7 +156,7 @@ pub fn timeline(title: &str, report: &Report, lines: &[Line], unit: Unit) -> Str
     out + "</svg>"
 }
 
-/// A dashed line where a stage begins.
+/// Draws a dashed line where each stage begins.
 fn stage_marks(out: &mut String, report: &Report, rows: &[Row]) {
     let mut before = 0;
     for (index, row) in rows.iter().enumerate() {
@@ -186,7 +186,7 @@ fn open(title: &str) -> String {
     format!("<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{title}'>")
 }
 
-/// A line across at this height above the axis.
+/// Draws a horizontal line at this height above the axis.
 fn grid_line(out: &mut String, height: f64, text: &str) {
     let y = HEIGHT - BOTTOM - height;
     let _ = write!(

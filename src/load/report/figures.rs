@@ -1,5 +1,5 @@
-//! Everything a run found out, added up. `--json` writes [`Report`] as it stands; its fields are
-//! documented in docs/load.md, and fields are added but never changed.
+//! All figures of a run. `--json` writes [`Report`] unchanged; docs/load.md documents its fields. Fields
+//! may be added but never change.
 
 use crate::load::{
     format::rounded,
@@ -44,15 +44,15 @@ pub struct Setup {
     pub checked: bool,
     /// Threads of the generator.
     pub workers: usize,
-    /// Requests on the way per connection.
+    /// Requests in flight per connection.
     pub pipeline: usize,
-    /// How long an answer was waited for.
+    /// Timeout of an answer.
     pub timeout_s: f64,
     /// Whether the run was ended early.
     pub interrupted: bool,
 }
 
-/// Everything.
+/// All figures of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Version of these fields.
@@ -73,30 +73,30 @@ pub struct Report {
     pub histogram: Vec<Bar>,
     /// Second by second.
     pub timeline: Vec<Row>,
-    /// 99th percentile of how late requests were sent: the generator's own delay.
+    /// 99th percentile of the send delay: time lost in the generator.
     pub late_p99_us: f64,
     /// The requirements.
     pub requirements: Vec<Judgement>,
-    /// Whether all were met.
+    /// Whether all requirements were met.
     pub passed: bool,
 }
 
-/// What a report is made of, besides what was collected.
+/// The input of a report, besides the collected counts.
 pub struct Frame<'a> {
     /// What was run.
     pub setup: Setup,
     /// The stages.
     pub stages: &'a [Stage],
-    /// How long the run really was.
+    /// Actual length of the run.
     pub elapsed: Duration,
     /// Goal of each endpoint.
     pub goals: Vec<f64>,
-    /// The conditions given.
+    /// The conditions of `--require`.
     pub requirements: Vec<Requirement>,
 }
 
 impl Report {
-    /// Adds everything up.
+    /// Computes the report.
     pub fn new(frame: Frame<'_>, collected: &Collector<'_>) -> Self {
         let targets = frame.setup.targets.len();
         let seconds = stages::stage_seconds(frame.stages, frame.elapsed);
@@ -135,7 +135,7 @@ impl Report {
             |at: usize| Summary::of(&sum(&|_, target| target == at), measured_s, whole_goal);
         let all = sum(&|_, _| true);
         let mut total = Summary::of(&all, measured_s, whole_goal);
-        // Not min(…) of the sums: one endpoint's surplus must not pay for another's lack.
+        // Not min(…) of the sums: a surplus of one endpoint must not make up for a deficit of another.
         total.score = rounded(mean(endpoints.values().map(|summary| summary.score)));
         let requirements = judge(&frame.requirements, &endpoints, &total);
         Self {

@@ -1,4 +1,4 @@
-//! `--html`: one page that needs nothing else, not even a network.
+//! `--html`: one self-contained page, readable without a network.
 
 use crate::load::{
     format::{count_text, duration_text, error_text, escaped, percent_text},
@@ -164,7 +164,7 @@ fn row(out: &mut String, name: &str, summary: &Summary) {
     let _ = write!(out, "<td>{:.1}</td></tr>", summary.score);
 }
 
-/// What was wrong and what failed, by kind.
+/// Lists wrong answers by reason and failures by kind.
 fn mistakes(out: &mut String, report: &Report) {
     let mut items = String::new();
     for (name, summary) in &report.endpoints {
@@ -211,12 +211,12 @@ fn turning(out: &mut String, report: &Report) {
     let _ = match turning {
         Some((stage, why)) => write!(
             out,
-            "<p><strong class='bad'>Turns at {}</strong> ({}): {}.</p>",
+            "<p><strong class='bad'>Turning point: {}</strong> ({}): {}.</p>",
             escaped(&stage.name),
             escaped(&stage.load),
             escaped(why)
         ),
-        None => write!(out, "<p>Neither latency nor errors turn.</p>"),
+        None => write!(out, "<p>No turning point.</p>"),
     };
 }
 
@@ -315,7 +315,7 @@ fn settings(out: &mut String, report: &Report) {
         ),
         ("host", setup.host.clone()),
         (
-            "requests on the way per connection",
+            "requests in flight per connection",
             setup.pipeline.to_string(),
         ),
         ("timeout", duration_text(setup.timeout_s * 1e6)),
@@ -326,7 +326,7 @@ fn settings(out: &mut String, report: &Report) {
     out.push_str("</dl>");
 }
 
-/// On a phone pictures are moved sideways instead of made too small to read.
+/// On a phone charts scroll sideways instead of shrinking until they are unreadable.
 fn scrolling(out: &mut String, picture: &str) {
     let _ = write!(out, "<div class='scroll'>{picture}</div>");
 }

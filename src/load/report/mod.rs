@@ -1,7 +1,8 @@
-//! What a run found out, and its forms.
+//! The report of a run, in three forms.
 //!
-//! - [`figures`]: everything, added up; as JSON it is `--json`. `summary`: the figures of some requests.
-//!   `stages`: of each stage. [`requirement`]: the conditions of `--require`, and whether they hold.
+//! - [`figures`]: all figures; `--json` writes them. `summary`: the figures of a group of requests.
+//!   `stages`: the figures of each stage. [`requirement`]: the conditions of `--require`, and whether they
+//!   hold.
 //! - [`text`]: the table on a terminal. [`html`]: the page, with `chart`s and their `axis`.
 
 mod axis;

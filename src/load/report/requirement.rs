@@ -6,7 +6,7 @@
 //! value      = decimal [unit]       us, ms or s for a latency; % is allowed for a share
 //! ```
 //!
-//! Conditions are separated by commas. Without an endpoint all requests together are meant.
+//! Commas separate conditions. Without an endpoint a condition applies to all requests together.
 
 use crate::load::{
     error::LoadError,
@@ -16,7 +16,7 @@ use crate::load::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What can be asked for: name, what it is, and its kind.
+/// The metrics of conditions: name and kind.
 const METRICS: &[(&str, Kind)] = &[
     ("correctness", Kind::Percent),
     ("errors", Kind::Percent),
@@ -52,14 +52,14 @@ pub struct Requirement {
     /// One of the metrics' names.
     pub metric: &'static str,
     operator: &'static str,
-    /// In percent, requests, requests a second or microseconds.
+    /// In percent, requests, requests per second or microseconds.
     value: f64,
 }
 
 /// Reads conditions separated by commas.
 ///
 /// # Errors
-/// The message names the position of the first thing that is wrong, from 1.
+/// The message gives the position of the first mistake, from 1.
 pub fn parse(text: &str) -> Result<Vec<Requirement>, LoadError> {
     let mut at = 0;
     let mut out = Vec::new();
@@ -140,7 +140,7 @@ fn parse_value(text: &str, kind: Kind) -> Result<f64, (usize, String)> {
 }
 
 impl Requirement {
-    /// What is required of every endpoint that no condition speaks of: all answers right, no errors.
+    /// The default for an endpoint without a condition: all answers right, no errors.
     pub fn default_for(endpoint: &str, metric: &'static str) -> Self {
         let (operator, value) = match metric {
             "errors" => ("<=", 0.0),
@@ -155,7 +155,7 @@ impl Requirement {
         }
     }
 
-    /// The value it is about, in the unit of the condition; `None` if there is nothing to measure.
+    /// The measured value in the unit of the condition; `None` if nothing was measured.
     pub fn actual(&self, summary: &Summary) -> Option<f64> {
         if summary.requests == 0 {
             return None;
@@ -177,7 +177,7 @@ impl Requirement {
         })
     }
 
-    /// A value of this metric for readers.
+    /// A value of this metric as text.
     fn text_of(&self, actual: f64) -> String {
         match kind(self.metric) {
             Some((_, Kind::Latency)) => duration_text(actual),
@@ -199,21 +199,21 @@ impl Requirement {
     }
 }
 
-/// A requirement and what came out.
+/// A requirement and its measured value.
 #[derive(Clone, Debug, Serialize)]
 pub struct Judgement {
     /// The condition.
     pub requirement: String,
     /// The value measured, latencies in microseconds; `None` if nothing was.
     pub actual: Option<f64>,
-    /// The value for readers.
+    /// The value as text.
     #[serde(skip)]
     pub actual_text: String,
     /// Whether it is met.
     pub met: bool,
 }
 
-/// Every given condition, and the default conditions where none was given.
+/// Judges every given condition, and the default conditions of endpoints without one.
 pub fn judge(
     given: &[Requirement],
     endpoints: &BTreeMap<String, Summary>,

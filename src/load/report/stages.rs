@@ -1,4 +1,4 @@
-//! The figures of each stage, and the first stage at which latency or errors turn.
+//! The figures of each stage, and the turning point: the first stage whose latency or errors rise.
 
 use crate::load::{
     format::{duration_text, percent_text, rounded},
@@ -9,13 +9,13 @@ use crate::load::{
 use serde::Serialize;
 use std::time::Duration;
 
-/// A stage turns when its p99 is this many times that of the first one,
+/// A stage is the turning point when its p99 is this many times the p99 of the first stage,
 const P99_TURNS_AT: f64 = 3.0;
-/// when this share of its requests fail, percent,
+/// when this percentage of its requests fails,
 const ERRORS_TURN_AT: f64 = 1.0;
-/// or when less than this share of what was added to the load arrives.
+/// or when throughput grows by less than this share of the load's growth.
 const GAIN_TURNS_AT: f64 = 0.5;
-/// Least growth of the load at which the gain is looked at.
+/// Least growth of the load for which the gain is judged.
 const GROWTH_MIN: f64 = 1.2;
 
 /// A stage and its figures.
@@ -23,19 +23,19 @@ const GROWTH_MIN: f64 = 1.2;
 pub struct StageReport {
     /// Its name.
     pub name: String,
-    /// What was asked, such as `300 users`.
+    /// Its load, such as `300 users`.
     pub load: String,
     /// Its length.
     pub duration_s: f64,
-    /// Whether it counts.
+    /// Whether it is measured.
     pub measured: bool,
     /// Its figures.
     pub total: Summary,
-    /// Why latency or errors turned here; only on the first such stage.
+    /// Why this stage is the turning point; `None` for all other stages.
     pub turns: Option<String>,
 }
 
-/// How long each stage really was: an interrupted run ends within one.
+/// Actual length of each stage: an interrupted run ends within a stage.
 pub fn stage_seconds(stages: &[Stage], elapsed: Duration) -> Vec<f64> {
     let mut left = elapsed;
     stages
@@ -48,7 +48,7 @@ pub fn stage_seconds(stages: &[Stage], elapsed: Duration) -> Vec<f64> {
         .collect()
 }
 
-/// The report of every stage, counted in so many `seconds`.
+/// The report of every stage, which took so many `seconds`.
 pub fn reports(
     stages: &[Stage],
     seconds: &[f64],
@@ -87,8 +87,8 @@ pub fn reports(
     reports
 }
 
-/// Why latency or errors turn at a stage; `None` if they do not. `before` is the stage before, and how
-/// many times more this one asks.
+/// Why a stage is the turning point; `None` if it is not. `before` is the previous stage and the growth of
+/// the load since.
 fn turns(
     first: &Summary,
     before: Option<(&Summary, Option<f64>)>,
@@ -111,7 +111,7 @@ fn turns(
     let (growth, gain) = (growth?, this.rps / before.rps.max(1e-9));
     if growth >= GROWTH_MIN && gain - 1.0 < GAIN_TURNS_AT * (growth - 1.0) {
         return Some(format!(
-            "{growth:.1} times the load of the stage before brings {gain:.2} times its throughput"
+            "{growth:.1} times the load of the previous stage brings {gain:.2} times its throughput"
         ));
     }
     None

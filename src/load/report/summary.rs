@@ -1,4 +1,4 @@
-//! The figures of some requests: of an endpoint, a target, a stage or all.
+//! The figures of a group of requests: an endpoint, a target, a stage or all.
 
 use crate::load::{
     format::{duration_text, rounded},
@@ -10,30 +10,30 @@ use crate::load::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Figures of some requests.
+/// Figures of a group of requests.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// All requests.
     pub requests: u64,
-    /// Answered rightly.
+    /// Right answers.
     pub correct: u64,
-    /// Answered wrongly, by reason.
+    /// Wrong answers, by reason.
     pub wrong: BTreeMap<&'static str, u64>,
-    /// Not usably answered, by kind.
+    /// Requests without a usable answer, by kind.
     pub failed: BTreeMap<&'static str, u64>,
     /// Right answers among all answers with the right status, percent; 0 without an answer.
     pub correctness: f64,
     /// Requests without a usable answer, percent.
     pub errors: f64,
-    /// Requests a second.
+    /// Requests per second.
     pub rps: f64,
-    /// Right answers a second.
+    /// Right answers per second.
     pub correct_rps: f64,
-    /// Bytes of answers a second.
+    /// Bytes of answers per second.
     pub bytes_per_s: f64,
     /// Latencies.
     pub latency_us: Latency,
-    /// Right answers a second that give the full score.
+    /// Right answers per second that give the full score.
     pub goal_rps: f64,
     /// min(1, correct_rps / goal_rps) x right answers among all requests, 0 to 100.
     pub score: f64,
@@ -74,7 +74,7 @@ impl Summary {
 }
 
 impl Summary {
-    /// Whether there is any latency: failures have none.
+    /// Whether a latency was measured; failures have none.
     pub fn has_latency(&self) -> bool {
         self.correct > 0 || !self.wrong.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Figures out of tallies, and what they look like.
+//! Figures from tallies, and their text, pages and charts.
 
 use crate::load::{
     format::{duration_text, error_text, percent_text},
@@ -152,7 +152,7 @@ fn the_first_stage_that_turns_is_named() {
         (name.as_str(), why.as_str()),
         (
             "s2",
-            "2.0 times the load of the stage before brings 1.10 times its throughput"
+            "2.0 times the load of the previous stage brings 1.10 times its throughput"
         )
     );
     let mut slow = quick(400);

@@ -107,7 +107,7 @@ fn stages(out: &mut String, report: &Report) {
         .iter()
         .find_map(|stage| Some((&stage.name, stage.turns.as_ref()?)));
     let _ = match turning {
-        Some((name, why)) => writeln!(out, "turns at {name:?}: {why}"),
-        None => writeln!(out, "neither latency nor errors turn"),
+        Some((name, why)) => writeln!(out, "turning point {name:?}: {why}"),
+        None => writeln!(out, "no turning point"),
     };
 }

@@ -1,5 +1,5 @@
-//! Sums the intervals of all workers while the run goes on: tallies by stage, a row per second, and the
-//! line about the running test.
+//! Sums the intervals of all workers during the run: tallies by stage, a row per second, and the progress
+//! line.
 
 use crate::load::{
     format::{duration_text, rounded},
@@ -18,13 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A second is complete once a worker has reported one that is this much later.
+/// A second is complete once a worker has reported a second this much later.
 const SECONDS_OPEN: u64 = 3;
 /// How often a line is written when standard error is not a terminal.
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
-/// Workers report at the end of each second; a line waits for the slowest.
+/// Workers report at the end of each second; the progress line waits this long for the slowest.
 const REPORTS_WITHIN: Duration = Duration::from_millis(100);
-/// How often the live line changes.
+/// How often the progress line changes on a terminal.
 const LIVE_LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// One second of the run.
@@ -34,7 +34,7 @@ pub struct Row {
     pub second: u64,
     /// Index of the stage.
     pub stage: usize,
-    /// Requests that ended, per endpoint, a second.
+    /// Requests that ended, per endpoint and second.
     pub rps: Vec<f64>,
     /// Wrong answers.
     pub wrong: u64,
@@ -48,7 +48,7 @@ pub struct Row {
     pub max_us: f64,
 }
 
-/// Everything that was counted.
+/// All counts of a run.
 pub struct Collector<'a> {
     stages: &'a [Stage],
     endpoints: usize,
@@ -57,7 +57,7 @@ pub struct Collector<'a> {
     pub by_stage: Vec<Vec<Tally>>,
     /// A row per second.
     pub rows: Vec<Row>,
-    /// How late requests were sent in measured stages.
+    /// Send delays in measured stages.
     pub late_ns: Histogram<u32>,
     open: BTreeMap<u64, Second>,
 }
@@ -68,9 +68,9 @@ struct Second {
     by_endpoint: Vec<Tally>,
 }
 
-/// Where and how the line about the running test is written.
+/// How the progress line is written.
 pub struct Progress<'a> {
-    /// Standard error, as a rule.
+    /// Usually standard error.
     pub out: &'a mut dyn Write,
     /// Whether each line replaces the one before.
     pub terminal: bool,
@@ -79,7 +79,7 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// A collector that has counted nothing.
+    /// An empty collector.
     pub fn new(stages: &'a [Stage], endpoints: usize, targets: usize) -> Self {
         Self {
             stages,
@@ -93,7 +93,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Takes intervals until all workers have ended.
+    /// Receives intervals until all workers have ended.
     pub fn collect(&mut self, intervals: &Receiver<Interval>, progress: &mut Progress<'_>) {
         let begin = Instant::now();
         let every = if progress.terminal {
@@ -143,11 +143,11 @@ impl<'a> Collector<'a> {
         self.close_seconds(interval.second.saturating_sub(SECONDS_OPEN));
     }
 
-    /// Makes rows of the seconds before `end`: their histograms would fill the memory.
+    /// Turns the seconds before `end` into rows, because their histograms would fill the memory.
     fn close_seconds(&mut self, end: u64) {
         while let Some(entry) = self.open.first_entry().filter(|entry| *entry.key() < end) {
             let (second, counted) = entry.remove_entry();
-            // Responses after the last stage count in the totals, but there is no row for them.
+            // Responses after the last stage count in the totals but have no row.
             if (second as f64) < self.whole_s() {
                 self.rows.push(self.row(second, &counted));
             }
@@ -161,7 +161,7 @@ impl<'a> Collector<'a> {
 
     fn row(&self, second: u64, counted: &Second) -> Row {
         let whole = self.whole_s();
-        // The last second may be a part of one.
+        // The last second may be incomplete.
         let covered = (whole - second as f64).min(1.0);
         let mut all = Tally::default();
         for tally in &counted.by_endpoint {

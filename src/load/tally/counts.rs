@@ -1,9 +1,9 @@
-//! What workers count: verdicts and latencies per endpoint and target, for one interval at a time.
+//! The counts of a worker: verdicts and latencies per endpoint and target, one interval at a time.
 
 use hdrhistogram::Histogram;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Smallest latency that is measured; above it, three digits are kept.
+/// Shortest latency that is measured; longer ones keep three digits.
 const LATENCY_NS_MIN: u64 = 1_000;
 /// Longer latencies count as this one.
 const LATENCY_NS_MAX: u64 = 600_000_000_000;
@@ -17,18 +17,18 @@ pub enum Failure {
     Reset,
     /// The connection was closed before the whole answer.
     Closed,
-    /// No whole answer in time.
+    /// No complete answer in time.
     Timeout,
     /// The response is not HTTP.
     Malformed,
-    /// Another status than the right one.
+    /// The status is not the right one.
     Status,
-    /// At a fixed rate: no connection became free for it in time.
+    /// At a fixed rate: no connection became free in time.
     Unsent,
 }
 
 impl Failure {
-    /// Every failure with its name in reports.
+    /// Every failure, with its name in reports.
     pub const ALL: [(Self, &'static str); 7] = [
         (Self::Connect, "connect"),
         (Self::Reset, "reset"),
@@ -48,11 +48,11 @@ impl Failure {
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Answered rightly.
+    /// The answer is right.
     Correct,
-    /// Answered with the right status and a wrong body; why.
+    /// The status is right and the body wrong, for this reason.
     Wrong(&'static str),
-    /// Not usably answered.
+    /// No usable answer came.
     Failed(Failure),
 }
 
@@ -67,7 +67,7 @@ pub struct Tally {
     pub failed: [u64; Failure::ALL.len()],
     /// Bytes of whole answers.
     pub bytes: u64,
-    /// Nanoseconds from when a request was due to its answer's last byte; right and wrong answers.
+    /// Nanoseconds from a request's due time to the last byte of its answer; right and wrong answers.
     pub latency_ns: Histogram<u32>,
 }
 
@@ -90,7 +90,7 @@ impl Tally {
         match outcome {
             Verdict::Correct => self.correct += 1,
             Verdict::Wrong(reason) => *self.wrong.entry(reason).or_default() += 1,
-            // A failure is no answer: its time must look neither like a quick answer nor like a slow one.
+            // A failure is not an answer: its time must not enter the latencies.
             Verdict::Failed(failure) => {
                 self.failed[failure as usize] += 1;
                 return;
@@ -133,13 +133,13 @@ impl Tally {
 /// What one worker counted in one interval, at most a second.
 #[derive(Debug)]
 pub struct Interval {
-    /// Index of the stage it lies in.
+    /// Index of its stage.
     pub stage: usize,
     /// Whole seconds from the start of the run to the start of the interval.
     pub second: u64,
     /// Tallies by endpoint, then by target; `None` where nothing ended.
     pub cells: Vec<Option<Box<Tally>>>,
-    /// How late requests were sent, nanoseconds: more than a little, and the generator itself is slow.
+    /// Send delays in nanoseconds: large ones mean that the generator itself is too slow.
     pub late_ns: Histogram<u32>,
 }
 

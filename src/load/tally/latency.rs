@@ -1,4 +1,4 @@
-//! Quantiles of a latency histogram, and the histogram as a few bars.
+//! Quantiles of a latency histogram, and its bars for a chart.
 
 use crate::load::format::rounded;
 use hdrhistogram::Histogram;
@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Latency {
     /// Arithmetic mean.
     pub mean: f64,
-    /// Half are shorter.
+    /// Half of the latencies are shorter.
     pub p50: f64,
     /// 90 % are shorter.
     pub p90: f64,
@@ -43,9 +43,9 @@ impl Latency {
 /// A bar of the latency histogram.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bar {
-    /// Latencies up to this one, and above the bar before.
+    /// Latencies up to this one and above the previous bar.
     pub up_to_us: f64,
-    /// How many.
+    /// Number of such latencies.
     pub count: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What was counted.
+//! Counts of a run.
 //!
 //! - [`counts`]: one worker's counts of one interval. [`collect`]: the sum of all workers, by stage and second.
 //! - [`latency`]: quantiles of a histogram. [`record`]: failed requests in a file.

@@ -1,6 +1,6 @@
-//! `--record`: failing pairs as JSON lines, for people to look at and to send again.
+//! `--record`: failing pairs of request and answer as JSON lines, to inspect and to send again.
 //!
-//! Workers write under a lock; only failures come here, and only the first [`PAIRS_MAX`].
+//! Workers write under a lock: only failures, and only the first [`PAIRS_MAX`].
 
 use crate::load::{
     error::LoadError,
@@ -18,10 +18,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Pairs kept; a server that fails everything would fill the disk.
+/// Most pairs kept, because a server that fails everything would fill the disk.
 pub const PAIRS_MAX: u64 = 1_000;
 
-/// The file failing pairs go to.
+/// The file of failing pairs.
 pub struct Recorder {
     path: PathBuf,
     inner: Mutex<Inner>,
@@ -34,10 +34,10 @@ struct Inner {
 }
 
 impl Recorder {
-    /// Makes the file, in the place of what may be there.
+    /// Creates the file and replaces an existing one.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be created.
     pub fn create(path: &Path) -> Result<Self, LoadError> {
         let file = File::create(path).map_err(|source| LoadError::File {
             path: path.into(),
@@ -53,7 +53,7 @@ impl Recorder {
         })
     }
 
-    /// Keeps an answer that was not right.
+    /// Records an answer that was not right.
     pub fn answer(
         &self,
         corpus: &Corpus,
@@ -77,7 +77,7 @@ impl Recorder {
         self.write(&pair);
     }
 
-    /// Keeps a request without an answer.
+    /// Records a request without an answer.
     pub fn failure(&self, corpus: &Corpus, entry: usize, url: &str, failure: Failure) {
         self.write(&pair(corpus, entry, url, failure.name(), Value::Null));
     }
@@ -134,7 +134,7 @@ fn expected(status: u16, expect: &Expect) -> Value {
     out
 }
 
-/// Bytes as text; what is no UTF-8 becomes U+FFFD.
+/// Bytes as text; invalid UTF-8 becomes U+FFFD.
 fn text(bytes: &[u8]) -> Value {
     String::from_utf8_lossy(bytes).into()
 }

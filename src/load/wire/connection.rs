@@ -1,6 +1,6 @@
-//! One connection of a worker: a non-blocking socket, what is to be sent, what is on the way.
+//! One connection of a worker: a non-blocking socket, bytes to send, requests in flight.
 //!
-//! Holds no policy: `worker` decides what is sent when and what an answer means.
+//! It holds no policy: `worker` decides what to send when, and what an answer means.
 
 use crate::load::wire::target::Target;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -12,34 +12,34 @@ use std::{
     os::fd::OwnedFd,
 };
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
-    /// No socket; the next request makes one.
+    /// No socket; the next request opens one.
     Closed,
     /// The handshake is under way; requests wait in the output.
     Connecting,
-    /// Requests are sent as they come.
+    /// Requests are sent at once.
     Open,
 }
 
-/// A connection; `P` is what its owner knows of a request that is on the way.
+/// A connection; `P` is its owner's data about a request in flight.
 pub struct Connection<P> {
     /// Index of its target.
     pub target: usize,
-    /// Where it stands.
+    /// Its state.
     pub state: ConnectionState,
-    /// Permissions to have a request on the way, used or not.
+    /// Its slots, used or not: each allows one request in flight.
     pub slots: usize,
-    /// What is on the way, in the order of sending.
+    /// Requests in flight, in the order of sending.
     pub in_flight: VecDeque<P>,
-    /// The start of an answer that is not complete.
+    /// The start of an incomplete answer.
     pub received: Vec<u8>,
     output: Vec<u8>,
     socket: Option<TcpStream>,
 }
 
-/// What reading brought.
+/// The result of a read.
 pub enum Received {
     /// This many bytes.
     Bytes(usize),
@@ -90,7 +90,7 @@ impl<P> Connection<P> {
         Ok(())
     }
 
-    /// Takes note of an event while connecting; false when the handshake failed.
+    /// Handles an event while connecting; false when the handshake failed.
     pub fn finish_connecting(&mut self, writable: bool) -> bool {
         match self.socket.as_ref().map(TcpStream::take_error) {
             Some(Ok(None)) => {
@@ -106,7 +106,7 @@ impl<P> Connection<P> {
     /// Sends as much as the socket takes; false when the connection broke.
     pub fn flush(&mut self) -> bool {
         let (ConnectionState::Open, Some(socket)) = (self.state, &mut self.socket) else {
-            return true; // it is sent once there is a connection
+            return true; // sent once the connection is open
         };
         let mut sent = 0;
         while sent < self.output.len() {
@@ -135,7 +135,7 @@ impl<P> Connection<P> {
         }
     }
 
-    /// Drops the socket and what was to be sent or is half received. What is on the way stays listed.
+    /// Drops the socket, unsent bytes and a partial answer. Requests in flight stay listed.
     pub fn close(&mut self) {
         self.socket = None; // closing takes it out of the epoll set
         self.state = ConnectionState::Closed;

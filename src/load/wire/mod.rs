@@ -1,7 +1,7 @@
-//! HTTP over sockets, without knowledge of what requests mean.
+//! HTTP over sockets; it does not know what requests mean.
 //!
-//! - [`target`]: a URL becomes an address. [`connection`]: one non-blocking socket.
-//! - [`request`]: bytes of a request. [`response`]: one response out of received bytes.
+//! - [`target`]: from a URL to an address. [`connection`]: one non-blocking socket.
+//! - [`request`]: bytes of a request. [`response`]: parses one response from received bytes.
 
 pub mod connection;
 pub mod request;

@@ -1,15 +1,15 @@
-//! One response out of received bytes: a pure function, strict where leniency could hide a fault.
+//! Parses one response from received bytes: a pure function, strict where leniency could hide a fault.
 //!
-//! Called by the worker with everything received since the last whole response. Heads are read by
-//! `httparse`, not by the server's own parser: a fault there must not agree with itself here.
+//! The worker calls it with all bytes received since the last whole response. `httparse` reads heads, not
+//! the server's parser, whose faults would otherwise go unnoticed.
 
 use std::borrow::Cow;
 
 /// Most header fields of a response.
 const FIELDS_MAX: usize = 64;
-/// A longer head counts as endless.
+/// Longest head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// No response of the protocols is longer.
+/// Longest body; no response of the protocols is longer.
 const BODY_BYTES_MAX: usize = 256 << 20;
 
 /// A whole response.
@@ -21,7 +21,7 @@ pub struct Response<'a> {
     pub body: Cow<'a, [u8]>,
     /// Bytes of head, framing and body together.
     pub bytes: usize,
-    /// Whether the server closes the connection after it.
+    /// Whether the server closes the connection after the response.
     pub closes: bool,
 }
 
@@ -41,8 +41,8 @@ enum Framing {
 
 /// The answer at the start of `bytes`; `None` while it is incomplete.
 ///
-/// `ended` tells that nothing will follow, which ends a body without a length. Interim answers (1xx)
-/// are passed over and counted in [`Response::bytes`].
+/// `ended` says that no bytes will follow, which ends a body without a length. Interim answers (1xx) are
+/// skipped and counted in [`Response::bytes`].
 ///
 /// # Errors
 /// The bytes can never become an answer.
@@ -96,7 +96,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
     let mut closes = head.version == Some(0);
     for field in head.headers.iter() {
         if field.name.eq_ignore_ascii_case("content-length") {
-            let value = decimal(field.value).ok_or(Malformed("Content-Length is no number"))?;
+            let value = decimal(field.value).ok_or(Malformed("Content-Length is not a number"))?;
             if length.replace(value).is_some() {
                 return Err(Malformed("two Content-Length fields"));
             }
@@ -136,7 +136,7 @@ fn decimal(value: &[u8]) -> Option<usize> {
     number.parse().ok().filter(|n| *n <= BODY_BYTES_MAX)
 }
 
-/// The body behind chunk framing and how many bytes that took; `None` while it is incomplete.
+/// The body without chunk framing, and the length of the coded body; `None` while it is incomplete.
 fn dechunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Malformed> {
     let mut body = Vec::new();
     let mut at = 0;
@@ -206,7 +206,7 @@ mod tests {
         let answer = parse(bytes, true).unwrap().unwrap();
         assert_eq!(answer.body.as_ref(), b"hel");
         assert!(answer.closes);
-        // but it does not complete one with a length
+        // but it does not complete a body with a length
         assert_eq!(parse(&PLAIN[..PLAIN.len() - 1], true), Ok(None));
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// How long an address of a name that has several may take to accept a connection.
+/// If a name has several addresses: time for each to accept a connection.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// A server under test.
@@ -16,7 +16,7 @@ pub struct Target {
     pub url: String,
     /// Value of the Host field.
     pub host: String,
-    /// The first address of the name that accepts a connection, else its first.
+    /// The first address of the name that accepts a connection, or else its first address.
     pub address: SocketAddr,
 }
 
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(target("http://[::1]").address, "[::1]:80".parse().unwrap());
     }
 
-    /// Where localhost is ::1 first, as in most systems, this needs the second address.
+    /// On most systems localhost is ::1 first, so this needs the second address.
     #[test]
     fn a_name_is_the_address_that_accepts() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

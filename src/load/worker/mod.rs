@@ -1,9 +1,9 @@
 //! A thread of the generator: one epoll set, its share of the connections, no locks.
 //!
-//! A **slot** is the permission to have one request on the way on a connection. In a closed loop a
-//! slot goes from the answer through thinking to the next request; at a fixed rate it waits in line
-//! until a request is due. Latency counts from when a request was due, not from when it was sent: a
-//! server that stalls is charged for all requests it kept from being sent.
+//! A **slot** is the permission to have one request in flight on a connection. In a closed loop a slot
+//! waits for the answer, thinks, and sends the next request; at a fixed rate it waits in a queue until a
+//! request is due. Latency counts from the time a request was due, not from the time it was sent, so a
+//! stall of the server counts for all requests that it delayed.
 
 mod responses;
 
@@ -45,32 +45,32 @@ use std::{
 
 /// Most responses arrive whole in one read of this size.
 const READ_BYTES: usize = 256 << 10;
-/// Events taken from one wait.
+/// Most events of one wait.
 const EVENTS_MAX: usize = 256;
 /// How often a worker checks its stage, its users, timeouts and the stop flag.
 const TICK_INTERVAL: Duration = Duration::from_millis(10);
-/// Pause of a slot after a failure: a target that is down must not be flooded with connections.
+/// Pause of a slot after a failure, so that a target that is down is not flooded with connections.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(10);
-/// How long after its stage a request that was due in it may still be sent.
+/// How long after the end of its stage a due request may still be sent.
 const BACKLOG_MAX: Duration = Duration::from_secs(1);
-/// How long an interrupted run waits for responses that are on their way.
+/// How long an interrupted run waits for responses in flight.
 const INTERRUPTED_TIMEOUT: Duration = Duration::from_millis(500);
 /// Bounds of the histogram of send delays.
 const LATE_NS: (u64, u64) = (1_000, 60_000_000_000);
 
-/// A request that is on its way.
+/// A request in flight.
 pub struct InFlight {
     /// Index of its entry in the corpus.
     pub entry: usize,
-    /// When it should have been sent.
+    /// When it was due.
     pub due: Instant,
-    /// When it was.
+    /// When it was sent.
     pub sent: Instant,
-    /// Set when the response to this request decides about an earlier one; with the latency of the earlier one.
+    /// Set when the response to this request decides on an earlier response; with the latency of that response.
     pub follow_up: Option<(Box<FollowUp>, Duration)>,
 }
 
-/// What all workers share.
+/// Data that all workers share.
 pub struct Shared<'a> {
     /// Requests and answers.
     pub corpus: &'a Corpus,
@@ -78,11 +78,11 @@ pub struct Shared<'a> {
     pub identity: &'a Identity,
     /// The servers.
     pub targets: &'a [Target],
-    /// What to do, in order.
+    /// The stages, in order.
     pub stages: &'a [Stage],
     /// Connections of all workers together at a fixed rate.
     pub connections: usize,
-    /// Requests on the way per connection.
+    /// Requests in flight per connection.
     pub pipeline: usize,
     /// How long an answer may take.
     pub timeout: Duration,
@@ -92,9 +92,9 @@ pub struct Shared<'a> {
     pub workers: usize,
     /// Start of the first stage.
     pub start: Instant,
-    /// Set to end early.
+    /// Set to end the run early.
     pub stop: &'a AtomicBool,
-    /// Where failing pairs go.
+    /// Records failing pairs.
     pub recorder: Option<&'a Recorder>,
 }
 
@@ -104,17 +104,17 @@ pub struct Worker<'a> {
     number: usize,
     poll: OwnedFd,
     connections: Vec<Connection<InFlight>>,
-    /// Connections in use now; those from here on end when their answers are there.
+    /// Connections in use now; those at higher indices end when they have their answers.
     active: usize,
     checker: Checker,
     picker: Picker<'a>,
     stage: usize,
     stage_start: Instant,
-    /// Number of the next request of this stage at a fixed rate, this worker's alone.
+    /// At a fixed rate: this worker's number of the next request in this stage.
     next_number: u64,
-    /// Slots of users who think, by when they send again.
+    /// Slots of thinking users, by the time of their next request.
     thinking: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// Slots that wait for a request to be due.
+    /// Slots that wait for a due request.
     idle: VecDeque<usize>,
     finished: bool,
     cells: Vec<Option<Box<Tally>>>,
@@ -128,7 +128,7 @@ fn send_delay_histogram() -> Histogram<u32> {
 }
 
 impl<'a> Worker<'a> {
-    /// Worker `number` of those that share `shared`.
+    /// Worker number `number` of a run.
     ///
     /// # Errors
     /// No epoll descriptor.
@@ -168,10 +168,10 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Goes through all stages.
+    /// Runs all stages.
     ///
     /// # Errors
-    /// The system refuses to wait for sockets.
+    /// epoll fails.
     pub fn run(mut self) -> Result<(), LoadError> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
         let mut buffer = vec![0; READ_BYTES];
@@ -298,7 +298,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Opens and retires connections until their number is the one that the stage asks for now.
+    /// Opens and retires connections to the number that the stage demands now.
     fn adjust_connections(&mut self, now: Instant) {
         let stage = &self.shared.stages[self.stage];
         let elapsed = now
@@ -323,14 +323,14 @@ impl<'a> Worker<'a> {
             }
             while self.connections[index].slots < wanted {
                 self.connections[index].slots += 1;
-                // The first requests of many users are spread like the later ones.
+                // The first requests of many users are spread over time like the later ones.
                 let think = self.think();
                 self.thinking.push(Reverse((now + think, index)));
             }
         }
     }
 
-    /// A time to think; none at a fixed rate.
+    /// A random think time; zero at a fixed rate.
     fn think(&mut self) -> Duration {
         match self.shared.stages[self.stage].load {
             Load::Users {
@@ -376,7 +376,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Counts a request that was due and is not sent.
+    /// Counts a due request that was not sent.
     fn count_unsent(&mut self, due: Instant, now: Instant) {
         self.next_number += 1;
         let entry = self.picker.pick();
@@ -426,7 +426,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Hands the counts to the collector, once a second.
+    /// Sends the counts to the collector, once per second.
     fn flush_interval(&mut self, now: Instant) {
         let second = now.saturating_duration_since(self.shared.start).as_secs();
         if second > self.second {
@@ -442,11 +442,11 @@ impl<'a> Worker<'a> {
             cells: self.cells.iter_mut().map(Option::take).collect(),
             late_ns: mem::replace(&mut self.late_ns, send_delay_histogram()),
         };
-        // The collector is gone only when the run has failed already.
+        // The collector is gone only if the run has already failed.
         let _ = self.out.send(interval);
     }
 
-    /// Fails the requests that are still on their way. Those of an interrupted run are not counted.
+    /// Fails the requests still in flight. In an interrupted run they are not counted.
     fn finish(&mut self, now: Instant, stopped: bool) {
         if !stopped {
             for index in 0..self.connections.len() {

@@ -44,7 +44,7 @@ impl Worker<'_> {
                     if !self.on_bytes(index, &buffer[..bytes], now) {
                         return;
                     }
-                    // A short read has emptied the socket; what comes later is another event.
+                    // A short read has emptied the socket; later bytes raise another event.
                     if bytes > 0 && bytes < buffer.len() && !flags.intersects(ending) {
                         return;
                     }
@@ -53,7 +53,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes bytes that the connection at `index` received; false if they made it close.
+    /// Handles bytes that the connection at `index` received; false if they closed it.
     fn on_bytes(&mut self, index: usize, bytes: &[u8], now: Instant) -> bool {
         let mut before = mem::take(&mut self.connections[index].received);
         let whole = if before.is_empty() {
@@ -88,7 +88,7 @@ impl Worker<'_> {
         now: Instant,
     ) -> Option<usize> {
         let mut at = 0;
-        // Requests that are sent in answer to these must not be taken for judge.
+        // Requests sent in reply to these responses must not be judged by them.
         let mut waiting = self.connections[index].in_flight.len();
         while waiting > 0 {
             let answer = match response::parse(&bytes[at..], ended) {
@@ -102,7 +102,7 @@ impl Worker<'_> {
             at += answer.bytes;
             waiting -= 1;
             if waiting == 0 && at < bytes.len() {
-                // More bytes than were asked for: the framing of this answer was wrong.
+                // More responses than requests: the framing of this answer was wrong.
                 self.fail_connection(index, Failure::Malformed, now);
                 return None;
             }
@@ -120,7 +120,7 @@ impl Worker<'_> {
         Some(at)
     }
 
-    /// After an announced close, requests still on their way go over a new connection.
+    /// After an announced close, sends the requests still in flight over a new connection.
     fn reconnect(&mut self, index: usize, now: Instant) {
         self.connections[index].close();
         let pending = mem::take(&mut self.connections[index].in_flight);
@@ -204,7 +204,7 @@ impl Worker<'_> {
         tally
     }
 
-    /// Gives a slot back after its answer.
+    /// Returns a slot after its answer.
     pub(super) fn release(&mut self, index: usize, now: Instant) {
         if self.finished {
             return;
@@ -226,7 +226,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The next request of a closed loop without thinking; sent with whatever else is in the output.
+    /// Writes the next request of a closed loop without think time; the next flush sends it.
     fn enqueue_next(&mut self, index: usize, now: Instant) {
         let pending = InFlight {
             entry: self.picker.pick(),

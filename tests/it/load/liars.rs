@@ -70,7 +70,7 @@ fn wrong_bodies_are_told_apart() {
     let matrix = format!("TEAMID,000000000000\n{}", "0x0".repeat(14));
     let encode = r#"{"endpoint":"e","target":"/","expect":{"decodes_to":"m"}}"#;
     let (_, wrong) = figures(encode, plain(&answer(200, &matrix)));
-    all_wrong(&wrong, "decode does not give back what was encoded");
+    all_wrong(&wrong, "decode does not return the encoded message");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn a_scenario_goes_through_its_stages_and_finds_the_turn() {
     assert!(turning[0] <= failing, "{report}");
     let page = fs::read_to_string(html).unwrap();
     assert!(
-        page.contains("Turns at") && page.contains("<h1>two steps</h1>"),
+        page.contains("Turning point: ") && page.contains("<h1>two steps</h1>"),
         "{page}"
     );
 }
