@@ -1,4 +1,4 @@
-//! Why a store fails. Messages name the path and what to do.
+//! Errors of a store. Messages name the path and what to do.
 
 use super::{database::DatabaseError, value::Corrupt};
 use std::{
@@ -13,11 +13,11 @@ pub enum StoreError {
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as it follows "cannot".
+        /// What was tried, as text after "cannot".
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// Not a directory written by [`StoreWriter`](super::StoreWriter).
@@ -36,21 +36,21 @@ pub enum StoreError {
     Version {
         /// The directory.
         path: PathBuf,
-        /// Which of the versions differs.
+        /// Which version differs.
         what: &'static str,
-        /// The store's.
+        /// The version of the store.
         found: u32,
-        /// Ours.
+        /// The version of this program.
         known: u32,
         /// [`Meta::built_by`](crate::store::Meta::built_by).
         built_by: String,
     },
-    /// The contents are not what was written.
+    /// The contents have changed since they were written.
     #[error("store {} is damaged: {why}; restore it from a snapshot or build it again", path.display())]
     Damaged {
         /// The directory.
         path: PathBuf,
-        /// What does not fit.
+        /// The inconsistency.
         why: String,
     },
     /// LMDB reports an error.
@@ -61,35 +61,35 @@ pub enum StoreError {
         /// LMDB's text.
         why: String,
     },
-    /// Another store has the name of the one that is open.
+    /// Another store now has the name of the open one.
     #[error("another store has taken the place of {}; reload, then try again", .0.display())]
     Replaced(PathBuf),
-    /// As [`StoreError::Replaced`], in the middle of something that takes one store.
+    /// As [`StoreError::Replaced`], during an operation on one store.
     #[error("store {} was replaced by another while it was being {action}: try again", path.display())]
     ReplacedWhile {
         /// The directory.
         path: PathBuf,
-        /// What was being done to it.
+        /// The operation.
         action: &'static str,
     },
     /// The final name is taken.
     #[error("{} exists already; choose another name, or replace it explicitly", .0.display())]
     Exists(PathBuf),
-    /// The store is in a database, and that is what is wrong.
+    /// The store is in a database, which has a fault.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A user was added that cannot be.
+    /// A user cannot be stored.
     #[error("user {user_id} cannot be stored: {why}")]
     Refused {
         /// The user.
         user_id: u64,
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
 impl StoreError {
-    /// Adds what was tried and on what.
+    /// Adds the action and the path to an I/O error.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             action,
@@ -110,13 +110,13 @@ impl StoreError {
     }
 }
 
-/// Why a batch of changes was not made.
+/// Why a batch of changes failed.
 #[derive(Debug, Error)]
 pub enum UpdateError {
-    /// There is nothing to compare new tweets with.
+    /// The store has no history to compare new tweets with.
     #[error("the store keeps no history of its tweets; build it with `trident etl --keep-history`")]
     NoHistory,
-    /// No room in the map.
+    /// The map is full.
     #[error(
         "updates in {} have reached {bytes_max} bytes; run `trident store fold` on the store and reload, \
          or allow more", path.display()

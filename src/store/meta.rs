@@ -1,39 +1,38 @@
-//! What a store says about itself: versions, sums, checksum.
+//! The metadata of a store: versions, sums, checksum.
 
 use super::{StoreError, value};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Version of the layout in [`super`], apart from the values, which carry [`value::VERSION`]. Version 1 knew
-/// no updates.
+/// Version of the layout in [`super`]; values have [`value::VERSION`]. Version 1 had no updates.
 pub const FORMAT: u32 = 2;
 
-/// What a store says about itself.
+/// The metadata of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
     /// [`value::VERSION`] of its values.
     pub value_version: u8,
-    /// Number of users, that is of records besides this one.
+    /// Number of users: of all records but this one.
     pub users: u64,
     /// Sum of the contacts of all users.
     pub contacts: u64,
-    /// Sum of the contact tweets of all contacts; a tweet counts once from either end.
+    /// Sum of the contact tweets of all contacts; a tweet counts once for each of its two users.
     pub tweets: u64,
     /// Sum of the lengths of all values.
     pub value_bytes: u64,
-    /// CRC-32 of all ids and values in order: equal for equal contents, however they were built. The
+    /// CRC-32 of all ids and values in order: equal for equal contents, however they were built. It is the
     /// version of the data.
     pub content_crc32: u32,
-    /// What there is of history; `None` if the store was built without.
+    /// The history; `None` if the store was built without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<HistoryMeta>,
     /// Version and commit of the program that wrote it.
     pub built_by: String,
 }
 
-/// What a store says about its history.
+/// Metadata of a store's history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryMeta {
     /// Kept tweets.
@@ -46,10 +45,10 @@ pub struct HistoryMeta {
     pub content_crc32: u32,
 }
 
-/// What a store with updates holds in total, in the terms of [`Meta`].
+/// Sums of a store with its updates, in the terms of [`Meta`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdatesMeta {
-    /// Batches taken so far.
+    /// Batches stored so far.
     pub batches: u64,
     /// Users with a value.
     pub users: u64,
@@ -73,7 +72,7 @@ pub struct UpdatesHistory {
 }
 
 impl UpdatesMeta {
-    /// The sums to start from: these, or before the first batch those of the store.
+    /// The sums to start from: these, or the store's sums before the first batch.
     pub(super) fn or_of(self, store: &Meta) -> Self {
         match self.batches {
             0 => Self::of(store),

@@ -1,5 +1,5 @@
-//! Where the value of a user comes from: a directory written once and then only read, and what came in
-//! later beside it.
+//! The stores of user values: a directory that is written once and then only read, with updates beside it,
+//! or a database.
 //!
 //! ```text
 //! store/data.mdb      LMDB: one record per user, key = id as u64 big-endian, value = `value`;
@@ -11,16 +11,15 @@
 //! store/updates-ID/   LMDB: values, tweets and users that changed since (`embedded::updates`)
 //! ```
 //!
-//! [`StoreWriter`] builds a store in a directory beside its final name and renames it when it is
-//! complete, synced and verified; none of these files is ever written to afterwards. So a reader
-//! needs no lock, works on read-only media, and a new store takes the place of an old one by a rename
-//! while the old one stays readable for whoever has it open. Never copy over a store in use: its
-//! pages are mapped. Updates replace records of the files without touching them; a snapshot makes
-//! one store of both.
+//! [`StoreWriter`] builds a store in a directory beside its final name and renames it when it is complete,
+//! synced and verified; these files are never written to afterwards. So a reader needs no lock and works on
+//! read-only media, and a rename replaces an old store while servers that have it open keep reading it.
+//! Never copy over a store in use: its pages are mapped. Updates replace records of the files without
+//! touching them; a snapshot makes one store of both.
 //!
-//! [`Store`] is what serves, [`Update`] what ingests; [`maintenance`] is what operators run. Values are
-//! handed out as bytes, [`value`] validates them; history is records of `etl`, unread here. Only
-//! `embedded` knows LMDB. [`database`] keeps the same values in a database.
+//! [`Store`] serves, [`Update`] ingests, [`maintenance`] has the operators' commands. Values are returned
+//! as bytes and [`value`] validates them; history is records of `etl`, which this module does not read.
+//! Only `embedded` knows LMDB. [`database`] keeps the same values in a database.
 
 pub mod database;
 mod embedded;
@@ -37,7 +36,7 @@ use std::path::PathBuf;
 /// Greatest user id (`docs/protocol/twitter.md` section 1).
 pub const USER_ID_MAX: u64 = i64::MAX as u64;
 
-/// Where a store is.
+/// The location of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In a directory of this machine.

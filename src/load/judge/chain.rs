@@ -215,5 +215,7 @@ fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str, Reason> {
 
 /// A number written as a string.
 fn number_text(value: &Value, key: &str) -> Result<u64, Reason> {
-    text(value, key)?.parse().map_err(|_| "a string is not a number")
+    text(value, key)?
+        .parse()
+        .map_err(|_| "a string is not a number")
 }

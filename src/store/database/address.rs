@@ -10,11 +10,11 @@ use thiserror::Error;
 /// How addresses begin.
 const SCHEME: &str = "mysql://";
 
-/// Where a database is and who asks.
+/// The address of a database, with user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address(Opts);
 
-/// The text is no address. Does not repeat it: it may hold a password.
+/// The text is not an address. The message does not repeat it, because it may hold a password.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error(
     "expected mysql://USER:PASSWORD@HOST:PORT/DATABASE without TLS, characters such as @ and / percent-encoded"
@@ -22,7 +22,7 @@ pub struct Address(Opts);
 pub struct BadAddress;
 
 impl Address {
-    /// Whether `text` is meant to be an address and not a path.
+    /// Whether `text` is an address rather than a path.
     pub fn is_meant_by(text: &str) -> bool {
         text.contains("://")
     }
@@ -40,7 +40,7 @@ impl Address {
         }
     }
 
-    /// Whether it holds a password, which other users of the machine could read on a command line.
+    /// Whether it holds a password: other users of the machine could read it on a command line.
     pub fn has_password(&self) -> bool {
         self.0.pass().is_some()
     }

@@ -1,7 +1,7 @@
-//! Values, and absences, that need not be asked for again.
+//! Caches values and absences, so that the database need not be asked again.
 //!
-//! Absences have a cache of their own: requests for users that do not exist, of which there is no end,
-//! must not push out users that do.
+//! Absences have a separate cache: requests for users that do not exist are unlimited and must not evict
+//! users that do.
 
 use super::Value;
 use crate::{
@@ -28,7 +28,7 @@ impl ValueCache {
         cache
     }
 
-    /// What is known about a user; `Some(None)` = it does not exist.
+    /// The cached value of a user; `Some(None)` = the user does not exist.
     #[inline]
     pub(super) fn get(&self, user_id: u64) -> Option<Option<Value>> {
         let key = user_id.to_be_bytes();
@@ -47,7 +47,7 @@ impl ValueCache {
         metrics::add(Counter::StoreCacheEvictions, evicted);
     }
 
-    /// Changes what is given, effective at once.
+    /// Changes the given settings, effective at once.
     pub(super) fn set(&self, bytes_max: Option<usize>, policy: Option<Policy>) {
         if let Some(policy) = policy {
             self.values.set_policy(policy);
@@ -61,7 +61,7 @@ impl ValueCache {
         }
     }
 
-    /// Drops everything: the data are others now.
+    /// Drops everything, because the data were replaced.
     pub(super) fn clear(&self) {
         let evicted = self.values.clear() + self.absent.clear();
         metrics::add(Counter::StoreCacheEvictions, evicted);

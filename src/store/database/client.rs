@@ -1,4 +1,4 @@
-//! What workers and operators call. No method but [`Client::start`] and [`Client::check`] waits.
+//! The interface for workers and operators. Only [`Client::start`] and [`Client::check`] wait.
 
 use super::{
     Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, connection,
@@ -24,25 +24,25 @@ use tokio::sync::Notify;
 /// Added to the time that [`Client::check`] gives the database thread.
 const CHECK_GRACE: Duration = Duration::from_secs(1);
 
-/// A running client. Dropping it ends its thread and answers whoever waits.
+/// A running client. Dropping it ends its thread and answers all waiting lookups.
 pub struct Client {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the first attempt to connect came to.
+/// The result of the first attempt to connect.
 #[derive(Debug)]
 pub enum Start {
     /// The database has a store that can be served.
     Ready,
-    /// It cannot be reached yet; it is tried again and again.
+    /// It cannot be reached yet; attempts continue.
     Waiting(DatabaseError),
 }
 
-/// For people and metrics.
+/// The client's state, for people and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Lookups are taken: there is a connection, or the loss of the last one is not yet known.
+    /// Lookups are accepted: there is a connection, or the loss of the last one is not yet known.
     pub is_up: bool,
     /// Connections for lookups that are open.
     pub connections: usize,
@@ -53,10 +53,10 @@ pub struct State {
 }
 
 impl Client {
-    /// Connects, checks the schema, and goes on in the background.
+    /// Connects, checks the schema, and continues in the background.
     ///
     /// # Errors
-    /// What does not pass by itself: wrong password, no store, unknown version.
+    /// Faults that do not pass by themselves: wrong password, no store, unknown version.
     pub fn start(address: Address, options: Options) -> Result<(Self, Start), DatabaseError> {
         let shared = Arc::new(Shared {
             lookups: Lookups::new(options.queue_max, options.deadline),
@@ -92,7 +92,7 @@ impl Client {
         }
     }
 
-    /// What the cache knows about a user; `Some(None)` = there is no such user. Does not allocate.
+    /// A user's value from the cache; `Some(None)` = there is no such user. Does not allocate.
     #[inline]
     pub fn cached(&self, user_id: u64) -> Option<Option<Value>> {
         let found = self.shared.cache.get(user_id);
@@ -104,27 +104,27 @@ impl Client {
         found
     }
 
-    /// Asks for a user. Returns an answer if there is one at once; else `done` runs with it, on
-    /// another thread and by the deadline.
+    /// Looks up a user. Returns the answer if it is known at once; otherwise `done` runs with it on another
+    /// thread, by the deadline.
     pub fn look_up(&self, user_id: u64, done: Done) -> Option<Answer> {
         let shared = &self.shared;
         let known = || shared.cache.get(user_id);
         shared.lookups.submit(user_id, known, done)
     }
 
-    /// Whether a lookup is likely to succeed; what `/readyz` asks.
+    /// Whether a lookup is likely to succeed; used by `/readyz`.
     pub fn is_ready(&self) -> bool {
         let is_up = !self.shared.options.outage_unready || self.shared.lookups.is_open();
         self.shared.was_ready.load(Relaxed) && is_up
     }
 
-    /// Looks at the version of the data now instead of within the interval, and waits for it; whether
-    /// they are others than before.
+    /// Checks the version of the data now instead of at the next interval, and waits for the result:
+    /// whether the data were replaced.
     pub fn check(&self) -> Result<bool, DatabaseError> {
         let (send, receive) = mpsc::channel();
         self.shared.checks.lock().push(send);
         self.shared.check_now.notify_one();
-        // The look before it may have to time out first.
+        // The previous check may have to time out first.
         let patience = 3 * self.shared.options.connect_timeout + CHECK_GRACE;
         let silent = |_| Err(Fault::Unreachable("no answer in time".into()));
         let looked = receive.recv_timeout(patience).unwrap_or_else(silent);
@@ -136,7 +136,7 @@ impl Client {
         self.shared.cache.set(bytes_max, policy);
     }
 
-    /// The state of things.
+    /// The client's state.
     pub fn state(&self) -> State {
         State {
             is_up: self.shared.lookups.is_open(),
@@ -146,12 +146,12 @@ impl Client {
         }
     }
 
-    /// Where it is.
+    /// The database's address.
     pub fn address(&self) -> &Address {
         &self.shared.address
     }
 
-    /// The metadata of the store that is served; `None` = the database has not answered yet.
+    /// The metadata of the served store; `None` = the database has not answered yet.
     pub fn meta(&self) -> Option<Meta> {
         self.shared.meta.lock().clone()
     }

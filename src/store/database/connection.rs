@@ -1,14 +1,14 @@
 //! The database thread: its tasks and its connections.
 //!
-//! - [`serve`], once per connection: takes a batch of keys, asks for it, delivers; when the connection
-//!   breaks, the keys go back to the queue and another one is made.
-//! - [`watch`], on a connection of its own: looks at the version of the data; when it is another one,
-//!   drops the cache.
-//! - [`Lookups::expire`](super::lookups::Lookups::expire): keeps the deadlines.
+//! - [`serve`], once per connection: takes a batch of keys, queries it, delivers the answers. When the
+//!   connection breaks, the keys return to the queue and a new connection is opened.
+//! - [`watch`], on a separate connection: checks the version of the data and drops the cache when it has
+//!   changed.
+//! - [`Lookups::expire`](super::lookups::Lookups::expire): enforces the deadlines.
 //!
-//! The database counts as down when an attempt to connect fails while no connection is open. Lookups
-//! are then refused at once, because waiting would only keep clients from asking elsewhere, until an
-//! attempt succeeds.
+//! The database counts as down when an attempt to connect fails while no connection is open. Until an
+//! attempt succeeds, lookups are refused at once, because waiting would only keep clients from asking
+//! another instance.
 
 use super::{Fault, LookupError, schema, shared::Shared};
 use crate::{
@@ -30,7 +30,7 @@ use tracing::{info, warn};
 
 /// Pauses between attempts to connect: the first, doubled up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-/// See [`PAUSE_MIN`]. How long after its return the database may go unnoticed.
+/// See [`PAUSE_MIN`]. Longest time until a returned database is noticed.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A runtime for the calling thread.
@@ -41,8 +41,8 @@ pub(super) fn runtime() -> Result<Runtime, Fault> {
         .map_err(|error| Fault::Thread(error.to_string()))
 }
 
-/// Body of the database thread. Tells `started` what the first attempt to connect came to; ends at
-/// once if that does not pass by itself.
+/// Body of the database thread. Sends `started` the result of the first attempt to connect; ends at once if
+/// that is a permanent fault.
 pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Fault>>) {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -70,7 +70,7 @@ pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Fault>
 }
 
 impl Shared {
-    /// Opens a connection to a database that can be served.
+    /// Opens a connection and checks that its store can be served.
     async fn connect(&self) -> Result<Conn, Fault> {
         let attempt = async {
             let mut conn = Conn::new(opts(&self.address)).await?;
@@ -89,7 +89,7 @@ impl Shared {
         Ok(conn)
     }
 
-    /// Takes note of the data's version. Whether they were replaced.
+    /// Stores the version of the data. True if the data were replaced.
     fn note(&self, meta: Meta) -> bool {
         let mut known = self.meta.lock();
         if known.as_ref() == Some(&meta) {
@@ -103,13 +103,13 @@ impl Shared {
         !is_first
     }
 
-    /// Counts the data seen so far. What was asked for under another generation may be of data that
-    /// were dropped since: it answers those who wait and is not kept.
+    /// The number of data versions seen so far. An answer to a query of an earlier generation may come from
+    /// replaced data: it is delivered but not cached.
     fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
 
-    /// No connection could be made.
+    /// Handles a failed attempt to connect.
     fn attempt_failed(&self, fault: &Fault) {
         if self.connections.load(Relaxed) == 0 && self.lookups.close() {
             warn!(database = %self.address, %fault, "database of /twitter is down; users in the cache are served, others get 503");
@@ -136,15 +136,14 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Keys that are being asked for. Should the task end meanwhile they have failed: nobody would ever ask
-/// for them again.
+/// Keys of a running query. If the task ends meanwhile, they fail, because nothing else would query them.
 struct Batch<'s> {
     keys: Vec<u64>,
     shared: &'s Shared,
 }
 
 impl Batch<'_> {
-    /// The keys, whose lookups are now the caller's to answer.
+    /// Returns the keys; the caller now answers their lookups.
     fn release(mut self) -> Vec<u64> {
         std::mem::take(&mut self.keys)
     }
@@ -159,7 +158,7 @@ impl Drop for Batch<'_> {
     }
 }
 
-/// Keeps a task that looks users up. A panic, which only the driver could cause, costs its batch.
+/// Restarts the task that looks users up. A panic, which only the driver could cause, costs one batch.
 async fn supervise(shared: Arc<Shared>) {
     loop {
         let task = tokio::task::spawn_local(serve(Arc::clone(&shared)));
@@ -170,7 +169,7 @@ async fn supervise(shared: Arc<Shared>) {
     }
 }
 
-/// Looks users up, on one connection after the other.
+/// Looks users up on successive connections.
 async fn serve(shared: Arc<Shared>) {
     let statements = statements(shared.options.batch_max);
     let mut pause = PAUSE_MIN;
@@ -210,7 +209,7 @@ async fn serve_on(mut conn: Conn, statements: &[String], shared: &Shared) {
             Err(fault) => {
                 metrics::add(Counter::DatabaseStatementsFailed, 1);
                 if let Fault::Unreachable(_) = fault {
-                    // Another connection asks again, until the lookups' deadlines.
+                    // Another connection repeats the query, until the lookups' deadlines.
                     return shared.lookups.put_back(&keys);
                 }
                 if told.as_ref() != Some(&fault) {
@@ -220,15 +219,15 @@ async fn serve_on(mut conn: Conn, statements: &[String], shared: &Shared) {
                 for key in keys {
                     shared.lookups.deliver(key, &Err(LookupError::Failed));
                 }
-                // Not in a tight loop with a server that refuses everything.
+                // Avoids a busy loop with a server that refuses everything.
                 sleep(PAUSE_MIN).await;
             }
         }
     }
 }
 
-/// The statements for 1, 2, 4, … keys, up to `keys_max` or the power of two above it: few enough to be
-/// prepared once per connection.
+/// The statements for 1, 2, 4, … keys, up to `keys_max` or the next power of two: few enough to be prepared
+/// once per connection.
 fn statements(keys_max: usize) -> Vec<String> {
     let sizes = keys_max.next_power_of_two().ilog2();
     (0..=sizes)
@@ -239,22 +238,22 @@ fn statements(keys_max: usize) -> Vec<String> {
         .collect()
 }
 
-/// The rows of `keys`; those that do not exist have none.
+/// Queries `keys`; users that do not exist have no row.
 async fn ask(conn: &mut Conn, statements: &[String], keys: &[u64]) -> Result<Vec<Row>, Fault> {
     let log = keys.len().next_power_of_two().ilog2() as usize;
     let (Some(statement), Some(last)) = (statements.get(log), keys.last()) else {
         return Ok(Vec::new());
     };
-    // The rest is the last key again: it does not make a second row.
+    // The last key fills the rest of the list: it does not return a second row.
     let padded = keys.iter().chain(std::iter::repeat(last)).take(1 << log);
     let parameters = padded.map(|key| Value::UInt(*key)).collect();
     let rows = conn.exec(statement.as_str(), Params::Positional(parameters));
     Ok(rows.await?)
 }
 
-/// Checks, keeps and hands over what came back for `keys`, which ascend.
+/// Verifies, caches and delivers the rows of `keys`, which ascend.
 fn deliver(keys: &[u64], rows: Vec<Row>, generation: u64, shared: &Shared) {
-    // Nothing is awaited from here on, so the data are not noted to be others meanwhile.
+    // Nothing is awaited from here on, so the generation cannot change meanwhile.
     let is_current = generation == shared.generation();
     let mut has_row = vec![false; keys.len()];
     for mut row in rows {
@@ -269,7 +268,7 @@ fn deliver(keys: &[u64], rows: Vec<Row>, generation: u64, shared: &Shared) {
             *has_row = true;
             let answer = match User::verify(&value) {
                 Ok(_) => Ok(Some(value.into())),
-                // Not kept: once it is mended it is served.
+                // Not cached, so that a repaired value is served.
                 Err(_) => Err(LookupError::Corrupt),
             };
             hand_over(id, &answer, is_current, shared);
@@ -289,7 +288,7 @@ fn hand_over(id: u64, answer: &super::Answer, is_current: bool, shared: &Shared)
     shared.lookups.deliver(id, answer);
 }
 
-/// Looks at the version of the data from time to time, and whenever somebody asks for it.
+/// Checks the version of the data at intervals, and whenever a check is requested.
 async fn watch(shared: Arc<Shared>, mut conn: Option<Conn>) {
     let mut last_fault = None;
     loop {
@@ -298,7 +297,7 @@ async fn watch(shared: Arc<Shared>, mut conn: Option<Conn>) {
         let waiting = std::mem::take(&mut *shared.checks.lock());
         let outcome = look(&shared, &mut conn).await;
         let fault = outcome.as_ref().err().cloned();
-        // An outage is told of by those who look users up.
+        // The lookup tasks report outages.
         if let Some(fault) = fault.as_ref().filter(|fault| fault.is_permanent())
             && last_fault.as_ref() != Some(fault)
         {
@@ -311,7 +310,7 @@ async fn watch(shared: Arc<Shared>, mut conn: Option<Conn>) {
     }
 }
 
-/// Whether the data were replaced since the last look.
+/// Checks whether the data were replaced since the last check.
 async fn look(shared: &Shared, conn: &mut Option<Conn>) -> Result<bool, Fault> {
     let before = shared.generation();
     let Some(open) = conn else {
@@ -328,7 +327,7 @@ async fn look(shared: &Shared, conn: &mut Option<Conn>) -> Result<bool, Fault> {
     }
 }
 
-/// How connections are made: requests are small and urgent.
+/// Options of connections, for small and urgent requests.
 pub(super) fn opts(address: &super::Address) -> Opts {
     OptsBuilder::from_opts(address.opts())
         .tcp_nodelay(true)

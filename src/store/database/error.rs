@@ -1,43 +1,43 @@
-//! What is wrong with a database, in words that tell an operator what to do.
+//! Faults of a database; the messages tell an operator what to do.
 
 use super::Address;
 use crate::store::value;
 use thiserror::Error;
 
-/// What is wrong with a database.
+/// A fault of a database.
 #[derive(Debug, Error)]
 #[error("database {address}: {fault}")]
 pub struct DatabaseError {
-    /// Which one.
+    /// The database.
     pub address: Address,
-    /// What is wrong.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// See [`DatabaseError`]. Texts tell an operator what to do.
+/// See [`DatabaseError`]. The messages tell an operator what to do.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Fault {
-    /// No connection, or it broke. May pass by itself.
+    /// No connection, or a broken one. May pass by itself.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// The server does not let us in.
+    /// The server refuses access.
     #[error("refuses us: {0}; check user, password, database and grants")]
     Refused(String),
-    /// The tables are not there, or nothing was loaded into them.
+    /// The tables are missing or empty.
     #[error("holds no store; load one with `trident etl load --mysql URL STORE`")]
     Empty,
-    /// The tables are those of another program.
+    /// The tables belong to another version of the program.
     #[error(
         "has schema version {found}, this program knows {known}: load the store again with this \
          program, or run the one that loaded it"
     )]
     Schema {
-        /// The database's.
+        /// The version in the database.
         found: u32,
-        /// Ours.
+        /// The version of this program.
         known: u32,
     },
-    /// The values are those of another program.
+    /// The values belong to another version of the program.
     #[error(
         "has values of version {0}, this program reads {known}: build and load the store again",
         known = value::VERSION
@@ -55,29 +55,29 @@ pub enum Fault {
          max_allowed_packet of the server (values end at 16777215 bytes)"
     )]
     TooLarge {
-        /// Whose value.
+        /// The user of the value.
         user_id: u64,
         /// Its length.
         bytes: usize,
-        /// What would fit.
+        /// The largest length that fits.
         allowed: usize,
     },
-    /// What was loaded is not what is in the store.
+    /// The loaded rows differ from the store.
     #[error("after loading it differs from the store ({0}); it was not put in place, load again")]
     Mismatch(String),
-    /// The system gave no thread or runtime.
+    /// The system refused a thread or runtime.
     #[error("no thread for it: {0}")]
     Thread(String),
 }
 
 impl Fault {
-    /// Whether waiting does not help.
+    /// Whether the fault does not pass by waiting.
     pub fn is_permanent(&self) -> bool {
         !matches!(self, Self::Unreachable(_) | Self::Statement(_))
     }
 }
 
-/// Names that the server gives to its errors, by number: `mariadb.com/kb/en/mariadb-error-codes`.
+/// Error numbers of the server: `mariadb.com/kb/en/mariadb-error-codes`.
 pub(super) mod code {
     /// Access denied: to a database, to anything; no such database; by plugin; from this host; to a
     /// table, to a column.

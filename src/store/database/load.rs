@@ -1,9 +1,10 @@
-//! `trident etl load`: an embedded store into a database, beside what is served, then in its place.
+//! `trident etl load`: loads an embedded store into a database, beside the served tables, then replaces
+//! them.
 //!
 //! 1. Migrate the schema.
 //! 2. Fill `trident_users_load` in ascending order of ids. Every statement is all or nothing, so after a
-//!    kill the greatest id says where to go on; `trident_meta_load` says which store that was.
-//! 3. Count and checksum what is there, by the server, and compare.
+//!    kill the greatest id says where to resume; `trident_meta_load` names the store.
+//! 3. Let the server count and checksum the rows, and compare.
 //! 4. Rename both tables into place in one statement; drop the old ones.
 //!
 //! A lock on the server keeps two loads from mixing.
@@ -17,14 +18,14 @@ use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 use std::path::Path;
 use tokio::runtime::Runtime;
 
-/// Most bytes of one statement, if the server takes as many: large enough for the round trip not to
-/// matter, small enough for progress to be seen and little to be done twice.
+/// Most bytes of one statement, if the server accepts so many: large enough to make the round trip
+/// negligible, small enough to show progress and to repeat little after a kill.
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// Most rows of one statement; with two parameters each, far from the protocol's 65,535.
 const ROWS_MAX: usize = 4096;
 
-/// Room in a packet for what is not the value.
+/// Room in a packet besides the value.
 const PACKET_RESERVE_BYTES: usize = 1 << 10;
 
 /// Bytes of a row besides its value.
@@ -33,24 +34,24 @@ const ROW_BYTES: usize = 24;
 /// Longest MEDIUMBLOB.
 const COLUMN_BYTES_MAX: usize = (1 << 24) - 1;
 
-/// How long another load may still hold the lock: the server may not have noticed its end yet.
+/// How long to wait for the lock: the server may not have noticed the end of another load yet.
 const LOCK_SECONDS: u32 = 10;
 
-/// How far a load is.
+/// Progress of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Users that are there, those of an earlier, interrupted load included.
+    /// Users loaded so far, including those of an interrupted load.
     pub users: u64,
     /// Users of the store.
     pub users_total: u64,
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Metadata of the store, now served.
+    /// Metadata of the store, which is now served.
     pub meta: Meta,
-    /// Users that an earlier, interrupted load had left.
+    /// Users that an interrupted load had left.
     pub resumed: u64,
 }
 
@@ -58,16 +59,15 @@ pub struct LoadReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sums {
     users: u64,
-    /// Of the CRC-32 of id, colon and value.
+    /// Sum of the CRC-32s of id, colon and value.
     checksums: u64,
     bytes: u64,
 }
 
-/// Loads the store at `path`; whoever serves from the database goes on with the old data until all of
-/// the new ones are there.
+/// Loads the store at `path`. Servers keep using the old data until all new data are loaded.
 ///
 /// # Errors
-/// The store or the database. What was loaded stays for the next attempt, unless it was wrong.
+/// A fault of the store or the database. Loaded rows stay for the next attempt, unless they were wrong.
 pub fn load(
     address: &Address,
     path: &Path,
@@ -130,7 +130,7 @@ pub fn load(
     Ok(report)
 }
 
-/// What the store would say about itself if what came in later were part of it, and without history.
+/// The store's metadata with its updates included and without history.
 fn meta_of(store: &Store, scan: &Scan<'_>) -> Result<Meta, StoreError> {
     let mut content = Content::default();
     scan.values(|id, value| {
@@ -144,7 +144,7 @@ fn meta_of(store: &Store, scan: &Scan<'_>) -> Result<Meta, StoreError> {
     })
 }
 
-/// What an interrupted load of the same store has left.
+/// The state that an interrupted load of the same store has left.
 struct Resumed {
     users: u64,
     last: Option<u64>,
@@ -161,9 +161,9 @@ async fn lock(conn: &mut Conn) -> Result<(), Fault> {
     Err(Fault::Locked)
 }
 
-/// Makes the tables to load into, or finds them.
+/// Creates the tables to load into, or finds them.
 async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<Resumed, Fault> {
-    // A value that is cut short or of the wrong type must be an error.
+    // A truncated value or a value of the wrong type must be an error.
     conn.query_drop("SET SESSION sql_mode = 'STRICT_ALL_TABLES'")
         .await?;
     let text = serde_json::to_string(meta).map_err(|error| Fault::Statement(error.to_string()))?;
@@ -192,15 +192,15 @@ async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<Resumed, Fault> {
 struct Loader<'r> {
     runtime: &'r Runtime,
     conn: Conn,
-    /// Bytes of a statement the server takes.
+    /// Most bytes of a statement that the server accepts.
     room: usize,
-    /// Id and value by turns.
+    /// Id and value alternately.
     rows: Vec<Value>,
     bytes: usize,
 }
 
 impl Loader<'_> {
-    /// Adds a row; whether others were sent for it.
+    /// Adds a row; true if earlier rows were sent to make room.
     fn put(&mut self, id: u64, value: &[u8]) -> Result<bool, Fault> {
         let bytes = ROW_BYTES + value.len();
         if bytes > self.room || value.len() > COLUMN_BYTES_MAX {
@@ -245,7 +245,7 @@ impl Sums {
     }
 }
 
-/// Compares what was loaded with `sums` and puts it in place.
+/// Compares the loaded rows with `sums` and renames the tables into place.
 async fn finish(conn: &mut Conn, sums: Sums) -> Result<(), Fault> {
     let query = "SELECT COUNT(*), \
                  CAST(COALESCE(SUM(CRC32(CONCAT(user_id, ':', data))), 0) AS UNSIGNED), \

@@ -1,8 +1,8 @@
-//! Who waits for which user until when.
+//! Waiting lookups: their users and deadlines.
 //!
-//! Workers [`submit`](Lookups::submit); the database thread takes batches of keys and delivers answers.
-//! A key is asked for once however many wait for it. Every lookup gets exactly one answer, by its
-//! deadline: they all have the same time, so the line of tickets is in the order of their deadlines.
+//! Workers [`submit`](Lookups::submit); the database thread takes batches of keys and delivers answers. A
+//! key is queried once however many lookups wait for it. Every lookup gets exactly one answer, by its
+//! deadline. All have the same timeout, so the line of tickets is in order of deadlines.
 //!
 //! | state of a key | in `flights` | in `queue` |
 //! | --- | --- | --- |
@@ -33,10 +33,10 @@ pub type Answer = Result<Option<Value>, LookupError>;
 /// Runs on the database thread with the answer. Must not block.
 pub type Done = Box<dyn FnOnce(Answer) + Send>;
 
-/// Why there is no answer.
+/// Why a lookup failed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum LookupError {
-    /// As many wait as may wait.
+    /// The queue is full.
     #[error("too many lookups wait for the database")]
     Busy,
     /// The deadline passed.
@@ -45,22 +45,22 @@ pub enum LookupError {
     /// There is no connection.
     #[error("the database cannot be reached")]
     Down,
-    /// The server could not do what it was asked for.
+    /// The server reports an error.
     #[error("the database reports an error")]
     Failed,
-    /// The value is not one.
+    /// The value is corrupt.
     #[error("the value in the database is corrupt")]
     Corrupt,
 }
 
-/// All lookups under way.
+/// All lookups that wait for an answer.
 pub(super) struct Lookups {
     inner: Mutex<Inner>,
     /// Tickets without an answer.
     waiting: Arc<AtomicUsize>,
-    /// There are keys in the queue.
+    /// Notified when keys are in the queue.
     work: Notify,
-    /// The line is no longer empty.
+    /// Notified when the line is no longer empty.
     deadlines: Notify,
     deadline: Duration,
     queue_max: usize,
@@ -68,7 +68,7 @@ pub(super) struct Lookups {
 
 #[derive(Default)]
 struct Inner {
-    /// Lookups are taken: the database can be reached as far as is known.
+    /// Lookups are accepted: as far as is known, the database can be reached.
     is_open: bool,
     flights: HashMap<u64, Vec<Arc<Ticket>>>,
     queue: VecDeque<u64>,
@@ -97,7 +97,7 @@ impl Ticket {
     }
 }
 
-/// The thread may end at any time: nobody is left waiting.
+/// The thread may end at any time; its lookups are still answered.
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.answer(Err(LookupError::Down));
@@ -116,8 +116,8 @@ impl Lookups {
         }
     }
 
-    /// Takes a lookup. `known` is asked once more when nobody waits for the user yet: the answer may
-    /// have come since the caller looked. `done` runs unless an answer is returned.
+    /// Accepts a lookup. If no lookup waits for the user yet, it calls `known` once more, because the
+    /// answer may have arrived since the caller looked. `done` runs unless an answer is returned.
     pub(super) fn submit(
         &self,
         user_id: u64,
@@ -182,7 +182,7 @@ impl Lookups {
         keys
     }
 
-    /// Lets another connection ask for `keys`.
+    /// Lets another connection query `keys`.
     pub(super) fn put_back(&self, keys: &[u64]) {
         let mut inner = self.inner.lock();
         keys.iter()
@@ -191,7 +191,7 @@ impl Lookups {
         self.work.notify_one();
     }
 
-    /// Answers all who wait for a user.
+    /// Answers all lookups that wait for a user.
     pub(super) fn deliver(&self, user_id: u64, answer: &Answer) {
         let tickets = self.inner.lock().flights.remove(&user_id);
         for ticket in tickets.into_iter().flatten() {
@@ -199,12 +199,12 @@ impl Lookups {
         }
     }
 
-    /// Takes lookups from now on; whether it did not before.
+    /// Accepts lookups from now on; true if it refused them before.
     pub(super) fn open(&self) -> bool {
         !std::mem::replace(&mut self.inner.lock().is_open, true)
     }
 
-    /// Refuses lookups from now on and those that wait for a connection; whether it took them before.
+    /// Refuses new lookups and those that wait for a connection; true if it accepted them before.
     pub(super) fn close(&self) -> bool {
         let mut inner = self.inner.lock();
         let was_open = std::mem::replace(&mut inner.is_open, false);
@@ -225,7 +225,7 @@ impl Lookups {
         self.waiting.load(Relaxed)
     }
 
-    /// Answers lookups whose deadline passes, for ever. Sleeps while nobody waits.
+    /// Answers lookups at their deadlines, forever. Sleeps while no lookup waits.
     pub(super) async fn expire(&self) {
         loop {
             let (due, next) = self.inner.lock().due(Instant::now());
@@ -247,7 +247,7 @@ impl Inner {
         }
     }
 
-    /// Tickets whose time is over, and when that of the next one is.
+    /// Tickets past their deadline, and the deadline of the next one.
     fn due(&mut self, now: Instant) -> (Vec<Arc<Ticket>>, Option<Instant>) {
         let mut due = Vec::new();
         while let Some(ticket) = self.line.front() {

@@ -1,4 +1,4 @@
-//! The same values in a table of MariaDB or MySQL, for fleets that share one copy of the data.
+//! The values in a table of MariaDB or MySQL, for fleets that share one copy of the data.
 //!
 //! ```text
 //! worker ─ Client::look_up ─▶ lookups: one flight per key, bounded queue, deadlines
@@ -7,17 +7,17 @@
 //! database thread: connection ─ SELECT … IN (…) ─▶ User::verify ─▶ cache, answers, wake-ups
 //! ```
 //!
-//! A hit in the cache is answered by the worker itself ([`Client::cached`]). Everything else goes to
-//! one thread with a tokio runtime of its own, which has all connections; a worker never waits and that
-//! thread never serves a request. Being one thread is also what makes the cache sound when the data are
-//! swapped: between the comparison of generations and the insertion nothing else runs.
+//! The worker itself answers hits in the cache ([`Client::cached`]). All other lookups go to one thread
+//! with a tokio runtime, which has all connections; a worker never waits, and that thread never serves a
+//! request. A single thread also keeps the cache sound when the data are swapped: nothing else runs between
+//! the comparison of generations and the insertion.
 //!
-//! - `error`: what is wrong, in words that say what to do.
+//! - `error`: faults, with messages that say what to do.
 //! - `address`: the URL, printable without its password.
 //! - `schema`: tables, migrations, versions.
-//! - `lookups`: who waits for what until when.
+//! - `lookups`: waiting lookups and their deadlines.
 //! - `cache`: values and absences by user.
-//! - `client`: what workers and operators call. `shared`: what it shares with the database thread.
+//! - `client`: the interface for workers and operators. `shared`: data shared with the database thread.
 //! - `connection`: the tasks of the database thread.
 //! - `load`: fills the tables from a store.
 //!
@@ -48,19 +48,19 @@ use std::time::Duration;
 pub struct Options {
     /// Connections that look users up; one more watches the version of the data.
     pub connections_max: usize,
-    /// Lookups that may wait for an answer; one more is refused.
+    /// Lookups that may wait for an answer; a further one is refused.
     pub queue_max: usize,
-    /// Users asked for in one statement.
+    /// Most users in one statement.
     pub batch_max: usize,
-    /// From the lookup to its answer, whatever that is.
+    /// Time from a lookup to its answer, even a failure.
     pub deadline: Duration,
-    /// For a connection to be made and its schema checked.
+    /// Time to open a connection and check its schema.
     pub connect_timeout: Duration,
-    /// Between two looks at the version of the data.
+    /// Time between two checks of the version of the data.
     pub check_interval: Duration,
-    /// Most bytes of values kept; 0 keeps none.
+    /// Most bytes of cached values; 0 turns the cache off.
     pub cache_bytes: usize,
-    /// Which value makes room for another.
+    /// Which value is evicted for another.
     pub cache_policy: Policy,
     /// Whether an outage of the database makes the instance unready.
     pub outage_unready: bool,

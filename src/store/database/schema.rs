@@ -6,8 +6,8 @@
 //! | `trident_users` | `user_id` and `data`, the value as in the embedded store |
 //! | `trident_meta` | one row: the metadata record of the store that was loaded, JSON; its checksum is the version of the data |
 //!
-//! `trident_users` and `trident_meta` are replaced together by one RENAME TABLE, so whoever reads the
-//! one and then the other never takes new data for old ones for longer than until the next look.
+//! One RENAME TABLE replaces `trident_users` and `trident_meta` together, so a reader of both takes new
+//! data for old at most until its next check.
 
 use super::error::{Fault, code};
 use crate::store::{Meta, value};
@@ -16,7 +16,7 @@ use mysql_async::{Conn, Error, Row, prelude::Queryable};
 /// Version of the tables above.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
-/// Statements that lead from each version to the next. Applied ones are never changed.
+/// Statements from each version to the next. Released ones never change.
 const MIGRATIONS: &[&[&str]] = &[&[
     "CREATE TABLE IF NOT EXISTS trident_users (
          user_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
@@ -36,7 +36,7 @@ const VERSIONS_TABLE: &str = "CREATE TABLE IF NOT EXISTS trident_schema (
 const CHECK: &str = "SELECT (SELECT MAX(version) FROM trident_schema), \
                      (SELECT meta FROM trident_meta WHERE id = 1)";
 
-/// Whether this program can read what is there; the metadata of the store that was loaded.
+/// Checks that this program can read the tables; returns the metadata of the loaded store.
 pub(super) async fn check(conn: &mut Conn) -> Result<Meta, Fault> {
     let row: Option<Row> = conn.query_first(CHECK).await?;
     let mut row = row.ok_or(Fault::Empty)?;
@@ -66,7 +66,7 @@ pub(super) fn parse(text: &str) -> Result<Meta, Fault> {
         .map_err(|error| Fault::Statement(format!("trident_meta holds no metadata: {error}")))
 }
 
-/// Brings the tables to [`SCHEMA_VERSION`]; what is there already stays.
+/// Migrates the tables to [`SCHEMA_VERSION`]; existing data stay.
 pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Fault> {
     conn.query_drop(VERSIONS_TABLE).await?;
     let found: Option<Option<u32>> = conn
@@ -80,7 +80,7 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Fault> {
         });
     }
     for (version, statements) in (1u32..).zip(MIGRATIONS).skip(found as usize) {
-        // Definitions of tables cannot be rolled back; every statement may be repeated instead.
+        // Table definitions cannot be rolled back, so every statement is repeatable.
         for statement in *statements {
             conn.query_drop(*statement).await?;
         }
@@ -90,7 +90,7 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `None` if the table is not there.
+/// The metadata in `table`; `None` if the table is missing.
 pub(super) async fn meta_in(conn: &mut Conn, table: &str) -> Result<Option<String>, Fault> {
     let query = format!("SELECT meta FROM {table} WHERE id = 1");
     match conn.query_first(query).await {

@@ -1,4 +1,4 @@
-//! What the client shares with the database thread.
+//! Data shared by the client and the database thread.
 
 use super::{Address, DatabaseError, Fault, Options, cache::ValueCache, lookups::Lookups};
 use crate::store::Meta;
@@ -9,7 +9,7 @@ use std::sync::{
 };
 use tokio::sync::Notify;
 
-/// What the client and its thread have in common.
+/// Data shared by the client and its thread.
 pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) options: Options,
@@ -17,15 +17,15 @@ pub(super) struct Shared {
     pub(super) cache: ValueCache,
     /// Connections for lookups that are open.
     pub(super) connections: AtomicUsize,
-    /// The database has answered once: it is there and has a store that can be served.
+    /// The database has answered once and has a store that can be served.
     pub(super) was_ready: AtomicBool,
-    /// The metadata of the store that is served.
+    /// The metadata of the served store.
     pub(super) meta: Mutex<Option<Meta>>,
     /// How often `meta` was set.
     pub(super) generation: AtomicU64,
-    /// Who waits for the next look at the version of the data.
+    /// Callers that wait for the next check of the version of the data.
     pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, Fault>>>>,
-    /// `checks` has an entry.
+    /// Notified when `checks` has an entry.
     pub(super) check_now: Notify,
     pub(super) stop: Notify,
 }

@@ -76,7 +76,7 @@ fn a_key_is_asked_for_once_and_everybody_is_answered() {
         [value.clone(), Ok(None), value.clone(), value.clone()]
     );
     assert_eq!((more.try_recv().unwrap(), lookups.waiting()), (value, 0));
-    // what came meanwhile is found by whoever asks again
+    // a later lookup finds the value that came meanwhile
     let found = lookups.submit(7, || Some(None), Box::new(|_| unreachable!()));
     assert_eq!(found, Some(Ok(None)));
 }

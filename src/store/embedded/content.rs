@@ -1,4 +1,4 @@
-//! Sums and checksum over everything in a store, in the order of its keys.
+//! Sums and checksum over all records of a store, in order of keys.
 
 use super::{files::Table, store::Store};
 use crate::store::{
@@ -83,7 +83,7 @@ impl Content {
     }
 }
 
-/// Compares all records of the store as it was built with what `meta` says about them.
+/// Compares all records of the store as built with the sums in `meta`.
 pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreError> {
     let mut content = Content::default();
     let scan = store.scan(true)?;

@@ -1,4 +1,4 @@
-//! A data file being written.
+//! Writes a data file.
 
 #![allow(unsafe_code)] // mapping a file is outside Rust's guarantees; see the SAFETY notes
 
@@ -19,7 +19,7 @@ const FIRST_MAP_BYTES: usize = 64 << 20;
 /// Room for inner pages and the metadata record.
 const MAP_SLACK_BYTES: usize = 4 << 20;
 
-/// A data file being written in a directory that nobody else knows of.
+/// A data file being written in a directory that no other process uses.
 pub(super) struct DataFile {
     env: Env<WithoutTls>,
     records: Records,
@@ -27,7 +27,7 @@ pub(super) struct DataFile {
 }
 
 impl DataFile {
-    /// Makes the file `name` in the directory `dir`.
+    /// Creates the file `name` in the directory `dir`.
     pub(super) fn create(dir: &Path, name: &str) -> Result<Self, StoreError> {
         let path = dir.join(name);
         let failed = |error| lmdb(dir, error);
@@ -59,7 +59,8 @@ impl DataFile {
             .map_err(StoreError::io("write", &self.path))
     }
 
-    /// Appends records with keys above all before; `bytes` is the sum of the lengths of their values.
+    /// Appends records whose keys are above all earlier keys; `bytes` is the sum of the lengths of their
+    /// values.
     pub(super) fn append<'v, K: AsRef<[u8]>>(
         &mut self,
         bytes: usize,
@@ -81,8 +82,8 @@ impl DataFile {
         let info = self.env.info();
         let page_bytes = self.pages_bytes();
         let used = (info.last_page_number + 1) * page_bytes;
-        // A value just above half a page takes a page of its own: twice its bytes; the rest is inner
-        // pages and those that the transaction copies.
+        // A value just above half a page takes a whole page: twice its bytes. The rest is for inner pages
+        // and pages that the transaction copies.
         let needed = used + 3 * bytes + MAP_SLACK_BYTES;
         if needed <= info.map_size {
             return Ok(());

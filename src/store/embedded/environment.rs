@@ -1,9 +1,9 @@
 //! Opens LMDB environments.
 //!
-//! A file that was built does not change once it has its name. So it is opened read-only and without
-//! LMDB's lock file: a transaction is two loads, no table of readers can fill up, and a store on
-//! read-only media or owned by somebody else can be served. Read transactions are not tied to threads,
-//! because connections are coroutines.
+//! A built file never changes once it has its name. So it is opened read-only and without LMDB's lock file:
+//! a transaction is two loads, no table of readers can fill up, and a store on read-only media or of
+//! another owner can be served. Read transactions are not tied to threads, because connections are
+//! coroutines.
 
 #![allow(unsafe_code)] // mapping a file is outside Rust's guarantees; see the SAFETY notes
 
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long to wait for the end of the reads on a store that has to be closed first.
+/// How long to wait for the reads on an old store that must be closed first.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The records of one LMDB file.
@@ -31,11 +31,11 @@ pub(super) fn lmdb(path: &Path, error: heed::Error) -> StoreError {
     }
 }
 
-/// Opens the environment in `dir`, also while one that had this name before is still being read.
+/// Opens the environment in `dir`, even while an earlier store of this name is still being read.
 ///
-/// The wrapper refuses a path that it has open, because LMDB's file locks do not bear it; without
-/// locks two openings do not know of each other. A path has two spellings, directory and file: if the
-/// old store has one the new store takes the other.
+/// The wrapper refuses a path that is already open, because LMDB's file locks break then; without locks two
+/// openings do not affect each other. A path has two spellings, directory and file: if the old store uses
+/// one, the new store takes the other.
 pub(super) fn open_env(dir: &Path, reads_ahead: bool) -> Result<Env<WithoutTls>, StoreError> {
     let file = dir.join(DATA_FILE);
     let mut flags = EnvFlags::READ_ONLY | EnvFlags::NO_LOCK;
@@ -54,7 +54,7 @@ pub(super) fn open_env(dir: &Path, reads_ahead: bool) -> Result<Env<WithoutTls>,
     .map_err(|error| lmdb(dir, error))
 }
 
-/// Tries again while another opening of the same path in this process is being closed.
+/// Retries while this process is closing another opening of the same path.
 pub(super) fn patiently(
     mut open: impl FnMut() -> heed::Result<Env<WithoutTls>>,
 ) -> heed::Result<Env<WithoutTls>> {
@@ -75,7 +75,7 @@ pub(super) fn open_path(
     flags: EnvFlags,
 ) -> heed::Result<Env<WithoutTls>> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
-    // The whole file and not the size the writer had reserved.
+    // Maps the whole file, not the size that the writer had reserved.
     options.map_size(round_to_pages(fs::metadata(file)?.len()));
     // SAFETY: the file is not modified while it is mapped: it was complete before it got its name and
     // nothing of ours opens it for writing afterwards (`writer`, `staging`). No lock is needed for the

@@ -1,4 +1,4 @@
-//! What the files of a store are called, and the keys of the records in them.
+//! Names of the files of a store, and keys of their records.
 
 /// Name of the LMDB file in a store.
 pub(super) const DATA_FILE: &str = "data.mdb";
@@ -6,20 +6,20 @@ pub(super) const DATA_FILE: &str = "data.mdb";
 /// Name of the LMDB file with the history.
 pub(super) const HISTORY_FILE: &str = "history.mdb";
 
-/// Key of the metadata record: above every id, which are below 2^63, so that it can be appended.
+/// Key of the metadata record: above every id, because ids are below 2^63, so that it can be appended last.
 pub(super) const META_KEY: &[u8] = b"\xffmeta";
 
-/// What a record of the history or of the updates is about; first byte of its key. The id follows,
-/// big-endian, so that the records of a table stand together by ascending id.
+/// The table of a record of the history or the updates; first byte of its key. The id follows, big-endian,
+/// so that the records of a table are together, by ascending id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Table {
     /// The list of excluded hashtags; its id is 0.
     Excluded = 0,
     /// Kept tweets.
     Tweets = 1,
-    /// Users with what is known about them.
+    /// States of users.
     People = 2,
-    /// Values, of updates only: those of the store as it was built are in the data file.
+    /// Values, in updates only: the values of the store as built are in the data file.
     Values = 3,
 }
 

@@ -1,4 +1,4 @@
-//! What operators do with stores: verify, stat, dump, snapshot, restore, fold.
+//! Commands for operators: verify, stat, dump, snapshot, restore, fold.
 //!
 //! All of them work while a server has the store open.
 
@@ -18,12 +18,11 @@ use crate::store::{
 use serde::Serialize;
 use std::{fs, io::Write, path::Path};
 
-/// Reads every byte and checks whatever can be checked: the seal, every value with its checksum,
-/// strings, orders and scores, and the sums in the metadata. Returns what the store says about itself,
-/// or would say if its updates were part of it.
+/// Reads every byte and checks the seal, every value with its checksum, strings, orders and scores, and the
+/// sums in the metadata. Returns the metadata with updates included.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first fault.
 pub fn verify(path: &Path) -> Result<Meta, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
     compare_content(&store, store.meta())?;
@@ -57,13 +56,13 @@ pub fn verify(path: &Path) -> Result<Meta, StoreError> {
 /// Figures of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stat {
-    /// What it says about itself.
+    /// Its metadata.
     pub meta: Meta,
     /// Length of its data file.
     pub data_bytes: u64,
-    /// Length of the file of its history; 0 without.
+    /// Length of its history file; 0 without history.
     pub history_bytes: u64,
-    /// What it holds with its updates; `None` if there are none.
+    /// Its sums with updates; `None` if there are none.
     pub updates: Option<UpdatesMeta>,
     /// Its pages.
     pub pages: Pages,
@@ -134,16 +133,16 @@ pub fn dump(path: &Path, out: &mut impl Write) -> Result<(), DumpError> {
 /// Why a dump ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    /// The store.
+    /// A fault of the store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Where it is written to.
+    /// A fault of the output.
     #[error("cannot write the dump: {0}")]
     Output(std::io::Error),
 }
 
-/// Copies the store `path` to `target`, compacted, while it may be in use. The copy is a store, whose
-/// files hold what the updates of the original brought.
+/// Copies the store `path` to `target`, compacted, even while it is in use. The files of the copy contain
+/// the original's updates.
 ///
 /// # Errors
 /// The store cannot be read, `target` exists, or there is no room for it.
@@ -159,11 +158,11 @@ pub fn snapshot(path: &Path, target: &Path) -> Result<Meta, StoreError> {
     publish(staging)
 }
 
-/// Puts a copy of the snapshot `path` at `target`, with `replace` in the place of the store that is
-/// there. Every byte is verified before `target` is touched.
+/// Copies the snapshot `path` to `target`; with `replace` it replaces an existing store. Every byte is
+/// verified before `target` is touched.
 ///
 /// # Errors
-/// The snapshot is damaged, `target` exists and is not to be replaced, or there is no room for it.
+/// The snapshot is damaged, `target` exists and `replace` is not set, or there is no room for it.
 pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreError> {
     let meta = verify(path)?;
     let store = Store::open_for(path, Access::Scan, Depth::Open)?;
@@ -177,12 +176,12 @@ pub fn restore(path: &Path, target: &Path, replace: bool) -> Result<Meta, StoreE
     publish(staging)
 }
 
-/// Puts one store of what was built and what came in later in the place of both, while they may be in
-/// use. Batches wait meanwhile, and those that waited are refused: none goes into the store that is
-/// replaced. A store without updates is left as it is.
+/// Merges a store and its updates into one store that replaces it, even while it is in use. Batches wait
+/// meanwhile and are then refused, so that none goes into the replaced store. A store without updates stays
+/// unchanged.
 ///
 /// # Errors
-/// As [`snapshot`]; or the store was replaced meanwhile. What is there is then as it was.
+/// As [`snapshot`]; or the store was replaced meanwhile, and the new one stays unchanged.
 pub fn fold(path: &Path) -> Result<Meta, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
     let meta = store.meta().clone();
@@ -195,7 +194,7 @@ pub fn fold(path: &Path) -> Result<Meta, StoreError> {
     write_folded(&store.scan(true)?, StoreWriter::in_place_of(&store)?)
 }
 
-/// One store of what was built and what came in later.
+/// Writes one store from the built records and the updates.
 fn write_folded(scan: &Scan<'_>, mut writer: StoreWriter) -> Result<Meta, StoreError> {
     let mut excluded = Vec::new();
     scan.history(Table::Excluded, |_, list| {
@@ -224,7 +223,7 @@ fn copy_file(path: &Path, name: &str, staging: &Staging) -> Result<(), StoreErro
         .map_err(StoreError::io("copy", &from))
 }
 
-/// Seals, verifies and publishes what was copied.
+/// Seals, verifies and publishes the copy.
 fn publish(staging: Staging) -> Result<Meta, StoreError> {
     seal::write(staging.path())?;
     let meta = verify(staging.path())?;

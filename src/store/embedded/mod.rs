@@ -1,19 +1,19 @@
-//! The embedded store: LMDB files in a directory, written once and then only read, and updates beside
+//! The embedded store: LMDB files in a directory, written once and then only read, with updates beside
 //! them.
 //!
-//! What is called by others:
+//! The interface:
 //!
-//! - [`Store`], [`Reader`]: what serves. Opens a directory and looks users up (`store`).
+//! - [`Store`], [`Reader`]: open a directory and look users up (`store`).
 //! - [`StoreWriter`]: builds a directory (`writer`).
 //! - [`Update`]: one batch of changes (`update`).
-//! - [`maintenance`]: what operators run: verify, stat, dump, snapshot, restore, fold.
+//! - [`maintenance`]: commands for operators: verify, stat, dump, snapshot, restore, fold.
 //!
-//! Beneath, from the bottom up; each names only what stands above it:
+//! The inner files; each names only files above it in this list:
 //!
 //! - `files`: names of files, tables and keys.
 //! - `environment`: opens LMDB.
 //! - `data_file`: writes one LMDB file. `seal`: lengths and checksums of the files.
-//! - `staging`: the directory that gets its name when it is finished.
+//! - `staging`: a directory that gets its name when it is complete.
 //! - `updates`: the LMDB environment that takes changes.
 //! - `scan`: all records in order, updates included. `content`: sums and checksum over them.
 //!

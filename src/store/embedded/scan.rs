@@ -1,4 +1,4 @@
-//! Everything in a store, in order: what was built and, in its place, what came in later.
+//! Reads all records of a store in order; an update replaces the built record of the same id.
 
 use super::{
     environment::{Records, lmdb},
@@ -10,7 +10,7 @@ use crate::store::{StoreError, UpdatesMeta};
 use heed::{RoTxn, WithoutTls};
 use std::cmp::Ordering;
 
-/// One state of a store, however long it is looked at.
+/// A snapshot of a store for reading; later changes do not show.
 pub(in crate::store) struct Scan<'s> {
     store: &'s Store,
     base: RoTxn<'s, WithoutTls>,
@@ -21,7 +21,7 @@ pub(in crate::store) struct Scan<'s> {
 type Record<'t> = heed::Result<(&'t [u8], &'t [u8])>;
 
 impl Store {
-    /// The present state; `history`: with tweets and people, if the store keeps them.
+    /// The present state; with `history` also tweets and states of users, if the store keeps them.
     pub(in crate::store) fn scan(&self, history: bool) -> Result<Scan<'_>, StoreError> {
         let failed = |error| lmdb(&self.path, error);
         let history = (history && self.meta.history.is_some()).then(|| self.history());
@@ -39,7 +39,7 @@ impl Store {
 }
 
 impl Scan<'_> {
-    /// The sums of what came in later; `None` if nothing did.
+    /// The sums with updates; `None` if there are none.
     pub(in crate::store) fn updates(&self) -> Result<Option<UpdatesMeta>, StoreError> {
         let meta = match &self.updates {
             Some((updates, txn)) => updates.meta_in(txn)?,
@@ -56,7 +56,7 @@ impl Scan<'_> {
         self.merge(self.built_values()?, Table::Values, each)
     }
 
-    /// As [`values`](Self::values), of the store as it was built.
+    /// Like [`values`](Self::values), of the store as built.
     pub(in crate::store) fn values_as_built(
         &self,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
@@ -82,7 +82,7 @@ impl Scan<'_> {
         self.merge(built, table, each)
     }
 
-    /// As [`history`](Self::history), of the store as it was built.
+    /// Like [`history`](Self::history), of the store as built.
     pub(in crate::store) fn history_as_built(
         &self,
         table: Table,
@@ -105,7 +105,8 @@ impl Scan<'_> {
         Ok(records.filter(|record| !matches!(record, Ok((META_KEY, _)))))
     }
 
-    /// Both in one ascending run; of two records with one id the later one, unless that is empty.
+    /// Merges both in ascending order; of two records with one id the update wins, and an empty update
+    /// removes the record.
     fn merge<'t>(
         &'t self,
         mut built: impl Iterator<Item = Record<'t>>,
@@ -148,7 +149,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The id is the last eight bytes of a key, whatever stands before it.
+    /// The id is the last eight bytes of a key.
     fn id_and_value<'t>(&self, record: Record<'t>) -> Result<(u64, &'t [u8]), StoreError> {
         let (key, value) = record.map_err(|error| lmdb(&self.store.path, error))?;
         match key.last_chunk() {

@@ -1,8 +1,8 @@
-//! `seal.json`: that the files of a store are whole and as they were written.
+//! `seal.json`: proves that the files of a store are complete and unchanged.
 //!
-//! LMDB trusts its pages: a damaged offset in one of them makes it read outside the file's mapping,
-//! which ends the process. So a file is compared with its seal before LMDB sees it. What happens to
-//! the file afterwards, under the mapping, nothing in this process can guard against.
+//! LMDB trusts its pages: a damaged offset in one of them makes it read outside the file's mapping, which
+//! ends the process. So a file is compared with its seal before LMDB opens it. Nothing in this process can
+//! guard against later changes of the mapped file.
 
 use super::files::{DATA_FILE, HISTORY_FILE};
 use crate::store::StoreError;
@@ -19,8 +19,8 @@ use std::{
 /// Name of the seal in a store.
 pub(super) const SEAL_FILE: &str = "seal.json";
 
-/// Files up to this size are compared in full whenever they are opened: about half a second from
-/// the page cache. Of larger ones the length is compared; `trident store verify` does the rest.
+/// Files up to this size are compared in full whenever they are opened: about half a second from the page
+/// cache. For larger files only the length is compared; `trident store verify` does the rest.
 const OPEN_BYTES_MAX: u64 = 1 << 30;
 
 const READ_BYTES: usize = 1 << 20;
@@ -29,10 +29,10 @@ const READ_BYTES: usize = 1 << 20;
 struct Seal {
     data_bytes: u64,
     data_crc32: u32,
-    /// Of the history, if there is one.
+    /// Seal of the history, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     history: Option<Measure>,
-    /// Differs from that of every other store, copies included.
+    /// Id of the store, unique even among copies.
     #[serde(default)]
     id: String,
 }
@@ -46,7 +46,7 @@ struct Measure {
 /// How much of the data file to compare.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Depth {
-    /// What can be afforded on every start.
+    /// As much as every start can afford.
     Open,
     /// Every byte.
     Full,
@@ -70,7 +70,7 @@ pub(super) fn write(dir: &Path) -> Result<(), StoreError> {
             file.write_all(&text)?;
             file.write_all(b"\n")?;
             file.sync_all()?;
-            // LMDB makes its files readable for their owner only; the umask decides for all.
+            // LMDB makes its files readable only for their owner; this applies the umask instead.
             let permissions = file.metadata()?.permissions();
             for name in [DATA_FILE, HISTORY_FILE]
                 .iter()
@@ -85,7 +85,7 @@ pub(super) fn write(dir: &Path) -> Result<(), StoreError> {
     written.map_err(StoreError::io("write", &path))
 }
 
-/// Compares the files in `dir` with their seal; returns the store's id.
+/// Compares the files in `dir` with their seal. Returns the store's id.
 pub(super) fn check(dir: &Path, depth: Depth) -> Result<String, StoreError> {
     let path = dir.join(SEAL_FILE);
     let text = match fs::read(&path) {

@@ -1,4 +1,4 @@
-//! A directory that gets its name when it is finished.
+//! A directory that gets its name when it is complete.
 
 use super::{
     files::{DATA_FILE, HISTORY_FILE},
@@ -22,19 +22,19 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// End of the names of directories that are not finished.
+/// Suffix of the names of unfinished directories.
 const SUFFIX: &str = ".building";
 
-/// What is to become of a store that has the name already.
+/// What to do with an existing store of the name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfExists {
-    /// It stays; nothing is begun.
+    /// Keep it and fail at once.
     Refuse,
-    /// It stays, but whether there is one matters only in the end.
+    /// Keep it, but fail only at the end.
     RefuseAtEnd,
-    /// It is replaced in one step.
+    /// Replace it in one step.
     Replace,
-    /// As `Replace`, but only this one.
+    /// Replace it, but only this store.
     ReplaceOnly(Identity),
 }
 
@@ -44,23 +44,23 @@ impl IfExists {
     }
 }
 
-/// A directory beside its final name, removed unless it gets it.
+/// A directory beside its final name, removed unless it is published.
 pub(super) struct Staging {
     path: PathBuf,
-    /// Locked as long as somebody is at work; what is not locked is left over.
+    /// Locked while a process writes; an unlocked directory is a leftover.
     lock: File,
     target: PathBuf,
     if_exists: IfExists,
 }
 
 impl Staging {
-    /// Makes `.NAME.PID-N.building` beside `target`. Missing parents are made.
+    /// Creates `.NAME.PID-N.building` beside `target`, and missing parents.
     ///
-    /// A killed process leaves that directory behind: it is deleted by the next one that makes
-    /// something of the same name, or by anybody.
+    /// A killed process leaves that directory behind. The next process that builds a store of the same name
+    /// deletes it; anybody may.
     pub(super) fn beside(target: &Path, if_exists: IfExists) -> Result<Self, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        // What a link points to is replaced, not the link.
+        // A link's target is replaced, not the link.
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.into());
         if if_exists == IfExists::Refuse && target.symlink_metadata().is_ok() {
             return Err(StoreError::Exists(target));
@@ -85,13 +85,13 @@ impl Staging {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 made => made.map_err(StoreError::io("make", &path))?,
             }
-            // Between the two calls another process may take the directory for a leftover: then there is
-            // nothing to open, or nothing under the name any more once the lock is ours.
+            // Between the two calls another process may delete the directory as a leftover: then opening
+            // fails, or the name is gone once we have the lock.
             let lock = match File::open(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 opened => opened.map_err(StoreError::io("open", &path))?,
             };
-            // Where there are no locks, nothing is taken for a leftover either.
+            // Without locks no directory counts as a leftover either.
             let _ = lock.lock();
             if path.exists() {
                 return Ok(Self {
@@ -104,7 +104,7 @@ impl Staging {
         }
     }
 
-    /// Where to write until then.
+    /// The path to write to until then.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -116,7 +116,7 @@ impl Staging {
         }
         sync(&self.path)?;
         let renamed = match self.if_exists {
-            // Nearly always enough, and leaves no moment in which a crash would lose the other one.
+            // Nearly always enough, and a crash at any moment loses neither store.
             IfExists::ReplaceOnly(expected) if identity(&self.target).ok() != Some(expected) => {
                 return Err(self.refused());
             }
@@ -131,11 +131,12 @@ impl Staging {
             _ => StoreError::io("write", &self.target)(error),
         })?;
         sync(parent(&self.target))
-        // Dropping removes what now has the temporary name: nothing, or the replaced store.
+        // Dropping removes the temporary name: nothing, or the replaced store.
     }
 
-    /// Gives directory and files to the owner of what is replaced: a server that may write updates to a
-    /// store may also do so to the one that root made of it. Who must not leaves everything as it is.
+    /// Gives directory and files to the owner of the replaced store, so that a server that could write
+    /// updates before can do so after root has rebuilt the store. Without the permission, ownership stays
+    /// unchanged.
     fn give_away(&self) {
         let (Ok(old), Ok(new)) = (fs::metadata(&self.target), self.lock.metadata()) else {
             return;
@@ -149,8 +150,8 @@ impl Staging {
         let _ = fchown(&self.lock, Some(old.uid()), Some(old.gid()));
     }
 
-    /// Takes the place of the store `expected`, and of no other that has taken it meanwhile: what nobody
-    /// else has a copy of would be deleted. Only what came out tells what was there at the exchange.
+    /// Replaces the store `expected` only. A different store may have taken its name meanwhile, and
+    /// deleting that one would lose data. The store that the exchange returns shows which one had the name.
     fn exchange_only(self, expected: Identity) -> Result<(), StoreError> {
         let swap =
             || exchange(&self.path, &self.target).map_err(StoreError::io("write", &self.target));
@@ -159,7 +160,7 @@ impl Staging {
             return sync(parent(&self.target));
         }
         if let Err(error) = swap() {
-            // Under the temporary name is a store that has no other.
+            // The temporary name now holds the only name of a store: keep it.
             mem::forget(self);
             return Err(error);
         }
@@ -180,7 +181,7 @@ impl Drop for Staging {
     }
 }
 
-/// Device and inode of a data file: the same as long as it is the same file.
+/// Device and inode of a data file: they identify the file.
 pub(super) type Identity = (u64, u64);
 
 /// Which store is in `dir` now.
@@ -190,8 +191,8 @@ pub(super) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Deletes directories in `parent` that somebody began under `prefix` and is not at work on any more.
-/// What cannot be deleted is in nobody's way.
+/// Deletes leftover directories in `parent` whose names begin with `prefix`. A directory that cannot be
+/// deleted does no harm.
 fn remove_leftovers(parent: &Path, prefix: &[u8]) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;
@@ -220,14 +221,14 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Makes the entries of a directory durable.
+/// Syncs the entries of a directory.
 fn sync(directory: &Path) -> Result<(), StoreError> {
     File::open(directory)
         .and_then(|file| file.sync_all())
         .map_err(StoreError::io("sync", directory))
 }
 
-/// Swaps two directories in one step, so that there is one under the name `b` at any time.
+/// Swaps two directories in one step, so that the name `b` always exists.
 #[allow(unsafe_code)] // renameat2(2) has no counterpart in std
 fn exchange(a: &Path, b: &Path) -> io::Result<()> {
     let from = CString::new(a.as_os_str().as_bytes())?;
@@ -249,8 +250,8 @@ fn exchange(a: &Path, b: &Path) -> io::Result<()> {
     }
 }
 
-/// Changes the owner of the file `name` in an open directory. Not by path: in a directory of somebody
-/// else that may lead elsewhere by now.
+/// Changes the owner of the file `name` in an open directory. Not by path: in a directory of another owner
+/// the path may lead elsewhere by now.
 #[allow(unsafe_code)] // fchownat(2) has no counterpart in std
 fn chown_in(directory: &File, name: &str, uid: u32, gid: u32) -> io::Result<()> {
     let name = CString::new(name)?;
@@ -318,7 +319,7 @@ mod tests {
             staging
         };
         let other = (0, 0);
-        // With and without a look before.
+        // With and without an earlier check.
         let if_exists = IfExists::ReplaceOnly(other);
         staging(if_exists).publish().unwrap_err();
         staging(if_exists).exchange_only(other).unwrap_err();

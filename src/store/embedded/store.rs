@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How often a store may be replaced while it is opened before that is given up.
+/// Attempts to open a store that is replaced meanwhile.
 const OPENINGS_MAX: u32 = 3;
 
 /// An open store.
@@ -24,14 +24,14 @@ pub struct Store {
     pub(super) updates: Option<Updates>,
     pub(super) meta: Meta,
     pub(super) path: PathBuf,
-    /// `None` equals the identity of no path.
+    /// `None` never equals the identity of a path.
     identity: Option<Identity>,
 }
 
-/// What the pages of a store will be read for.
+/// How the pages of a store will be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Access {
-    /// Single records: reading ahead would only read in vain.
+    /// Single records: read-ahead would be wasted.
     Lookups,
     /// All records in order.
     Scan,
@@ -55,7 +55,7 @@ impl Store {
     /// Opens the store in the directory `path` for lookups.
     ///
     /// # Errors
-    /// It is not a store, not whole, or of another version.
+    /// The directory is not a store, or the store is incomplete or of another version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_for(path, Access::Lookups, Depth::Open)
     }
@@ -63,7 +63,7 @@ impl Store {
     /// Opens the store for lookups and, if it keeps history, for updates of up to `bytes_max` on disk.
     ///
     /// # Errors
-    /// As [`Store::open`]; or nothing can be written beside it.
+    /// As [`Store::open`]; or updates cannot be written beside the store.
     pub fn open_for_updates(path: &Path, bytes_max: u64) -> Result<Self, StoreError> {
         Self::open_for(path, Access::Updates { bytes_max }, Depth::Open)
     }
@@ -75,8 +75,8 @@ impl Store {
     ) -> Result<Self, StoreError> {
         for _ in 0..OPENINGS_MAX {
             let path = fs::canonicalize(path).map_err(StoreError::io("open store", path))?;
-            // Before anything is read and after everything was: in between it may be replaced, and then
-            // seal, records and updates would be of two stores, or seem damaged.
+            // Compared before and after reading: if the store is replaced in between, seal, records and
+            // updates would mix two stores or seem damaged.
             let before = identity(&path).ok();
             let opened = Self::open_as(path.clone(), before, access, depth);
             if identity(&path).ok() == before {
@@ -98,7 +98,7 @@ impl Store {
         let id = seal::check(&path, depth)?;
         let env = open_env(&path, access == Access::Scan)?;
         if staging::identity(&path).ok() != identity {
-            // No updates of this store are to be begun in the directory of another.
+            // Updates of this store must not begin in the directory of another.
             return Err(StoreError::Replaced(path));
         }
         let updates = Updates::open(&path, &id, access.updates_bytes_max())?;
@@ -117,15 +117,15 @@ impl Store {
         })
     }
 
-    /// What the store as it was built says about itself.
+    /// The metadata of the store as built.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    /// What was added since; all zero if nothing was, or on a store that takes no updates.
+    /// The sums with updates; all zero without updates.
     ///
     /// # Errors
-    /// LMDB reports one.
+    /// LMDB reports an error.
     pub fn updates_meta(&self) -> Result<UpdatesMeta, StoreError> {
         match &self.updates {
             Some(updates) => updates.meta(),
@@ -138,14 +138,13 @@ impl Store {
         &self.path
     }
 
-    /// Whether `path` now names another store than this one, or one that another process has begun to
-    /// update.
+    /// Whether `path` now names another store, or another process has begun to update this one.
     pub fn is_replaced_at(&self, path: &Path) -> bool {
         let unseen_updates = || self.updates.is_none() && updates::exist_in(&self.path);
         !self.is_at(path) || unseen_updates()
     }
 
-    /// What it was when it was opened.
+    /// Its identity when it was opened.
     pub(super) fn identity(&self) -> Option<Identity> {
         self.identity
     }
@@ -158,7 +157,7 @@ impl Store {
             .is_ok_and(|identity| Some(identity) == self.identity)
     }
 
-    /// Starts reading. Must end before the caller may suspend.
+    /// Starts reading. The reader must be dropped before the caller suspends.
     #[inline]
     pub fn read(&self) -> Result<Reader<'_>, StoreError> {
         let failed = |error| lmdb(&self.path, error);
@@ -203,7 +202,7 @@ pub struct Reader<'s> {
 }
 
 impl Reader<'_> {
-    /// The value of a user, in the mapped file; unchecked bytes.
+    /// The value of a user, in the mapped file; its bytes are not validated.
     #[inline]
     pub fn get(&self, user_id: u64) -> Result<Option<&[u8]>, StoreError> {
         let failed = |error| lmdb(&self.store.path, error);

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-/// A directory of its own for one test, removed at its end.
+/// A directory for one test, removed at its end.
 struct Place(PathBuf);
 
 impl Place {
@@ -215,7 +215,7 @@ fn what_is_not_a_store_of_this_version_is_refused_with_a_reason() {
     assert!(text.contains("values of version 77"), "{text}");
 }
 
-/// Whatever happened to the files before they are opened: an error, never the end of the process.
+/// Damaged files are an error and never end the process, whatever happened before they are opened.
 #[test]
 fn damaged_files_are_refused() {
     let place = Place::new();
@@ -304,8 +304,8 @@ fn statistics_tell_the_distribution() {
     assert!(stat.data_bytes > meta.value_bytes && stat.pages.leaf > 0);
 }
 
-/// The seal of one store is read, then another takes its place: with the same records, so that the seal
-/// fits, and with others.
+/// The seal of one store is read, then another store replaces it: with equal records, so that the seal
+/// fits, and with different ones.
 #[test]
 fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
     for text in ["old", "new"] {
@@ -317,7 +317,7 @@ fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
             writer.put(1, &value(1, text)).unwrap();
             writer.finish().unwrap();
         }
-        // A seal that cannot be read before it is written, which the test does when it is being read.
+        // A FIFO as seal: reading blocks until the test writes it.
         let pipe = target.join("seal.json");
         let seal = fs::read(&pipe).unwrap();
         fs::remove_file(&pipe).unwrap();
@@ -335,7 +335,7 @@ fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
             store.update().unwrap().commit().unwrap();
         });
         assert!(!has_updates(&aside), "{text}");
-        // What was acknowledged is there for whoever opens the store next.
+        // The next opening finds the acknowledged batch.
         let store = Store::open(&target).unwrap();
         assert_eq!(store.updates_meta().unwrap().batches, 1, "{text}");
     }
@@ -347,7 +347,7 @@ fn has_updates(dir: &Path) -> bool {
     names.any(|name| name.to_string_lossy().starts_with("updates-"))
 }
 
-/// As `store fold` does it, when the store is restored from a snapshot meanwhile.
+/// A `store fold` while the store is restored from a snapshot.
 #[test]
 fn a_fold_takes_the_place_of_no_other_store() {
     let place = Place::new();

@@ -9,7 +9,7 @@ use super::{
 use crate::store::{StoreError, UpdateError, UpdatesMeta, value::User};
 use heed::{EnvFlags, MdbError, RoTxn, RwTxn, WithoutTls};
 
-/// A batch of changes: nobody sees it before it is committed, and dropping it undoes it.
+/// A batch of changes: invisible before it is committed, undone when it is dropped.
 pub struct Update<'s> {
     store: &'s Store,
     updates: &'s Updates,
@@ -21,7 +21,7 @@ pub struct Update<'s> {
 }
 
 impl Store {
-    /// Begins a batch; waits while another process is in one.
+    /// Begins a batch; waits while another process has one open.
     ///
     /// # Errors
     /// The store keeps no history, was not opened for updates, or was replaced.
@@ -30,7 +30,7 @@ impl Store {
             return Err(UpdateError::NoHistory);
         };
         let failed = |error| UpdateError::Store(lmdb(&updates.dir, error));
-        // A process killed in the middle of reading would keep pages from being used again for good.
+        // Otherwise a process killed while reading would keep pages from being reused forever.
         updates.env.clear_stale_readers().map_err(failed)?;
         let txn = updates.env.write_txn().map_err(failed)?;
         let meta = updates.meta_in(&txn).map_err(UpdateError::Store)?;
@@ -47,15 +47,15 @@ impl Store {
         })
     }
 
-    /// Keeps everybody from taking a batch as long as what is returned lives.
+    /// Blocks batches of all processes until the returned transaction is dropped.
     pub(super) fn hold_updates(&self) -> Result<Option<RwTxn<'_>>, StoreError> {
         let updates = self.updates.as_ref().filter(|updates| updates.writable);
         let held = updates.map(|updates| updates.env.write_txn()).transpose();
         held.map_err(|error| lmdb(&self.path, error))
     }
 
-    /// The history as it was built. Opened anew by each batch, for the path may name another store by
-    /// now, and two of them would not mix.
+    /// The history as built. Each batch opens it again, because the path may name another store by now, and
+    /// the two must not mix.
     pub(super) fn history(&self) -> Result<(Records, RoTxn<'static, WithoutTls>), StoreError> {
         let path = self.path.join(HISTORY_FILE);
         let failed = |error| lmdb(&self.path, error);
@@ -75,7 +75,7 @@ impl Store {
 }
 
 impl Update<'_> {
-    /// The excluded hashtags the store was built with, as it was given them.
+    /// The excluded hashtags of the store, as given when it was built.
     pub fn excluded(&self) -> Result<&[u8], StoreError> {
         let found = self
             .history_records
@@ -88,7 +88,7 @@ impl Update<'_> {
         self.historical(Table::Tweets, id)
     }
 
-    /// What is known about a user.
+    /// The state of a user.
     pub fn person(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
         self.historical(Table::People, id)
     }
@@ -103,14 +103,14 @@ impl Update<'_> {
         Ok(found.filter(|value| !value.is_empty()))
     }
 
-    /// Keeps a tweet, in the place of one with its id.
+    /// Stores a tweet; it replaces a tweet with the same id.
     pub fn put_tweet(&mut self, id: u64, record: &[u8]) -> Result<(), UpdateError> {
         let is_new = self.tweet(id)?.is_none();
         self.meta.history.tweets += u64::from(is_new);
         self.put(Table::Tweets, id, record)
     }
 
-    /// Stores what is known about a user; `None`: no tweet tells of the user any more.
+    /// Stores the state of a user; `None`: no tweet mentions the user any more.
     pub fn put_person(&mut self, id: u64, record: Option<&[u8]>) -> Result<(), UpdateError> {
         let was_known = self.person(id)?.is_some();
         let people = &mut self.meta.history.people;
@@ -145,8 +145,8 @@ impl Update<'_> {
     /// Makes the batch durable and visible.
     ///
     /// # Errors
-    /// Nothing was changed, except when the store was replaced meanwhile: then what was changed is no
-    /// longer what is served.
+    /// Nothing was changed, except if the store was replaced meanwhile: then the change is in the replaced
+    /// store.
     pub fn commit(mut self) -> Result<UpdatesMeta, UpdateError> {
         self.meta.batches += 1;
         let record = serde_json::to_vec(&self.meta)

@@ -1,4 +1,4 @@
-//! `updates-ID/`: what came in after the store was built, in an LMDB environment with locks.
+//! `updates-ID/`: records changed after the store was built, in an LMDB environment with locks.
 //!
 //! ```text
 //! 1 tweet id   kept tweet, in the place of the one in history.mdb
@@ -7,12 +7,12 @@
 //! ff meta      [`UpdatesMeta`], JSON
 //! ```
 //!
-//! A batch is one transaction, synced before [`Update::commit`](super::Update::commit) returns: it is there as a whole or not
-//! at all, and a killed process loses none that was answered. Readers take the state before or after it
-//! and never wait. LMDB's locks let several processes read and write.
+//! A batch is one transaction, synced before [`Update::commit`](super::Update::commit) returns: it is stored completely
+//! or not at all, and a killed process loses no acknowledged batch. Readers see the state before or after it and never
+//! wait. LMDB's locks let several processes read and write.
 //!
-//! The name carries the store's id: LMDB must not open one file twice in a process and the wrapper goes
-//! by path, while a store that replaces another has the same path.
+//! The name contains the store's id: LMDB must not open a file twice in a process, the wrapper checks this
+//! by path, and a store that replaces another has the same path.
 
 #![allow(unsafe_code)] // mapping a file is outside Rust's guarantees; see the SAFETY note
 
@@ -29,13 +29,13 @@ use std::{
     process,
 };
 
-/// Begins the name of the directory.
+/// Prefix of the directory's name.
 const PREFIX: &str = "updates-";
 
-/// Reads under way at once, of all processes; a request is one, and a worker serves one at a time.
+/// Concurrent reads of all processes; a request is one read, and a worker serves one request at a time.
 const READERS_MAX: u32 = 1024;
 
-/// By how much the file may grow while a process without a limit of its own has it open.
+/// How much the file may grow while a process without its own limit has it open.
 const GROWTH_BYTES: u64 = 64 << 30;
 
 /// An open environment.
@@ -56,8 +56,8 @@ pub(super) fn exist_in(dir: &Path) -> bool {
 }
 
 impl Updates {
-    /// Opens the updates of the store `id` in `store_dir`; `None` if there are none. With `bytes_max`
-    /// they can be written to, and are made if the store keeps history.
+    /// Opens the updates of the store `id` in `store_dir`; `None` if there are none. With `bytes_max` they
+    /// are writable, and created if the store keeps history.
     pub(super) fn open(
         store_dir: &Path,
         id: &str,
@@ -136,7 +136,7 @@ impl Updates {
     }
 }
 
-/// Makes an empty environment in a directory of its own and gives it its name.
+/// Creates an empty environment in a temporary directory and gives it its name.
 fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError> {
     let building = store_dir.join(format!(".updates.{}.building", process::id()));
     let _ = fs::remove_dir_all(&building);
@@ -145,7 +145,7 @@ fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError
         let _ = fs::remove_dir_all(&building);
     })?;
     let renamed = match fs::rename(&building, dir) {
-        // Another process was faster.
+        // Another process created it first.
         Err(error)
             if matches!(
                 error.kind(),
@@ -175,7 +175,7 @@ fn open_env(dir: &Path, map_bytes: u64, flags: EnvFlags) -> heed::Result<Env<Wit
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.map_size(round_to_pages(map_bytes));
     options.max_readers(READERS_MAX);
-    // SAFETY: whoever opens this file does so through LMDB with its locks, which keep pages that
-    // somebody reads from being written to.
+    // SAFETY: every process opens this file through LMDB with its locks, which keep pages in use by readers
+    // from being written to.
     unsafe { options.flags(flags).open(dir) }
 }

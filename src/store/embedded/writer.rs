@@ -1,4 +1,4 @@
-//! Builds a store: called by the ETL and whoever else has values to store.
+//! Builds a store; called by the ETL and, to merge updates, by `maintenance`.
 
 use super::{
     content::{Content, compare_content},
@@ -11,8 +11,8 @@ use super::{
 use crate::store::{Meta, StoreError, USER_ID_MAX};
 use std::path::Path;
 
-/// Bytes of values per transaction: large enough that committing does not matter, small enough that
-/// the pages of a transaction are little memory.
+/// Bytes of values per transaction: large enough to make commits cheap, small enough that the pages of a
+/// transaction take little memory.
 const BATCH_BYTES: usize = 16 << 20;
 
 /// A store that does not have its name yet. Dropping it unfinished leaves nothing behind.
@@ -21,14 +21,14 @@ pub struct StoreWriter {
     users: Batches<[u8; 8]>,
     history: Option<Batches<[u8; 9]>>,
     content: Content,
-    /// A store of this content may have the name already.
+    /// A store of this content may already have the name.
     may_be_there: bool,
 }
 
-/// A file that is written a transaction at a time.
+/// A file that is written transaction by transaction.
 struct Batches<K> {
     file: DataFile,
-    /// Keys with the ends of their values in `bytes`.
+    /// Keys, with the ends of their values in `bytes`.
     ends: Vec<(K, usize)>,
     bytes: Vec<u8>,
     last_key: Option<K>,
@@ -74,23 +74,22 @@ impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
 }
 
 impl StoreWriter {
-    /// Starts a store that will be called `target`.
+    /// Starts the store `target`.
     ///
-    /// With `replace` an existing store of that name is replaced in one step; servers that have it
-    /// open keep reading the old one until they reload.
+    /// With `replace` an existing store of that name is replaced in one step; servers keep reading the old
+    /// store until they reload.
     ///
     /// # Errors
-    /// The name is if_exists, or the directory beside it cannot be made.
+    /// The name is taken, or the directory beside it cannot be created.
     pub fn create(target: &Path, replace: bool) -> Result<Self, StoreError> {
         Self::start(target, IfExists::replace_if(replace))
     }
 
-    /// Starts a store that will be called `target`, for a run that was interrupted when it may already
-    /// have made it. If so that store is kept as it is, with the updates it has if_exists since; see
-    /// [`StoreWriter::finish`].
+    /// Starts the store `target` for a resumed run that may already have built it. If so,
+    /// [`StoreWriter::finish`] keeps that store with its updates.
     ///
     /// # Errors
-    /// The directory beside the name cannot be made.
+    /// The directory beside the name cannot be created.
     pub fn resume(target: &Path) -> Result<Self, StoreError> {
         let resumed = Self::start(target, IfExists::RefuseAtEnd)?;
         Ok(Self {
@@ -99,10 +98,10 @@ impl StoreWriter {
         })
     }
 
-    /// Starts a store that will take the place of `store`, and of no other.
+    /// Starts a store that replaces `store`, and no other.
     ///
     /// # Errors
-    /// The directory beside it cannot be made.
+    /// The directory beside it cannot be created.
     pub(super) fn in_place_of(store: &Store) -> Result<Self, StoreError> {
         let path = store.path();
         let identity = store.identity();
@@ -121,8 +120,8 @@ impl StoreWriter {
         })
     }
 
-    /// Lets the store keep history, so that it can take in more tweets later; `excluded` are the
-    /// hashtags left out of the counts. To be called before anything else.
+    /// Makes the store keep history, so that it can take in more tweets later; `excluded` are the hashtags
+    /// left out of the counts. Call it first.
     pub fn begin_history(&mut self, excluded: &[u8]) -> Result<(), StoreError> {
         self.history = Some(Batches::create(&self.staging, HISTORY_FILE)?);
         self.put_history(Table::Excluded, 0, excluded)
@@ -133,7 +132,7 @@ impl StoreWriter {
         self.put_history(Table::Tweets, tweet_id, record)
     }
 
-    /// Adds what is known about a user to the history. Ids ascend.
+    /// Adds the state of a user to the history. Ids ascend.
     pub fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), StoreError> {
         self.put_history(Table::People, user_id, record)
     }
@@ -162,7 +161,7 @@ impl StoreWriter {
     /// Adds the value of a user, as [`Encoder`](crate::store::value::Encoder) made it. Ids ascend.
     ///
     /// # Errors
-    /// The id does not ascend or is above [`USER_ID_MAX`], the value is not one, the disk is full.
+    /// The id does not ascend or is above [`USER_ID_MAX`], the value is malformed, or the disk is full.
     pub fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), StoreError> {
         let refused = |why: String| StoreError::Refused { user_id, why };
         if user_id > USER_ID_MAX {
@@ -182,8 +181,8 @@ impl StoreWriter {
     /// Completes the store, syncs it, reads it back, and gives it its name.
     ///
     /// # Errors
-    /// Anything that keeps the store from being complete and durable; the name is then untouched. After
-    /// [`StoreWriter::resume`], a store of this name that was not built from the same.
+    /// The store could not be made complete and durable; the name is then untouched. After
+    /// [`StoreWriter::resume`]: a store of this name has other contents.
     pub fn finish(mut self) -> Result<Meta, StoreError> {
         self.users.flush()?;
         let meta = self.content.meta();
@@ -206,7 +205,7 @@ impl StoreWriter {
     }
 }
 
-/// Whether a store that was built with this content is at `target`, whatever it took in later.
+/// Whether the store at `target` was built with this content, regardless of updates.
 fn is_built(target: &Path, meta: &Meta) -> bool {
     Store::open(target).is_ok_and(|store| store.meta() == meta)
 }

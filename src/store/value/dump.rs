@@ -1,5 +1,4 @@
-//! A stored value as one line of JSON: what `trident store dump` prints and what the oracle's
-//! `dump` command prints from its own tables.
+//! A stored value as one line of JSON, printed by `trident store dump` and by the oracle's `dump` command.
 //!
 //! ```text
 //! {"user_id":1,"contacts":[{"user_id":2,"screen_name":"b","description":"","replies":1,
@@ -7,8 +6,8 @@
 //!  "created_at":1396310400,"types":1,"text":"hi #a","tags":["a"]}]}]}
 //! ```
 //!
-//! `latest` holds the tweet ids for reply, retweet and both. The product is text with nine decimals
-//! so that two correct logarithms print alike. Bytes that are not UTF-8 show as U+FFFD.
+//! `latest` holds the tweet ids for reply, retweet and both. The product is text with nine decimals, so
+//! that different correct logarithms print the same. Bytes that are not UTF-8 show as U+FFFD.
 
 use super::{Contact, Corrupt, Kind, Tweet, User};
 use std::fmt::Write;

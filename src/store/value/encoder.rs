@@ -1,7 +1,7 @@
 //! Writes one [`super::User`] value after another, reusing its buffers.
 //!
-//! Called by `etl`, with contacts by ascending id and each contact's tweets by ascending
-//! (created_at, id); the order is the caller's duty and is what makes equal users equal bytes.
+//! `etl` calls it with contacts by ascending id and each contact's tweets by ascending (created_at, id).
+//! The caller must keep this order: it makes the values of equal users equal.
 
 use super::{HEADER_BYTES, Kind, MAGIC, NO_TWEET, TEXT_SEPARATOR, TooLarge, VERSION, product};
 
@@ -18,7 +18,7 @@ pub struct Encoder {
     open: Option<Open>,
 }
 
-/// Numbers of entries so far; u64, so that overflow of the format is noticed once, at the end.
+/// Numbers of entries so far; u64, so that one check at the end finds an overflow of the format.
 #[derive(Debug, Default)]
 struct Counts {
     contacts: u64,
@@ -42,7 +42,7 @@ struct Open {
 type Latest = Option<(i64, u64, u64)>;
 
 impl Encoder {
-    /// Starts the next contact. `same` is the sum over the tags both users posted of both counts;
+    /// Starts the next contact. `same` is the total of both users' counts over the tags that both posted;
     /// it is ignored for the user itself (`own`).
     pub fn contact(
         &mut self,
@@ -68,7 +68,7 @@ impl Encoder {
         });
     }
 
-    /// Adds a tweet to the contact started last; without one nothing happens. `types` is made of
+    /// Adds a tweet to the current contact; without a contact it does nothing. `types` is made of
     /// [`super::REPLY`] and [`super::RETWEET`], `tags` are lower-cased.
     pub fn tweet<'t>(
         &mut self,
@@ -111,7 +111,7 @@ impl Encoder {
     fn write(&mut self, out: &mut Vec<u8>) -> Result<(), TooLarge> {
         let counts = [self.counts.contacts, self.counts.tweets, self.counts.tags];
         let sizes = [&self.names, &self.texts, &self.tag_names].map(|part| part.len() as u64);
-        // Every number in the tables is at most one of these six, so none of them was cut short.
+        // Every number in the tables is at most one of these six, so none was truncated.
         if counts
             .iter()
             .chain(&sizes)

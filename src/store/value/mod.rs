@@ -14,14 +14,14 @@
 //! | | texts: one per tweet, UTF-8, each followed by [`TEXT_SEPARATOR`] |
 //! | | tag names: lower-cased, UTF-8 |
 //!
-//! Every "end" counts from the start of its part; a thing starts where the one before it ends. So
-//! the only structure to check is that ends never fall and that the last equals the length of the
-//! part, which [`User::parse`] does in one pass over the tables before anything is handed out:
-//! whatever the bytes are, reading never panics and never leaves the value. Checksum, UTF-8 and
-//! order are the business of [`User::verify`], not of every lookup.
+//! Every "end" counts from the start of its part; an entry starts where the previous one ends. So the only
+//! structure to check is that ends never decrease and that the last end equals the length of the part.
+//! [`User::parse`] checks this in one pass over the tables before any entry is read: for any bytes, reading
+//! never panics and never leaves the value. [`User::verify`] also checks checksum, UTF-8 and order, which
+//! not every lookup needs.
 //!
-//! All texts lie in one run, separated by a byte that no UTF-8 text contains, so a query may search
-//! them one by one or the whole user in one pass: a phrase cannot match across two tweets.
+//! All texts are in one run, separated by a byte that no UTF-8 text contains. So a query may search them
+//! one by one, or the whole user in one pass without matching a phrase across two tweets.
 
 pub mod dump;
 mod encoder;
@@ -32,11 +32,11 @@ use thiserror::Error;
 
 /// Version of the encoding, stored in every value.
 pub const VERSION: u8 = 1;
-/// Stands after every text; never occurs in UTF-8, so no phrase contains it.
+/// Byte after every text; it never occurs in UTF-8, so no phrase contains it.
 pub const TEXT_SEPARATOR: u8 = 0xFF;
-/// Bit of [`Tweet::types`]: the tweet is a reply of one to the other.
+/// Bit of [`Tweet::types`]: the tweet is a reply between the two users.
 pub const REPLY: u32 = 1;
-/// Bit of [`Tweet::types`]: the tweet is a retweet of one by the other.
+/// Bit of [`Tweet::types`]: the tweet is a retweet between the two users.
 pub const RETWEET: u32 = 2;
 
 const MAGIC: [u8; 3] = *b"TUV";
@@ -49,13 +49,13 @@ const NO_TWEET: u32 = u32::MAX;
 /// Why a value cannot be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Corrupt {
-    /// Does not begin with the magic bytes, or is shorter than a header.
+    /// It does not begin with the magic bytes, or is shorter than a header.
     #[error("not a user value")]
     NotAValue,
     /// Written by another version of the encoding.
     #[error("user value of version {0}, this program reads version {VERSION}")]
     Version(u8),
-    /// The parts named in the header do not add up to the value's length.
+    /// The lengths in the header do not add up to the value's length.
     #[error("user value with a wrong length")]
     Length,
     /// A table entry points outside its part, or backwards.
@@ -69,12 +69,12 @@ pub enum Corrupt {
     Contents,
 }
 
-/// A user whose value needs more than 32-bit positions.
+/// A user whose value exceeds 32-bit positions.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("contacts of one user exceed 4 GiB")]
 pub struct TooLarge;
 
-/// Which contact tweets a request asks for.
+/// The type of contact tweets in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `type=reply`
@@ -86,7 +86,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether a tweet with these [`Tweet::types`] is asked for.
+    /// Whether a tweet with these [`Tweet::types`] matches.
     #[inline]
     pub const fn matches(self, types: u32) -> bool {
         match self {
@@ -99,8 +99,8 @@ impl Kind {
 
 /// Interaction score times hashtag score of a pair (`docs/protocol/twitter.md` section 5).
 ///
-/// `same` is the sum over the tags that both posted of both counts; `own` says that the two users
-/// are one and the same.
+/// `same` is the total of both users' counts over the tags that both posted; `own` says that both are the
+/// same user.
 pub fn product(replies: u64, retweets: u64, same: u64, own: bool) -> f64 {
     let weight = replies
         .saturating_mul(2)
@@ -113,7 +113,7 @@ pub fn product(replies: u64, retweets: u64, same: u64, own: bool) -> f64 {
     interaction * (1.0 + ((same - 9) as f64).ln())
 }
 
-/// A validated value. Copies freely: it is six slices of the value.
+/// A validated value. Cheap to copy: six slices of the value.
 #[derive(Clone, Copy, Debug)]
 pub struct User<'a> {
     contacts: &'a [[u8; CONTACT_BYTES]],
@@ -153,8 +153,8 @@ impl<'a> User<'a> {
         Ok(user)
     }
 
-    /// [`parse`](Self::parse) plus everything that costs a look at each byte: checksum, UTF-8,
-    /// separators, order, and whether scores and latest tweets follow from the tweets.
+    /// [`parse`](Self::parse) plus the checks that read every byte: checksum, UTF-8, separators, order, and
+    /// whether scores and latest tweets follow from the tweets.
     pub fn verify(value: &'a [u8]) -> Result<Self, Corrupt> {
         let user = Self::parse(value)?;
         let stored = u32_at(value, 28);
@@ -175,7 +175,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// Number of contacts, at least one in anything [`Encoder`] wrote.
+    /// Number of contacts; [`Encoder`] writes at least one.
     pub fn contact_count(&self) -> usize {
         self.contacts.len()
     }
@@ -285,7 +285,7 @@ pub struct Contact<'a> {
     pub other_id: u64,
     /// [`product`] of the pair; finite.
     pub product: f64,
-    /// Sum over the tags both posted of both counts; 0 for the user itself.
+    /// Total of both users' counts over the tags that both posted; 0 for the user itself.
     pub same: u64,
     /// Latest screen name of the other user, or empty.
     pub screen_name: &'a [u8],
@@ -330,7 +330,7 @@ impl<'a> Contact<'a> {
         (self.tweets_start..self.tweets_end).filter_map(move |index| user.tweet(index))
     }
 
-    /// The latest contact tweet of `kind`; `None` when there is none, so no row either.
+    /// The latest contact tweet of `kind`; `None` when there is none, and so no row.
     #[inline]
     pub fn latest(&self, kind: Kind) -> Option<Tweet<'a>> {
         let [reply, retweet, both] = self.latest;
@@ -343,7 +343,7 @@ impl<'a> Contact<'a> {
         self.user.tweet(index as usize)
     }
 
-    /// Number of contact tweets that are (replies, retweets).
+    /// Numbers of contact tweets: (replies, retweets).
     pub fn counts(&self) -> (u64, u64) {
         self.tweets().fold((0, 0), |(replies, retweets), tweet| {
             let bit = |mask| u64::from(tweet.types & mask != 0);
@@ -363,7 +363,7 @@ impl<'a> Contact<'a> {
         };
         let (replies, retweets) = self.counts();
         let expected = product(replies, retweets, self.same, false);
-        // Another machine's logarithm may differ in the last bit.
+        // The logarithm of another machine may differ in the last bit.
         (self.product - expected).abs() <= expected * 1e-12
             && self.tweets().is_sorted_by(|a, b| order(a) < order(b))
             && [Kind::Reply, Kind::Retweet, Kind::Both]
@@ -386,7 +386,7 @@ pub struct Tweet<'a> {
     pub created_at: i64,
     /// [`REPLY`], [`RETWEET`] or both bits.
     pub types: u32,
-    /// Where `text` begins in [`User::texts`].
+    /// Start of `text` in [`User::texts`].
     pub text_start: usize,
     /// The outer text of the tweet.
     pub text: &'a [u8],

@@ -100,7 +100,7 @@ fn decode(value: &[u8]) -> Vec<PlainContact> {
         .collect()
 }
 
-/// Touches everything a value can hand out.
+/// Reads everything in a value.
 fn read_all(value: &[u8]) {
     let mut out = String::new();
     let _ = user_line(1, value, &mut out);
