@@ -3,10 +3,10 @@
 use crate::{codec::query, qrcode::Format};
 
 /// The picture a client asks for by name with the highest weight; `None` if it prefers plain text or
-/// names no picture. Wildcards ask for nothing: they get the protocol's own answer.
-pub(super) fn picture(accept: &[u8]) -> Option<Format> {
+/// names no picture. Wildcards ask for nothing: they get the protocol's own answer. Several fields are one list.
+pub(super) fn picture<'a>(accept: impl Iterator<Item = &'a [u8]>) -> Option<Format> {
     let mut best = (0, None);
-    for range in accept.split(|&b| b == b',') {
+    for range in accept.flat_map(|list| list.split(|&b| b == b',')) {
         let mut parts = range.split(|&b| b == b';').map(<[u8]>::trim_ascii);
         let format = match parts.next() {
             Some(name) if name.eq_ignore_ascii_case(b"image/svg+xml") => Some(Format::Svg),
@@ -62,7 +62,10 @@ mod tests {
             ("image/png;q=x, ,;", None),
         ];
         for (accept, want) in cases {
-            assert_eq!(picture(accept.as_bytes()), *want, "{accept}");
+            let given = [accept.as_bytes()];
+            assert_eq!(picture(given.into_iter()), *want, "{accept}");
         }
+        let spread = [&b"text/plain;q=0.5"[..], b"image/png"];
+        assert_eq!(picture(spread.into_iter()), Some(Format::Png));
     }
 }

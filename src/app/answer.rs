@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::{
     accept,
+    picture::Picture,
     reasons::Invalid,
     state::{App, Tokens, Worker},
 };
@@ -16,14 +17,42 @@ use crate::{
     },
     blockchain,
     codec::query,
-    http::{Deferred, Handled, Method, Reply, Request, Status},
+    http::{BY_ACCEPT, Deferred, Handled, Method, Reply, Request, Status, TEXT},
     log::Throttle,
     metrics::{self, Counter},
-    qrcode::{self, Format, Message},
+    qrcode::{self, Message},
 };
 
 const INVALID: &[u8] = b"INVALID";
 const JSON: &str = "application/json";
+
+/// 200 with the team line and what `write` appends, which is ASCII.
+#[inline]
+fn ascii<R>(app: &App, reply: Reply<'_>, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let write = |out: &mut Vec<u8>| {
+        out.extend_from_slice(&app.team_line);
+        write(out)
+    };
+    if app.team_line_is_ascii {
+        reply.ascii(write)
+    } else {
+        reply.text(write)
+    }
+}
+
+/// As [`ascii`], for an answer that another `Accept` might have changed.
+#[inline]
+fn ascii_by_accept<R>(app: &App, reply: Reply<'_>, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let write = |out: &mut Vec<u8>| {
+        out.extend_from_slice(&app.team_line);
+        write(out)
+    };
+    if app.team_line_is_ascii {
+        reply.ascii_by_accept(write)
+    } else {
+        reply.send(Status::Ok, TEXT, &[BY_ACCEPT], write)
+    }
+}
 
 /// `/blockchain`: `cc` from the query, or the whole body of a POST.
 pub(super) fn blockchain(
@@ -36,8 +65,7 @@ pub(super) fn blockchain(
         Method::Post => Some(request.body),
         _ => query::first(request.head.query, b"cc"),
     };
-    reply.text(|out| {
-        out.extend_from_slice(&app.team_line);
+    ascii(app, reply, |out| {
         let cc = cc.ok_or(blockchain::Reject::Base64);
         match cc.and_then(|cc| extended_chain(app, worker, cc, out)) {
             Ok(()) => Counter::BlockchainValid,
@@ -103,9 +131,17 @@ pub(super) fn qrcode(
 ) -> Handled {
     match qrcode::parse(request.head.query) {
         Ok(qrcode::Query::Encode { data, format }) => {
-            let accepted = || request.field(b"accept").and_then(accept::picture);
-            match format.or_else(accepted) {
-                Some(format) => picture(app, worker, format, data, reply).into(),
+            // Without a format the client's Accept decides: whatever the answer is, it was negotiated.
+            let negotiated = format.is_none();
+            match format.or_else(|| accept::picture(request.values(b"accept"))) {
+                Some(format) => {
+                    let wanted = Picture {
+                        format,
+                        data,
+                        negotiated,
+                    };
+                    wanted.answer(app, worker, request, reply).into()
+                }
                 None => encoded(app, worker, data, reply).into(),
             }
         }
@@ -120,8 +156,7 @@ pub(super) fn qrcode(
 }
 
 fn encoded(app: &App, worker: &mut Worker, data: &[u8], reply: Reply<'_>) -> Counter {
-    reply.text(|out| {
-        out.extend_from_slice(&app.team_line);
+    ascii_by_accept(app, reply, |out| {
         match app.qrcode.encode(&mut worker.qrcode, data, out) {
             Ok(()) => Counter::QrEncodeValid,
             Err(reject) => {
@@ -151,8 +186,7 @@ fn decoded(
         (Some(timestamp), Tokens::Rest(client)) => {
             return ask_authority(app, client, timestamp, message, reply);
         }
-        (Some(timestamp), Tokens::Embedded(authority)) => reply.text(|out| {
-            out.extend_from_slice(&app.team_line);
+        (Some(timestamp), Tokens::Embedded(authority)) => ascii(app, reply, |out| {
             authority.issue(app.team.as_bytes(), timestamp, message.as_bytes(), out);
             metrics::add(Counter::AuthCallsEmbedded, 1);
         }),
@@ -166,42 +200,8 @@ fn decoded(
 
 #[cold]
 fn invalid(app: &App, counter: Counter, reply: Reply<'_>) -> Counter {
-    reply.text(|out| {
-        out.extend_from_slice(&app.team_line);
-        out.extend_from_slice(INVALID);
-    });
+    ascii(app, reply, |out| out.extend_from_slice(INVALID));
     counter
-}
-
-/// A standard code for a person: no protocol line, and a status where a text cannot be drawn.
-fn picture(
-    app: &App,
-    worker: &mut Worker,
-    format: Format,
-    data: &[u8],
-    reply: Reply<'_>,
-) -> Counter {
-    let mut drawn = Vec::new();
-    if app
-        .qrcode
-        .render(&mut worker.qrcode, format, data, &mut drawn)
-        .is_err()
-    {
-        reply.line(
-            Status::ContentTooLarge,
-            "text too long: a QR code holds 2,953 bytes at most",
-        );
-        return Counter::QrPictureTooLong;
-    }
-    let content_type = match format {
-        Format::Svg => "image/svg+xml",
-        Format::Png => "image/png",
-        Format::Text => crate::http::TEXT,
-    };
-    reply.send(Status::Ok, content_type, &[("Vary", "Accept")], |out| {
-        out.append(&mut drawn)
-    });
-    Counter::QrPictureValid
 }
 
 /// Hands the message to the external authority; the connection waits, its worker does not.

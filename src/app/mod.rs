@@ -9,6 +9,7 @@ mod explain;
 pub mod guide;
 mod health;
 mod ingest;
+mod picture;
 mod reasons;
 pub mod route;
 mod state;

@@ -253,7 +253,7 @@ fn find(path: &[u8]) -> Option<&'static Endpoint> {
 }
 
 fn plain(text: &[u8], reply: Reply<'_>) -> Counter {
-    reply.text(|out| out.extend_from_slice(text));
+    reply.ascii(|out| out.extend_from_slice(text));
     Counter::OtherValid
 }
 

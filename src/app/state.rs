@@ -63,6 +63,8 @@ pub struct App {
     pub(super) team: Arc<str>,
     /// `TEAM,ACCOUNT\n`: the first line of every protocol answer.
     pub(super) team_line: Arc<[u8]>,
+    /// Nearly always; a team may call itself `Équipe`.
+    pub(super) team_line_is_ascii: bool,
     pub(super) health: Health,
     pub(super) blockchain: Blockchain,
     /// Whole answers of `/blockchain` by the text of `cc`.
@@ -87,12 +89,12 @@ impl App {
     pub fn open(options: Options) -> anyhow::Result<Self> {
         let ingest = options.twitter.ingest;
         let twitter = Arc::new(Twitter::open(options.twitter)?);
+        let team_line = format!("{},{}\n", options.team_name, options.aws_account);
         Ok(Self {
             ingest: Ingest::start(ingest, &twitter)
                 .context("cannot start the thread that ingests tweets")?,
-            team_line: format!("{},{}\n", options.team_name, options.aws_account)
-                .into_bytes()
-                .into(),
+            team_line_is_ascii: team_line.is_ascii(),
+            team_line: team_line.into_bytes().into(),
             team: options.team_name.into(),
             health: Health::default(),
             blockchain: Blockchain::new(options.blockchain),

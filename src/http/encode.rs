@@ -1,8 +1,12 @@
 //! Answers: status line, fields and body appended to the connection's output.
 //!
-//! The head of the most frequent answer (200, plain text) is kept ready-made and copied whole. The body is
+//! The heads of the most frequent answers (200, plain text) are kept ready-made and copied whole. The body is
 //! written directly after it, then Content-Length is filled in. The body moves by a byte or two only if the
 //! length has more or fewer digits than the previous answer's.
+//!
+//! A head has what its readers need and no more: 103 bytes before most bodies. `Server` told a client nothing
+//! that it may act on and an attacker where to look; a charset says nothing about an ASCII text
+//! (`docs/protocol/http.md`).
 
 use super::{
     clock,
@@ -11,10 +15,13 @@ use super::{
     status::{Fault, Status},
 };
 
-/// `text/plain; charset=utf-8`, the type of every answer the protocols define.
+/// The type of a text that may hold any character.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-const SERVER: &[u8] = b"Server: trident\r\nDate: ";
+/// The type of a text that is always ASCII, whatever charset its reader takes for granted.
+pub const ASCII_TEXT: &str = "text/plain";
+
+const DATE: &[u8] = b"Date: ";
 const TYPE: &[u8] = b"\r\nContent-Type: ";
 const LENGTH: &[u8] = b"\r\nContent-Length: ";
 
@@ -25,10 +32,56 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 pub struct Heads {
     unix_seconds: u64,
     date: [u8; IMF_FIXDATE_BYTES],
-    /// The whole head of a 200 with plain text on a kept connection, Content-Length 0…0.
-    ok_text: Vec<u8>,
-    /// Digits of the Content-Length in `ok_text`: as many as in the last answer, the best guess.
+    ready: [Ready; 3],
+}
+
+/// Which ready-made head.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Ascii,
+    AsciiByAccept,
+}
+
+/// The field of an answer that another `Accept` might have changed (RFC 9110 §12.5.5).
+pub const BY_ACCEPT: (&str, &str) = ("Vary", "Accept");
+
+/// The whole head of a 200 on a kept connection.
+struct Ready {
+    content_type: &'static str,
+    fields: &'static [(&'static str, &'static str)],
+    /// With Content-Length 0…0.
+    head: Vec<u8>,
+    /// Digits of that Content-Length: those of the last answer, the best guess.
     length_digits: usize,
+}
+
+impl Ready {
+    const fn new(
+        content_type: &'static str,
+        fields: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self {
+            content_type,
+            fields,
+            head: Vec::new(),
+            length_digits: 3,
+        }
+    }
+
+    fn make(&mut self, date: &[u8; IMF_FIXDATE_BYTES]) {
+        self.head.clear();
+        append(
+            Status::Ok,
+            self.content_type,
+            self.fields,
+            date,
+            &mut self.head,
+        );
+        self.head
+            .extend_from_slice(&[b'0'; DIGITS_MAX][..self.length_digits]);
+        self.head.extend_from_slice(HEAD_END);
+    }
 }
 
 impl Default for Heads {
@@ -37,8 +90,11 @@ impl Default for Heads {
         let mut heads = Self {
             unix_seconds: u64::MAX,
             date: [0; IMF_FIXDATE_BYTES],
-            ok_text: Vec::new(),
-            length_digits: 3,
+            ready: [
+                Ready::new(TEXT, &[]),
+                Ready::new(ASCII_TEXT, &[]),
+                Ready::new(ASCII_TEXT, &[BY_ACCEPT]),
+            ],
         };
         heads.refresh();
         heads
@@ -52,39 +108,35 @@ impl Heads {
         if now != self.unix_seconds {
             self.unix_seconds = now;
             self.date = date::imf_fixdate(now);
-            self.make_ok_text();
+            self.ready.iter_mut().for_each(|head| head.make(&self.date));
         }
     }
+}
 
-    fn make_ok_text(&mut self) {
-        let mut head = std::mem::take(&mut self.ok_text);
-        head.clear();
-        self.append(Status::Ok, TEXT, &[], &mut head);
-        head.extend_from_slice(&[b'0'; DIGITS_MAX][..self.length_digits]);
-        head.extend_from_slice(HEAD_END);
-        self.ok_text = head;
-    }
+/// Appends a head up to and including `Content-Length: `.
+fn append(
+    status: Status,
+    content_type: &str,
+    fields: &[(&str, &str)],
+    date: &[u8; IMF_FIXDATE_BYTES],
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(status.line());
+    out.extend_from_slice(DATE);
+    out.extend_from_slice(date);
+    append_fields(fields, out);
+    out.extend_from_slice(TYPE);
+    out.extend_from_slice(content_type.as_bytes());
+    out.extend_from_slice(LENGTH);
+}
 
-    /// Appends a head up to and including `Content-Length: `.
-    fn append(
-        &self,
-        status: Status,
-        content_type: &str,
-        fields: &[(&str, &str)],
-        out: &mut Vec<u8>,
-    ) {
-        out.extend_from_slice(status.line());
-        out.extend_from_slice(SERVER);
-        out.extend_from_slice(&self.date);
-        for (name, value) in fields {
-            out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-        }
-        out.extend_from_slice(TYPE);
-        out.extend_from_slice(content_type.as_bytes());
-        out.extend_from_slice(LENGTH);
+/// Appends field lines, each behind the CRLF of the one before.
+fn append_fields(fields: &[(&str, &str)], out: &mut Vec<u8>) {
+    for (name, value) in fields {
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
     }
 }
 
@@ -132,18 +184,40 @@ impl<'a> Reply<'a> {
         Self { out, heads, mode }
     }
 
-    /// Sends 200 with the plain text that `write` appends. Returns what `write` returned.
+    /// 200 with a text that `write` appends, which may hold any character; what `write` returned.
     #[inline]
-    pub fn text<R>(mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    pub fn text<R>(self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        self.ready(Kind::Text, write)
+    }
+
+    /// As [`text`](Self::text), for what is always ASCII.
+    #[inline]
+    pub fn ascii<R>(self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        self.ready(Kind::Ascii, write)
+    }
+
+    /// As [`ascii`](Self::ascii), for an answer that another `Accept` might have changed.
+    #[inline]
+    pub fn ascii_by_accept<R>(self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        self.ready(Kind::AsciiByAccept, write)
+    }
+
+    #[inline(always)]
+    fn ready<R>(mut self, kind: Kind, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let guess = &self.heads.ready[kind as usize];
         if !self.mode.keep_alive || self.mode.minor == 0 {
-            return self.send(Status::Ok, TEXT, &[], write);
+            let (content_type, fields) = (guess.content_type, guess.fields);
+            return self.send(Status::Ok, content_type, fields, write);
         }
-        self.out.extend_from_slice(&self.heads.ok_text);
+        self.out.extend_from_slice(&guess.head);
+        let guessed_digits = guess.length_digits;
         let digits_end = self.out.len() - HEAD_END.len();
-        let (digits, written) = self.body(digits_end, write);
-        if digits != self.heads.length_digits {
-            self.heads.length_digits = digits;
-            self.heads.make_ok_text();
+        let (digits, written) = self.body(digits_end, guessed_digits, write);
+        if digits != guessed_digits {
+            let Heads { ready, date, .. } = self.heads;
+            let guess = &mut ready[kind as usize];
+            guess.length_digits = digits;
+            guess.make(date);
         }
         written
     }
@@ -158,12 +232,22 @@ impl<'a> Reply<'a> {
         fields: &[(&str, &str)],
         write: impl FnOnce(&mut Vec<u8>) -> R,
     ) -> R {
-        self.heads.append(status, content_type, fields, self.out);
+        append(status, content_type, fields, &self.heads.date, self.out);
+        let guessed_digits = self.heads.ready[Kind::Text as usize].length_digits;
         self.out
-            .extend_from_slice(&[b'0'; DIGITS_MAX][..self.heads.length_digits]);
+            .extend_from_slice(&[b'0'; DIGITS_MAX][..guessed_digits]);
         let digits_end = self.out.len();
         self.out.extend_from_slice(self.mode.connection());
-        self.body(digits_end, write).1
+        self.body(digits_end, guessed_digits, write).1
+    }
+
+    /// 304: what the client has is still right. `fields` are those that 200 would have (RFC 9110 §15.4.5).
+    pub fn not_modified(self, fields: &[(&str, &str)]) {
+        self.out.extend_from_slice(Status::NotModified.line());
+        self.out.extend_from_slice(DATE);
+        self.out.extend_from_slice(&self.heads.date);
+        append_fields(fields, self.out);
+        self.out.extend_from_slice(self.mode.connection());
     }
 
     /// Sends one line of plain text.
@@ -181,21 +265,26 @@ impl<'a> Reply<'a> {
         self.line(fault.status(), fault.text());
     }
 
-    /// Lets `write` append the body and fills in Content-Length, whose digits end at `digits_end` so far.
-    /// Returns the final number of digits, and what `write` returned.
+    /// Lets `write` append the body and fills in Content-Length, whose `guessed_digits` end at
+    /// `digits_end`. Returns the number of digits it took, and what `write` returned.
     #[inline]
-    fn body<R>(&mut self, digits_end: usize, write: impl FnOnce(&mut Vec<u8>) -> R) -> (usize, R) {
-        let Self { out, heads, mode } = self;
-        let digits_start = digits_end - heads.length_digits;
+    fn body<R>(
+        &mut self,
+        digits_end: usize,
+        guessed_digits: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> (usize, R) {
+        let Self { out, mode, .. } = self;
+        let digits_start = digits_end - guessed_digits;
         let body_start = out.len();
         let written = write(out);
         let length = out.len() - body_start;
-        let digits = if has_decimal_digits(length, heads.length_digits) {
-            heads.length_digits // nearly always, and cheaper than a logarithm
+        let digits = if has_decimal_digits(length, guessed_digits) {
+            guessed_digits // nearly always, and cheaper than a logarithm
         } else {
             decimal_digits(length)
         };
-        if digits != heads.length_digits {
+        if digits != guessed_digits {
             let room = [b'0'; DIGITS_MAX];
             out.splice(digits_start..digits_end, room[..digits].iter().copied());
         }
@@ -324,7 +413,7 @@ mod tests {
             |out| out.push(b'!'),
         );
         let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("HTTP/1.1 405 Method Not Allowed\r\nServer: trident\r\nDate: "));
+        assert!(text.starts_with("HTTP/1.1 405 Method Not Allowed\r\nDate: "));
         assert!(text.contains("\r\nAllow: GET, HEAD\r\n"));
         assert!(text.ends_with("\r\nContent-Length: 1\r\n\r\n!"));
     }

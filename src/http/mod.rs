@@ -31,7 +31,7 @@ mod worker;
 
 pub use accept::{Acceptor, Listener};
 pub use deferred::{Deferred, Promise};
-pub use encode::{Heads, Mode, Reply, TEXT};
+pub use encode::{ASCII_TEXT, BY_ACCEPT, Heads, Mode, Reply, TEXT};
 pub use limits::Limits;
 pub use pulse::Pulse;
 pub use request::{Framing, Head, Method, Request};

@@ -74,8 +74,13 @@ pub struct Request<'b> {
 impl<'b> Request<'b> {
     /// The value of the first field called `name` (lower case), without surrounding whitespace.
     pub fn field(&self, name: &[u8]) -> Option<&'b [u8]> {
+        self.values(name).next()
+    }
+
+    /// The values of all fields called `name`: a list may be spread over several (RFC 9110 §5.3).
+    pub fn values<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
         fields(self.head.fields)
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 }

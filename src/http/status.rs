@@ -12,6 +12,7 @@ use crate::metrics::Counter;
 #[allow(missing_docs)]
 pub enum Status {
     Ok = 200,
+    NotModified = 304,
     BadRequest = 400,
     Unauthorized = 401,
     Forbidden = 403,
@@ -43,6 +44,7 @@ impl Status {
     pub const fn line(self) -> &'static [u8] {
         match self {
             Self::Ok => b"HTTP/1.1 200 OK\r\n",
+            Self::NotModified => b"HTTP/1.1 304 Not Modified\r\n",
             Self::BadRequest => b"HTTP/1.1 400 Bad Request\r\n",
             Self::Unauthorized => b"HTTP/1.1 401 Unauthorized\r\n",
             Self::Forbidden => b"HTTP/1.1 403 Forbidden\r\n",

@@ -452,7 +452,7 @@ impl Client {
         let mut response = parse_head(&self.received[..head_end]);
         let interim = response.status < 200;
         let body_bytes = match response.field("content-length") {
-            _ if head_only || interim => 0,
+            _ if head_only || interim || response.status == 304 => 0,
             Some(length) => length.parse().expect("a decimal Content-Length"),
             None => panic!("an answer without Content-Length: {response:?}"),
         };

@@ -15,7 +15,7 @@ BILLION_AN_HOUR = 1e9 / 3600
 
 def shape(**given):
     usual = {
-        "count": 2, "rps": 0, "request_bytes": 531, "answer_bytes": 694, "new_connections": 0, "open_connections": 0,
+        "count": 2, "rps": 0, "request_bytes": 531, "answer_bytes": 662, "new_connections": 0, "open_connections": 0,
         "zones": 2, "cross_zone": True, "public": True, "scheme": "internet-facing", "internet_share": 0,
         "volume_gib": 8, "log_bytes": 0, "store_gib": 0, "spot_share": 0, "spot_price": 0,
     }
@@ -49,17 +49,17 @@ class Bill(unittest.TestCase):
 
     def test_a_billion_requests(self):
         told = bill(rps=BILLION_AN_HOUR)
-        self.assertEqual((told["capacity units"], told["between zones"]), (8.14, 13.57))
+        self.assertEqual((told["capacity units"], told["between zones"]), (7.95, 13.25))
         self.assertNotIn("between zones", bill(rps=BILLION_AN_HOUR, cross_zone=False))
         self.assertNotIn("between zones", bill(rps=BILLION_AN_HOUR, zones=1))
         three = bill(rps=BILLION_AN_HOUR, zones=3)
-        self.assertEqual(three["between zones"], 18.09)  # two thirds of 1,357 GB, 0.02 each
-        self.assertEqual(bill(rps=BILLION_AN_HOUR, internet_share=0.5)["to the internet"], 34.20)  # 380 GB x 0.09
+        self.assertEqual(three["between zones"], 17.67)  # two thirds of 1,325 GB, 0.02 each
+        self.assertEqual(bill(rps=BILLION_AN_HOUR, internet_share=0.5)["to the internet"], 32.76)  # 364 GB x 0.09
 
     def test_the_largest_dimension_makes_the_capacity_units(self):
         self.assertEqual(bill(new_connections=80_000)["capacity units"], 0.60)
         self.assertEqual(bill(open_connections=5_000_000)["capacity units"], 0.30)
-        self.assertEqual(bill(new_connections=80_000, rps=BILLION_AN_HOUR)["capacity units"], 8.14)
+        self.assertEqual(bill(new_connections=80_000, rps=BILLION_AN_HOUR)["capacity units"], 7.95)
 
     def test_what_is_left_out_costs_nothing(self):
         self.assertNotIn("addresses of instances", bill(public=False))
@@ -94,14 +94,14 @@ class Capacity(unittest.TestCase):
 
     def test_the_smaller_of_processor_and_network_limits(self):
         large = costlib.machines()["c8g.large"]
-        rps, limit = costlib.capacity(large, 9.6, 531, 694, 0.6)
+        rps, limit = costlib.capacity(large, 9.6, 531, 662, 0.6)
         self.assertEqual((round(rps), limit), (125_000, "processor"))
         rps, limit = costlib.capacity(large, 9.6, 531, 4_000, 0.6)
         self.assertEqual((round(rps), limit), (27_900, "network"))  # 4,000 B and three packets' headers
         self.assertEqual(costlib.capacity(costlib.Machine("x", 2, 1, 1, None), 9.6, 531, 4_000, 0.6)[1], "processor")
 
-    def test_a_c8g_large_carries_154_000_answers(self):
-        self.assertEqual(round(costlib.network_rps(937, 531, 694), -3), 154_000)
+    def test_a_c8g_large_carries_161_000_answers(self):
+        self.assertEqual(round(costlib.network_rps(937, 531, 662), -3), 161_000)
 
     def test_processor_time_of_a_billion(self):
         """At 60 % use, compressed answers: $0.20."""
