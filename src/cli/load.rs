@@ -1,16 +1,19 @@
 //! `trident load`: the flags of the load generator. Run by `main`.
 
-use super::value::{between, duration, goal, rate};
-use clap::Args;
+use super::value::{between, duration, goal, rate, some};
+use clap::{Args, builder::ArgPredicate};
 use std::{path::PathBuf, time::Duration};
 
 /// What to run.
 #[derive(Args, Clone, Debug)]
 pub struct LoadCommand {
-    /// Server to test, http://HOST:PORT; repeatable
+    /// Servers to test, http://HOST:PORT or HOST:PORT
     ///
     /// Connections are spread evenly over several. Without one a temporary server is started on this
-    /// machine and stopped at the end.
+    /// machine and stopped at the end. --target URL is the same.
+    #[arg(value_name = "URL")]
+    pub urls: Vec<String>,
+    /// Server to test, as URL; repeatable
     #[arg(long = "target", value_name = "URL")]
     pub targets: Vec<String>,
     /// Team name of the servers
@@ -26,14 +29,32 @@ pub struct LoadCommand {
     #[arg(long, value_name = "FILE")]
     pub auth_key_file: Option<PathBuf>,
     /// How long to measure, 30s or 5m
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, short = 'd', value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(default_value_if("requests", ArgPredicate::IsPresent, "168h"))]
     pub duration: Duration,
+    /// Requests in all, instead of a time
+    ///
+    /// Ends the run after so many requests, or after --duration if that is given and comes first. There is no
+    /// warm-up unless --warmup is given.
+    #[arg(long, short = 'n', value_name = "N", value_parser = some)]
+    pub requests: Option<u64>,
     /// Uncounted load before; 0 = none
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(default_value_if("requests", ArgPredicate::IsPresent, "0"))]
     pub warmup: Duration,
     /// Connections, or users without --rate
-    #[arg(long, value_name = "N", default_value = "64", value_parser = between(1, 60_000))]
+    #[arg(long, short = 'c', value_name = "N", default_value = "64", value_parser = between(1, 60_000))]
     pub connections: u32,
+    /// Requests that a connection carries
+    ///
+    /// Then it is closed and the next request opens another one. Latency has the handshake in it.
+    #[arg(long, value_name = "N", value_parser = between(1, u32::MAX))]
+    pub connection_requests: Option<u32>,
+    /// How long a connection lives
+    ///
+    /// The first request after that time opens another one.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub connection_time: Option<Duration>,
     /// Requests a second, answered or not
     ///
     /// Without it every connection sends its next request when the answer is there (closed loop). With
@@ -50,7 +71,7 @@ pub struct LoadCommand {
     #[arg(long, value_name = "MIX")]
     pub mix: Option<String>,
     /// Stages from a TOML file, as in config/scenarios
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "warmup", "rate"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "warmup", "rate", "requests"])]
     pub scenario: Option<PathBuf>,
     /// Requests and right answers, JSON lines
     ///
@@ -74,7 +95,8 @@ pub struct LoadCommand {
     /// Conditions: qrcode.p99<5ms,rps>1000; repeatable
     ///
     /// [ENDPOINT.]METRIC OP VALUE, separated by commas. Metrics: correctness, errors (percent), requests,
-    /// rps, correct_rps, score, mean, p50, p90, p99, p99.9, max (with us, ms or s). Operators: >= <= > <.
+    /// rps, correct_rps, score, mean, p50, p90, p99, p99.9, p99.99, p99.999, max (with us, ms or s).
+    /// Operators: >= <= > <. A run ends as soon as one of these can no longer hold.
     /// Of each endpoint that no condition on correctness speaks of, 100 % is required; of each that none
     /// on errors speaks of, 0 %.
     #[arg(long = "require", value_name = "CONDITIONS")]
@@ -85,6 +107,11 @@ pub struct LoadCommand {
     /// before the run.
     #[arg(long)]
     pub no_preflight: bool,
+    /// Write all latencies as a HdrHistogram log
+    ///
+    /// One histogram per second and endpoint, in nanoseconds, for HdrHistogram's tools.
+    #[arg(long, value_name = "FILE")]
+    pub hdr: Option<PathBuf>,
     /// Keep failing requests and answers, JSON lines
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

@@ -12,6 +12,14 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("expected a whole number such as {}", Unit::Items.examples()))
 }
 
+/// As [`count`], above 0.
+pub(super) fn some(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("expected a number above 0".into()),
+        count => Ok(count),
+    }
+}
+
 /// As [`count`], of what is held in memory.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     count(text)?

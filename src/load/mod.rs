@@ -14,6 +14,7 @@ mod error;
 mod format;
 mod identity;
 mod judge;
+mod options;
 mod plan;
 mod preflight;
 pub mod report;
@@ -27,29 +28,28 @@ mod worker;
 pub use error::LoadError;
 pub use format::digest;
 pub use identity::Identity;
+pub use options::Options;
 pub use report::figures::Report;
 pub use tally::collect::Progress;
+pub use wire::connection::Lifetime;
 
 use crossbeam::channel;
 use plan::{
     corpus::Corpus,
-    scenario::{self, Mix, Scenario},
-    stage::{Load, Ramp, Stage},
+    stage::{Load, Stage},
 };
 use report::{
+    early,
     figures::{Frame, Setup},
-    requirement::{self, Requirement},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
-    collections::BTreeMap,
     fs,
-    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
-use tally::{collect::Collector, record::Recorder};
+use tally::{collect::Collector, hdr::HdrLog, record::Recorder};
 use temporary_server::TemporaryServer;
 use wire::target::Target;
 use worker::{Shared, Worker};
@@ -57,54 +57,11 @@ use worker::{Shared, Worker};
 /// Key of the temporary server's tokens. It protects nothing, so it is not secret.
 const TEMPORARY_AUTH_KEY: [u8; 32] = *b"trident load: not a secret key!!";
 
-/// What to run; from the command line.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// URLs of the servers; none = a temporary one.
-    pub targets: Vec<String>,
-    /// The team line that they answer with.
-    pub identity: Identity,
-    /// Length of the measured part.
-    pub duration: Duration,
-    /// Length of the part before, which is not measured.
-    pub warmup: Duration,
-    /// Connections; in a closed loop each is a user.
-    pub connections: usize,
-    /// Requests per second of all connections together; `None` = closed loop.
-    pub rate: Option<f64>,
-    /// Requests in flight per connection.
-    pub pipeline: usize,
-    /// Weights of the endpoints, as on the command line.
-    pub mix: Option<String>,
-    /// A scenario file instead of duration, connections and rate.
-    pub scenario: Option<PathBuf>,
-    /// A corpus file instead of the built-in one.
-    pub corpus: Option<PathBuf>,
-    /// Threads; 0 = half of the processors.
-    pub workers: usize,
-    /// Whether bodies are checked.
-    pub check: bool,
-    /// How long an answer may take.
-    pub timeout: Duration,
-    /// Right answers per second that give the full score: `10000` or `blockchain=30000,…`.
-    pub goal: String,
-    /// Conditions, each as on the command line.
-    pub requirements: Vec<String>,
-    /// File for failing pairs.
-    pub record: Option<PathBuf>,
-    /// Whether each target gets one request before the run.
-    pub preflight: bool,
-    /// Version of this program, for the report.
-    pub version: &'static str,
-    /// The command line, for the report.
-    pub command: String,
-}
-
 /// The result of a run.
 pub struct RunOutput {
     /// Its figures.
     pub report: Report,
-    /// Why `--record` lacks failing pairs; the figures are reported all the same.
+    /// Why `--record` or `--hdr` is not complete; the figures are reported all the same.
     pub not_recorded: Option<LoadError>,
 }
 
@@ -120,11 +77,12 @@ pub fn run(
     raise_descriptor_limit();
     let identity = identity(options);
     let corpus = Corpus::read(options.corpus.as_deref(), &identity)?;
-    let (name, stages) = stages(options, &corpus)?;
-    let goals = goals(&options.goal, &corpus.endpoints)?;
-    let requirements = requirements(options, &corpus.endpoints)?;
+    let (name, stages) = options::stages(options, &corpus)?;
+    let goals = options::goals(&options.goal, &corpus.endpoints)?;
+    let requirements = options::requirements(options, &corpus.endpoints)?;
     let recorder = options.record.as_deref().map(Recorder::create);
     let recorder = recorder.transpose()?;
+    let hdr = options.hdr.as_deref().map(HdrLog::create).transpose()?;
     let is_local = options.targets.is_empty();
     let local = is_local
         .then(|| TemporaryServer::start(&identity))
@@ -133,8 +91,12 @@ pub fn run(
     if options.preflight {
         preflight::check(&targets, &stages, &corpus, &identity)?;
     }
-    let mut collector = Collector::new(&stages, corpus.endpoints.len(), targets.len());
     let (start, started) = (Instant::now(), SystemTime::now());
+    let mut collector = Collector::new(&stages, corpus.endpoints.len(), targets.len());
+    if let Some(log) = hdr {
+        collector.write_hdr(log.begin(options.version, started, &corpus.endpoints));
+    }
+    let given_up = AtomicBool::new(false);
     let shared = Shared {
         corpus: &corpus,
         identity: &identity,
@@ -144,15 +106,27 @@ pub fn run(
         pipeline: options.pipeline,
         timeout: options.timeout,
         check: options.check,
+        lifetime: options.lifetime,
         workers: workers(options, &stages),
         start,
         stop,
+        given_up: &given_up,
         recorder: recorder.as_ref(),
     };
-    drive(&shared, &mut collector, progress)?;
+    let mut hopeless = None;
+    let mut watch = |collected: &Collector<'_>| {
+        if hopeless.is_none() {
+            let elapsed = start.elapsed();
+            hopeless = early::hopeless(&requirements, collected, &corpus.endpoints, elapsed);
+            given_up.store(hopeless.is_some(), Relaxed);
+        }
+    };
+    drive(&shared, &mut collector, progress, &mut watch)?;
     let elapsed = start.elapsed();
     drop(local);
-    let setup = setup(options, &shared, name, started);
+    let mut setup = setup(options, &shared, name, started);
+    setup.ended_early = hopeless;
+    let not_logged = collector.finish_hdr().err();
     let not_recorded = recorder.and_then(|recorder| recorder.finish().err());
     let frame = Frame {
         setup,
@@ -163,7 +137,7 @@ pub fn run(
     };
     Ok(RunOutput {
         report: Report::new(frame, &collector),
-        not_recorded,
+        not_recorded: not_recorded.or(not_logged),
     })
 }
 
@@ -225,6 +199,7 @@ fn setup(
         pipeline: shared.pipeline,
         timeout_s: shared.timeout.as_secs_f64(),
         interrupted: shared.stop.load(Relaxed),
+        ended_early: None,
     }
 }
 
@@ -247,6 +222,7 @@ fn drive(
     shared: &Shared<'_>,
     collector: &mut Collector<'_>,
     progress: &mut Progress<'_>,
+    watch: &mut dyn FnMut(&Collector<'_>),
 ) -> Result<(), LoadError> {
     let (send, receive) = channel::unbounded();
     thread::scope(|scope| {
@@ -258,7 +234,7 @@ fn drive(
             .map(|worker| scope.spawn(|| worker.run()))
             .collect();
         drop(send);
-        collector.collect(&receive, progress);
+        collector.collect(&receive, progress, watch);
         for worker in running {
             worker
                 .join()
@@ -266,105 +242,6 @@ fn drive(
         }
         Ok(())
     })
-}
-
-/// The stages of the scenario, or the one that the flags describe.
-fn stages(options: &Options, corpus: &Corpus) -> Result<(Option<String>, Vec<Stage>), LoadError> {
-    let given = options
-        .mix
-        .as_deref()
-        .map(scenario::parse_mix)
-        .transpose()?;
-    let weigh = |mix: Option<&Mix>| scenario::weights(given.as_ref().or(mix), &corpus.endpoints);
-    if let Some(path) = &options.scenario {
-        let scenario = Scenario::read(path)?;
-        let weighed = scenario.stages.into_iter().map(|(mut stage, mix)| {
-            stage.weights = weigh(mix.as_ref())?;
-            Ok(stage)
-        });
-        return Ok((
-            Some(scenario.name),
-            weighed.collect::<Result<_, LoadError>>()?,
-        ));
-    }
-    let load = match options.rate {
-        Some(rate) => Load::Rate(Ramp::steady(rate)),
-        None => Load::Users {
-            count: Ramp::steady(options.connections as f64),
-            think: (Duration::ZERO, Duration::ZERO),
-        },
-    };
-    let stage = |name: &str, duration, measured| -> Result<Stage, LoadError> {
-        Ok(Stage {
-            name: name.into(),
-            duration,
-            load,
-            weights: weigh(None)?,
-            measured,
-        })
-    };
-    let mut stages = Vec::new();
-    if !options.warmup.is_zero() {
-        stages.push(stage("warm-up", options.warmup, false)?);
-    }
-    stages.push(stage("load", options.duration, true)?);
-    Ok((None, stages))
-}
-
-/// The goal of each endpoint.
-fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
-    let refused = || {
-        LoadError::Usage(format!(
-            "--goal: expected a number above 0, or NAME=NUMBER,… with names of the corpus ({}), got {text:?}",
-            endpoints.join(", ")
-        ))
-    };
-    let right = |goal: &f64| *goal > 0.0 && goal.is_finite();
-    if let Ok(goal) = text.parse() {
-        return Some(goal)
-            .filter(right)
-            .map(|goal| vec![goal; endpoints.len()])
-            .ok_or_else(refused);
-    }
-    let mut named: BTreeMap<&str, f64> = BTreeMap::new();
-    for item in text.split(',') {
-        let (name, goal) = item.split_once('=').ok_or_else(refused)?;
-        let goal = goal.trim().parse().ok().filter(right).ok_or_else(refused)?;
-        named.insert(name.trim(), goal);
-    }
-    if named
-        .keys()
-        .any(|name| !endpoints.iter().any(|known| known == name))
-    {
-        return Err(refused());
-    }
-    /// Goal of the other endpoints.
-    const OTHERS: f64 = 10_000.0;
-    Ok(endpoints
-        .iter()
-        .map(|name| named.get(name.as_str()).copied().unwrap_or(OTHERS))
-        .collect())
-}
-
-fn requirements(options: &Options, endpoints: &[String]) -> Result<Vec<Requirement>, LoadError> {
-    let mut all = Vec::new();
-    for text in &options.requirements {
-        for requirement in requirement::parse(text)? {
-            if let Some(name) = requirement
-                .endpoint
-                .as_ref()
-                .filter(|name| !endpoints.contains(name))
-            {
-                return Err(LoadError::Usage(format!(
-                    "--require {:?}: the corpus has no endpoint {name:?}, only {}",
-                    requirement.text,
-                    endpoints.join(", ")
-                )));
-            }
-            all.push(requirement);
-        }
-    }
-    Ok(all)
 }
 
 /// Each user needs a descriptor, and the usual limit is 1,024. If raising it fails, connecting fails later.

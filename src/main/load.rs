@@ -12,7 +12,7 @@ use std::{
 use trident::{
     cli::{self, LoadCommand},
     exit::{ExitCode, Stop},
-    load::{self, Identity, LoadError, Options, Progress, Report, report},
+    load::{self, Identity, Lifetime, LoadError, Options, Progress, Report, report},
 };
 
 /// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
@@ -71,8 +71,9 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
             team: command.team,
             account: command.aws_account,
         },
-        targets: command.targets,
+        targets: command.urls.into_iter().chain(command.targets).collect(),
         duration: command.duration,
+        requests: command.requests,
         warmup: command.warmup,
         connections: command.connections as usize,
         rate: command.rate,
@@ -83,8 +84,13 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
         workers: command.workers as usize,
         check: !command.no_check,
         timeout: command.timeout,
+        lifetime: Lifetime {
+            requests: command.connection_requests,
+            age: command.connection_time,
+        },
         goal: command.goal,
         requirements: command.requirements,
+        hdr: command.hdr,
         record: command.record,
         preflight: !command.no_preflight,
         version: cli::VERSION,

@@ -1,5 +1,7 @@
 //! `trident load` through real sockets: against the real server, and against servers that lie.
 
+mod amount;
+mod hdr;
 mod liars;
 mod preflight;
 mod reports;

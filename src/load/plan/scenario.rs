@@ -99,6 +99,7 @@ impl Scenario {
                 load,
                 weights: Vec::new(),
                 measured: !stage.warmup,
+                requests: None,
             };
             stages.push((stage, mix));
         }

@@ -41,6 +41,8 @@ pub struct Stage {
     pub weights: Vec<f64>,
     /// Whether it is measured; a warm-up is not.
     pub measured: bool,
+    /// Requests after which it ends, whatever its duration. Only the last stage may have it.
+    pub requests: Option<u64>,
 }
 
 impl Ramp {

@@ -48,8 +48,10 @@ pub struct Setup {
     pub pipeline: usize,
     /// Timeout of an answer.
     pub timeout_s: f64,
-    /// Whether the run was ended early.
+    /// Whether the run was ended by a signal.
     pub interrupted: bool,
+    /// The requirement that could no longer hold, which ended the run.
+    pub ended_early: Option<String>,
 }
 
 /// All figures of a run.
@@ -153,6 +155,7 @@ impl Report {
             timeline: collected.rows.clone(),
             late_p99_us: rounded(collected.late_ns.value_at_quantile(0.99) as f64 / 1e3),
             passed: !frame.setup.interrupted
+                && frame.setup.ended_early.is_none()
                 && all.requests() > 0
                 && requirements.iter().all(|judgement| judgement.met),
             setup: frame.setup,

@@ -118,6 +118,8 @@ fn table<'a>(
         "p90",
         "p99",
         "p99.9",
+        "p99.99",
+        "p99.999",
         "max",
         "score",
     ] {
@@ -157,6 +159,8 @@ fn row(out: &mut String, name: &str, summary: &Summary) {
         latency.p90,
         latency.p99,
         latency.p999,
+        latency.p9999,
+        latency.p99999,
         latency.max,
     ] {
         let _ = write!(out, "<td>{}</td>", summary.latency_text(us));
@@ -319,6 +323,10 @@ fn settings(out: &mut String, report: &Report) {
             setup.pipeline.to_string(),
         ),
         ("timeout", duration_text(setup.timeout_s * 1e6)),
+        (
+            "ended early",
+            setup.ended_early.clone().unwrap_or_else(|| "no".into()),
+        ),
         ("sent late, p99", duration_text(report.late_p99_us)),
     ] {
         let _ = write!(out, "<dt>{name}</dt><dd>{}</dd>", escaped(&value));

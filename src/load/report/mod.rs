@@ -2,11 +2,12 @@
 //!
 //! - [`figures`]: all figures; `--json` writes them. `summary`: the figures of a group of requests.
 //!   `stages`: the figures of each stage. [`requirement`]: the conditions of `--require`, and whether they
-//!   hold.
+//!   hold; [`early`]: whether they still can.
 //! - [`text`]: the table on a terminal. [`html`]: the page, with `chart`s and their `axis`.
 
 mod axis;
 mod chart;
+pub mod early;
 pub mod figures;
 pub mod html;
 pub mod requirement;

@@ -29,6 +29,8 @@ const METRICS: &[(&str, Kind)] = &[
     ("p90", Kind::Latency),
     ("p99", Kind::Latency),
     ("p99.9", Kind::Latency),
+    ("p99.99", Kind::Latency),
+    ("p99.999", Kind::Latency),
     ("max", Kind::Latency),
 ];
 
@@ -173,6 +175,8 @@ impl Requirement {
             "p90" => latency?.p90,
             "p99" => latency?.p99,
             "p99.9" => latency?.p999,
+            "p99.99" => latency?.p9999,
+            "p99.999" => latency?.p99999,
             _ => latency?.max,
         })
     }
@@ -186,6 +190,17 @@ impl Requirement {
             _ if self.metric == "score" => format!("{actual:.2}"),
             _ => count_text(actual),
         }
+    }
+
+    /// Whether the value must stay below a bound; otherwise it must reach one.
+    pub fn is_upper_bound(&self) -> bool {
+        self.operator.starts_with('<')
+    }
+
+    /// The quantile that it is about, 0 to 1.
+    pub fn quantile(&self) -> Option<f64> {
+        let percent: f64 = self.metric.strip_prefix('p')?.parse().ok()?;
+        Some(percent / 100.0)
     }
 
     /// Whether `actual` meets the condition.

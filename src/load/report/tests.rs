@@ -24,6 +24,7 @@ fn stage(name: &str, users: f64, measured: bool) -> Stage {
         },
         weights: vec![1.0, 1.0],
         measured,
+        requests: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn setup() -> Setup {
         pipeline: 1,
         timeout_s: 1.0,
         interrupted: false,
+        ended_early: None,
     }
 }
 

@@ -24,6 +24,13 @@ pub fn render(report: &Report) -> String {
     if report.endpoints.len() > 1 {
         row(&mut out, "all", &report.total);
     }
+    let latency = &report.total.latency_us;
+    let _ = writeln!(
+        out,
+        "of all: p99.99 {}, p99.999 {}",
+        report.total.latency_text(latency.p9999),
+        report.total.latency_text(latency.p99999)
+    );
     if report.targets.len() > 1 {
         out.push('\n');
         table(&mut out, "target", report.targets.iter());
@@ -50,6 +57,9 @@ pub fn render(report: &Report) -> String {
             None => "nothing was measured".into(),
         };
         let _ = writeln!(out, "not met: {} ({actual})", judgement.requirement);
+    }
+    if let Some(why) = &report.setup.ended_early {
+        let _ = writeln!(out, "ended early: {why}");
     }
     if report.setup.interrupted {
         out.push_str("interrupted\n");

@@ -2,10 +2,12 @@
 //! line.
 
 use crate::load::{
+    error::LoadError,
     format::{duration_text, rounded},
     plan::stage::Stage,
     tally::{
         counts::{Interval, Tally},
+        hdr::HdrWriter,
         latency::Latency,
     },
 };
@@ -60,12 +62,15 @@ pub struct Collector<'a> {
     /// Send delays in measured stages.
     pub late_ns: Histogram<u32>,
     open: BTreeMap<u64, Second>,
+    hdr: Option<HdrWriter>,
 }
 
 #[derive(Default)]
 struct Second {
     stage: usize,
     by_endpoint: Vec<Tally>,
+    /// Latencies of measured stages, by endpoint; only for the HdrHistogram log.
+    measured_ns: Vec<Histogram<u32>>,
 }
 
 /// How the progress line is written.
@@ -90,11 +95,49 @@ impl<'a> Collector<'a> {
             late_ns: Histogram::new_with_bounds(1_000, 60_000_000_000, 2)
                 .expect("constant bounds that are in order"),
             open: BTreeMap::new(),
+            hdr: None,
         }
     }
 
-    /// Receives intervals until all workers have ended.
-    pub fn collect(&mut self, intervals: &Receiver<Interval>, progress: &mut Progress<'_>) {
+    /// Writes the latencies of each second to `log` from now on.
+    pub fn write_hdr(&mut self, log: HdrWriter) {
+        self.hdr = Some(log);
+    }
+
+    /// Ends the HdrHistogram log.
+    ///
+    /// # Errors
+    /// Not everything could be written.
+    pub fn finish_hdr(&mut self) -> Result<(), LoadError> {
+        self.hdr.take().map_or(Ok(()), HdrWriter::finish)
+    }
+
+    /// The stages that are counted.
+    pub fn stages(&self) -> &'a [Stage] {
+        self.stages
+    }
+
+    /// What was counted so far in measured stages, of one endpoint or of all.
+    pub fn measured(&self, endpoint: Option<usize>) -> Tally {
+        let mut sum = Tally::default();
+        let stages = self.stages.iter().zip(&self.by_stage);
+        for (_, cells) in stages.filter(|(stage, _)| stage.measured) {
+            for (index, tally) in cells.iter().enumerate() {
+                if endpoint.is_none_or(|wanted| wanted == index / self.targets) {
+                    sum.add(tally);
+                }
+            }
+        }
+        sum
+    }
+
+    /// Receives intervals until all workers have ended; `watch` gets the counts after each second.
+    pub fn collect(
+        &mut self,
+        intervals: &Receiver<Interval>,
+        progress: &mut Progress<'_>,
+        watch: &mut dyn FnMut(&Self),
+    ) {
         let begin = Instant::now();
         let every = if progress.terminal {
             LIVE_LINE_EVERY
@@ -103,10 +146,17 @@ impl<'a> Collector<'a> {
         };
         let mut line_at = begin + every + REPORTS_WITHIN;
         let mut since = Tally::default();
+        let mut watched = 0;
         loop {
             let wait = line_at.saturating_duration_since(Instant::now());
             match intervals.recv_timeout(wait) {
-                Ok(interval) => self.add(&interval, &mut since),
+                Ok(interval) => {
+                    self.add(&interval, &mut since);
+                    if interval.second >= watched {
+                        watched = interval.second + 1;
+                        watch(self);
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     if !progress.quiet {
@@ -138,6 +188,12 @@ impl<'a> Collector<'a> {
                 self.by_stage[interval.stage][index].add(tally);
                 second.by_endpoint[index / self.targets].add(tally);
                 since.add(tally);
+                if self.hdr.is_some() && self.stages[interval.stage].measured {
+                    let empty = || Tally::default().latency_ns;
+                    second.measured_ns.resize_with(self.endpoints, empty);
+                    let added = second.measured_ns[index / self.targets].add(&tally.latency_ns);
+                    added.expect("all histograms have the same bounds");
+                }
             }
         }
         self.close_seconds(interval.second.saturating_sub(SECONDS_OPEN));
@@ -147,6 +203,9 @@ impl<'a> Collector<'a> {
     fn close_seconds(&mut self, end: u64) {
         while let Some(entry) = self.open.first_entry().filter(|entry| *entry.key() < end) {
             let (second, counted) = entry.remove_entry();
+            if let Some(log) = &mut self.hdr {
+                log.write(second, &counted.measured_ns);
+            }
             // Responses after the last stage count in the totals but have no row.
             if (second as f64) < self.whole_s() {
                 self.rows.push(self.row(second, &counted));

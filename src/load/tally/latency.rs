@@ -17,6 +17,10 @@ pub struct Latency {
     pub p99: f64,
     /// 99.9 % are shorter.
     pub p999: f64,
+    /// 99.99 % are shorter.
+    pub p9999: f64,
+    /// 99.999 % are shorter.
+    pub p99999: f64,
     /// The longest.
     pub max: f64,
 }
@@ -35,6 +39,8 @@ impl Latency {
             p90: quantile(0.9),
             p99: quantile(0.99),
             p999: quantile(0.999),
+            p9999: quantile(0.9999),
+            p99999: quantile(0.99999),
             max: us(ns.max() as f64),
         }
     }

@@ -10,6 +10,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::TcpStream,
     os::fd::OwnedFd,
+    time::{Duration, Instant},
 };
 
 /// The state of a connection.
@@ -23,6 +24,15 @@ pub enum ConnectionState {
     Open,
 }
 
+/// When a connection ends, as those of browsers and mobile clients do; `None` = with the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lifetime {
+    /// Requests that it carries.
+    pub requests: Option<u32>,
+    /// Its greatest age when a request is sent.
+    pub age: Option<Duration>,
+}
+
 /// A connection; `P` is its owner's data about a request in flight.
 pub struct Connection<P> {
     /// Index of its target.
@@ -31,6 +41,11 @@ pub struct Connection<P> {
     pub state: ConnectionState,
     /// Its slots, used or not: each allows one request in flight.
     pub slots: usize,
+    /// Slots that wait for the next connection, because the lifetime of this one is over.
+    pub held: usize,
+    /// Requests sent on it.
+    pub carried: u32,
+    opened: Option<Instant>,
     /// Requests in flight, in the order of sending.
     pub in_flight: VecDeque<P>,
     /// The start of an incomplete answer.
@@ -58,6 +73,9 @@ impl<P> Connection<P> {
             target,
             state: ConnectionState::Closed,
             slots: 0,
+            held: 0,
+            carried: 0,
+            opened: None,
             in_flight: VecDeque::new(),
             received: Vec::new(),
             output: Vec::new(),
@@ -68,6 +86,15 @@ impl<P> Connection<P> {
     /// The buffer of bytes to send; [`flush`](Self::flush) sends them.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// Whether it has lived as long as it may, so that the next request needs another one.
+    pub fn is_over(&self, lifetime: Lifetime, now: Instant) -> bool {
+        lifetime.requests.is_some_and(|most| self.carried >= most)
+            || lifetime.age.is_some_and(|age| {
+                let opened = self.opened;
+                opened.is_some_and(|opened| now.saturating_duration_since(opened) >= age)
+            })
     }
 
     /// Starts a handshake; events carry `token`.
@@ -86,6 +113,7 @@ impl<P> Connection<P> {
         let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(poll, &socket, EventData::new_u64(token as u64), events)?;
         self.socket = Some(socket.into());
+        self.opened = Some(Instant::now());
         self.state = ConnectionState::Connecting;
         Ok(())
     }
@@ -139,6 +167,8 @@ impl<P> Connection<P> {
     pub fn close(&mut self) {
         self.socket = None; // closing takes it out of the epoll set
         self.state = ConnectionState::Closed;
+        self.carried = 0;
+        self.opened = None;
         self.output.clear();
         self.received.clear();
     }

@@ -1,4 +1,4 @@
-//! Where requests go: `http://HOST[:PORT]`.
+//! Where requests go: `http://HOST[:PORT]`, or `HOST[:PORT]` for short.
 
 use crate::load::error::LoadError;
 use std::{
@@ -30,9 +30,11 @@ impl Target {
             target: url.into(),
             message: message.into(),
         };
-        let host = url
-            .strip_prefix("http://")
-            .ok_or_else(|| refused("expected http://HOST[:PORT]; TLS is not spoken"))?;
+        let host = match url.split_once("://") {
+            None => url,
+            Some(("http", host)) => host,
+            Some(_) => return Err(refused("expected http://HOST[:PORT]; TLS is not spoken")),
+        };
         let host = host.strip_suffix('/').unwrap_or(host);
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
         if host.is_empty() || !host.chars().all(plain) {
@@ -61,7 +63,7 @@ impl Target {
                 .ok_or_else(|| refused("the name has no address"))?,
         };
         Ok(Self {
-            url: url.into(),
+            url: format!("http://{host}"),
             host: host.into(),
             address,
         })
@@ -77,6 +79,7 @@ mod tests {
         let target = |url| Target::resolve(url).unwrap();
         assert_eq!(target("http://127.0.0.1:8080/").host, "127.0.0.1:8080");
         assert_eq!(target("http://127.0.0.1").address.port(), 80);
+        assert_eq!(target("127.0.0.1:8080"), target("http://127.0.0.1:8080/"));
         assert_eq!(
             target("http://[::1]:8081").address,
             "[::1]:8081".parse().unwrap()
@@ -97,7 +100,7 @@ mod tests {
     fn everything_else_is_refused_with_what_was_expected() {
         for url in [
             "https://a",
-            "localhost:80",
+            "",
             "http://",
             "http://a/b",
             "http://u@a",

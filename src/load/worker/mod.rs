@@ -21,7 +21,7 @@ use crate::load::{
         record::Recorder,
     },
     wire::{
-        connection::{Connection, ConnectionState},
+        connection::{Connection, ConnectionState, Lifetime},
         target::Target,
     },
 };
@@ -88,12 +88,16 @@ pub struct Shared<'a> {
     pub timeout: Duration,
     /// Whether bodies are checked.
     pub check: bool,
+    /// When a connection is replaced by a new one.
+    pub lifetime: Lifetime,
     /// Number of workers.
     pub workers: usize,
     /// Start of the first stage.
     pub start: Instant,
     /// Set to end the run early.
     pub stop: &'a AtomicBool,
+    /// Set when a requirement can no longer hold.
+    pub given_up: &'a AtomicBool,
     /// Records failing pairs.
     pub recorder: Option<&'a Recorder>,
 }
@@ -112,6 +116,8 @@ pub struct Worker<'a> {
     stage_start: Instant,
     /// At a fixed rate: this worker's number of the next request in this stage.
     next_number: u64,
+    /// Requests that this stage may still send in a closed loop, this worker's alone.
+    left: u64,
     /// Slots of thinking users, by the time of their next request.
     thinking: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Slots that wait for a due request.
@@ -125,6 +131,13 @@ pub struct Worker<'a> {
 
 fn send_delay_histogram() -> Histogram<u32> {
     Histogram::new_with_bounds(LATE_NS.0, LATE_NS.1, 2).expect("constant bounds that are in order")
+}
+
+impl Shared<'_> {
+    /// Whether the run is to end now.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed) || self.given_up.load(Relaxed)
+    }
 }
 
 impl<'a> Worker<'a> {
@@ -158,6 +171,7 @@ impl<'a> Worker<'a> {
             stage: 0,
             stage_start: shared.start,
             next_number: 0,
+            left: u64::MAX,
             thinking: BinaryHeap::new(),
             idle: VecDeque::new(),
             finished: false,
@@ -185,7 +199,7 @@ impl<'a> Worker<'a> {
                 tick_at = now + TICK_INTERVAL;
             }
             if self.finished {
-                let stopped = self.shared.stop.load(Relaxed);
+                let stopped = self.shared.is_stopped();
                 let patience = if stopped {
                     INTERRUPTED_TIMEOUT
                 } else {
@@ -199,6 +213,7 @@ impl<'a> Worker<'a> {
                 }
             } else {
                 self.send_due(now);
+                self.finished = self.is_spent();
             }
             self.wait(&mut events, tick_at)?;
             for event in events.drain(..) {
@@ -251,15 +266,28 @@ impl<'a> Worker<'a> {
             return None;
         };
         let number = self.next_number * self.shared.workers as u64 + self.number as u64;
+        if stage.requests.is_some_and(|most| number >= most) {
+            return None;
+        }
         let due = rate.due(number, stage.duration.as_secs_f64())?;
         Some(self.stage_start + Duration::from_secs_f64(due))
+    }
+
+    /// Whether all requests of a stage that has a number of them are sent.
+    fn is_spent(&self) -> bool {
+        let stage = &self.shared.stages[self.stage];
+        stage.requests.is_some()
+            && match stage.load {
+                Load::Users { .. } => self.left == 0,
+                Load::Rate(_) => self.next_arrival().is_none(),
+            }
     }
 
     fn tick(&mut self, now: Instant) {
         self.flush_interval(now);
         while !self.finished {
             let end = self.stage_start + self.shared.stages[self.stage].duration;
-            if self.shared.stop.load(Relaxed) {
+            if self.shared.is_stopped() {
                 self.finished = true;
             } else if now >= end && (self.next_arrival().is_none() || now >= end + BACKLOG_MAX) {
                 self.leave_stage(end);
@@ -290,6 +318,11 @@ impl<'a> Worker<'a> {
         self.stage = stage;
         self.stage_start = start;
         self.next_number = 0;
+        let requests = self.shared.stages[stage].requests;
+        self.left = requests.map_or(u64::MAX, |all| {
+            let (number, workers) = (self.number as u64, self.shared.workers as u64);
+            all / workers + u64::from(number < all % workers)
+        });
         self.picker.weigh(&self.shared.stages[stage].weights);
         self.adjust_connections(start);
         for index in mem::take(&mut self.idle) {
@@ -359,7 +392,13 @@ impl<'a> Worker<'a> {
             self.thinking.pop();
             match self.shared.stages[self.stage].load {
                 _ if index >= self.active => self.connections[index].slots -= 1,
-                Load::Users { .. } => self.send(index, due, now),
+                Load::Users { .. } if self.left == 0 => self.idle.push_back(index),
+                Load::Users { .. } => {
+                    if self.renew(index, now) {
+                        self.left -= 1;
+                        self.send(index, due, now);
+                    }
+                }
                 Load::Rate(_) => self.idle.push_back(index),
             }
         }
@@ -371,8 +410,10 @@ impl<'a> Worker<'a> {
             let Some(index) = self.idle.pop_front() else {
                 break;
             };
-            self.next_number += 1;
-            self.send(index, due, now);
+            if self.renew(index, now) {
+                self.next_number += 1;
+                self.send(index, due, now);
+            }
         }
     }
 
@@ -401,6 +442,22 @@ impl<'a> Worker<'a> {
         self.flush_or_connect(index, now);
     }
 
+    /// Whether the connection at `index` takes another request. One whose life is over is closed, to be opened again
+    /// with that request; while answers are still on their way the slot waits for them.
+    fn renew(&mut self, index: usize, now: Instant) -> bool {
+        let connection = &mut self.connections[index];
+        if !connection.is_over(self.shared.lifetime, now) {
+            return true;
+        }
+        let is_idle = connection.in_flight.is_empty();
+        if is_idle {
+            connection.close();
+        } else {
+            connection.held += 1;
+        }
+        is_idle
+    }
+
     /// Writes a request into the output of the connection at `index`.
     fn enqueue(&mut self, index: usize, pending: InFlight) {
         let connection = &mut self.connections[index];
@@ -410,6 +467,7 @@ impl<'a> Worker<'a> {
             None => &self.shared.corpus.entries[pending.entry].request,
         };
         request.append_to(connection.output(), host);
+        connection.carried = connection.carried.saturating_add(1);
         connection.in_flight.push_back(pending);
     }
 

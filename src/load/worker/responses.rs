@@ -204,11 +204,21 @@ impl Worker<'_> {
         tally
     }
 
-    /// Returns a slot after its answer.
+    /// Returns a slot after its answer, and the slots that waited for it.
     pub(super) fn release(&mut self, index: usize, now: Instant) {
         if self.finished {
             return;
         }
+        self.release_one(index, now);
+        let connection = &mut self.connections[index];
+        if connection.held > 0 && !connection.is_over(self.shared.lifetime, now) {
+            for _ in 0..mem::take(&mut connection.held) {
+                self.release_one(index, now);
+            }
+        }
+    }
+
+    fn release_one(&mut self, index: usize, now: Instant) {
         if index >= self.active {
             self.connections[index].slots -= 1;
             return;
@@ -228,6 +238,13 @@ impl Worker<'_> {
 
     /// Writes the next request of a closed loop without think time; the next flush sends it.
     fn enqueue_next(&mut self, index: usize, now: Instant) {
+        if self.left == 0 {
+            return self.idle.push_back(index);
+        }
+        if !self.renew(index, now) {
+            return;
+        }
+        self.left -= 1;
         let pending = InFlight {
             entry: self.picker.pick(),
             due: now,
@@ -250,6 +267,11 @@ impl Worker<'_> {
         let connection = &mut self.connections[index];
         connection.close();
         let target = connection.target;
+        for _ in 0..mem::take(&mut connection.held) {
+            self.thinking
+                .push(Reverse((now + PAUSE_AFTER_FAILURE, index)));
+        }
+        let connection = &mut self.connections[index];
         for pending in mem::take(&mut connection.in_flight) {
             let latency = now.saturating_duration_since(pending.due);
             if let Some(recorder) = self.shared.recorder {

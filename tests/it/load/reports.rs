@@ -163,7 +163,9 @@ fn the_json_has_its_fields() {
     assert_eq!(keys(&report["endpoints"]["e"]), summary);
     assert_eq!(
         keys(&report["total"]["latency_us"]),
-        ["max", "mean", "p50", "p90", "p99", "p999"]
+        [
+            "max", "mean", "p50", "p90", "p99", "p999", "p9999", "p99999"
+        ]
     );
     assert_eq!(
         keys(&report["timeline"][0]),

@@ -29,6 +29,8 @@ pub struct StandIn {
     pub url: String,
     /// Requests it has seen.
     pub requests: Arc<AtomicU64>,
+    /// Connections it has accepted.
+    pub connections: Arc<AtomicU64>,
 }
 
 /// A whole answer with status and body.
@@ -44,13 +46,20 @@ impl StandIn {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(AtomicU64::new(0));
         let (counter, reply) = (Arc::clone(&requests), Arc::new(reply));
+        let connections = Arc::new(AtomicU64::new(0));
+        let accepted = Arc::clone(&connections);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                accepted.fetch_add(1, Relaxed);
                 let (counter, reply) = (Arc::clone(&counter), Arc::clone(&reply));
                 thread::spawn(move || serve(stream, &counter, &*reply));
             }
         });
-        Self { url, requests }
+        Self {
+            url,
+            requests,
+            connections,
+        }
     }
 
     /// One that always does the same.

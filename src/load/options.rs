@@ -1,0 +1,181 @@
+//! What a run is asked to do, and what follows from it for a corpus: stages, goals, requirements.
+//!
+//! Filled from the command line by `main`, read by [`run`](crate::load::run).
+
+use crate::load::{
+    error::LoadError,
+    identity::Identity,
+    plan::{
+        corpus::Corpus,
+        scenario::{self, Mix, Scenario},
+        stage::{Load, Ramp, Stage},
+    },
+    report::requirement::{self, Requirement},
+    wire::connection::Lifetime,
+};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// What to run; from the command line.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// URLs of the servers; none = a temporary one.
+    pub targets: Vec<String>,
+    /// The team line that they answer with.
+    pub identity: Identity,
+    /// Length of the measured part.
+    pub duration: Duration,
+    /// Requests after which the measured part ends, whatever its length.
+    pub requests: Option<u64>,
+    /// Length of the part before, which is not measured.
+    pub warmup: Duration,
+    /// Connections; in a closed loop each is a user.
+    pub connections: usize,
+    /// Requests per second of all connections together; `None` = closed loop.
+    pub rate: Option<f64>,
+    /// Requests in flight per connection.
+    pub pipeline: usize,
+    /// Weights of the endpoints, as on the command line.
+    pub mix: Option<String>,
+    /// A scenario file instead of duration, connections and rate.
+    pub scenario: Option<PathBuf>,
+    /// A corpus file instead of the built-in one.
+    pub corpus: Option<PathBuf>,
+    /// Threads; 0 = half of the processors.
+    pub workers: usize,
+    /// Whether bodies are checked.
+    pub check: bool,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// When a connection is replaced by a new one.
+    pub lifetime: Lifetime,
+    /// Right answers per second that give the full score: `10000` or `blockchain=30000,…`.
+    pub goal: String,
+    /// Conditions, each as on the command line.
+    pub requirements: Vec<String>,
+    /// File for all latencies, a HdrHistogram log.
+    pub hdr: Option<PathBuf>,
+    /// File for failing pairs.
+    pub record: Option<PathBuf>,
+    /// Whether each target gets one request before the run.
+    pub preflight: bool,
+    /// Version of this program, for the report.
+    pub version: &'static str,
+    /// The command line, for the report.
+    pub command: String,
+}
+
+/// The stages of the scenario, or the one that the flags describe.
+///
+/// # Errors
+/// The mix or the scenario makes no sense for this corpus.
+pub fn stages(
+    options: &Options,
+    corpus: &Corpus,
+) -> Result<(Option<String>, Vec<Stage>), LoadError> {
+    let given = options
+        .mix
+        .as_deref()
+        .map(scenario::parse_mix)
+        .transpose()?;
+    let weigh = |mix: Option<&Mix>| scenario::weights(given.as_ref().or(mix), &corpus.endpoints);
+    if let Some(path) = &options.scenario {
+        let scenario = Scenario::read(path)?;
+        let weighed = scenario.stages.into_iter().map(|(mut stage, mix)| {
+            stage.weights = weigh(mix.as_ref())?;
+            Ok(stage)
+        });
+        return Ok((
+            Some(scenario.name),
+            weighed.collect::<Result<_, LoadError>>()?,
+        ));
+    }
+    let load = match options.rate {
+        Some(rate) => Load::Rate(Ramp::steady(rate)),
+        None => Load::Users {
+            count: Ramp::steady(options.connections as f64),
+            think: (Duration::ZERO, Duration::ZERO),
+        },
+    };
+    let stage = |name: &str, duration, measured| -> Result<Stage, LoadError> {
+        Ok(Stage {
+            name: name.into(),
+            duration,
+            load,
+            weights: weigh(None)?,
+            measured,
+            requests: options.requests.filter(|_| measured),
+        })
+    };
+    let mut stages = Vec::new();
+    if !options.warmup.is_zero() {
+        stages.push(stage("warm-up", options.warmup, false)?);
+    }
+    stages.push(stage("load", options.duration, true)?);
+    Ok((None, stages))
+}
+
+/// The goal of each endpoint, as `--goal` says.
+///
+/// # Errors
+/// No number above 0, or a name that the corpus does not have.
+pub fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
+    let refused = || {
+        LoadError::Usage(format!(
+            "--goal: expected a number above 0, or NAME=NUMBER,… with names of the corpus ({}), got {text:?}",
+            endpoints.join(", ")
+        ))
+    };
+    let right = |goal: &f64| *goal > 0.0 && goal.is_finite();
+    if let Ok(goal) = text.parse() {
+        return Some(goal)
+            .filter(right)
+            .map(|goal| vec![goal; endpoints.len()])
+            .ok_or_else(refused);
+    }
+    let mut named: BTreeMap<&str, f64> = BTreeMap::new();
+    for item in text.split(',') {
+        let (name, goal) = item.split_once('=').ok_or_else(refused)?;
+        let goal = goal.trim().parse().ok().filter(right).ok_or_else(refused)?;
+        named.insert(name.trim(), goal);
+    }
+    if named
+        .keys()
+        .any(|name| !endpoints.iter().any(|known| known == name))
+    {
+        return Err(refused());
+    }
+    /// Goal of the other endpoints.
+    const OTHERS: f64 = 10_000.0;
+    Ok(endpoints
+        .iter()
+        .map(|name| named.get(name.as_str()).copied().unwrap_or(OTHERS))
+        .collect())
+}
+
+/// The conditions of `--require`.
+///
+/// # Errors
+/// One cannot be read, or is about an endpoint that the corpus does not have.
+pub fn requirements(
+    options: &Options,
+    endpoints: &[String],
+) -> Result<Vec<Requirement>, LoadError> {
+    let mut all = Vec::new();
+    for text in &options.requirements {
+        for requirement in requirement::parse(text)? {
+            if let Some(name) = requirement
+                .endpoint
+                .as_ref()
+                .filter(|name| !endpoints.contains(name))
+            {
+                return Err(LoadError::Usage(format!(
+                    "--require {:?}: the corpus has no endpoint {name:?}, only {}",
+                    requirement.text,
+                    endpoints.join(", ")
+                )));
+            }
+            all.push(requirement);
+        }
+    }
+    Ok(all)
+}
