@@ -1,18 +1,19 @@
-//! Account balances while a chain is walked (docs/protocol/blockchain.md §4, rule 7).
+//! Account balances during the walk over a chain (docs/protocol/blockchain.md §4, rule 7).
 //!
 //! Owned by the worker's scratch and used by `chain` only. Accounts not seen hold 0.
 
 use std::collections::HashMap;
 
-/// Most accounts kept in the list. A genuine chain has 2 to 6 accounts, where walking a list beats any
-/// hash; a hostile one has as many as fit the request, so past this they move to the table.
+/// Most accounts kept in the list. A genuine chain has 2 to 6 accounts, for which a list is faster than a
+/// hash table. A hostile chain has as many as fit into a request, so above this number they move to the
+/// table.
 const LISTED_MAX: usize = 16;
 
 /// Balance of every account seen so far.
 #[derive(Default)]
 pub struct Balances {
     listed: Vec<(u64, u64)>,
-    /// Empty, or all accounts. Its hash is keyed at random: account numbers are the client's choice.
+    /// Empty, or all accounts. Its hash has a random key, because clients choose account numbers.
     table: HashMap<u64, u64>,
 }
 
@@ -25,7 +26,7 @@ impl Balances {
         }
     }
 
-    /// Every account back to 0, and the table to at most `bytes` bytes, more or less.
+    /// Every account back to 0, and the table to about `bytes` bytes at most.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.clear();
         self.table.shrink_to(bytes / size_of::<(u64, u64)>());
@@ -46,7 +47,7 @@ impl Balances {
 
     /// Gives `amount` to `account`.
     ///
-    /// The sum of all balances is that of the rewards paid, below 2^31, so this cannot overflow.
+    /// All balances together equal the rewards paid, which are below 2^31, so this cannot overflow.
     #[inline]
     pub fn deposit(&mut self, account: u64, amount: u64) {
         self.with(account, |balance| *balance = balance.saturating_add(amount));

@@ -2,8 +2,8 @@
 //!
 //! Rules 1 to 4, 7, 8 and 10 to 14 of docs/protocol/blockchain.md §4, in one walk over the chain and the
 //! new transactions. Called by the endpoint after parsing and before `hash` (rules 5 and 9) and `sign`
-//! (rule 6): most INVALID requests end here for a few hundred nanoseconds. The rules are independent of
-//! each other, so the order decides only which of several faults is reported.
+//! (rule 6): most INVALID requests end here for a few hundred nanoseconds. The rules are independent, so
+//! their order decides only which of several faults is reported.
 
 use super::{
     Reject,
@@ -64,7 +64,7 @@ pub fn check(
     Ok(chain_end_ns)
 }
 
-/// What one transaction leaves to the next.
+/// State carried from one transaction to the next.
 struct Walk<'b> {
     balances: &'b mut Balances,
     last_time_ns: u64,
@@ -81,7 +81,7 @@ impl Walk<'_> {
         let mut fees = 0u64;
         for tx in signed {
             self.transfer(tx, tx.send.value)?;
-            // Each fee was just withdrawn, so their sum is no more than all money there is.
+            // Each fee was just withdrawn, so their sum is at most all money in the chain.
             fees = fees.saturating_add(tx.fee.value);
         }
         self.advance(reward)?;

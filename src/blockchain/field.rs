@@ -1,8 +1,8 @@
-//! Modular exponentiation in machine words: what the RSA of `sign` is made of.
+//! Modular exponentiation in machine words, for the RSA of `sign`.
 //!
 //! [`Small`] works modulo a prime below 2^30 and [`Wide`] modulo an odd number below 2^63, both in
 //! Montgomery form (a·R mod n stands for a; R is 2^32 and 2^64). No division happens after construction
-//! except to reduce exponents. Constant time is no aim: every verified value is public, and the team's
+//! except to reduce exponents. It is not constant-time: every verified value is public, and the team's
 //! exponent is a published constant of the exercise.
 
 /// Primes must be below this: sums and products of unreduced values then fit their words.
@@ -58,7 +58,7 @@ impl Small {
         }
     }
 
-    /// Any number, reduced and in the form.
+    /// Any number, reduced, in Montgomery form.
     #[inline]
     pub fn enter(&self, number: u64) -> u64 {
         let low = self.mul(number & 0xffff_ffff, self.r2);
@@ -70,13 +70,13 @@ impl Small {
         }
     }
 
-    /// The number below the prime that `value` stands for.
+    /// The number below the prime that `value` represents.
     #[inline]
     pub fn leave(&self, value: u64) -> u64 {
         self.reduce(self.mul(value, 1))
     }
 
-    /// Whether two values stand for the same number.
+    /// Whether two values represent the same number.
     #[inline]
     pub fn equal(&self, a: u64, b: u64) -> bool {
         self.reduce(a) == self.reduce(b)
@@ -93,8 +93,8 @@ impl Small {
 
     /// An exponent below the prime that gives the same power as `exponent` of every number.
     ///
-    /// Fermat allows prime - 1 to be taken off as long as the exponent stays above 0: 0^0 is 1, but 0 to
-    /// any other exponent is 0.
+    /// By Fermat prime - 1 may be subtracted while the exponent stays above 0: 0^0 is 1, but 0 to any other
+    /// exponent is 0.
     #[inline]
     pub fn reduce_exponent(&self, exponent: u64) -> u64 {
         exponent
@@ -208,8 +208,8 @@ fn minus_inverse(odd: u64) -> u64 {
 
 /// The two different odd primes below [`SMALL_PRIME_MAX`] whose product is `number`, if it has that form.
 ///
-/// Pollard's rho: some thousand steps for the default modulus. Called at construction only; it gives up
-/// after a number of steps that finds a factor below 2^30 all but certainly.
+/// Pollard's rho: some thousand steps for the default modulus. Called only at construction. It gives up
+/// after so many steps that a factor below 2^30 would almost certainly have been found.
 pub fn two_small_primes(number: u64) -> Option<(u32, u32)> {
     const STEPS_MAX: u32 = 1 << 19;
     if number.is_multiple_of(2) || number >= SMALL_PRIME_MAX * SMALL_PRIME_MAX {

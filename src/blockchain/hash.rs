@@ -1,8 +1,8 @@
 //! The rules on hashes: 5 and 9 of docs/protocol/blockchain.md §4, and the seed of the new block.
 //!
-//! Called by the endpoint after `chain`. Every message is independent of every other once the hashes in
-//! the request are taken at their word, and each of those is checked, so messages are laid out in batches
-//! and compressed one after another without waiting (see `sha256`).
+//! Called by the endpoint after `chain`. Each message uses the hashes as stated in the request, and every
+//! stated hash is checked. So messages are independent of each other: they are laid out in batches and
+//! compressed one after another without waiting (see `sha256`).
 
 use super::{
     Reject,
@@ -17,12 +17,12 @@ use crate::codec::decimal;
 
 /// `prev_hash` of block 0.
 const GENESIS_PREVIOUS: [u8; 8] = *b"00000000";
-/// Messages laid out before the first is compressed. A genuine request has about eight transactions.
+/// Most messages in a batch. A genuine request has about eight transactions.
 const BATCH_MESSAGES: usize = 32;
 /// Two blocks hold every transaction's message: four times 19 digits, a fee of 19 more, four bars.
 const TX_MESSAGE_BYTES: usize = 2 * BLOCK_BYTES;
-/// Bytes copied for a member of a message. No member is longer, and copying a fixed number compiles to two
-/// moves; what was copied too much is overwritten by what follows.
+/// Bytes copied for a member of a message. No member is longer, and a copy of fixed length compiles to two
+/// moves; the next member overwrites the excess.
 const MEMBER_BYTES: usize = 20;
 
 /// Padded messages, one after the other.
@@ -44,7 +44,7 @@ impl Batch {
         self.ends.clear();
     }
 
-    /// Ends the message that began where the last one ended.
+    /// Ends the current message, which begins where the previous one ended.
     fn seal(&mut self) {
         let start = self.ends.last().copied().unwrap_or(0);
         let message_bytes = self.bytes.len() - start;
@@ -84,7 +84,7 @@ impl Batch {
     }
 }
 
-/// A transaction's message while it is put together in a zeroed buffer.
+/// A transaction's message under construction in a zeroed buffer.
 struct TransactionMessage<'m> {
     bytes: &'m mut [u8; TX_MESSAGE_BYTES],
     len: usize,
@@ -129,7 +129,7 @@ impl TransactionMessage<'_> {
         self.len += 1;
     }
 
-    /// Overwrites what the last member copied too much, with the padding.
+    /// Overwrites the excess of the last member's copy with the padding.
     #[inline]
     fn end(self) -> usize {
         let mut padding = [0; MEMBER_BYTES + 1];
@@ -153,7 +153,8 @@ impl TransactionMessage<'_> {
     }
 }
 
-/// Rule 5 for the chain and the new transactions; sets the hashes of those this server completes.
+/// Rule 5 for the chain and the new transactions; sets the hashes of transactions that this server
+/// completes.
 pub fn check_transactions(
     request: &mut ChainRequest,
     json: &[u8],
@@ -225,7 +226,7 @@ pub fn check_blocks(
     Ok(())
 }
 
-/// The state after the new block's seed as hex, from which every try of the search goes on.
+/// The state after the new block's seed as hex, from which every try of the search continues.
 pub fn new_seed_state(request: &ChainRequest, batch: &mut Batch) -> HashState {
     let previous = request
         .blocks

@@ -1,16 +1,15 @@
-//! The strings of a request: left where they stand in the JSON, or decoded into the side buffer.
+//! The strings of a request: spans of the JSON, or decoded into the side buffer.
 //!
 //! The grammar is [`codec::json`](crate::codec::json)'s; `request` and `transaction` ask it for exactly the
-//! values that the schema expects. The caller has checked the text for UTF-8. A string with escapes is copied
-//! to the side buffer, a surrogate pair as the character that it makes; half a pair has no UTF-8 form and
-//! marks the text.
+//! values that the schema expects. The caller has checked the text for UTF-8. A string with escapes is
+//! decoded into the side buffer. Half a surrogate pair has no UTF-8 form and marks the text.
 
 use super::span::Span;
 use crate::codec::json::{Cursor, Piece, RawString, Syntax};
 
 /// Most containers open at once inside an ignored value.
 ///
-/// The reference gives up near 990, where its interpreter's recursion ends; genuine requests nest 5 deep.
+/// The reference fails near 990, at its interpreter's limit of recursion; genuine requests nest 5 deep.
 pub const DEPTH_MAX: usize = 1024;
 
 /// Reads a member's name and the colon.
@@ -45,7 +44,8 @@ fn decoded(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Span {
             Piece::Plain(bytes) => side.extend_from_slice(bytes),
             Piece::Char(c) => side.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             Piece::LoneSurrogate(unit) => {
-                // The three bytes UTF-8 would use if it allowed this: keys stay distinguishable.
+                // The three bytes that UTF-8 would use if it allowed surrogates, so that different keys
+                // stay different.
                 side.extend_from_slice(&[
                     0xe0 | (unit >> 12) as u8,
                     0x80 | (unit >> 6 & 0x3f) as u8,

@@ -1,7 +1,7 @@
 //! `/blockchain`: validates a CloudCoin chain, mines the next block, answers the longer chain.
 //!
-//! Query bytes in, answer bytes out; nothing here knows HTTP. `app` keeps one [`Blockchain`] for all workers
-//! and one [`Scratch`] per worker and calls [`Blockchain::answer`]. The protocol is
+//! Query bytes in, answer bytes out; this module does not know HTTP. `app` keeps one [`Blockchain`] for all
+//! workers and one [`Scratch`] per worker and calls [`Blockchain::answer`]. The protocol is
 //! docs/protocol/blockchain.md. The path of a request, one module per line:
 //!
 //! ```text
@@ -12,24 +12,25 @@
 //! hash        hashes of transactions and blocks           (sha256; §4: 5, 9)
 //! sign        signatures                                  (field; §4: 6)
 //! mine        the search for the new block's pow          (§5)
-//! new_block   the longer chain's JSON, the old blocks as they came
+//! new_block   the longer chain's JSON, with the old blocks as sent
 //! wire        JSON to a zlib stream to text
 //! ```
 //!
 //! # Where this differs from the reference
 //!
-//! The protocol's reference is written in Python. Where the protocol's text leaves a question open, its
-//! behaviour is followed, down to duplicate keys, `null`, `-0` and `pow` texts that are not numbers. Not
-//! followed is what only its interpreter explains:
+//! The protocol's reference is written in Python. Where the protocol's text leaves a question open, this
+//! module does as the reference does, down to duplicate keys, `null`, `-0` and `pow` texts that are not
+//! numbers. It differs where only the reference's interpreter explains the behaviour:
 //!
-//! - `NaN`, `Infinity` and `-Infinity` are not JSON: INVALID wherever they stand. The reference reads them
-//!   as numbers and would let them pass as the value of an ignored key.
-//! - A string that holds half a surrogate pair has no UTF-8 form and no hash: INVALID in a member. In
-//!   an ignored value it passes. The reference fails without an answer where it has to hash or write one.
+//! - `NaN`, `Infinity` and `-Infinity` are not JSON: INVALID everywhere. The reference reads them as
+//!   numbers and accepts them as the value of an ignored key.
+//! - A string that holds half a surrogate pair has no UTF-8 form and no hash: INVALID in a member. In an
+//!   ignored value it passes. The reference fails without an answer where it must hash or write such a
+//!   string.
 //! - An integer of more than 4,300 digits passes as an ignored value, and ignored values may nest
 //!   `json::DEPTH_MAX` deep; the reference refuses such integers and nesting deeper than about 990.
-//! - The search for a new block is bounded ([`Options::mining_tries_max`]); so are the blocks of the zlib
-//!   stream that bring codes along, and the transactions to sign with a modulus of 64 bits and more
+//! - These are bounded: the search for a new block ([`Options::mining_tries_max`]), the dynamic blocks of
+//!   the zlib stream, and the transactions to sign with a modulus of 64 bits and more
 //!   ([`sign::SLOW_OWN_TXS_MAX`]).
 
 pub mod balances;
@@ -65,9 +66,9 @@ pub const KEPT_BYTES: usize = 64 << 10;
 /// Settings of the endpoint.
 #[derive(Clone)]
 pub struct Options {
-    /// RSA modulus `n` shared by every account; not 0. Of any length, but signatures in a request are
-    /// integers below 2^63 like every other (§2), so from about that size on only the team's own new
-    /// transactions can hold.
+    /// RSA modulus `n` shared by every account; not 0. It may have any length, but signatures in a request
+    /// are integers below 2^63 (§2), so with a larger modulus only the team's own new transactions can be
+    /// valid.
     pub modulus: BigUint,
     /// The team's account number, which is also its public exponent.
     pub team_account: u64,
@@ -77,7 +78,7 @@ pub struct Options {
     pub inflated_bytes_max: usize,
     /// Most hashes tried for one new block before the request is INVALID.
     ///
-    /// A search holds its worker, so the default of 65,536 is meant to be at most 2 ms: 0.7 ms with
+    /// A search blocks its worker, so the default of 65,536 is chosen for at most 2 ms: 0.7 ms with
     /// AVX-512, 1.7 ms with SHA-NI, some 13 ms with neither. Genuine targets need 16 to 37 tries on
     /// average, `007` needs 585: by chance they fail once in 10^48 requests. `001`, with 4,096 tries, fails
     /// once in 8,900,000; `0001` fails one time in three. Counted up to `mine::TRIES_MAX`.
@@ -120,8 +121,8 @@ pub struct Blockchain {
 
 /// Per-worker scratch: coder states and buffers, borrowed for one call at a time.
 ///
-/// A warm call allocates nothing. After a request of unusual size the buffers shrink back to
-/// [`KEPT_BYTES`] each, so one large chain does not cost memory for good.
+/// A warm call allocates nothing. After a request of unusual size the buffers shrink back to [`KEPT_BYTES`]
+/// each, so that one large chain does not hold memory forever.
 pub struct Scratch {
     wire: Wire,
     request: ChainRequest,
@@ -155,8 +156,8 @@ impl Blockchain {
         }
     }
 
-    /// Answers the request whose `cc` text (percent-encoding not yet removed) is `cc`: appends the
-    /// packed chain to `out`, or leaves `out` as it was.
+    /// Answers the request whose `cc` text (percent-encoding not yet removed) is `cc`: appends the packed
+    /// chain to `out`, or leaves `out` unchanged.
     pub fn answer(
         &self,
         scratch: &mut Scratch,
@@ -203,7 +204,7 @@ impl Blockchain {
         self.rsa.check(&request.new_txs)?;
         let seed_state = hash::new_seed_state(request, messages);
         let found = mine::search(&seed_state, threshold, mining_tries_max);
-        // The numbers tried begin with 0.
+        // The first number tried is 0.
         *mining_tries = found.map_or(mining_tries_max, |found| found.pow + 1);
         let found = found.ok_or(Reject::MiningTries)?;
         text.clear();
@@ -213,7 +214,7 @@ impl Blockchain {
 }
 
 impl Scratch {
-    /// Hashes tried for the block of the last call; 0 if it did not come to that.
+    /// Hashes tried for the block of the last call; 0 without a search.
     pub fn mining_tries(&self) -> u64 {
         self.mining_tries
     }

@@ -1,7 +1,7 @@
-//! The block this server adds: its transactions and its JSON (docs/protocol/blockchain.md §5).
+//! The block that this server adds: its transactions and its JSON (docs/protocol/blockchain.md §5).
 //!
-//! Called by the endpoint: [`complete()`] once no order or balance rule is broken, [`write()`] when the block is
-//! mined. The old blocks go into the answer as they came, byte for byte.
+//! The endpoint calls [`complete()`] after the rules of order and balance, and [`write()`] after mining. The
+//! answer contains the old blocks byte for byte as sent.
 
 use super::{
     chain::{REWARD_INTERVAL_NS, reward_amt},
@@ -13,10 +13,11 @@ use super::{
 };
 use crate::codec::{decimal, hex};
 
-/// Fills in what the new transactions lack except hashes and signatures, and appends the reward.
+/// Fills in the missing members of the new transactions, except hashes and signatures, and appends the
+/// reward.
 ///
-/// `chain_end_ns` is the time of the chain's last reward. The sum with the interval may pass 2^63 but not
-/// 2^64; the rules bound only times that were sent.
+/// `chain_end_ns` is the time of the chain's last reward. With the interval it may exceed 2^63 but not
+/// 2^64; the rules bound only the times in a request.
 pub fn complete(request: &mut ChainRequest, team_account: u64, chain_end_ns: u64) {
     let side = &mut request.side;
     let fee = integer(side, 0);
@@ -74,7 +75,7 @@ pub fn write(
         }
         out.push(b',');
     }
-    // The reward is always there, so there is a comma to take back.
+    // There is always a reward, so there is a comma to remove.
     out.pop();
     out.extend_from_slice(b"],\"pow\":\"");
     decimal::write_u64(out, found.pow);

@@ -1,10 +1,10 @@
 //! Why a request is INVALID.
 //!
-//! The client is told `INVALID` and nothing more. Tests and `trident explain` name the reason. Rule numbers
-//! are those of docs/protocol/blockchain.md §4. When several rules are broken, the cheapest check wins: the
-//! code looks at shape, order and balances before it hashes, and hashes before it verifies signatures.
+//! The client gets only `INVALID`; tests and `trident explain` show the reason. Rule numbers are those of
+//! docs/protocol/blockchain.md §4. When several rules are broken, the cheapest check wins: the code checks
+//! shape, order and balances before it hashes, and hashes before it verifies signatures.
 
-/// Whether a member that was read to its end has the form that it must have.
+/// Whether a member, read to its end, has the right form.
 pub(crate) type Validity = Result<(), Reject>;
 
 crate::reject::rejects! {

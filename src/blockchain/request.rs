@@ -1,12 +1,12 @@
 //! The request's JSON, read straight into arrays of blocks and transactions.
 //!
-//! Called by the endpoint once per request; its arrays are kept and refilled. It settles what the JSON
-//! alone can settle: syntax, the members and their types, which kind a transaction is. Order, hashes,
-//! signatures and balances are left to `chain`, `hash` and `sign`.
+//! Called by the endpoint once per request; its arrays are kept and refilled. It checks all that needs only
+//! the JSON: syntax, the members and their types, the kind of each transaction. `chain`, `hash` and `sign`
+//! check order, hashes, signatures and balances.
 //!
 //! Keys come in any order and the last of two equal keys wins, as in the reference. So a wrong value is not
-//! an error at once: its member remembers it as a `Validity` and forgets it when the member is given
-//! again. Only bad syntax ends the reading early.
+//! an error at once: its member stores a `Validity`, which a repeated member overwrites. Only bad syntax
+//! ends the reading early.
 
 use super::{
     Reject,
@@ -23,14 +23,14 @@ use crate::codec::json::{
 /// One block of the existing chain.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
-    /// Index in [`ChainRequest::chain_txs`] one past this block's last transaction. The first one follows the
-    /// block before.
+    /// Index in [`ChainRequest::chain_txs`] one past this block's last transaction. Its first transaction
+    /// follows the previous block's last.
     pub txs_end: usize,
     /// `id`.
     pub id: u64,
     /// `pow`; any text, it is only hashed.
     pub pow: Span,
-    /// `hash`, if it has eight bytes, else zeros, which no computed hash equals.
+    /// `hash` if it has eight bytes, otherwise zeros, which no computed hash equals.
     pub hash: [u8; 8],
     /// `target`.
     pub target: Span,
@@ -45,19 +45,19 @@ pub struct ChainRequest {
     pub chain_txs: Vec<Transaction>,
     /// `new_tx`.
     pub new_txs: Vec<Transaction>,
-    /// What stands between the brackets of `chain`, as sent.
+    /// The text between the brackets of `chain`, as sent.
     pub chain_text: Span,
     /// `new_target`, quotes and escapes included, as sent.
     pub new_target_json: Span,
     /// `new_target`.
     pub new_target: Span,
-    /// What texts point to and the JSON does not have verbatim: strings that had escapes, and the members
+    /// Text that the JSON does not contain verbatim: decoded strings with escapes, and members that
     /// `new_block` adds.
     pub side: Vec<u8>,
 }
 
 impl ChainRequest {
-    /// Reads `json` in place of what was there before.
+    /// Reads `json` and replaces the previous request.
     pub fn parse(&mut self, json: &[u8]) -> Result<(), Reject> {
         self.clear();
         if json.len() > JSON_BYTES_MAX {
@@ -131,7 +131,7 @@ impl ChainRequest {
         let mut end = start;
         let mut outcome = Ok(());
         while more {
-            // After the first fault only the syntax still matters; the arrays stop growing.
+            // After the first fault only the syntax is checked; the arrays stop growing.
             if outcome.is_ok() {
                 outcome = self.block(cursor)?;
             } else {

@@ -1,4 +1,4 @@
-//! SHA-256 as the protocol uses it: short ASCII messages, digests read as hex text.
+//! SHA-256 for the protocol: short ASCII messages, digests as hex text.
 //!
 //! Called by `hash` and `mine`, which lay padded blocks out themselves and call [`compress`] directly.
 //! `sha2` chooses SHA-NI at run time. Its incremental API costs a buffer copy per message and, in a build
@@ -6,9 +6,9 @@
 //! bare compressions have neither.
 //!
 //! A compression is a chain of dependent steps, so the processor overlaps two calls when the second does
-//! not wait for the first (24 ns each instead of 35 on Zen 5). It can only do so if the second block was
-//! in memory before: a block written with narrow stores right before the call is read back only after
-//! everything older has retired. Hence callers fill several blocks first and compress them afterwards.
+//! not wait for the first (24 ns each instead of 35 on Zen 5). This works only if the second block is
+//! already in memory: a block written with narrow stores just before the call can be read only after all
+//! older stores have retired. So callers fill several blocks first and compress them afterwards.
 
 use crate::codec::hex::digits_8;
 
@@ -41,8 +41,8 @@ pub fn compress(mut state: HashState, blocks: &[Block]) -> HashState {
     state
 }
 
-/// The digest of a message whose first `before_bytes` bytes (whole blocks) made `state` and whose rest is
-/// `tail`. For tests: `hash` and `mine` pad their blocks themselves.
+/// The digest of a message: `state` is the state after its first `before_bytes` bytes (whole blocks),
+/// `tail` the rest. For tests: `hash` and `mine` pad their blocks themselves.
 #[cfg(test)]
 pub fn finish(state: HashState, before_bytes: usize, tail: &[u8]) -> HashState {
     let (blocks, rest) = tail.as_chunks::<BLOCK_BYTES>();

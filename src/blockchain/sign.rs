@@ -1,9 +1,9 @@
-//! Signatures: RSA with one modulus for everybody (docs/protocol/blockchain.md §3).
+//! Signatures: RSA with one modulus for all accounts (docs/protocol/blockchain.md §3).
 //!
-//! Called by the endpoint for rule 6 and by `new_block` for the team's own transactions. The way to compute
-//! is chosen once, from the modulus: by the Chinese remainder theorem if it is the product of two small
-//! primes, as the default is (60 ns for a verification); in 64-bit Montgomery form if it is odd and below
-//! 2^63 (160 ns); with `num-bigint` otherwise (2,900 ns and more).
+//! Called by the endpoint for rule 6 and by `new_block` for the team's own transactions. The arithmetic is
+//! chosen once, by the modulus: by the Chinese remainder theorem if it is the product of two small primes,
+//! as the default is (60 ns for a verification); in 64-bit Montgomery form if it is odd and below 2^63 (160
+//! ns); with `num-bigint` otherwise (2,900 ns and more).
 
 use super::{
     Reject,
@@ -13,8 +13,8 @@ use super::{
 use crate::codec::decimal;
 use num_bigint::BigUint;
 
-/// Most transactions of a request that are signed here where that takes long (`Ring::Big`): 100 ms at
-/// 4096 bits, during which the worker serves no other connection. Genuine requests have at most 2.
+/// Most transactions signed per request when signing is slow (`Ring::Big`): 100 ms at 4096 bits, during
+/// which the worker serves no other connection. Genuine requests have at most 2.
 pub const SLOW_OWN_TXS_MAX: usize = 16;
 
 /// The modulus and the team's key, ready for use.
@@ -24,7 +24,7 @@ pub struct Rsa {
     modulus_or_max: u64,
 }
 
-/// How powers modulo n are computed, with the team's private exponent in the form that way needs.
+/// The arithmetic modulo n, with the team's private exponent in the form that it needs.
 enum Ring {
     /// n is the product of two primes below 2^30.
     TwoPrimes(TwoPrimes),
@@ -52,7 +52,7 @@ struct TwoPrimes {
 }
 
 impl Rsa {
-    /// Chooses the way to compute. A modulus of 0 counts as 1.
+    /// Chooses the arithmetic. A modulus of 0 counts as 1.
     pub fn new(modulus: &BigUint, private_exponent: &BigUint) -> Self {
         let word = u64::try_from(modulus)
             .ok()
@@ -77,8 +77,8 @@ impl Rsa {
         }
     }
 
-    /// Refuses more of the team's own transactions than may be signed for one request. Called before the
-    /// search for a block that would hold them.
+    /// Refuses a request with too many of the team's transactions to sign. Called before the search for
+    /// their block.
     pub fn check_own_count(&self, txs: &[Transaction]) -> Result<(), Reject> {
         let own = txs.iter().filter(|tx| tx.kind == Kind::Own);
         match self.ring {

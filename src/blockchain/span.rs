@@ -1,10 +1,10 @@
-//! Where a piece of the request's text is.
+//! Spans: positions of pieces of the request's text.
 //!
-//! `request` and `transaction` keep places, not borrowed slices, so that their arrays can be kept from one
-//! request to the next. A [`Span`] is resolved with the two buffers it may point into.
+//! `request` and `transaction` store positions instead of borrowed slices, so that their arrays can be
+//! reused for the next request. A [`Span`] is resolved with the two buffers that it may point into.
 
-/// The place of a string's content or of a number's digits: in the JSON text, or in the side buffer, which
-/// holds what the text does not have verbatim.
+/// The position of a string's content or a number's digits, in the JSON text or in the side buffer, which
+/// holds text that the JSON does not contain verbatim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     start: u32,
@@ -53,7 +53,7 @@ impl Span {
         buffer.get(start..start + self.len()).unwrap_or_default()
     }
 
-    /// Bytes from the first of this text to the end of the buffer that holds it.
+    /// Bytes from the start of this text to the end of its buffer.
     #[inline]
     pub fn of_and_after<'a>(self, json: &'a [u8], side: &'a [u8]) -> &'a [u8] {
         let buffer = if self.start & SIDE == 0 { json } else { side };
@@ -73,7 +73,7 @@ impl Span {
         self.len() == 0
     }
 
-    /// Whether the string is Unicode text. One with a lone surrogate has no UTF-8 form and no hash.
+    /// Whether the string is Unicode text. A string with a lone surrogate has no UTF-8 form and no hash.
     #[inline]
     pub fn is_unicode(self) -> bool {
         self.len & LONE_SURROGATE == 0

@@ -1,8 +1,8 @@
-//! Transactions as they stand in `all_tx` and `new_tx`.
+//! Reads the transactions of `all_tx` and `new_tx`.
 //!
-//! Called by `request` while it reads the JSON. The set of keys present decides which of three kinds a
+//! Called by `request` while it reads the JSON. The set of present keys decides which of three kinds a
 //! transaction is (docs/protocol/blockchain.md §2); null counts as absent. Numbers keep their digits beside
-//! their value, because the hashed message holds the digits and copying them is cheaper than printing.
+//! their value, because the hashed message contains the digits and copying is cheaper than formatting.
 
 use super::{Reject, json, reject::Validity, span::Span};
 use crate::codec::json::{
@@ -11,14 +11,14 @@ use crate::codec::json::{
 };
 use std::collections::HashMap;
 
-/// What a transaction's set of keys makes it.
+/// The kind of a transaction, by its set of keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// All seven keys.
     Signed,
     /// `recv`, `amt`, `time`, `hash`: pays the miner of a block.
     Reward,
-    /// `recv`, `amt`, `time`: the team's own, to be completed by this server.
+    /// `recv`, `amt`, `time`: a transaction of the team, which this server completes.
     #[default]
     Own,
 }
@@ -32,7 +32,7 @@ pub struct Integer {
     pub digits: Span,
 }
 
-/// One transaction. Members its kind does not have are zero or empty.
+/// One transaction. Members that its kind does not have are zero or empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Transaction {
     /// Which members there are.
@@ -47,12 +47,11 @@ pub struct Transaction {
     pub amt: Integer,
     /// Sender's account.
     pub send: Integer,
-    /// `time` as a number of nanoseconds; 0 if it is not 1 to 19 digits or not below 2^63, which no
-    /// transaction may have.
+    /// `time` in nanoseconds; 0, which is never valid, if it is not 1 to 19 digits or not below 2^63.
     pub time_ns: u64,
     /// `time`.
     pub time: Span,
-    /// `hash`, if it has eight bytes, else zeros, which no computed hash equals.
+    /// `hash` if it has eight bytes, otherwise zeros, which no computed hash equals.
     pub hash: [u8; 8],
     /// The whole object as sent.
     pub json: Span,
@@ -97,11 +96,11 @@ pub fn list(
     let mut outcome = Ok(());
     let mut more = cursor.open(b'[', b']')?;
     while more {
-        // After the first fault only the syntax still matters; the list stops growing.
+        // After the first fault only the syntax is checked; the list stops growing.
         if outcome.is_err() {
             cursor.skip_value()?;
         } else if cursor.peek() == b'{' {
-            // Filled in place: moving one costs as much as reading it.
+            // Filled in place: moving a transaction costs as much as reading it.
             let tx = list.push_mut(Transaction::default());
             outcome = Reader {
                 tx,
@@ -137,9 +136,9 @@ struct Reader<'l> {
     tx: &'l mut Transaction,
     /// Keys whose value is not null.
     present: u8,
-    /// Those of them with a value of the wrong type or range.
+    /// Present keys whose value has the wrong type or range.
     wrong: u8,
-    /// Those of them with an integer below zero.
+    /// Present keys whose value is an integer below zero.
     negative: u8,
 }
 
@@ -170,7 +169,7 @@ impl Reader<'_> {
         Ok(self.outcome())
     }
 
-    /// The member counts as absent. For an unknown key this is settled at the end, by its name.
+    /// Marks the member as absent. Unknown keys are resolved at the end, by name.
     #[cold]
     fn null(&mut self, key: Key) {
         if let Some(number) = self.number(key) {
@@ -277,7 +276,7 @@ impl Reader<'_> {
         Ok(content)
     }
 
-    /// Sets the kind, if the keys and values make one.
+    /// Sets the kind, if keys and values match one.
     #[inline]
     fn outcome(&mut self) -> Validity {
         self.tx.kind = match self.present {
@@ -304,7 +303,7 @@ fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
     const SIG: u64 = key_word(b"\"sig\":");
     const FEE: u64 = key_word(b"\"fee\":");
     const AMT: u64 = key_word(b"\"amt\":");
-    // One load holds any of the seven keys with quotes and colon, in whatever order they come.
+    // One load covers any of the seven keys with quotes and colon, in any order.
     cursor.peek();
     let next = cursor.word();
     let (key, bytes) = match first_bytes(next, 7) {
@@ -340,8 +339,8 @@ fn key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Synta
 
 /// Whether the last value of every unknown key of the transaction `json` is null.
 ///
-/// A second reading with a table of the keys: nothing genuine has an unknown key, and the table costs the
-/// request's own size at most.
+/// Reads the transaction again with a table of keys: genuine requests have no unknown key, and the table is
+/// at most as large as the request.
 #[cold]
 fn unknown_keys_end_null(json: &[u8], side: &mut Vec<u8>) -> Result<bool, Syntax> {
     let side_before = side.len();

@@ -1,7 +1,7 @@
 //! `cc` text to JSON and back: percent-encoding, base64, zlib (docs/protocol/blockchain.md §1).
 //!
-//! Called by the endpoint first and last. The codecs are `codec`'s; what is decided here is what a sender
-//! may do around them.
+//! Called by the endpoint first and last. `codec` has the codecs; this module decides which variations of
+//! the text are accepted.
 
 use super::Reject;
 use crate::codec::{
@@ -10,7 +10,7 @@ use crate::codec::{
     zlib::{Deflater, InflateError, Inflater},
 };
 
-/// Both directions' coders and the buffers between them.
+/// The coders of both directions, and their buffers.
 pub struct Wire {
     /// `cc` without percent-encoding, if it had any.
     plain: Vec<u8>,
@@ -31,7 +31,7 @@ impl Wire {
         }
     }
 
-    /// The JSON that the raw query value `cc` carries.
+    /// Decodes the raw query value `cc` to JSON.
     ///
     /// Accepted beyond what genuine clients send: either alphabet, percent-encoded or not; any number of
     /// `=` at the end; ASCII whitespace around the text; bytes after the end of the zlib stream.
@@ -69,7 +69,7 @@ impl Wire {
             })
     }
 
-    /// Appends `json`, packed as clients expect it, to `out`.
+    /// Appends `json`, packed for clients, to `out`.
     pub fn pack(&mut self, json: &[u8], out: &mut Vec<u8>) {
         self.deflate(json);
         self.encode(out);
@@ -81,12 +81,12 @@ impl Wire {
         self.deflater.deflate(json, &mut self.stream);
     }
 
-    /// The second half of [`pack`](Self::pack): the stream last made, as base64 with padding.
+    /// The second half of [`pack`](Self::pack): the last stream as base64 with padding.
     pub fn encode(&self, out: &mut Vec<u8>) {
         base64url::encode(&self.stream, out);
     }
 
-    /// Empties the buffers and leaves each of them at most `bytes` bytes. The inflater minds its own.
+    /// Empties the buffers and shrinks each to at most `bytes` bytes. The inflater shrinks its own buffers.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.plain.clear();
         self.plain.shrink_to(bytes);
@@ -95,8 +95,8 @@ impl Wire {
     }
 }
 
-/// `text` without the whitespace around it: what Python's `str.strip` takes from ASCII text, which is
-/// more than `trim_ascii` does.
+/// `text` without surrounding whitespace as Python's `str.strip` defines it for ASCII, which is more than
+/// `trim_ascii` removes.
 fn trim(mut text: &[u8]) -> &[u8] {
     let is_space = |byte: u8| matches!(byte, b'\t'..=b'\r' | 0x1c..=0x1f | b' ');
     while let Some((_, rest)) = text.split_first().filter(|(first, _)| is_space(**first)) {

@@ -1,8 +1,8 @@
-//! Base64 as `/blockchain` uses it: URL-safe with padding on output, lenient about alphabet and
-//! padding on input (docs/protocol/blockchain.md §1).
+//! Base64 for `/blockchain`: URL-safe with padding on output, lenient about alphabet and padding on input
+//! (docs/protocol/blockchain.md §1).
 //!
-//! Text in the URL-safe alphabet, which is what clients send, goes straight through the vector
-//! decoder; text with any byte of the standard alphabet is translated first.
+//! Clients send the URL-safe alphabet, which goes straight through the vector decoder; other text is
+//! translated first.
 
 use base64_simd::{URL_SAFE, URL_SAFE_NO_PAD};
 
@@ -10,9 +10,9 @@ use base64_simd::{URL_SAFE, URL_SAFE_NO_PAD};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Decodes `text` (URL-safe or standard alphabet, even mixed; padded or not) and appends the bytes
-/// to `out`. Unused trailing bits are ignored, as the reference decoder does. Empty text is
-/// [`Malformed`]; on an error `out` is as it was.
+/// Decodes `text` (URL-safe or standard alphabet, even mixed; padded or not) and appends the bytes to
+/// `out`. Unused trailing bits are ignored, as the reference decoder does. Empty text is [`Malformed`]; on
+/// an error `out` is unchanged.
 pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
     let (text, _) = text.split_at(text.len() - padding);
@@ -54,7 +54,7 @@ fn decode_mixed(fours: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     decoded.map(|_| ())
 }
 
-/// The bytes of an incomplete last group: none of none, one of two characters, two of three.
+/// The bytes of an incomplete last group: two characters give one byte, three give two.
 fn last_bytes(rest: &[u8]) -> Result<impl ExactSizeIterator<Item = u8>, Malformed> {
     let mut bits = 0;
     for &byte in rest {
@@ -66,7 +66,7 @@ fn last_bytes(rest: &[u8]) -> Result<impl ExactSizeIterator<Item = u8>, Malforme
         .take(rest.len().saturating_sub(1)))
 }
 
-/// The six bits a character stands for.
+/// The six bits of a character.
 fn sextet(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Character by character, straight from the rules.
+    /// The reference of the tests: character by character, by the rules.
     fn decode_slowly(text: &[u8]) -> Result<Vec<u8>, Malformed> {
         let end = text
             .iter()

@@ -2,7 +2,7 @@
 //!
 //! Eight digits are handled at a time as the bytes of one `u64`.
 
-/// 10^8: what one block of eight digits counts to.
+/// 10^8: one more than the largest number of eight digits.
 const BLOCK: u64 = 100_000_000;
 
 /// Appends `value` in decimal to `out`.
@@ -57,7 +57,7 @@ fn write_short(out: &mut Vec<u8>, value: u32) {
     let digits = digits_8(value);
     let zeros = ((digits & 0x0f0f_0f0f_0f0f_0f0f) | 1 << 56).trailing_zeros() / 8;
     let start = out.len();
-    // Eight bytes whatever the length, then cut: a copy of variable length takes a call.
+    // Copies eight bytes and truncates: a copy of variable length would need a call.
     out.extend_from_slice(&(digits >> (zeros * 8)).to_le_bytes());
     out.truncate(start + 8 - zeros as usize);
 }
@@ -74,10 +74,10 @@ fn digits_8(value: u32) -> u64 {
     (tens | (twos - tens * 10) << 8) + 0x3030_3030_3030_3030
 }
 
-/// The value of the first `len` of eight ASCII digits, 1 to 8, the first in the lowest byte; `None`
-/// if one of them is not a digit. Bytes after them are not looked at.
+/// The value of the first `len` of eight ASCII digits, 1 to 8, the first in the lowest byte; `None` if one
+/// of them is not a digit. Bytes after them are ignored.
 fn parse_8(digits: u64, len: usize) -> Option<u64> {
-    // In front come as many zeros as digits are missing; all eight are then checked and summed.
+    // Missing digits become leading zeros; then all eight are checked and summed.
     let missing = 8 * (8 - len as u32);
     let digits = (digits ^ 0x3030_3030_3030_3030).checked_shl(missing)?;
     // Adding 0x76 carries ten and up into the top bit of a byte.

@@ -1,8 +1,8 @@
 //! Byte codecs shared by the endpoints: base64url, zlib, query strings, decimals, hex,
 //! JSON, calendar dates.
 //!
-//! Pure functions of bytes and small reusable coders. Nothing here knows HTTP, an endpoint or a
-//! configuration; output is appended to a buffer the caller owns.
+//! Pure functions of bytes and small reusable coders. They do not know HTTP, endpoints or configuration;
+//! output is appended to the caller's buffer.
 
 pub mod base64url;
 pub(crate) mod calendar;

@@ -1,12 +1,12 @@
 //! Query strings: `name=value` pairs joined by `&`, percent-encoded.
 //!
-//! Nothing is allocated or decoded until asked for, and every byte is looked at a fixed number of
+//! Nothing is allocated, values are decoded only on request, and every byte is read a fixed number of
 //! times. `;` is not a separator, and names are compared as they are sent.
 
 use super::hex;
 use memchr::{memchr, memchr2};
 
-/// What a `+` stands for in a percent-encoded text.
+/// The meaning of `+` in percent-encoded text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plus {
     /// A space, as HTML forms write it.
@@ -68,7 +68,7 @@ fn pieces(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What comes before and after the first `byte`, or all and nothing without one.
+/// The parts before and after the first `byte`; without one the whole text and nothing.
 fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
     match memchr(byte, text) {
         Some(at) => (

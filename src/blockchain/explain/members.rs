@@ -14,7 +14,7 @@ const KINDS: [(&str, &[&str]); 3] = [
     ("own", &["recv", "amt", "time"]),
 ];
 
-/// The first member of the wrong form, if that is what `reject` says.
+/// The first malformed member, if `reject` means one.
 pub(super) fn finding(reject: Reject, json: &[u8]) -> Option<Finding> {
     if !matches!(
         reject,
@@ -28,7 +28,7 @@ pub(super) fn finding(reject: Reject, json: &[u8]) -> Option<Finding> {
     }
     let tree = match serde_json::from_slice::<Value>(json) {
         Ok(tree) => tree,
-        // Valid JSON that has no UTF-8 form, or deeper than the tree's parser goes.
+        // Valid JSON without a UTF-8 form, or nested too deep for the tree's parser.
         Err(error) if reject != Reject::BlockId => {
             return Some(Finding::new(
                 "a member",
@@ -134,7 +134,7 @@ fn transaction(place: &str, value: &Value) -> Checked {
     negative.map_or(Ok(()), |finding| Err((Reject::Negative, finding)))
 }
 
-/// The keys of a transaction and how they differ from the kind they are most like.
+/// The keys of a transaction, and the difference from the most similar kind.
 fn keys_found(names: &[&str]) -> String {
     let difference = |(_, keys): &&(&str, &[&str])| {
         let missing = keys.iter().filter(|key| !names.contains(key)).count();

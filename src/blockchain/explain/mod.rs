@@ -1,12 +1,12 @@
-//! Why a request is INVALID, for people: `trident explain`.
+//! `trident explain`: why is a request INVALID?
 //!
-//! The handler's own code decides; what it returns is only a reason. This module finds the first place in
-//! the request that the reason fits, and computes what would have been right there. The handler stops at
-//! the first fault, so the first place that breaks the reason's rule is the one it stopped at.
+//! The handler's code decides and returns only a reason. This module finds the first place in the request
+//! that breaks the reason's rule, and computes the right value. The handler stops at the first fault, so it
+//! stopped at this place.
 //!
 //! ```text
 //! transport  cc to JSON                                   §1
-//! members    what the JSON says                           §2, with a JSON tree
+//! members    members of the JSON                          §2, with a JSON tree
 //! rules      order, amounts, balances, hashes, signatures §3 to §5
 //! show       the chain as text
 //! ```

@@ -1,7 +1,7 @@
 //! Faults of a request that was parsed (docs/protocol/blockchain.md §3 to §5).
 //!
-//! Written plainly, with a digest per message and a map of balances: the fast forms of the same rules are in
-//! `chain`, `hash` and `sign`.
+//! Written for clarity, with a digest per message and a map of balances; `chain`, `hash` and `sign` have the
+//! fast forms of the rules.
 
 use super::view::{Finding, Parsed};
 use crate::blockchain::{
@@ -16,7 +16,7 @@ use num_bigint::BigUint;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// Most candidates tried for the `pow` that would have been right.
+/// Most candidates tried to find the right `pow`.
 const TRIES_MAX: u64 = 1 << 20;
 
 /// The first place that breaks the rule of `reject`.
@@ -121,7 +121,7 @@ fn cc_hash(text: &str) -> String {
     hex_digest(text)[..8].to_owned()
 }
 
-/// The message that a transaction's hash is of.
+/// The message under a transaction's hash.
 fn message(view: &Parsed<'_>, tx: &Transaction) -> String {
     [
         tx.time,

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::fmt::Write;
 
-/// The chain, block by block, and what is to come after it.
+/// The chain, block by block, and the requested new block.
 pub(super) fn request(view: &Parsed<'_>) -> String {
     let mut text = String::new();
     for (block, txs) in view.blocks() {
@@ -52,7 +52,7 @@ fn transaction(view: &Parsed<'_>, tx: &Transaction, text: &mut String) {
     text.push('\n');
 }
 
-/// As much of a JSON text that is not a request as a terminal takes.
+/// The start of a JSON text that is not a request, short enough for a terminal.
 pub(super) fn unparsed(json: &[u8]) -> String {
     match json {
         [] => String::new(),

@@ -1,4 +1,4 @@
-//! A parsed request as explanations walk it, and what they find.
+//! A parsed request for explanations, and their findings.
 
 use crate::blockchain::{
     request::{Block, ChainRequest},
@@ -6,7 +6,7 @@ use crate::blockchain::{
     transaction::Transaction,
 };
 
-/// What is wrong at one place, before it is joined with its rule.
+/// A fault at one place, without its rule.
 pub(super) struct Finding {
     pub(super) place: String,
     pub(super) expected: String,
@@ -27,7 +27,7 @@ impl Finding {
     }
 }
 
-/// A request that was parsed, with what its spans point into.
+/// A parsed request with the buffers of its spans.
 pub(super) struct Parsed<'r> {
     pub(super) request: &'r ChainRequest,
     pub(super) json: &'r [u8],

@@ -25,7 +25,7 @@ impl Counter {
         }
     }
 
-    /// At `number`, which is at most [`TRIES_MAX`]. Only the vector search starts in the middle.
+    /// A counter at `number`, which is at most [`TRIES_MAX`]. Only the vector search starts above 0.
     #[cfg(any(test, target_arch = "x86_64"))]
     pub(super) fn at(number: u64) -> Self {
         let mut text = 0x80;
@@ -41,7 +41,7 @@ impl Counter {
         }
     }
 
-    /// Writes the number into `block`, whose other bytes are zero but for an earlier number's.
+    /// Writes the number into `block`, whose other bytes are zero; it may hold an earlier number.
     #[inline]
     pub(super) fn write(&self, block: &mut Block) {
         if let Some(start) = block.first_chunk_mut() {
@@ -55,7 +55,7 @@ impl Counter {
         let mut shift = (self.digits - 1) * 8;
         self.text += 1 << shift;
         while (self.text >> shift) as u8 > b'9' {
-            // From ':' back to '0', and one more in the digit before.
+            // From ':' back to '0', with a carry to the previous digit.
             self.text -= 10 << shift;
             if shift == 0 {
                 self.lengthen();
@@ -66,7 +66,7 @@ impl Counter {
         }
     }
 
-    /// From 99…9, now all zeros, to 1 and one zero more.
+    /// From 99…9, now all zeros, to 1 and one more zero.
     #[cold]
     const fn lengthen(&mut self) {
         if self.digits < 15 {

@@ -1,15 +1,15 @@
 //! Thirty-two tries of `mine` at once, on processors with AVX-512.
 //!
-//! Each 32-bit lane of two sets of vectors computes the SHA-256 compression of one try. Two sets, because
-//! one alone leaves half of the processor idle: its steps wait for each other. Called by `mine` only, which
-//! keeps the plain search for other processors and as the twin this one is tested against.
+//! Each 32-bit lane of two sets of vectors computes the SHA-256 compression of one try. One set alone would
+//! leave half of the processor idle, because its steps wait for each other. Called only by `mine`, which
+//! keeps the plain search for other processors and as the reference in tests.
 //!
 //! Measured on Zen 5: 312 ns for 32 tries, against 24 to 26 ns for each with SHA-NI. Mining the typical
-//! request takes 0.58 of the time, the whole request 0.95 (0.97 in the bench's mix). The rounds are a
-//! loop on purpose: unrolled they take 258 ns in a benchmark of their own but gained nothing over whole
-//! requests, presumably because 20 KiB of instructions evict the others from the cache.
+//! request takes 0.58 of the time, the whole request 0.95 (0.97 in the bench's mix). The rounds are a loop
+//! on purpose: unrolled they take 258 ns in isolation but gained nothing over whole requests, presumably
+//! because 20 KiB of instructions evict the rest from the cache.
 //!
-//! `unsafe` stands here once, to call a function compiled for AVX-512 after asking the processor.
+//! `unsafe` occurs once, to call a function compiled for AVX-512 after detecting it.
 #![allow(unsafe_code)]
 
 use super::counter::Counter;
@@ -22,7 +22,7 @@ use std::arch::x86_64::{
 /// Tries computed together.
 pub const LANES: usize = 32;
 const VECTOR_LANES: usize = 16;
-/// A try's number and the 0x80 behind it fill at most this many of the block's sixteen words.
+/// A try's number and the 0x80 after it fill at most so many of the block's sixteen words.
 const NUMBER_WORDS: usize = 4;
 
 /// FIPS 180-4 §4.2.2.
@@ -45,15 +45,15 @@ pub struct Tries {
     length: [u32; LANES],
 }
 
-/// The first 64 numbers: nine in ten genuine targets are met by one of them, and to write them
-/// takes a fifth of the time of trying them.
+/// The first 64 numbers: one of them meets nine in ten genuine targets, and writing them would take a fifth
+/// of the time of trying them.
 static FIRST: [Tries; 2] = {
     let mut counter = Counter::zero();
     [Tries::next(&mut counter), Tries::next(&mut counter)]
 };
 
 impl Tries {
-    /// The numbers from `counter` on, which is left after them.
+    /// The next numbers of `counter`.
     const fn next(counter: &mut Counter) -> Self {
         let mut tries = Self {
             number: [[0; LANES]; NUMBER_WORDS],
@@ -74,7 +74,7 @@ impl Tries {
     }
 }
 
-/// Whether this processor can do it.
+/// Whether this processor has AVX-512.
 #[inline]
 pub fn available() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -94,7 +94,7 @@ pub fn search(seed_state: &HashState, hash_max: u32, tries_max: u64) -> Option<u
                 &written
             }
         };
-        // SAFETY: the function needs AVX-512F and nothing else; the assertion above made sure of it.
+        // SAFETY: the function needs only AVX-512F; the assertion above has checked it.
         let hits = unsafe { hits(seed_state, tries, hash_max) };
         let first = done + u64::from(hits.trailing_zeros());
         if hits != 0 {

@@ -17,7 +17,7 @@ use counter::Counter;
 /// for genuine targets.
 const BATCH_BLOCKS: usize = 16;
 
-/// How many of the 2^32 hashes are below `target` as text, a prefix being below what it begins.
+/// How many of the 2^32 hashes are below `target` as text, where a prefix is below the longer text.
 ///
 /// Hashes in text order are hashes in numeric order, since digits sort before lowercase letters; hence
 /// `hash < threshold(target)` decides. A target of any bytes is allowed; 0 means no hash is below it.
@@ -38,14 +38,14 @@ pub fn threshold(target: &[u8]) -> u64 {
             return below;
         }
     }
-    // All eight digits equal: the hash is below only if the target goes on.
+    // All eight digits equal: the hash is below only if the target is longer.
     if target.len() > 8 { below + 1 } else { below }
 }
 
-/// A proof of work and the block hash it makes.
+/// A proof of work and its block hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProofOfWork {
-    /// The smallest number that does it.
+    /// The smallest number whose hash is below the threshold.
     pub pow: u64,
     /// The first 32 bits of the digest, below the threshold.
     pub hash: u32,
@@ -68,7 +68,7 @@ pub fn search(seed_state: &HashState, threshold: u64, tries_max: u64) -> Option<
     search_one_by_one(seed_state, threshold, tries_max)
 }
 
-/// What [`search`] does on processors without AVX-512.
+/// [`search`] on processors without AVX-512.
 pub fn search_one_by_one(
     seed_state: &HashState,
     threshold: u64,
@@ -161,7 +161,7 @@ mod tests {
     proptest! {
         #[test]
         fn threshold_is_text_order(hash: u32, target in "[0-9a-fA-F:/` g\u{e9}]{0,10}", near in 0usize..9) {
-            // Half of the targets share a prefix with the hash, else ties would never be tried.
+            // Half of the targets share a prefix with the hash; otherwise ties would never be tested.
             let text = hex::digits_8(hash);
             let target = [&text[..near], target.as_bytes()].concat();
             prop_assert_eq!(u64::from(hash) < threshold(&target), text.as_slice() < target.as_slice());

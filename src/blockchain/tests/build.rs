@@ -1,4 +1,4 @@
-//! Makes requests that are right but for what a test breaks. Shares no code with the endpoint.
+//! Builds right requests, which a test then breaks. Shares no code with the endpoint.
 
 use num_bigint::BigUint;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub fn cc_hash(text: &str) -> String {
     hex_digest(text)[..8].to_owned()
 }
 
-/// A member as the hashed message shows it: strings without quotes, missing ones empty.
+/// A member in the form of the hashed message: strings without quotes, missing members empty.
 fn shown(tx: &Value, key: &str) -> String {
     match &tx[key] {
         Value::Null => String::new(),
@@ -47,7 +47,7 @@ pub fn signature(send: u64, hash: &str) -> u64 {
     hash.modpow(&private, &MODULUS.into()).try_into().unwrap()
 }
 
-/// Hashes and signs `tx` anew.
+/// Hashes and signs `tx` again.
 pub fn resign(tx: &mut Value) {
     let hash = tx_hash(tx);
     tx["sig"] = signature(tx["send"].as_u64().unwrap(), &hash).into();
@@ -113,7 +113,7 @@ pub fn request(blocks: &[Vec<Value>], new_tx: &[Value]) -> Value {
 }
 
 /// Two blocks and two new transactions. The team has 500000000 from the first block and pays 1000 and a fee
-/// of 7 to Alice, who mines the second; then both spend some of it.
+/// of 7 to Alice, who mines the second block; then both spend some of their money.
 pub fn sample() -> Value {
     let time = |minutes: u64| GENESIS_TIME + minutes * MINUTE;
     request(

@@ -36,8 +36,8 @@ fn every_vector() {
     assert_eq!(count, 16);
 }
 
-/// The reasons that are right for each way of breaking a request. Where there are several, the
-/// mutation breaks several rules or depends on the place it hits.
+/// The right reasons for each kind of mutation; several if a mutation breaks several rules or depends on
+/// its place.
 const REASONS: &[(&str, &[Reject])] = &[
     ("bad_base64", &[Reject::Base64]),
     ("bad_zlib", &[Reject::Zlib]),
@@ -83,7 +83,7 @@ const REASONS: &[(&str, &[Reject])] = &[
     ("new_negative", &[Reject::Negative]),
 ];
 
-/// One endpoint and one scratch for all of them: what a request leaves behind must not change the next answer.
+/// One endpoint and one scratch for all cases: leftovers of a request must not change the next answer.
 #[test]
 fn every_generated_case() {
     let reasons: BTreeMap<_, _> = REASONS.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! What may stand around and inside the JSON, and what hostile senders put there.
+//! Unusual and hostile text around and inside the JSON.
 
 use super::{
     ask, ask_cc, ask_text,
@@ -247,7 +247,7 @@ fn integers() {
         assert_eq!(with_fee(fee), Err(Reject::Json), "{fee}");
     }
     assert_eq!(with_fee("null"), Err(Reject::TransactionKeys));
-    // Zero below zero is zero, and is hashed as such.
+    // `-0` is zero, and is hashed as 0.
     let text = request(&[vec![reward(TEAM, 500_000_000, 5)]], &[own(7, 0, 6)]).to_string();
     let minus = ask_text(&text.replace("\"amt\":0", "\"amt\":-0")).unwrap();
     assert_eq!(minus, ask_text(&text).unwrap());
@@ -335,7 +335,7 @@ fn long_arrays_leave_no_memory_behind() {
     };
     assert_eq!(ask(whole(&list("1"), "")), Err(Reject::Shape));
     assert_eq!(ask(whole("", &list("{}"))), Err(Reject::TransactionKeys));
-    // A long list that is right: many times nothing, paid by the team.
+    // A long valid list: many payments of nothing by the team.
     let paid: Vec<_> = (2..20_000).map(|at| own(7, 0, at).to_string()).collect();
     assert_eq!(ask(whole("", &paid.join(","))), Ok(()));
     assert!(scratch.request.chain_txs.capacity() * 100 <= KEPT_BYTES);

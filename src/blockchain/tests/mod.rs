@@ -1,4 +1,4 @@
-//! Tests of the endpoint as a whole. Those of single parts stand in the parts' files.
+//! Tests of the whole endpoint. The parts' files test the parts.
 
 pub(in crate::blockchain) mod build;
 mod cases;

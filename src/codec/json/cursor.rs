@@ -14,13 +14,13 @@ pub struct Cursor<'t> {
 }
 
 impl<'t> Cursor<'t> {
-    /// At the start of `text`, which must be shorter than 4 GiB: [`RawString`](super::RawString) is 32-bit.
-    /// Values may nest to any depth.
+    /// A cursor at the start of `text`, which must be shorter than 4 GiB because
+    /// [`RawString`](super::RawString) is 32-bit. Values may nest to any depth.
     pub fn new(text: &'t [u8]) -> Self {
         Self::with_depth_max(text, usize::MAX)
     }
 
-    /// As [`new`](Self::new), for values that must not nest deeper than `depth_max` containers.
+    /// Like [`new`](Self::new), but values must not nest deeper than `depth_max` containers.
     pub(crate) fn with_depth_max(text: &'t [u8], depth_max: usize) -> Self {
         debug_assert!(u32::try_from(text.len()).is_ok());
         Self {
@@ -62,7 +62,8 @@ impl<'t> Cursor<'t> {
             .map_or(0, |chunk| u64::from_le_bytes(*chunk))
     }
 
-    /// Skips white space and looks at the next byte; 0, which starts nothing in JSON, at the end.
+    /// Skips white space and returns the next byte without consuming it; at the end 0, which starts no JSON
+    /// token.
     #[inline]
     pub(crate) fn peek(&mut self) -> u8 {
         match self.rest.first() {
@@ -79,7 +80,7 @@ impl<'t> Cursor<'t> {
         self.rest.first().copied().unwrap_or(0)
     }
 
-    /// Reads `byte`, after white space if need be.
+    /// Reads `byte`, after optional white space.
     #[inline]
     pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Syntax> {
         if self.peek() != byte {
@@ -111,7 +112,7 @@ impl<'t> Cursor<'t> {
         Ok(byte == b',')
     }
 
-    /// Reads nothing but white space up to the end.
+    /// Reads white space up to the end; anything else is an error.
     pub fn end(&mut self) -> Result<(), Syntax> {
         self.peek();
         if self.rest.is_empty() {
@@ -124,7 +125,7 @@ impl<'t> Cursor<'t> {
     /// Reads `word`.
     #[inline]
     pub(crate) fn literal<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Syntax> {
-        // By chunk: strip_prefix calls memcmp wherever the compiler does not inline it.
+        // By chunk, because strip_prefix calls memcmp unless it is inlined.
         match self.rest.split_first_chunk() {
             Some((first, rest)) if first == word => {
                 self.rest = rest;

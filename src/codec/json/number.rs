@@ -2,10 +2,10 @@
 
 use super::{Cursor, Syntax, scan::leading_digits};
 
-/// What a number is to such a caller.
+/// The kind of a number for such a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Number {
-    /// An integer in range, and the length of its digits, which the cursor has just passed and which carry
+    /// An integer in range, and the number of its digits, which the cursor has just passed and which have
     /// no sign and no leading zero.
     Integer(u64, u32),
     /// An integer below zero.
@@ -32,7 +32,7 @@ impl Cursor<'_> {
         })
     }
 
-    /// Reads a number of any form the grammar has.
+    /// Reads a number of any form in the grammar.
     #[cold]
     fn number_in_full(&mut self) -> Result<Number, Syntax> {
         let negative = self.literal(b"-").is_ok();

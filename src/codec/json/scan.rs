@@ -1,4 +1,4 @@
-//! Scans of ASCII text eight bytes at a time in ordinary registers.
+//! Scans ASCII text eight bytes at a time in ordinary registers.
 //!
 //! [`Cursor`](super::Cursor) and the readers of `/blockchain` call these on numbers and short strings, where a vector search costs more to start
 //! than it saves. Nothing here knows JSON's grammar.
@@ -9,7 +9,7 @@ const fn repeat(byte: u8) -> u64 {
 }
 
 /// The top bit of each byte of `word` that is a quote, a backslash or below 0x20. Exact up to the lowest
-/// one set; a borrow may set further ones above it.
+/// bit set; a borrow may set further bits above it.
 #[inline]
 pub fn special_bytes(word: u64) -> u64 {
     let quote = word ^ repeat(b'"');
@@ -20,17 +20,17 @@ pub fn special_bytes(word: u64) -> u64 {
     (quotes | backslashes | controls) & repeat(0x80)
 }
 
-/// Whether none of the eight bytes ends a string or needs a look.
+/// Whether all eight bytes are plain string content.
 #[inline]
 pub fn is_plain(word: u64) -> bool {
     special_bytes(word) == 0
 }
 
-/// Value and count of the ASCII digits at the start of `text`. Looks at no more than 24; the value is
-/// right for up to 19.
+/// Value and count of the ASCII digits at the start of `text`. Reads at most 24; the value is right for up
+/// to 19.
 ///
-/// A chunk of eight digits is a branch, nearly always foreseen, and only the digits after it are counted by
-/// arithmetic: the count is what the reading of everything after the number waits for.
+/// A chunk of eight digits is a branch, nearly always predicted; only the digits after it are counted by
+/// arithmetic, because everything after the number waits for the count.
 #[inline]
 pub fn leading_digits(text: &[u8]) -> (u64, usize) {
     let mut value = 0u64;
@@ -39,8 +39,8 @@ pub fn leading_digits(text: &[u8]) -> (u64, usize) {
             return leading_digits_near_end(text);
         };
         let digits = u64::from_le_bytes(*chunk) ^ repeat(b'0');
-        // A byte above 9 has a bit in its high nibble now or after adding 6. Carries reach higher bytes
-        // only, and the first such byte is the one asked for.
+        // A byte above 9 has a bit in its high nibble now or after adding 6. Carries reach only higher
+        // bytes, and only the first such byte matters.
         let others = (digits | digits.wrapping_add(repeat(6))) & repeat(0xf0);
         if others != 0 {
             let (part, part_count) = fewer_than_eight(digits, others);
@@ -78,7 +78,7 @@ fn leading_digits_near_end(text: &[u8]) -> (u64, usize) {
 #[inline]
 fn fewer_than_eight(digits: u64, others: u64) -> (u64, usize) {
     let bits = others.trailing_zeros() & !7;
-    // The digits move to the top; zeros, which do not change the value, come before them.
+    // Moves the digits to the top; the zeros before them do not change the value.
     let top = digits.checked_shl(64 - bits).unwrap_or(0);
     (eight_digits(top), bits as usize / 8)
 }
@@ -97,7 +97,7 @@ fn power_of_ten(exponent: usize) -> u64 {
     POWERS[exponent % POWERS.len()]
 }
 
-/// The bytes of a key as [`Cursor::word`](super::Cursor::word) shows them, zeros behind.
+/// The bytes of a key as [`Cursor::word`](super::Cursor::word) returns them, followed by zeros.
 pub const fn key_word<const N: usize>(key: &[u8; N]) -> u64 {
     let mut bytes = [0; 8];
     let mut at = 0;
@@ -114,7 +114,7 @@ pub const fn first_bytes(word: u64, bytes: u32) -> u64 {
     word & u64::MAX >> (64 - 8 * bytes)
 }
 
-/// The number that eight hex digits of either case stand for; for other bytes, some number.
+/// The value of eight hex digits of either case; unspecified for other bytes.
 #[inline]
 pub fn hex_value(digits: [u8; 8]) -> u32 {
     let word = u64::from_be_bytes(digits);

@@ -1,9 +1,9 @@
-//! Stepping over a value of any kind.
+//! Skips a value of any kind.
 
 use super::{Cursor, Syntax};
 
 impl Cursor<'_> {
-    /// Reads a value of any kind, checks its syntax and forgets it.
+    /// Reads a value of any kind and only checks its syntax.
     #[inline]
     pub fn skip_value(&mut self) -> Result<(), Syntax> {
         match self.peek() {
@@ -48,8 +48,8 @@ impl Cursor<'_> {
         }
     }
 
-    /// After a value: closes what ends here. True when nothing is open any more, false when another value
-    /// follows.
+    /// After a value: closes the containers that end here. True when none is open any more, false when
+    /// another value follows.
     #[inline]
     fn close(&mut self, open: &mut OpenContainers) -> Result<bool, Syntax> {
         while open.depth > 0 {

@@ -3,17 +3,17 @@
 use super::{Cursor, Syntax, scan::special_bytes};
 use memchr::memchr;
 
-/// The content of a string as a place in the text, quotes excluded; its syntax has been checked.
+/// The content of a string as a span of the text, without quotes; its syntax has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawString {
     start: u32,
     end: u32,
-    /// Whether it has escapes: if not, its bytes in the text are its value.
+    /// Whether it has escapes; otherwise its bytes in the text are its value.
     pub(crate) escaped: bool,
 }
 
 impl RawString {
-    /// The bytes as they stand in `text`, escapes included.
+    /// Its bytes in `text`, escapes included.
     #[inline]
     pub(crate) fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         text.get(self.start as usize..self.end as usize)
@@ -127,9 +127,9 @@ impl Cursor<'_> {
 pub(crate) enum Piece<'t> {
     /// Bytes without an escape, as sent.
     Plain(&'t [u8]),
-    /// What an escape or a pair of surrogate escapes stands for.
+    /// The character of an escape or of a pair of surrogate escapes.
     Char(char),
-    /// An escaped half of a surrogate pair without the other half: legal JSON, but no character.
+    /// An escaped half of a surrogate pair without the other half: legal JSON, but not a character.
     LoneSurrogate(u16),
 }
 

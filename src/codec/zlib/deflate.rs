@@ -14,9 +14,9 @@ pub struct Deflater {
 enum Method {
     /// Level 0: the text as it is.
     Stored,
-    /// Level 1, the default: our own encoder. It stays as long as processor time is the scarcer resource: it
-    /// takes 0.6 of the library's time for a tenth more bytes. Where the network is the bottleneck, level 2
-    /// and above are the better choice.
+    /// Level 1, the default: our own encoder, for services limited by processor time: it takes 0.6 of the
+    /// library's time for a tenth more bytes. Where the network is the bottleneck, level 2 and above are the
+    /// better choice.
     OnePass(Box<Encoder>),
     /// Levels 2 to 9.
     Library(Compressor),

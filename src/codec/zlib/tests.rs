@@ -1,10 +1,10 @@
-//! Streams of every level against independent inflaters, and streams of others, whole and damaged,
-//! against what an independent inflater makes of them.
+//! Our streams of every level against independent inflaters; streams of other encoders, whole and damaged,
+//! through our inflater and an independent one.
 
 use super::{Deflater, Inflater};
 use std::io::Read;
 
-/// A small generator of numbers for texts; not for anything else.
+/// A small generator of numbers, only for texts.
 pub struct Numbers(pub u64);
 
 impl Numbers {

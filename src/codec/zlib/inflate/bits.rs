@@ -8,9 +8,9 @@ pub struct Bits<'a> {
     stream: &'a [u8],
     /// Bytes of `stream` taken into `bits`.
     at: usize,
-    /// The next bits. Above the lowest `count` may be more of the stream.
+    /// The next bits of the stream: `count` valid ones, perhaps more above.
     bits: u64,
-    /// In the low six bits, how many bits are at hand; the others are left to overflow.
+    /// Number of valid bits, in the low six bits; the upper bits may overflow.
     count: u32,
 }
 

@@ -8,15 +8,15 @@ use super::{
     prefix::{END, LITERAL, LONG, RARE},
 };
 
-/// Most blocks of a stream that may bring codes along (dynamic blocks, RFC 1951 §3.2.7).
+/// Most dynamic blocks of a stream, which contain their codes (RFC 1951 §3.2.7).
 ///
-/// Reading codes takes as long as inflating a few hundred bytes, and an empty block of codes is 12 bytes
-/// that add nothing to the text: without this bound a stream costs far more than its text's size allows.
-/// zlib with its smallest buffer (`memLevel` 1) begins a block every 127 symbols, 2,065 times in 256 KiB
-/// of text; with its usual one every 16,383.
+/// Reading codes takes as long as inflating a few hundred bytes, and an empty dynamic block has only 12
+/// bytes: without this bound a stream could cost far more time than the size of its text allows. zlib with
+/// its smallest buffer (`memLevel` 1) begins a block every 127 symbols, 2,065 times in 256 KiB of text;
+/// with its default buffer every 16,383.
 pub const HEADERS_MAX: usize = 4096;
 
-/// [`inflate_blocks`] in instructions that save the decoding loop a copy for every shift.
+/// [`inflate_blocks`] with BMI2 instructions, which save the decoding loop a copy per shift.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "bmi1,bmi2,lzcnt")]
 pub fn inflate_blocks_bmi2(
@@ -28,8 +28,8 @@ pub fn inflate_blocks_bmi2(
 }
 
 /// Inflates the blocks of `stream`, which ends with padding, and returns the bytes they take. The first
-/// codes are for those that blocks bring along, the second stay the fixed ones: putting those in place
-/// takes longer than a block of 10 bits that asks for them.
+/// codes hold those of dynamic blocks. The second stay the fixed codes, because building these takes longer
+/// than a block of 10 bits that uses them.
 #[inline(always)]
 pub fn inflate_blocks(
     stream: &[u8],
@@ -99,8 +99,8 @@ fn put_coded<'a>(
     }
 }
 
-/// Writes to `room` from `len` on until the block ends (`true`) or the room may not be enough for
-/// another turn.
+/// Writes to `room` from `len` on until the block ends (`true`) or the room may be too small for another
+/// turn.
 #[inline(always)]
 fn fill<'a>(
     mut bits: Bits<'a>,
@@ -182,7 +182,7 @@ fn put_literal(bits: &mut Bits, room: &mut [u8], at: &mut usize, entry: u32) {
     *at += 1;
 }
 
-/// Writes at `at` what is `distance` bytes before, `length` bytes of it and some more.
+/// Copies `length` bytes, and some more, from `distance` bytes before `at` to `at`.
 #[inline(always)]
 fn repeat(room: &mut [u8], at: usize, distance: usize, length: usize) {
     let end = at + length;

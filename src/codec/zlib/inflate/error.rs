@@ -5,6 +5,6 @@
 pub enum InflateError {
     /// Not a complete zlib stream, or its checksum is wrong.
     Malformed,
-    /// Inflates to more than the bound, or more than `HEADERS_MAX` blocks bring codes along.
+    /// Inflates to more than the bound, or has more than `HEADERS_MAX` dynamic blocks.
     TooLarge,
 }

@@ -1,4 +1,4 @@
-//! Block headers: the codes that a block brings along, or those RFC 1951 fixes.
+//! Block headers: the codes of a dynamic block, or the fixed codes of RFC 1951.
 
 use super::{
     InflateError,
@@ -6,19 +6,19 @@ use super::{
     prefix::{CODE_BITS_MAX, Codes, Counts, END, INVALID, LITERAL, Symbol},
 };
 
-/// The codes of the block under way.
+/// The codes of the current block.
 pub struct BlockCodes {
     /// Literals, end of block and lengths.
     pub literal: Codes<288, 512>,
     /// Distances.
     pub distance: Codes<32, 256>,
-    /// The codes in which code lengths are sent, which have at most 7 bits.
+    /// The codes of code lengths, which have at most 7 bits.
     length: Codes<19, 128>,
     /// The symbols in use, literals before distances.
     symbols: Box<[Symbol; 512]>,
-    /// The codes in place are the fixed ones.
+    /// The current codes are the fixed ones.
     fixed: bool,
-    /// How often the fixed codes were put in place.
+    /// How often the fixed codes were built.
     #[cfg(test)]
     pub fixes: usize,
 }
@@ -41,7 +41,7 @@ impl BlockCodes {
         }
     }
 
-    /// Puts the fixed codes in place (RFC 1951 §3.2.6).
+    /// Builds the fixed codes (RFC 1951 §3.2.6).
     pub fn fix(&mut self) -> Result<(), InflateError> {
         if self.fixed {
             return Ok(());
@@ -68,7 +68,7 @@ impl BlockCodes {
         Ok(())
     }
 
-    /// Reads the codes that a block brings along (RFC 1951 §3.2.7).
+    /// Reads the codes of a dynamic block (RFC 1951 §3.2.7).
     #[inline(always)]
     pub fn read(&mut self, bits: &mut Bits) -> Result<(), InflateError> {
         self.fixed = false;
@@ -80,7 +80,7 @@ impl BlockCodes {
             return Err(InflateError::Malformed);
         }
         self.read_length_codes(bits, lengths)?;
-        // Both alphabets' lengths come as one sequence, in which a repetition may cross over.
+        // The lengths of both alphabets are one sequence; a repetition may cross from one to the other.
         let all = literals + distances;
         let mut counts = [[0; CODE_BITS_MAX + 1]; 2];
         let mut used = 0;

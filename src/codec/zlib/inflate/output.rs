@@ -1,9 +1,9 @@
-//! The text of a stream while it grows, within the inflater's bound.
+//! The growing text of a stream, within the inflater's bound.
 
 use super::InflateError;
 
-/// Bytes that one turn of the loop may write past the text's end: three literals, the longest match,
-/// and what copying in steps of sixteen bytes overshoots.
+/// Bytes that one turn of the loop may write past the text's end: three literals, the longest match, and
+/// the overshoot of copies in steps of sixteen bytes.
 pub const TURN_BYTES_MAX: usize = 3 + 258 + 16;
 
 /// Bytes of text that a new inflater has room for.
@@ -31,7 +31,7 @@ impl Output {
         }
     }
 
-    /// Begins a new text. Memory kept from a long one is given back.
+    /// Begins a new text and frees the memory of a long one.
     pub fn restart(&mut self) {
         if self.text.len() > BYTES_RETAINED {
             *self = Self::new(self.bytes_max);
@@ -43,7 +43,7 @@ impl Output {
         self.text.get(..self.len).unwrap_or(&[])
     }
 
-    /// Sees to it that `more` bytes fit, within the bound and a turn.
+    /// Makes room for `more` bytes and one turn, within the bound.
     pub fn make_room(&mut self, more: usize) -> Result<(), InflateError> {
         if self.len + more <= self.text.len() {
             return Ok(());

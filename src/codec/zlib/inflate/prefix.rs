@@ -1,10 +1,10 @@
 //! Prefix codes of one block, laid out for reading: a table indexed by the next bits.
 //!
-//! What a library spends on a stream of 400 bytes is to a third table building: counting and
-//! sorting over all 288 symbols, of which such a stream uses 50. Here the header reader hands over
-//! the symbols in use only, and the table has 9 bits, which nearly all codes of short streams fit
-//! in; longer codes are found by the canonical rule (RFC 1951 §3.2.2), a few dozen cycles each.
-//! Entries with two short literals were tried: what they save is lost in putting them in place.
+//! A library spends a third of its time for a stream of 400 bytes on building tables: it counts and sorts
+//! all 288 symbols, of which such a stream uses 50. Here the header reader passes only the symbols in use,
+//! and the table has 9 bits, enough for nearly all codes of short streams. Longer codes are found by the
+//! canonical rule (RFC 1951 §3.2.2) in a few dozen cycles each. Entries with two short literals were tried:
+//! building them costs what they save.
 //!
 //! An entry says what to do with a symbol:
 //!
@@ -24,7 +24,7 @@ pub const LITERAL: u32 = 1 << 12;
 pub const RARE: u32 = 1 << 15;
 /// The symbol ends the block.
 pub const END: u32 = RARE | 1 << 14;
-/// The code is longer than the table's index: ask [`Codes::find_long`].
+/// The code is longer than the table's index: use [`Codes::find_long`].
 pub const LONG: u32 = RARE | 1 << 13;
 /// No symbol has these bits.
 pub const INVALID: u32 = RARE;
@@ -88,8 +88,8 @@ impl<const SYMBOLS: usize, const SIZE: usize> Codes<SYMBOLS, SIZE> {
         self.table[bits as usize & (SIZE - 1)]
     }
 
-    /// Makes the codes of `symbols`, given in the order of the alphabet. `counts` says how many
-    /// there are of each length, `templates` has the alphabet's entries but for the code's bits.
+    /// Builds the codes of `symbols`, given in the order of the alphabet. `counts` has the number of codes
+    /// of each length, `templates` the alphabet's entries without the code's bits.
     ///
     /// The code must be complete, except that it may have a single symbol, of one bit, or none.
     #[inline(always)]
@@ -122,7 +122,7 @@ impl<const SYMBOLS: usize, const SIZE: usize> Codes<SYMBOLS, SIZE> {
         Ok(())
     }
 
-    /// Works out the first codes; returns the longest code's bits.
+    /// Computes the first codes. Returns the length of the longest code in bits.
     #[inline(always)]
     fn count(&mut self, counts: &Counts) -> Result<usize, NotACode> {
         self.counts = *counts;
@@ -173,7 +173,7 @@ impl<const SYMBOLS: usize, const SIZE: usize> Codes<SYMBOLS, SIZE> {
         }
     }
 
-    /// Puts the symbols with codes of `bits` in place.
+    /// Enters the symbols with codes of `bits`.
     #[inline(always)]
     fn put(&mut self, bits: usize) {
         let first = u32::from(self.first_codes[bits]);

@@ -28,16 +28,16 @@ fn with_libdeflate(stream: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Where the two others agree, ours agrees with them; where not, with one of them. They differ on
-/// headers that name more symbols than there are.
+/// Ours agrees with both others, or with one of them where they differ: on headers that name more symbols
+/// than exist.
 fn check(inflater: &mut Inflater, stream: &[u8]) {
     let ours = inflater.inflate(stream).ok().map(<[u8]>::to_vec);
     let others = [with_flate2(stream), with_libdeflate(stream)];
     assert!(others.contains(&ours), "{:?} but {:?}", ours, others);
 }
 
-/// The same for a stream whose blocks were changed: the checksum is made to fit, so that what the
-/// blocks inflate to is compared and not only that the checksum is wrong.
+/// The same for a stream with changed blocks: the checksum is corrected, so that the texts are compared and
+/// not only the checksum refused.
 fn check_blocks(inflater: &mut Inflater, stream: &[u8]) {
     let blocks = stream.get(2..).unwrap_or(&[]);
     let mut text = vec![0; BYTES_MAX];
@@ -222,8 +222,7 @@ fn empty_blocks_of_every_kind() {
     refused(Stream::new().bits(0b111, 3).code(0, 7).of(b""));
 }
 
-/// `headers` blocks that bring codes along and nothing else, each followed by one in the fixed codes
-/// with an `x`.
+/// `headers` empty dynamic blocks, each followed by a block in the fixed codes with an `x`.
 fn alternating(headers: usize) -> Vec<u8> {
     let end_only = lengths(258, &[(256, 1)]);
     let x = |stream: Stream, last: u32| {
@@ -244,13 +243,13 @@ fn headers_of_blocks_are_bounded() {
     for headers in [1, HEADERS_MAX] {
         let text = vec![b'x'; headers + 1];
         accepted(alternating(headers), &text);
-        // Anew in every stream.
+        // Counted per stream.
         assert_eq!(inflater.inflate(&alternating(headers)), Ok(&text[..]));
     }
     let stream = alternating(HEADERS_MAX + 1);
     assert!(with_flate2(&stream).is_some());
     assert_eq!(inflater.inflate(&stream), Err(InflateError::TooLarge));
-    // What comes after it is not looked at.
+    // Bytes after the bound are not read.
     let (whole, within) = (stream.len(), alternating(HEADERS_MAX).len());
     for (cut, error) in [
         (whole - 20, InflateError::TooLarge),
@@ -269,7 +268,7 @@ fn fixed_codes_are_put_in_place_once() {
     assert_eq!((inflater.fixed.fixes, inflater.codes.fixes), (1, 0));
 }
 
-/// The encoder that begins blocks most often, on what makes it do so.
+/// The encoder with the most frequent blocks, on a text that maximises them.
 #[test]
 fn streams_of_many_small_blocks_are_within_the_bound() {
     // zlib's default buffer is 128 times as large; the library has no call for `memLevel`.

@@ -1,11 +1,11 @@
 //! Prefix codes of the one-pass encoder, laid out for writing: one `u32` per symbol.
 //!
-//! Deflate (RFC 1951) lets a block bring its own code lengths. A code fitted to the text at hand
-//! needs a pass of counting and a table build, which is most of what a library encoder's time goes
-//! to on a text of 1,000 bytes. [`JSON`] is instead fitted once, offline, to compact JSON made of
-//! decimal numbers, hex strings and repeated keys: its block header is a constant that is copied,
-//! and its texts are about a quarter shorter than with the code RFC 1951 fixes ([`FIXED`]). Its
-//! alphabet leaves out bytes that such texts do not have; a text with one of them gets [`FIXED`].
+//! A block of deflate (RFC 1951) may contain its own code lengths. A code fitted to each text needs a
+//! counting pass and a table build, on which a library encoder spends most of its time for a text of 1,000
+//! bytes. [`JSON`] is instead fitted once, offline, to compact JSON of decimal numbers, hex strings and
+//! repeated keys: its block header is a constant, and its output is about a quarter shorter than with the
+//! fixed code of RFC 1951 ([`FIXED`]). Its alphabet lacks bytes that such texts do not have; a text with
+//! one of them gets [`FIXED`].
 //!
 //! Entries hold the bits to write, first bit lowest, in bits 0..24 and their number in bits 24..32.
 //! A zero entry is a symbol outside the alphabet.
@@ -46,7 +46,7 @@ pub struct Code {
     pub header: [u8; HEADER_BYTES_MAX],
     /// Bits used of `header`.
     pub header_bits: u32,
-    /// The literals once more for CPUs that look up sixteen at a time.
+    /// The literals for CPUs that look up sixteen at a time.
     #[cfg(target_arch = "x86_64")]
     pub rows: Rows,
 }
@@ -202,7 +202,7 @@ const fn with_header(
     code
 }
 
-/// Writes `run` lengths of `value` and returns `run`, or fewer where it takes several calls.
+/// Writes up to `run` lengths of `value` and returns how many; a long run takes several calls.
 const fn put_run(code: &mut Code, symbols: &[u32; 19], value: usize, run: usize) -> usize {
     if value == 0 && run >= 3 {
         let sent = if run > 138 { 138 } else { run };

@@ -1,5 +1,4 @@
-//! Code lengths of the JSON code, in bits by symbol. A table and nothing else; see
-//! [`super::code`].
+//! Code lengths of the JSON code, in bits by symbol. Only a table; see [`super::code`].
 //!
 //! They were fitted by annealing to the literals and matches that this encoder makes of some 600
 //! generated chains of the real shape, block header included, under these rules: ten digits of four
@@ -34,7 +33,7 @@ pub const JSON_DISTANCE_BITS: [u8; 30] = [
     9, 9, 9, 9, 9, 9, 9, 9, 9, 9,
 ];
 
-/// The code in which the lengths above are sent.
+/// The code for the lengths above.
 #[rustfmt::skip]
 pub const JSON_LENGTH_BITS: [u8; 19] = [
     3, 6, 6, 6, 4, 0, 3, 6, 2, 4, 0, 0, 0, 0, 0, 0, 2, 5, 5,

@@ -1,14 +1,13 @@
 //! Finds back-references at the starts of words.
 //!
-//! A probe is the byte before a letter or digit that follows something else: in JSON the last
-//! punctuation before each key and each value. The four bytes there pick the latest earlier probe
-//! with the same four, and the match is extended up to 8 bytes back and as far forward as it goes.
-//! Looking at every byte instead gains 1 % in size for three times the work: the digits inside
-//! numbers seldom repeat for long enough to be worth a reference.
+//! A probe is the byte before a letter or digit that follows something else: in JSON the last punctuation
+//! before each key and each value. The four bytes there pick the latest earlier probe with the same four,
+//! and the match is extended up to 8 bytes back and as far forward as it goes. Probing at every byte gains
+//! 1 % in size for three times the work: digits inside numbers seldom repeat long enough to be worth a
+//! reference.
 //!
-//! The work is cut into three loops over arrays, none with a branch that is hard to predict. Cut
-//! so, the CPU keeps many probes in flight; all of it in one loop measured 15 % slower, and cut
-//! into five loops 10 % slower.
+//! The work is split into three loops over arrays, none with a hard-to-predict branch, so that the CPU
+//! keeps many probes in flight. One loop measured 15 % slower, five loops 10 % slower.
 
 #![allow(unsafe_code)] // unchecked loads, worth 15 % of the encoder; see `load`
 
@@ -51,7 +50,7 @@ const MATCH_BYTES_MIN: i32 = 5;
 /// Bytes before a probe that are compared with those before its candidate.
 const BACK_BYTES: u32 = 8;
 
-/// Bytes from a probe on that are compared in the same go.
+/// Bytes from a probe on that are compared at the same time.
 const FORWARD_BYTES: u32 = 24;
 
 /// Most bytes from a probe on that [`extend`] compares, so that with those before it a match is not
@@ -76,7 +75,7 @@ struct Probe {
     differing: u32,
 }
 
-/// The text under work, the table of positions, and the arrays between the loops.
+/// The current text, the table of positions, and the arrays between the loops.
 pub struct Matcher {
     /// The text and its padding.
     text: Vec<u8>,
@@ -115,7 +114,7 @@ impl Matcher {
         }
     }
 
-    /// Takes a copy of `text` to work on. Memory kept from a long text is given back by the next.
+    /// Copies `text`. Frees the memory of an earlier long text.
     pub fn load(&mut self, text: &[u8]) {
         if self.text.capacity() > TEXT_BYTES_RETAINED + PADDING_BYTES {
             self.text = Vec::new();
@@ -127,7 +126,7 @@ impl Matcher {
         self.len = text.len();
     }
 
-    /// Forgets every position, so that the text can be gone through again or another loaded.
+    /// Forgets every position, so that the text can be searched again or another loaded.
     pub fn forget(&mut self) {
         // Leaves room for the positions of one more text.
         const BASE_MAX: u32 = u32::MAX - TEXT_BYTES_MAX as u32;
@@ -180,7 +179,7 @@ impl Matcher {
                 break;
             };
             count += left;
-            // Eight at a time whether there are as many or not: their number is unpredictable.
+            // Always eight at a time, because a branch on their number would be mispredicted.
             while let Some((eight, rest)) = room.split_first_chunk_mut::<8>() {
                 for start in eight {
                     *start = at + starts.trailing_zeros();
@@ -237,8 +236,8 @@ impl Matcher {
         starts.len().min(PROBES_MAX)
     }
 
-    /// Keeps matches that still cover enough bytes after `coded` and after those before them;
-    /// returns how many.
+    /// Keeps matches that still cover enough bytes after `coded` and after earlier matches. Returns how
+    /// many.
     #[inline(always)]
     pub fn select<C: Cpu>(&mut self, probes: usize, coded: usize) -> usize {
         let mut coded = coded as i32;
@@ -265,7 +264,7 @@ impl Matcher {
                 forward += differing.trailing_zeros();
                 if differing == 0 {
                     forward = extend(&self.text, at as usize, distance as usize);
-                    // Within a match already, a later probe can begin a whole one where that ends.
+                    // Already within a match: a later probe can begin a whole match where this one ends.
                     if forward == EXTENDED_BYTES_MAX && (at as i32) < coded {
                         forward = 0;
                     }

@@ -1,18 +1,18 @@
 //! Deflate in one pass with a prepared prefix code: zlib level 1.
 //!
-//! Called by [`super::Deflater`]; makes one raw deflate block of a whole text. Library encoders
-//! spend most of their time on a 1,000-byte text on what surrounds the coding: they clear tables,
-//! count symbols and build prefix codes. This one does three things per text:
+//! Called by [`super::Deflater`]; makes one raw deflate block of a whole text. For a 1,000-byte text,
+//! library encoders spend most of their time around the coding: they clear tables, count symbols and build
+//! prefix codes. This encoder has three steps:
 //!
 //! 1. [`matcher`] finds back-references. It looks only where a word starts, which in JSON is where
 //!    repeats start (`"recv":10978…`).
 //! 2. The literals and matches are written with a [`code::Code`] made at compile time, sixteen
 //!    literals at a time where the CPU can ([`x86`]), else singly ([`portable`]).
-//! 3. Should a byte be outside the alphabet of the JSON code, the text is gone through again with
-//!    the code that RFC 1951 fixes, which has them all.
+//! 3. If a byte is outside the alphabet of the JSON code, the text is encoded again with the fixed code of
+//!    RFC 1951, which has all bytes.
 //!
-//! Left out: lazy matching, hash chains, codes fitted to the text. Binary data and prose come out
-//! larger than from a library's level 1; the caller falls back to stored blocks when they grow.
+//! Left out: lazy matching, hash chains, codes fitted to the text. Binary data and prose become larger than
+//! with a library's level 1; the caller falls back to stored blocks when the output would grow.
 
 mod code;
 mod emit;

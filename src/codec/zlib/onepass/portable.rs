@@ -1,5 +1,4 @@
-//! The encoder in plain Rust, for CPUs without the instructions of the others and as what those
-//! are tested against.
+//! The encoder in plain Rust: for CPUs without AVX2 and BMI2, and as the reference for tests.
 
 use super::{
     code::Code,

@@ -1,4 +1,4 @@
-//! The literal codes of a block once more, laid out for look-ups within vector registers (`x86`).
+//! The literal codes of a block, laid out for look-ups within vector registers (`x86`).
 
 /// Literal codes by the high half of the byte, for table look-ups within vector registers.
 pub struct Rows {

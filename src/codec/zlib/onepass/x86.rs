@@ -1,9 +1,9 @@
 //! The encoder for x86-64 CPUs with AVX2 and BMI2.
 //!
-//! Literals are coded sixteen at a time: their codes, and masks as long as the codes, come from the
-//! rows of [`Rows`](super::rows::Rows) with one byte shuffle per row, and `pext` closes the codes
-//! up. The last group of a run takes as long as a full one but costs no misprediction for its
-//! length. Coding is again cut in two loops, [`stage`] and [`pack`], which is 25 % faster than one.
+//! Literals are coded sixteen at a time: their codes, and masks as long as the codes, come from the rows of
+//! [`Rows`](super::rows::Rows) with one byte shuffle per row, and `pext` closes the codes up. The last
+//! group of a run takes as long as a full one, but its length causes no misprediction. Coding is split into
+//! two loops, [`stage`] and [`pack`], which is 25 % faster than one.
 
 #![allow(unsafe_code)] // instructions found at run time, and loads and stores through pointers
 
@@ -38,7 +38,7 @@ pub struct Wide {
 }
 
 impl Wide {
-    /// Looks at the CPU.
+    /// Detects the instructions.
     pub fn detect() -> Option<Self> {
         let all = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
@@ -51,7 +51,7 @@ impl Wide {
     /// [`super::Encoder::block`] in these instructions.
     pub fn block(&mut self, matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Option<usize> {
         assert!(room.len() >= block_bytes_max(matcher.len()));
-        // SAFETY: `detect`, the only maker of `Self`, saw every feature enabled on the callee.
+        // SAFETY: only `detect` makes a `Self`, after checking every feature enabled on the callee.
         unsafe { block(&mut self.items, matcher, code, room) }
     }
 }
@@ -74,7 +74,7 @@ fn block(
         if code.rows.complete {
             let staged = stage(items, matcher, kept, end, code, &mut coded);
             complete &= staged.complete;
-            // SAFETY: `Wide::block` looked at the length of `room`.
+            // SAFETY: `Wide::block` checked the length of `room`.
             unsafe { pack(&items[..staged.items], &mut writer) };
         } else {
             complete &= emit::put_segment(&mut writer, code, matcher, kept, end, &mut coded);
@@ -87,8 +87,8 @@ fn block(
     complete.then(|| writer.finish(code))
 }
 
-// The loops are functions of their own, called directly from one with the same features: there the
-// compiler heeds `inline(never)`. Inlined into one they spill registers in every loop (+15 %).
+// The loops are separate functions, called directly from a function with the same features, where the
+// compiler obeys `inline(never)`. Inlined into one function they spill registers in every loop (+15 %).
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 #[inline(never)]
@@ -108,7 +108,7 @@ fn select(matcher: &mut Matcher, probes: usize, coded: usize) -> usize {
     matcher.select::<Avx2>(probes, coded)
 }
 
-/// What [`stage`] made.
+/// The result of [`stage`].
 struct Staged {
     items: usize,
     /// No literal was missing.
@@ -232,7 +232,7 @@ unsafe fn pack(items: &[Item], writer: &mut BitWriter) {
         count: writer.count,
     };
     for item in items {
-        // SAFETY: as promised; the items have no more bits than `block_bytes_max` reckons with.
+        // SAFETY: the caller's promise; the items have at most the bits that `block_bytes_max` assumes.
         unsafe {
             end.put_masked(room, item.codes[0], item.masks[0]);
             end.put_masked(room, item.codes[1], item.masks[1]);
@@ -242,7 +242,7 @@ unsafe fn pack(items: &[Item], writer: &mut BitWriter) {
     (writer.at, writer.pending, writer.count) = (end.at, end.pending, end.count);
 }
 
-/// A [`BitWriter`]'s state in registers, written through without looking at the buffer's end.
+/// A [`BitWriter`]'s state in registers; it writes without checking the buffer's end.
 struct End {
     at: usize,
     pending: u64,
@@ -291,7 +291,7 @@ impl End {
     }
 }
 
-/// Only named by functions here, so its own run where the features are.
+/// Only functions of this file name it, so its methods run only where the features exist.
 struct Avx2;
 
 impl Cpu for Avx2 {
