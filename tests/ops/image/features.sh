@@ -8,16 +8,6 @@ control() { curl -sS --max-time 60 -X POST -H "Authorization: Bearer $token" "$a
 metric() { curl -s "$admin/metrics" | awk -v name="$1" 'index($0, name) == 1 { print $NF }'; }
 store_line() { curl -s "$admin/metrics" | sed -n 's/^trident_store_info{path="\([^"]*\)",checksum="\([^"]*\)".*/\1 \2/p'; }
 status_of() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$(systemctl show -P MainPID trident)/status"; }
-eventually() { # what, wanted, command...
-    local what=$1 wanted=$2 found=''
-    shift 2
-    for _ in $(seq 120); do
-        found=$("$@")
-        [[ $found != "$wanted" ]] || break
-        sleep 0.5
-    done
-    check "$what" "$wanted" "$found"
-}
 settings() { # lines: the server with these, and drains that wait for nobody
     printf '%s\n' TRIDENT_DRAIN_ACCEPT_MS=0 TRIDENT_DRAIN_QUIET_MS=0 "TRIDENT_ADMIN_TOKEN=$token" "$@" >/etc/trident/trident.env
     systemctl reset-failed trident.service trident.socket
@@ -94,7 +84,8 @@ systemctl daemon-reload
 settings "TRIDENT_TWITTER_STORE=$url"
 check 'database: the filter is on' 2 "$(status_of Seccomp)"
 check 'database: answers as the store it was loaded from' "$wanted" "$(twitter "$newcomer")"
-check 'database: connections over TCP' yes "$([[ -n $(ss -tnH state established 'dport = :3306') ]] && echo yes)"
+connected() { [[ -n $(ss -tnH state established 'dport = :3306') ]] && echo yes; }
+eventually 'database: connections over TCP' yes connected
 control reload >/dev/null
 check 'database: after a reload' "$wanted" "$(twitter "$newcomer")"
 rm "$drop_in/database.conf"

@@ -6,6 +6,16 @@ say() { printf 'PROVE %s\n' "$*" >/dev/console; }
 check() { # what, wanted, found
     if [[ $2 == "$3" ]]; then say "ok $1 = $3"; else say "FAULT $1 = $3, wanted $2"; fi
 }
+eventually() { # what, wanted, command...
+    local what=$1 wanted=$2 found=''
+    shift 2
+    for _ in $(seq 120); do
+        found=$("$@")
+        [[ $found != "$wanted" ]] || break
+        sleep 0.5
+    done
+    check "$what" "$wanted" "$found"
+}
 grep -E '^[a-z].* = ' /etc/sysctl.d/60-trident.conf | while IFS= read -r line; do
     key=${line%% = *}
     check "$key" "${line#* = }" "$(sysctl -n "$key" | tr '\t' ' ')"
@@ -74,7 +84,9 @@ kill -9 "$pid"
 check 'after kill -9' active "$(restarted 1)"
 kill -STOP "$(systemctl show -P MainPID trident)"
 check 'after SIGSTOP, by the watchdog' active "$(restarted 2)"
-check 'core of the abort' yes "$(coredumpctl list --no-legend --no-pager trident 2>/dev/null | grep -q SIGABRT && echo yes)"
+# Entered into the journal after the process is gone.
+cores() { coredumpctl list --no-legend --no-pager trident 2>/dev/null | grep -q SIGABRT && echo yes; }
+eventually 'core of the abort' yes cores
 check 'restarts' 2 "$(systemctl show -P NRestarts trident)"
 check 'answers after all that' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/readyz)"
 
