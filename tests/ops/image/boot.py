@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # An emulated machine on a busy one is slow.
 BOOT_SECONDS = 900
 OFF_SECONDS = 300
-INSIDE_SECONDS = 1200
+INSIDE_SECONDS = 2400
 # What is asked inside, every kernel setting counted.
 CHECKS = 60
 

@@ -4,7 +4,8 @@
 
 admin=http://127.0.0.1:9090 public=http://127.0.0.1:8080 token=0123456789abcdef0123456789abcdef
 store=/var/lib/trident/store
-control() { curl -sS --max-time 60 -X POST -H "Authorization: Bearer $token" "$admin/admin/$1"; }
+# A busy machine that emulates another takes minutes to write a flame graph.
+control() { curl -sS --max-time 600 -X POST -H "Authorization: Bearer $token" "$admin/admin/$1"; }
 metric() { curl -s "$admin/metrics" | awk -v name="$1" 'index($0, name) == 1 { print $NF }'; }
 store_line() { curl -s "$admin/metrics" | sed -n 's/^trident_store_info{path="\([^"]*\)",checksum="\([^"]*\)".*/\1 \2/p'; }
 status_of() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$(systemctl show -P MainPID trident)/status"; }
@@ -19,7 +20,7 @@ make_store() { # seed, directory
     chown -R trident:trident "$2"
 }
 first_user() { trident store dump "$1" | head -n 1 | grep -o '"user_id":[0-9]*' | head -n 1 | cut -d : -f 2; }
-twitter() { curl -s --max-time 30 "$public/twitter?user_id=$1&type=both&phrase=hello&hashtag=cmu" | tail -n +2; }
+twitter() { curl -s --max-time 300 "$public/twitter?user_id=$1&type=both&phrase=hello&hashtag=cmu" | tail -n +2; }
 is_there() { [[ -n $1 && $1 != INVALID ]] && echo yes; }
 
 rm -rf "$store"
@@ -34,7 +35,7 @@ before=$(twitter "$user")
 check 'store: a user is found' yes "$(is_there "$before")"
 
 # Samples of processor time need something that uses it.
-trident load --target "$public" --mix blockchain=1 --duration 60s --warmup 0s --connections 4 --workers 1 --quiet >/dev/null 2>&1 &
+trident load --target "$public" --mix blockchain=1 --duration 1200s --warmup 0s --connections 4 --workers 1 --quiet >/dev/null 2>&1 &
 loader=$!
 control 'profile?seconds=5' >/tmp/flame.svg
 check 'flame graph on request names the program' yes "$(grep -q 'trident::' /tmp/flame.svg && grep -q '</svg>' /tmp/flame.svg && echo yes)"
@@ -49,9 +50,9 @@ systemctl reload trident
 eventually 'reload by SIGHUP' 2 metric 'trident_store_reloads_total{outcome="unchanged"}'
 
 sed -n 1,60p /tmp/tweets2.jsonl >/tmp/few.jsonl
-told=$(curl -sS --max-time 60 --data-binary @/tmp/few.jsonl "$admin/twitter/tweets")
+told=$(curl -sS --max-time 600 --data-binary @/tmp/few.jsonl "$admin/twitter/tweets")
 check 'ingest takes tweets' yes "$([[ $told =~ \"tweets_new\":[1-9] ]] && echo yes)"
-told=$(curl -sS --max-time 60 --data-binary @/tmp/few.jsonl "$admin/twitter/tweets")
+told=$(curl -sS --max-time 600 --data-binary @/tmp/few.jsonl "$admin/twitter/tweets")
 check 'ingest knows them again' yes "$([[ $told == *'"tweets_new":0'* ]] && echo yes)"
 
 old=$(store_line)
@@ -70,7 +71,7 @@ mariadb-install-db --user=root --auth-root-authentication-method=normal --datadi
 mariadbd --no-defaults --user=root --datadir=/var/tmp/db --socket=/var/tmp/db/socket --bind-address=127.0.0.1 --port=3306 >/var/tmp/db.log 2>&1 &
 database=$!
 sql() { mariadb --no-defaults --socket=/var/tmp/db/socket -e "$1" >/dev/null 2>&1; }
-for _ in $(seq 120); do
+for _ in $(seq 1200); do
     sql 'SELECT 1' && break
     sleep 0.5
 done

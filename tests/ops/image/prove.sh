@@ -9,7 +9,7 @@ check() { # what, wanted, found
 eventually() { # what, wanted, command...
     local what=$1 wanted=$2 found=''
     shift 2
-    for _ in $(seq 120); do
+    for _ in $(seq 1200); do
         found=$("$@")
         [[ $found != "$wanted" ]] || break
         sleep 0.5
@@ -74,7 +74,7 @@ check 'journal' persistent "$([[ -d /var/log/journal ]] && echo persistent)"
 check 'failed units' '' "$(systemctl --failed --no-legend --plain | awk '{ print $1 }' | tr '\n' ' ')"
 # What systemd makes of a process that dies, and of one that lives and does nothing.
 restarted() { # times
-    for _ in $(seq 120); do
+    for _ in $(seq 1200); do
         [[ $(systemctl show -P NRestarts trident) -ge $1 && $(systemctl is-active trident) == active ]] && break
         sleep 0.5
     done
