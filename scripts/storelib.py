@@ -106,7 +106,7 @@ def check_queries(path):
 
 def write_queries(queries):
     for one in queries:
-        print(json.dumps(one, ensure_ascii=False))
+        print(json.dumps(one))
 
 
 def targets(binary, store):

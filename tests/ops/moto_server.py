@@ -1,6 +1,6 @@
 """A local AWS (moto) on a port of its own, with the gaps in its load balancers filled for ami/stack.yaml.
 
-    python3 moto_server.py PORT
+    python3 moto_server.py PORT [ADDRESS]
 
 moto makes application load balancers whatever the template says and forgets the attributes, knows no previous value
 of a parameter left at its default, keeps a list's members that AWS::NoValue leaves out, and cannot delete route tables;
@@ -88,7 +88,7 @@ def delete_route_table(self, account_id, region):
 
 RouteTable.delete = delete_route_table
 
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=int(sys.argv[1]))
+server = ThreadedMotoServer(ip_address=sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1", port=int(sys.argv[1]))
 server.start()
 while True:
     time.sleep(60)

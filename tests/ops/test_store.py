@@ -52,7 +52,7 @@ class Server(http.server.BaseHTTPRequestHandler):
             path = f'path="/var/lib/trident-stores/{content}"' if content else 'path="/sample"'
             return self.reply(f'# HELP trident_store_info x\ntrident_store_info{{{path},checksum="0"}} 1\n')
         data = self.fake / "root/var/lib/trident-stores" / content / "data.mdb"
-        return self.reply(f"team,1\n{data.read_text()}")
+        return self.reply(f"team,1\n{data.read_bytes().decode()}")
 
     def reply(self, text):
         body = text.encode()
@@ -97,7 +97,8 @@ class Following(unittest.TestCase):
     def upload(self, data, answer=None, **changed):
         """A store in S3, whose data are also the right answer; returns its content. `changed` replaces objects."""
         queries = {"target": "/twitter?user_id=1", "expect": {"result": answer or data}}
-        files = {"data.mdb": data, "seal.json": "{}", "queries.jsonl": json.dumps(queries) + "\n"} | changed.pop("files", {})
+        queries = json.dumps(queries, ensure_ascii=False) + "\n"
+        files = {"data.mdb": data, "seal.json": "{}", "queries.jsonl": queries} | changed.pop("files", {})
         told = {name: {"bytes": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()} for name, text in files.items()}
         manifest = json.dumps({"files": told})
         content = hashlib.sha256(manifest.encode()).hexdigest()
@@ -159,6 +160,11 @@ class Following(unittest.TestCase):
         (self.fake / "aws.log").unlink()
         self.follow()
         self.assertEqual(len((self.fake / "aws.log").read_text().splitlines()), 1, "a look at the pointer and nothing else")
+
+    def test_answers_hold_any_character(self):
+        one = self.publish("é\u2028\x85 \r\n\x0b\U0001f600")
+        self.follow()
+        self.assertEqual(self.report()["asked"], one)
 
     def test_the_server_may_read_what_root_fetched(self):
         one = self.publish("one")

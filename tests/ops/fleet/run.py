@@ -19,14 +19,18 @@ import time
 
 import cases
 import delays
+import store_cases
 from balancer import PORT, TARGET_PORT, Balancer
 from network import BALANCER, Network
+from publishing import Publishing
 
 INSTANCES = 3
 CONNECTIONS = 24
 KEY = "6b657920666f722074657374732c206e6f7420666f7220616e79206f74686572"
 # Requests a second: a fleet under load, not at its limit, on a machine that also runs the fleet.
 RATE = 3000
+# A third fleet beside the two: here it is about which data answers, and the witnesses ask too.
+STORES_RATE = 500
 # Seconds without an answer that make a request lost. Far above any answer, so that a busy machine loses none.
 TIMEOUT_S = 3
 SETTINGS = [
@@ -44,13 +48,15 @@ class Fleet:
         atexit.register(self.network.close)
         self.directory = tempfile.TemporaryDirectory()
         self.processes = {}
+        self.publishing = None
         self.balancer = Balancer(self.network, times, terminate_unhealthy)
 
     def start(self, instance, *settings):
         environment = {
             "PATH": os.environ["PATH"], "TRIDENT_AUTH_KEY": KEY, "CACHE_DIRECTORY": self.directory.name,
         }
-        arguments = [str(self.binary), "serve", "--listen", f"0.0.0.0:{TARGET_PORT}", "--admin", "off", "--workers", "2"]
+        arguments = [str(self.binary), "serve", "--listen", f"0.0.0.0:{TARGET_PORT}", "--workers", "2"]
+        arguments += self.publishing.attach(instance) if self.publishing else ["--admin", "off"]
         for setting in [*SETTINGS, *self.times.settings, *settings]:
             arguments += ["--set", setting]
         with open(self.log(instance), "ab") as log:
@@ -101,6 +107,8 @@ class Fleet:
         return self.processes[instance].pid  # `ip netns exec` becomes the command
 
     def close(self):
+        if self.publishing:
+            self.publishing.close()
         self.balancer.close()
         self.network.close()
         self.directory.cleanup()
@@ -115,8 +123,10 @@ class Load:
         self.started = time.monotonic()
         self.process = fleet.network.start("c", [
             str(fleet.binary), "load", "--target", f"http://{BALANCER}:{PORT}", "--connections", str(CONNECTIONS),
-            "--rate", str(RATE), "--timeout", f"{TIMEOUT_S}s", "--warmup", "0", "--duration", "2h", "--workers", "1",
+            "--rate", str(STORES_RATE if fleet.publishing else RATE), "--timeout", f"{TIMEOUT_S}s", "--warmup", "0", "--duration", "2h", "--workers", "1",
             "--quiet", "--json", str(self.report),
+            # The built-in corpus knows the answers of another store.
+            *(["--mix", "blockchain=1,qrcode=1"] if fleet.publishing else []),
         ], env={"PATH": os.environ["PATH"], "TRIDENT_AUTH_KEY": KEY}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         time.sleep(1)
 
@@ -141,12 +151,13 @@ def play(case, fleet):
     took = time.monotonic() - begun
     kinds = total["failed"] | {f"wrong {kind}": count for kind, count in total["wrong"].items()}
     errors = sum(kinds.values())
+    strange, asked = fleet.publishing.faults() if fleet.publishing else ([], 0)
     recovery = max((when - at for when in bad), default=0.0) if at else 0.0
-    row = [case.__doc__, f"{total['correct']:,}", str(errors),
+    row = [case.__doc__, f"{total['correct'] + asked:,}", str(errors),
            ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "–",
            "planned" if not at else f"{recovery:.0f} s" if errors else "none",
            f"{total['latency_us']['max'] / 1000:.0f} ms", f"{took:.0f} s"]
-    faults = []
+    faults = strange
     if total["correct"] < 1000:
         faults.append("hardly any load: the case proves nothing")
     if total["wrong"]:
@@ -168,7 +179,7 @@ def main():
     parser.add_argument("cases", nargs="*", help=", ".join(case.__name__ for case in cases.ALL))
     parser.add_argument("--real-times", action="store_true", help="the balancer's real delays, the server's defaults")
     options = parser.parse_intermixed_args()
-    groups = {"leaving": cases.LEAVING, "others": cases.OTHERS}
+    groups = {"leaving": cases.LEAVING, "others": cases.OTHERS, "stores": store_cases.STORES}
     names = {case.__name__: [case] for case in cases.ALL} | groups
     unknown = set(options.cases) - set(names)
     if unknown:
@@ -180,8 +191,12 @@ def main():
     fleet = Fleet(options.binary.resolve(), delays.chosen(options.real_times))
     failed = []
     try:
+        if played == store_cases.STORES:
+            fleet.publishing = Publishing(fleet, sys.executable)
         for instance in range(1, INSTANCES + 1):
             fleet.join(instance)
+        if fleet.publishing:
+            fleet.publishing.begin()
         print("| what is done | right answers | errors | of which | until the last error | slowest answer | took |", flush=True)
         print("| --- | ---: | ---: | --- | ---: | ---: | ---: |", flush=True)
         for case in played:
