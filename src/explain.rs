@@ -1,7 +1,7 @@
-//! What `trident explain` says about one request: what it holds, and its answer or the rule it breaks.
+//! The output of `trident explain` for one request: its content, and its answer or the broken rule.
 //!
 //! Each endpoint makes an [`Explanation`] of the same bytes that its handler takes, without a socket. The
-//! handlers know nothing of it: they return a `Copy` reason, and the explanation looks for the place.
+//! handlers do not know it: they return a `Copy` reason, and the explanation finds the place.
 //!
 //! ```text
 //! INVALID  signature
@@ -22,7 +22,7 @@ pub struct Explanation {
     pub verdict: Verdict,
 }
 
-/// What the endpoint makes of a request.
+/// The endpoint's verdict on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is answered. The answer, in readable form.

@@ -29,7 +29,7 @@
 //! - On the warm path of the three services nothing is allocated.
 //! - Right answers come from independent oracles (`tests/oracle`), never from the code under test.
 //!
-//! `tests/layers` fails when a module names one that it may not know. ARCHITECTURE.md has the reasons.
+//! `tests/layers` fails when a module names another that it may not. ARCHITECTURE.md has the reasons.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

@@ -70,7 +70,7 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
         config.app.twitter.store = sample::store().map(Into::into);
     }
     serve::run(config.serve, config.app).map_err(|error| {
-        // A store that is named and cannot be opened is a dependency that is not there.
+        // A configured store that cannot be opened is an unavailable dependency.
         if error.is::<StoreError>() {
             error.context(ExitCode::Unavailable).into()
         } else {

@@ -1,8 +1,8 @@
 //! Why a request is INVALID: how the services declare their reasons.
 //!
 //! Each service has one enum. A reason has a name, for `/metrics`, the live page and `trident explain`, and
-//! the rule that the request breaks: its section of docs/protocol and one sentence. Nobody else lists
-//! reasons: a new one is a new line in its enum.
+//! the rule that the request breaks: its section of docs/protocol and one sentence. This is the only list
+//! of reasons: a new reason is a new line in its enum.
 
 /// An enum of reasons: `Variant = "name", "place in the document", "rule in one sentence";`.
 macro_rules! rejects {

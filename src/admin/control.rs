@@ -1,4 +1,4 @@
-//! The controls: what an operator may do to a running server.
+//! The controls of an operator over a running server.
 //!
 //! | request | does |
 //! | --- | --- |
@@ -54,14 +54,14 @@ impl Control {
     }
 }
 
-/// What a control did, as its answer tells it.
+/// The result of a control, for its answer.
 enum Done {
     Text(String),
     /// A picture.
     Svg(Vec<u8>),
 }
 
-/// Why a control did nothing, or failed.
+/// Why a control was refused or failed.
 struct Refusal(Status, Cow<'static, str>);
 
 impl Refusal {
@@ -75,14 +75,14 @@ type Outcome = Result<Done, Refusal>;
 /// Work that blocks, for a thread of its own.
 type Work = Box<dyn FnOnce() -> Outcome + Send>;
 
-/// How far a control has come on the worker.
+/// Progress of a control on the worker.
 enum Progress {
     Done(Done),
     Blocks(Work),
 }
 
 impl AdminService {
-    /// Uses a control, or says why not.
+    /// Runs a control, or returns why not.
     pub(super) fn control(
         &self,
         control: Control,
@@ -129,7 +129,7 @@ impl AdminService {
         }
     }
 
-    /// Changes what `query` names of the answer cache, or of the one in front of the database.
+    /// Changes the settings in `query` of the answer cache, or of the database's cache.
     fn set_cache(&self, query: &[u8]) -> Result<String, Refusal> {
         let Some((bytes_max, policy)) = cache_change(query) else {
             return Err(Refusal::new(
@@ -204,7 +204,7 @@ fn record(query: &[u8]) -> Result<Work, Refusal> {
     }))
 }
 
-/// Does `work` in a thread of its own while the connection waits.
+/// Does `work` in a separate thread while the connection waits.
 fn in_thread(control: Control, work: Work, reply: Reply<'_>) -> Handled {
     let (promise, deferred) = Deferred::new(move |outcome, reply| {
         let lost = Refusal::new(
@@ -223,7 +223,7 @@ fn in_thread(control: Control, work: Work, reply: Reply<'_>) -> Handled {
     }
 }
 
-/// Answers, logs and counts what a control came to.
+/// Answers, logs and counts the result of a control.
 fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
     let Refusal(status, text) = match outcome {
         Ok(done) => {
@@ -259,7 +259,7 @@ fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
     answer
 }
 
-/// Capacity and policy, as far as they are given; `None` if none is, or one is wrong.
+/// Capacity and policy, if given; `None` if neither is given or one is wrong.
 fn cache_change(query: &[u8]) -> Option<(Option<usize>, Option<Policy>)> {
     let bytes_max = match query::first(query, b"capacity_bytes") {
         None => None,

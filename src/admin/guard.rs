@@ -1,4 +1,4 @@
-//! Who may ask: Host names against DNS rebinding, origins against other sites' pages, the token.
+//! Access checks: Host names against DNS rebinding, origins against pages of other sites, the token.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -9,9 +9,9 @@ use crate::http::Request;
 /// The answer to a page of another site.
 pub(super) const CROSS_SITE: &str = "not from pages of other sites";
 
-/// Whether Host names this server as its operator would: by an address, by a name without a dot, which
-/// no public domain has, or by one of `names` (separated by commas). A page of another site that has
-/// its own name point here (DNS rebinding) sends its own name.
+/// Whether Host names this server as its operator would: by an address, by a name without a dot, which no
+/// public domain has, or by one of `names` (separated by commas). In DNS rebinding, a page of another site
+/// lets its own name point here, and the browser sends that name.
 pub(super) fn is_own_host(request: &Request<'_>, names: &str) -> bool {
     let host = request.field(b"host").unwrap_or_default();
     let Ok(host) = std::str::from_utf8(host) else {
@@ -40,8 +40,8 @@ pub(super) fn is_cross_site(request: &Request<'_>) -> bool {
         .is_some_and(|origin| origin.strip_prefix(b"http://") != Some(host))
 }
 
-/// Whether the request carries `token` as its bearer token (RFC 6750 §2.1). The time it takes does not
-/// depend on how much of the token is right: digests are compared.
+/// Whether the request carries `token` as its bearer token (RFC 6750 §2.1). The time does not depend on how
+/// much of the token is right, because digests are compared.
 pub(super) fn has_token(request: &Request<'_>, token: &str) -> bool {
     let given = request.field(b"authorization").unwrap_or_default();
     let Some((scheme, given)) = given.split_at_checked(b"Bearer ".len()) else {

@@ -1,5 +1,5 @@
-//! What the charts show: figures of the last two minutes by the second and of the last thirty by the
-//! minute, kept by the server so that a page that is opened late, or again, has a past to show.
+//! The figures of the charts: the last two minutes by the second and the last thirty by the minute. The
+//! server keeps them so that a page opened late, or again, shows the past.
 //!
 //! `sampler` reads the figures; here they become steps and JSON.
 
@@ -77,7 +77,7 @@ impl Share {
     }
 }
 
-/// Everything that a step shows, as it was at one time.
+/// The figures of a step at one time.
 #[derive(Clone)]
 pub(super) struct Reading {
     pub(super) at: Instant,
@@ -172,7 +172,7 @@ impl History {
     }
 }
 
-/// What happened between two readings.
+/// The difference of two readings.
 fn point(last: &Reading, now: &Reading) -> Point {
     let seconds = (now.at - last.at).as_secs_f64();
     let counted = |counter| now.totals.counter(counter) - last.totals.counter(counter);

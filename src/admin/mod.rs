@@ -1,5 +1,5 @@
-//! What an operator sees: metrics, the live page, its history, the controls. The service of the admin
-//! listener; public listeners are served by the application itself and know nothing of this.
+//! The service of the admin listener: metrics, the live page, its history, the controls. The application
+//! itself serves public listeners and does not know this module.
 //!
 //! | request | answer |
 //! | --- | --- |
@@ -12,8 +12,8 @@
 //! Everything else is the application's. `POST /twitter/tweets` is too, but pages of other sites must not
 //! send it here.
 //!
-//! Everything is answered on the worker that the connection belongs to, within some hundred
-//! microseconds; what blocks has a thread of its own.
+//! The connection's worker answers everything within some hundred microseconds; blocking work has a
+//! separate thread.
 
 mod control;
 mod guard;
@@ -98,7 +98,7 @@ const JSON: &str = "application/json";
 /// The Prometheus text exposition format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// State and history are of the moment.
+/// State and history must not be cached.
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 
 const UNKNOWN_HOST: &str = "unknown Host: use an address, or list the name in admin_hosts";
@@ -124,7 +124,7 @@ impl AdminService {
             });
             return Counter::OtherRefused.into();
         }
-        // Metrics are for machines, which name their targets as they like, and hold no secret.
+        // Metrics hold no secret, and scrapers may use any name for their target.
         if resource != Resource::Metrics && !guard::is_own_host(request, &self.options.hosts) {
             reply.line(Status::Forbidden, UNKNOWN_HOST);
             return Counter::OtherRefused.into();

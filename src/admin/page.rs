@@ -7,7 +7,7 @@ use crate::http::{Reply, Status};
 /// Markup, style and script.
 const HTML: &str = include_str!("page.html");
 
-/// The page and what its answer says of it.
+/// The page and its response fields.
 pub(super) struct Page {
     /// Content-Security-Policy: the page's own script and style by their digests, requests to this
     /// server alone, nothing else.

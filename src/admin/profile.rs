@@ -1,7 +1,7 @@
 //! CPU flame graphs of the next seconds, by `pprof`: on a signal into a file, or as the answer to a control.
 //!
 //! While one is recorded, a timer interrupts the thread that uses the processor 199 times per second of processor
-//! time and its stack is walked: below one per cent. At other times it costs nothing. Before Linux 6.4 the
+//! time and its stack is walked: below one per cent. Without a recording it costs nothing. Before Linux 6.4 the
 //! kernel gives most of these signals to the main thread, which waits: use `perf record -g` there.
 
 use std::{
@@ -51,7 +51,7 @@ impl Default for Options {
 /// Held while a recording is under way: the process has one profiling timer.
 static RECORDING: Mutex<()> = Mutex::new(());
 
-/// Why there is no flame graph.
+/// Why recording failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProfileError {
     #[error("a recording is under way")]
@@ -110,7 +110,7 @@ pub fn on_signal(options: &Options) -> io::Result<()> {
     builder.spawn(record_each).map(drop)
 }
 
-/// Writes a file that was not there before: the directory may be everybody's.
+/// Writes a new file and refuses an existing one: the directory may be shared.
 fn write(directory: &Path, svg: &[u8]) -> Result<PathBuf, ProfileError> {
     let (process, now) = (std::process::id(), clock::unix_seconds());
     let path = directory.join(format!("trident-{process}-{now}.svg"));

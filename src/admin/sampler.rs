@@ -1,4 +1,4 @@
-//! The thread that reads the figures of the history once a second; workers know nothing of it.
+//! The thread that reads the figures of the history once a second; workers do not know it.
 
 use std::{
     io,
@@ -46,7 +46,7 @@ fn sample(admin: &Weak<AdminService>) {
         drop(admin);
         due += STEP;
         let now = Instant::now();
-        due = due.max(now); // steps that a pause of the machine swallowed are not made up for
+        due = due.max(now); // steps lost in a pause of the machine are skipped
         thread::sleep(due - now);
     }
 }

@@ -1,5 +1,5 @@
-//! The service of the admin listener and its settings: what its requests share. What it answers is told in
-//! `mod.rs`, `control` and `state`.
+//! The service of the admin listener, its settings and shared state. `mod.rs`, `control` and `state` have
+//! the answers.
 
 use std::{fmt, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{app::App, http::Server, metrics::process::Process};
 /// Settings of the operator's side.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Bearer token of the controls; empty = all are off but the reload, which then needs none.
+    /// Bearer token of the controls; empty = only the reload is on, and needs no token.
     pub token: String,
     /// Names besides addresses and names without a dot that a Host field may hold, separated by commas.
     pub hosts: String,

@@ -42,7 +42,7 @@ const fn phase_gauge(phase: Phase) -> Gauge {
 }
 
 impl AdminService {
-    /// Everything that is read rather than counted.
+    /// All gauges: values that are read rather than counted.
     pub(super) fn gauges(&self) -> Gauges {
         let mut gauges = Gauges::default();
         let (commit, profile) = build();

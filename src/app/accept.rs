@@ -1,9 +1,9 @@
-//! The Accept field (RFC 9110 §12.5.1), as far as it can ask for a picture.
+//! The Accept field (RFC 9110 §12.5.1), only for pictures.
 
 use crate::{codec::query, qrcode::Format};
 
-/// The picture a client asks for by name with the highest weight; `None` if it prefers plain text or
-/// names no picture. Wildcards ask for nothing: they get the protocol's own answer. Several fields are one list.
+/// The picture a client asks for by name with the highest weight; `None` if it prefers plain text or names no
+/// picture. Wildcards do not count: they get the protocol's answer. Several fields are one list.
 pub(super) fn picture<'a>(accept: impl Iterator<Item = &'a [u8]>) -> Option<Format> {
     let mut best = (0, None);
     for range in accept.flat_map(|list| list.split(|&b| b == b',')) {

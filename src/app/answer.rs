@@ -204,7 +204,7 @@ fn invalid(app: &App, counter: Counter, reply: Reply<'_>) -> Counter {
     counter
 }
 
-/// Hands the message to the external authority; the connection waits, its worker does not.
+/// Sends the message to the external authority; the connection waits, its worker does not.
 fn ask_authority(
     app: &App,
     client: &auth::RestClient,

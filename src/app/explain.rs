@@ -1,4 +1,5 @@
-//! `trident explain`: a request as people have it, to the endpoint that explains it. No socket.
+//! `trident explain`: takes a request in any of its text forms and calls the endpoint that explains it. No
+//! socket.
 
 use super::Options;
 use crate::{
@@ -39,7 +40,7 @@ impl Explainer {
     /// text packs.
     ///
     /// # Errors
-    /// A URL whose path is none of the endpoints'.
+    /// A URL whose path is not an endpoint's.
     pub fn explain(&self, input: &[u8]) -> Result<Explanation, UnknownTarget> {
         let input = target(input.trim_ascii());
         if input.starts_with(b"{") || input.starts_with(b"[") {

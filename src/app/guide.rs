@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::route::{Example, Form, forms};
 
-/// One command for each of the three services; a server on `address` answers it from what is built in.
+/// One command for each of the three services; a server on `address` answers it from the built-in sample.
 pub fn first_steps(address: &str) -> impl Iterator<Item = String> {
     forms().filter_map(move |form| match form.example {
         Example::FirstStep(target) => Some(format!("curl 'http://{address}{target}'")),

@@ -1,4 +1,4 @@
-//! What the process is doing, and whether the next request would succeed.
+//! The phase of the process, and whether the next request would succeed.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -47,7 +47,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Says what `/readyz` answers from now on.
+    /// Sets the phase, and so the answer of `/readyz`.
     pub fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
     }

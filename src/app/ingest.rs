@@ -1,7 +1,7 @@
 //! `POST /twitter/tweets`: JSON lines go into the store, a batch at a time, while it serves.
 //!
-//! The connection waits, its worker does not: one thread inflates, reads and writes one batch after the
-//! other. A batch is answered when it is durable.
+//! The connection waits, its worker does not: one thread inflates, reads and writes the batches in turn. A
+//! batch is answered when it is durable.
 //!
 //! | | answer |
 //! | --- | --- |
@@ -19,7 +19,7 @@
 //! | no room for the updates | 507 |
 //! | the store cannot be read or written | 500 |
 //!
-//! Whatever is not 200 has changed nothing.
+//! An answer other than 200 means that nothing was changed.
 
 use std::{
     io::{self, Read},
@@ -56,14 +56,14 @@ pub(super) struct Ingest {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A batch as it was sent. A panic or a stop drops the promise, and the client hears of a failure.
+/// A batch as sent. A panic or a stop drops the promise, and the client gets an error.
 struct Job {
     body: Vec<u8>,
     gzip: bool,
     promise: Promise<Result<Applied, Failure>>,
 }
 
-/// Why a batch was not taken.
+/// Why a batch was refused.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("the body is not gzip as its Content-Encoding says, or is cut off: {0}")]
@@ -164,7 +164,7 @@ fn again_later(text: &str, reply: Reply<'_>) {
     });
 }
 
-/// Answers with what became of a batch.
+/// Answers with the result of a batch.
 fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
     let failure = match result {
         Ok(applied) => {

@@ -1,7 +1,7 @@
 //! What joins HTTP and the endpoints: routing, identity, the two lines of an answer.
 //!
-//! Holds no algorithm. An endpoint is given bytes and an output buffer; whether its outcome becomes an
-//! answer, `INVALID` or a status is decided here.
+//! Holds no algorithm. An endpoint gets bytes and an output buffer; this module decides whether its outcome
+//! becomes an answer, `INVALID` or a status.
 
 mod accept;
 mod answer;

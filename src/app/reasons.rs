@@ -1,7 +1,7 @@
 //! The reasons of INVALID in one list: what `trident_invalid_total` counts.
 //!
-//! The services declare their reasons (`reject`); this file puts them one after the other. A count is
-//! an addition at an index: no name is touched until the counts are read.
+//! The services declare their reasons (`reject`); this file joins them into one list. A count is an
+//! addition at an index: no name is touched until the counts are read.
 
 use crate::{
     blockchain,

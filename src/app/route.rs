@@ -22,13 +22,13 @@ const REQUEST_WIDTH: usize = 46;
 /// Path of the request that takes tweets in.
 pub const TWEETS_PATH: &str = "/twitter/tweets";
 
-/// A path and what is known about it.
+/// A path and its properties.
 pub struct Endpoint {
     /// The whole path.
     pub path: &'static str,
     methods: Methods,
     handler: Handler,
-    /// What may be asked there, for people and for tests.
+    /// Its requests, for people and for tests.
     pub requests: &'static [Form],
 }
 
@@ -38,7 +38,7 @@ type Handler = fn(&App, &mut Worker, &Request<'_>, Reply<'_>) -> Handled;
 pub struct Form {
     /// Method and target, parameters in capitals.
     pub request: &'static str,
-    /// What is answered, in a line.
+    /// The answer, in one line.
     pub answer: &'static str,
     /// The metrics' label `endpoint`.
     pub label: Label,
@@ -48,11 +48,11 @@ pub struct Form {
 
 /// A request that a server without any settings answers with a valid answer.
 pub enum Example {
-    /// Needs what an example cannot know.
+    /// No example: the request needs data that an example cannot know.
     None,
     /// A target to GET.
     Get(&'static str),
-    /// As `Get`, and among the first steps of a new user: start banner, `--help`, README.
+    /// Like `Get`, and shown to a new user: start banner, `--help`, README.
     FirstStep(&'static str),
     /// A target and the body to POST there.
     Post(&'static str, &'static str),
@@ -85,7 +85,7 @@ impl Methods {
     }
 }
 
-/// Every endpoint of the public address, those with most requests first: the router looks from the top.
+/// Every endpoint of the public address, the most frequent first: the router searches from the top.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/blockchain",
@@ -226,7 +226,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-/// Answers a request by the endpoint of its path, if its client is to know of that.
+/// Answers a request by the endpoint of its path, if the client may use it.
 #[inline]
 pub(super) fn route(
     app: &App,

@@ -50,7 +50,7 @@ impl Default for Options {
     }
 }
 
-/// Who turns a decoded message into a token.
+/// How a decoded message becomes a token.
 pub(super) enum Tokens {
     /// A library call.
     Embedded(Authority),
@@ -105,8 +105,7 @@ impl App {
         })
     }
 
-    /// Opens what the configuration names again, where that has changed. Blocks for as long as it
-    /// takes; requests go on meanwhile.
+    /// Reopens the configured store if it has changed. Blocks until done; requests continue meanwhile.
     pub fn reload(&self) -> Result<Reload, StoreError> {
         self.twitter.reload()
     }
@@ -121,7 +120,7 @@ impl App {
         self.twitter.is_reloading()
     }
 
-    /// Where the open store of `/twitter` is and what its build recorded of it.
+    /// The path and metadata of the open store of `/twitter`.
     pub fn store(&self) -> Option<(String, Meta)> {
         self.twitter.meta()
     }

@@ -42,11 +42,11 @@ pub enum Mode {
 pub struct RestOptions {
     /// `http://host:port/rest_auth`.
     pub url: String,
-    /// Time from the request to the authority until the decode is given up.
+    /// Timeout of a request to the authority.
     pub deadline: Duration,
     /// Threads that make calls: the most calls under way at once.
     pub connections_max: usize,
-    /// Calls that may wait for a thread; one more is refused at once.
+    /// Calls that may wait for a thread; a further one is refused at once.
     pub queue_max: usize,
 }
 

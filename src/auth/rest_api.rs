@@ -8,9 +8,9 @@
 //! anything else             -> status 400, {"message":"timestamp is missing"}
 //! ```
 //!
-//! Bodies in, bodies out: the status and the bound on the body are the caller's. Unknown fields are
-//! ignored and of a repeated field the last one counts. Nesting costs no stack here: the JSON crate
-//! finds the end of a [`RawValue`] without recursion.
+//! Bodies in, bodies out: the caller sets the status and bounds the body. Unknown fields are ignored and of
+//! a repeated field the last one counts. Nesting costs no stack here: the JSON crate finds the end of a
+//! [`RawValue`] without recursion.
 
 use std::fmt;
 
@@ -114,7 +114,7 @@ fn text(value: Option<&RawValue>, field: &'static str) -> Result<String, BadRequ
         let expected = "a string";
         return Err(BadRequest::WrongType { field, expected });
     }
-    // Half a surrogate pair is what the search for the string's end lets pass.
+    // The search for the string's end accepts half a surrogate pair.
     serde_json::from_str(json).map_err(|error| BadRequest::NotJson(format!("{field}: {error}")))
 }
 

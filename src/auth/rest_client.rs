@@ -1,9 +1,9 @@
 //! The client of an external authority, for `auth.mode = "rest"` (docs/protocol/auth.md).
 //!
-//! A caller hands a claim and a continuation to [`RestClient::submit`] and goes on at once; one of
-//! `connections_max` threads makes the call and runs the continuation with the token or the reason
-//! there is none. Request threads never wait here and the client's threads never serve requests, so
-//! a slow authority delays its own callers until their deadline and no other request.
+//! A caller passes a claim and a continuation to [`RestClient::submit`] and continues at once; one of
+//! `connections_max` threads makes the call and runs the continuation with the token or an error. Request
+//! threads never wait here and the client's threads never serve requests, so a slow authority delays its
+//! own callers until their deadline and no other request.
 //!
 //! Bounds: calls under way (`connections_max`), calls waiting (`queue_max`, one more is
 //! [`RestError::Busy`]), time from `submit` to the continuation (`deadline`), bytes of an answer.
@@ -31,10 +31,10 @@ use super::RestOptions;
 /// Most bytes of an answer that are read; a genuine one has about 100.
 const ANSWER_BYTES_MAX: u64 = 4 << 10;
 
-/// Longest token believed. Ours have 64 bytes; another authority's may have any text of one line.
+/// Longest token accepted. Ours have 64 bytes; another authority's may have any text of one line.
 const FOREIGN_TOKEN_BYTES_MAX: usize = 1 << 10;
 
-/// Longest deadline. Far beyond any use; keeps "now plus deadline" a time there is.
+/// Longest deadline. Far beyond any use; keeps "now plus deadline" representable.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(3600);
 
 /// Stack of a client thread: room for name resolution and the HTTP client, where the default of
@@ -215,8 +215,8 @@ struct Claim {
     reply: Reply,
 }
 
-/// The continuation, run with [`RestError::Stopped`] if nobody ran it before: neither a panic nor a
-/// stop leaves a request waiting.
+/// The continuation. Dropped unused it runs with [`RestError::Stopped`], so neither a panic nor a stop
+/// leaves a request waiting.
 struct Reply(Option<Done>);
 
 impl Reply {
@@ -297,7 +297,7 @@ impl Connection {
             .content_type("application/json")
             .send(body)
             .map_err(cause_of)?;
-        // Whatever the status: only an answer read to its end leaves the connection to be kept.
+        // Whatever the status, a connection can be reused only after its answer was read to the end.
         let answer = response
             .body_mut()
             .with_config()

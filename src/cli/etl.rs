@@ -28,7 +28,7 @@ pub struct EtlRun {
     pub inputs: Vec<PathBuf>,
     /// Popular hashtags that do not count
     ///
-    /// One per line, in any case. They vanish from the counts that scores are made of and nowhere else.
+    /// One per line, in any case. They are missing only in the counts for scores.
     #[arg(long, value_name = "FILE")]
     pub exclude: Option<PathBuf>,
     /// Directory of the store to make
@@ -44,7 +44,7 @@ pub struct EtlRun {
     pub output: Option<PathBuf>,
     /// Replace the store that has this name, in one step
     ///
-    /// A server that has it open goes on reading the old one until it is told to reload.
+    /// A server that has it open keeps reading the old store until a reload.
     #[arg(long, requires = "output")]
     pub replace: bool,
     /// Write the N most frequent hashtags
@@ -72,8 +72,8 @@ pub struct EtlRun {
     /// Intermediate files [default: STORE.work]
     ///
     /// A directory. Needs space for about as much as the kept part of the uncompressed input. Made if missing; removed
-    /// when the run is complete. The same command goes on from what an interrupted run left there.
-    /// Without --output the default is trident-etl.work.
+    /// when the run is complete. The same command resumes an interrupted run. Without --output the default is
+    /// trident-etl.work.
     #[arg(long, value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
     /// Keep the work directory when the run is complete
@@ -89,7 +89,7 @@ pub struct EtlRun {
     pub partitions: Option<usize>,
     /// Keep what later updates of the store need
     ///
-    /// Every kept tweet and what is known about each user, for POST /twitter/tweets.
+    /// Every kept tweet and the state of each user, for POST /twitter/tweets.
     #[arg(long, requires = "output")]
     pub keep_history: bool,
     /// Make a store even if no tweet is kept
@@ -189,9 +189,9 @@ pub enum EtlStage {
     },
     /// Load a store into MariaDB or MySQL
     ///
-    /// Fills tables beside those that are served, compares them with the store and puts them in place
-    /// in one step; servers notice within twitter.mysql_check_ms. A load that was interrupted goes on
-    /// where it was. Makes or migrates the tables it needs: docs/twitter-mysql.md.
+    /// Fills tables beside those that are served, compares them with the store and puts them in place in
+    /// one step; servers notice within twitter.mysql_check_ms. The same command resumes an interrupted
+    /// load. Creates or migrates the tables that it needs: docs/twitter-mysql.md.
     Load(super::EtlLoad),
 }
 

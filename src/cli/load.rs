@@ -57,9 +57,9 @@ pub struct LoadCommand {
     pub connection_time: Option<Duration>,
     /// Requests a second, answered or not
     ///
-    /// Without it every connection sends its next request when the answer is there (closed loop). With
-    /// it requests are due at fixed times, and latency counts from when a request was due: a server
-    /// that stalls is charged for every request it kept from being sent.
+    /// Without it every connection sends its next request when the answer is there (closed loop). With it
+    /// requests are due at fixed times, and latency counts from when a request was due: a stall of the
+    /// server counts for every request that it delayed.
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rate: Option<f64>,
     /// Requests in flight per connection
@@ -96,12 +96,11 @@ pub struct LoadCommand {
     ///
     /// [ENDPOINT.]METRIC OP VALUE, separated by commas. Metrics: correctness, errors (percent), requests,
     /// rps, correct_rps, score, mean, p50, p90, p99, p99.9, p99.99, p99.999, max (with us, ms or s).
-    /// Operators: >= <= > <. A run ends as soon as one of these can no longer hold.
-    /// Of each endpoint that no condition on correctness speaks of, 100 % is required; of each that none
-    /// on errors speaks of, 0 %.
+    /// Operators: >= <= > <. A run ends as soon as one of these can no longer hold. An endpoint without a
+    /// condition on correctness must reach 100 %, one without a condition on errors 0 %.
     #[arg(long = "require", value_name = "CONDITIONS")]
     pub requirements: Vec<String>,
-    /// Start without asking each target once
+    /// Start without a first request to each target
     ///
     /// Otherwise a target that does not answer within a second, or answers for another team, is an error
     /// before the run.

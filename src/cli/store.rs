@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum StoreCommand {
-    /// Read every byte and check everything that can be checked
+    /// Read every byte and check seal, values, order, scores and sums
     Verify {
         /// Directory of the store
         store: PathBuf,
@@ -33,16 +33,16 @@ pub enum StoreCommand {
     },
     /// Make one store of a store and its updates, in its place
     ///
-    /// May be run while servers take tweets: batches wait, and none is lost. They are answered 503 from
-    /// then on until the server is told to reload: `kill -HUP`, or POST /admin/reload on its admin address.
+    /// May run while servers take tweets: batches wait, and none is lost. Afterwards the server answers
+    /// them 503 until a reload: `kill -HUP`, or POST /admin/reload on its admin address.
     Fold {
         /// Directory of the store
         store: PathBuf,
     },
     /// Put a verified copy of a snapshot at a name
     ///
-    /// A server that has a replaced store open goes on reading the old one until it is told to reload:
-    /// `kill -HUP`, or POST /admin/reload on its admin address.
+    /// A server that has a replaced store open keeps reading the old one until a reload: `kill -HUP`, or
+    /// POST /admin/reload on its admin address.
     Restore {
         /// Directory of the snapshot
         snapshot: PathBuf,

@@ -1,6 +1,6 @@
-//! What the table cannot say: relations between settings, the key file, and the machine.
+//! Checks beyond the table: relations between settings, the key file, and the machine.
 //!
-//! Errors stop the start; warnings are logged and the start goes on.
+//! Errors stop the start; warnings are only logged.
 
 use super::{
     field::{Field, Rule},

@@ -1,5 +1,5 @@
-//! What reading all sources gives: values, where each came from, and warnings. [`super::load`] fills it, `check`
-//! judges it.
+//! The result of reading all sources: values, the source of each, and warnings. [`super::load`] fills it,
+//! `check` checks it.
 
 use super::{
     setting::Draft,
@@ -18,13 +18,13 @@ pub struct Config {
     pub log: crate::log::Options,
 }
 
-/// A complete configuration and how it came about. Has no `Debug`: it holds the key.
+/// A complete configuration with its sources. Has no `Debug`, because it holds the key.
 pub struct Loaded {
     pub(super) draft: Draft,
     pub(super) sources: BTreeMap<&'static str, Source>,
     /// The file that was read.
     pub file: Option<PathBuf>,
-    /// What works but is probably not meant; one line each.
+    /// Warnings: values that work but are probably mistakes; one line each.
     pub warnings: Vec<String>,
 }
 

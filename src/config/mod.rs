@@ -6,10 +6,10 @@
 //! flags ─→ Given ┘                 (table: type, bounds)         (relations, machine)
 //! ```
 //!
-//! `cli` collects the flags, `main` calls [`load`] and hands the parts of [`Config`] to the modules
-//! that own them; no module knows this one. What is given must be right even where a stronger
-//! source overrides it: a mistake in the file should not wait for the day a flag is dropped. All
-//! errors are reported at once. Everything is read and checked before a port is bound.
+//! `cli` collects the flags, `main` calls [`load`] and hands the parts of [`Config`] to the modules that
+//! own them; no module knows this one. Every given value must be right even if a stronger source overrides
+//! it, so that a mistake in the file shows at once and not when a flag is dropped. All errors are reported
+//! at once. Everything is read and checked before a port is bound.
 //!
 //! Adding a setting: a field in its options struct, an entry in `table`, then
 //! `trident generate config > config/trident.toml`.
@@ -56,7 +56,7 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// File read when none is named and it exists.
     pub default_file: PathBuf,
-    /// The environment. Variables that do not begin with `TRIDENT_` are not looked at.
+    /// The environment. Only variables that begin with `TRIDENT_` are read.
     pub environment: Vec<(OsString, OsString)>,
     /// Flags in the order of the command line.
     pub flags: Vec<Flag>,
@@ -80,8 +80,8 @@ impl Sources {
 /// Reads all sources and checks the result.
 ///
 /// # Errors
-/// Everything that is wrong, in the order file, environment, flags, relations. Relations are
-/// checked only when the single values are right.
+/// All mistakes, in the order file, environment, flags, relations. Relations are checked only if all single
+/// values are right.
 pub fn load(sources: Sources) -> Result<Loaded, Vec<ConfigError>> {
     let mut errors = Vec::new();
     let path = file_to_read(&sources).map_err(|error| vec![error])?;

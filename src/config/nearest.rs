@@ -1,11 +1,11 @@
-//! The setting that somebody meant who typed another name.
+//! Suggests the setting that a mistyped name probably means.
 
 use super::{
     setting::Setting,
     table::{self, SETTINGS},
 };
 
-/// What other servers call a setting, and its key here. No edit of a letter or two leads from one to the other.
+/// Names of settings in other servers, and their keys here, which are too different for a spelling suggestion.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("account", "team.aws_account"),
     ("addr", "listen"),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Prefix of every environment variable of ours.
 pub const ENV_PREFIX: &str = "TRIDENT_";
 
-/// One setting: all there is to know about it, in one place.
+/// One setting, with all its properties.
 #[derive(Clone, Copy)]
 pub struct Setting {
     /// Name in the file and after `--set`: `http.idle_timeout_ms`. The part before the dot, if any,
@@ -24,7 +24,7 @@ pub struct Setting {
     pub field: fn(&mut Draft) -> &mut dyn Field,
     /// Bounds.
     pub rule: Rule,
-    /// Who may see the value, and where it may come from.
+    /// Visibility of the value, and its permitted sources.
     pub secrecy: Secrecy,
     /// One line for `-h` and tables: lower case, no full stop.
     pub summary: &'static str,

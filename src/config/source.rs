@@ -1,5 +1,5 @@
-//! Where values come from: the environment and the command line, and what is common to them and
-//! the file. A source yields [`Given`] values in order of appearance and [`ConfigError`]s.
+//! Sources of values: the environment, the command line, and the parts that they share with the file. A
+//! source yields [`Given`] values in order of appearance and [`ConfigError`]s.
 
 use super::{
     field::Rule,
@@ -66,7 +66,7 @@ pub struct Flag {
     pub raw: Raw,
 }
 
-/// One thing wrong with the configuration: where, what, and what to do about it.
+/// A mistake in the configuration: where, what, and how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// Where; [`Source::Default`] when it is nowhere in particular.
@@ -220,7 +220,7 @@ impl Given {
         ConfigError::new(source.clone(), problem)
     }
 
-    /// What would have been right, where the type does not say it.
+    /// A hint for a right value, where the type does not give one.
     fn remedy(&self) -> String {
         if self.lacks_quotes() {
             return format!("; put it in quotes: {} = \"…\"", self.setting.name());

@@ -1,4 +1,4 @@
-//! What the machine allows, read from `/proc` so that no system call wrapper is needed.
+//! Limits of the machine, read from `/proc` so that no system call wrapper is needed.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Runs `trident etl`: library calls, what becomes of their results, exit codes.
+//! Runs `trident etl`: library calls, output of their results, exit codes.
 
 use std::{
     fs,
@@ -261,7 +261,7 @@ fn is_taken(error: Option<&StoreError>) -> bool {
     matches!(error, Some(StoreError::Exists(_)))
 }
 
-/// Says that the work is not lost, where that is so.
+/// Says that the work is not lost, if so.
 fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
     if stop.code == ExitCode::Failure && work_dir.is_dir() {
         stop.messages.push(format!(
@@ -273,19 +273,19 @@ fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
     stop
 }
 
-/// Whether whoever read our output has had enough.
+/// Whether the reader of our output has closed it.
 fn is_closed_pipe(error: &EtlError) -> bool {
     matches!(error, EtlError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Says what lies in the directories and is not read.
+/// Lists files in the directories that are not read.
 fn tell_left_out(listing: &Listing) {
     if let Some(line) = listing.left_out_line() {
         tell(&format!("{line}\n"));
     }
 }
 
-/// Writes to standard error, if anybody is there to read it.
+/// Writes to standard error; a closed one is no failure.
 fn tell(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

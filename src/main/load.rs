@@ -53,7 +53,7 @@ fn is_hangup_ignored() -> bool {
     ignored.is_some_and(|mask| mask & 1 << (SIGHUP - 1) != 0)
 }
 
-/// A command line that makes no sense is told apart from a test that cannot be run.
+/// A wrong command line has another exit code than a test that cannot be run.
 fn stopped(error: LoadError) -> Stop {
     let code = match error {
         LoadError::Usage(_) | LoadError::Corpus { .. } | LoadError::Input { .. } => ExitCode::Usage,

@@ -14,7 +14,7 @@ use trident::{
     },
 };
 
-/// Does what was asked; results go to standard output.
+/// Runs the command; results go to standard output.
 pub fn run(command: &StoreCommand) -> Result<(), Stop> {
     match command {
         StoreCommand::Verify { store } => {

@@ -13,7 +13,7 @@ use super::{
     series::Label,
 };
 
-/// What is read when it is asked for.
+/// Values that are read at a scrape.
 #[derive(Clone, Default)]
 pub struct Gauges {
     values: Vec<(Gauge, f64)>,

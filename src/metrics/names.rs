@@ -1,15 +1,15 @@
 //! The names table: every family, its labels and the question it answers.
 //!
-//! Series of one family stand together; names follow `trident_<noun>_<unit>_total`, the unit only
-//! where the noun does not say it. `docs/metrics.md` is generated from this file (`reference`); the
-//! dashboard and the alert rules may name nothing else.
+//! Series of a family are together; names follow `trident_<noun>_<unit>_total`, without a unit if the noun
+//! implies it. `docs/metrics.md` is generated from this file (`reference`); the dashboard and the alert
+//! rules may use only these names.
 
 use std::fmt;
 
 use super::series::{Label, label_values, series, write_labels};
 
 label_values! {
-    /// What a request asked for: the label `endpoint` of every family that has one.
+    /// The label `endpoint` of a request.
     Endpoint {
         /// `/blockchain`.
         Blockchain = "blockchain",
@@ -39,7 +39,7 @@ label_values! {
     Outcome {
         /// 200 with a result.
         Valid = "valid",
-        /// 200, but there is nothing to list.
+        /// 200 with nothing to list.
         Empty = "empty",
         /// 200 with INVALID.
         Invalid = "invalid",
@@ -244,7 +244,7 @@ counters! {
 }
 
 series! {
-    /// A family whose series are known to those who call `write_text`: the reasons of INVALID.
+    /// A family whose series the caller of `write_text` gives: the reasons of INVALID.
     Invalid;
     "trident_invalid_total", "Answers INVALID by the first rule that the request breaks; `trident explain` shows it for one request." {
         Reasons,
@@ -275,7 +275,7 @@ impl fmt::Display for Reason {
 }
 
 series! {
-    /// A value that is read when it is asked for.
+    /// A value that is read at a scrape.
     Gauge;
     "trident_phase", "Phase of the process: 1 for the present one." {
         PhaseStarting { phase: "starting" },
@@ -365,7 +365,7 @@ series! {
 }
 
 series! {
-    /// A family with one series, always 1, that tells something by its labels.
+    /// A family with one series, always 1, whose labels hold the information.
     Info;
     "trident_build_info", "Which program this is: version, commit and build profile." {
         Build,

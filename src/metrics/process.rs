@@ -1,4 +1,4 @@
-//! What the kernel knows of this process: `/proc/self`, read by the sampling thread.
+//! Figures of this process from `/proc/self`, read by the sampling thread.
 
 use std::{
     fs,
@@ -28,8 +28,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Reads now. What cannot be read, for lack of a descriptor say, keeps its last value: a counter
-    /// that goes back to 0 looks like a restart. The start is found once, as clocks are set meanwhile.
+    /// Reads now. An unreadable figure, for instance for lack of a descriptor, keeps its last value,
+    /// because a counter that falls to 0 looks like a restart. The start time is computed once, because
+    /// clocks may be set later.
     pub fn refresh(&mut self) {
         let file = |name: &str| fs::read_to_string(name).ok();
         if let Some(stat) = file("/proc/self/stat") {
@@ -79,7 +80,7 @@ impl Process {
     }
 }
 
-/// The words of `text` as numbers; 0 for those that are none.
+/// The words of `text` as numbers; 0 for other words.
 fn numbers(text: &str) -> impl Iterator<Item = f64> {
     text.split_whitespace()
         .map(|word| word.parse().unwrap_or_default())

@@ -8,7 +8,7 @@ use super::{
     series::{Label, write_labels},
 };
 
-/// What the table says of one family.
+/// The entry of one family.
 pub struct Family {
     /// Its name, without the suffixes of a histogram's series.
     pub name: &'static str,

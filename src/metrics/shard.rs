@@ -23,8 +23,8 @@ struct Shard {
     latencies: [[Cells; Endpoint::ALL.len()]; Latency::ALL.len()],
 }
 
-/// Every shard ever made, and those whose thread has ended: they keep their counts, which never go
-/// back, and are given to the next threads.
+/// Every shard ever made, and those whose threads have ended: they keep their counts, which never fall, and
+/// are reused by new threads.
 struct Shards {
     all: Vec<&'static Shard>,
     free: Vec<&'static Shard>,
@@ -93,7 +93,7 @@ fn new_shard() -> &'static Shard {
     });
     drop(shards);
     SHARD.set(Some(shard));
-    // A thread that counts while its thread-locals are being dropped keeps its shard for good.
+    // A thread that counts while its thread-locals are being dropped keeps its shard forever.
     let _ = LEASE.try_with(|_| ());
     shard
 }

@@ -30,7 +30,7 @@ use super::{Counter, Endpoint, Latency, add, shard::observe};
 pub struct Options {
     /// Whether latencies are measured at all.
     pub histograms: bool,
-    /// Turns that take as long as this are told of; zero = none are.
+    /// Turns of at least this length are logged; zero = none.
     pub slow: Duration,
 }
 
@@ -103,7 +103,7 @@ pub struct Slow {
     pub write: Duration,
 }
 
-/// A turn has read, or goes on with what it had read.
+/// A turn has read, or continues with bytes read before.
 #[inline]
 pub fn begin() {
     if let (true, Some(clock)) = (ON.load(Relaxed), CLOCK.get()) {
@@ -146,7 +146,7 @@ impl Turn {
     }
 }
 
-/// A turn has written what it could: ends the time of its requests. `Some` if that was too long.
+/// A turn has written: ends the time of its requests. `Some` if the turn was too slow.
 #[inline]
 pub fn end() -> Option<Slow> {
     TURN.with(|turn| {
@@ -200,8 +200,8 @@ pub fn mark() -> Mark {
     Mark(TURN.with(|turn| turn.begin.get()))
 }
 
-/// A request that began at `mark` was answered in a later turn: counts and measures it. Its time until
-/// now, all waiting included, stands for both latencies; writing its answer is left out.
+/// A request that began at `mark` was answered in a later turn: counts and measures it. Its time until now,
+/// waiting included, counts for both latencies; writing the answer is not included.
 pub fn answered_since(counter: Counter, mark: Mark) {
     add(counter, 1);
     if let (Some(clock), true) = (CLOCK.get(), mark.0 != 0) {

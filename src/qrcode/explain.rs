@@ -1,4 +1,4 @@
-//! Why a request is INVALID, for people: `trident explain`.
+//! `trident explain`: why is a request INVALID?
 //!
 //! The handler's own parser and decoder decide; this module finds the parameter or the candidate that failed,
 //! and draws the matrix.
@@ -122,7 +122,7 @@ impl QrCode {
         Explanation { request, verdict }
     }
 
-    /// What stands where three finders promise a code.
+    /// The matrix where three finders mark a code.
     fn no_code(&self, text: &[u8]) -> Broken {
         let mut grid = hex_text::parse(text).unwrap_or_default();
         for (row, key) in grid.iter_mut().zip(&self.key) {
@@ -227,7 +227,7 @@ fn parameters(raw: &[u8]) -> String {
     NAMES.iter().filter_map(line).collect()
 }
 
-/// The parameter that makes the query no request.
+/// The parameter that is missing or malformed.
 fn malformed(reject: Reject, raw: &[u8]) -> Broken {
     let expected = match reject {
         Reject::Type => "encode or decode",
@@ -242,7 +242,7 @@ fn malformed(reject: Reject, raw: &[u8]) -> Broken {
     broken(reject, reject.name(), expected, found)
 }
 
-/// The word that makes a text no grid.
+/// The word that is not part of a grid.
 fn malformed_grid(reject: Reject, text: &[u8]) -> Broken {
     let shown = String::from_utf8_lossy(text);
     let words: Vec<_> = shown.split("0x").skip(1).collect();

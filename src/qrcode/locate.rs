@@ -1,16 +1,16 @@
 //! Finds codes in the decrypted 32x32 grid (docs/protocol/qrcode.md §2.3).
 //!
-//! A row of the grid is a `u32`, first column highest. Finders are sought in all columns of a row at
-//! once; three of them at the corners of a square make a candidate, which the caller verifies. Noise
-//! makes false finders about once in 10^12 grids, a hostile grid can hold 25 at most: they share
-//! no cells but their outermost ones.
+//! A row of the grid is a `u32`, first column highest. Finders are sought in all columns of a row at once;
+//! three of them at the corners of a square make a candidate, which the caller verifies. Noise makes false
+//! finders about once in 10^12 grids. A hostile grid can hold at most 25, because finders share only their
+//! outermost cells.
 
 use super::layout::Symbol;
 
 /// The grid, or a square cut out of it: a word per row, first column highest.
 pub(super) type Rows = [u32; 32];
 
-/// How far a candidate is turned clockwise, told by the corner without a finder.
+/// The clockwise rotation of a candidate; the corner without a finder shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// Not at all: the bottom right corner is missing.
@@ -74,8 +74,8 @@ pub(super) fn finders(grid: &Rows) -> Rows {
     finders
 }
 
-/// Bits set in three of the four words, neither fewer nor more. A code with a fourth finder is
-/// none: its length would be over 191.
+/// Bits set in exactly three of the four words. A code with a fourth finder is invalid: its length would be
+/// over 191.
 fn exactly_three([a, b, c, d]: [u32; 4]) -> u32 {
     a & b & (c ^ d) | c & d & (a ^ b)
 }

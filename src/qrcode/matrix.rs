@@ -18,7 +18,7 @@ pub(super) const WORDS_V1: usize = 14;
 /// Words of a 25x25 image: 625 = 19 x 32 + 17 cells.
 pub(super) const WORDS_V2: usize = 20;
 
-/// The payload after the message: these bits again and again, highest first.
+/// The payload after the message: these bits repeated, highest first.
 const FILL: u16 = 0b1110_1100_0001_0001;
 
 /// Tables of one symbol.
@@ -26,7 +26,7 @@ pub(super) struct Tables<const WORDS: usize> {
     symbol: Symbol,
     /// Image of the key stream alone.
     key: Image<WORDS>,
-    /// Image of everything but the message's bytes, by message length less `bytes_min`.
+    /// Image without the message's bytes, by message length minus `bytes_min`.
     by_length: Vec<Image<WORDS>>,
     /// What a byte at a position adds: 16 rows for its high half, then 16 for its low half.
     by_byte: Vec<[Image<WORDS>; 32]>,

@@ -7,9 +7,8 @@
 //! picture: query::parse → percent-decode → render (a standard code: SVG, PNG, terminal)
 //! ```
 //!
-//! Query bytes in, answer bytes out; knows nothing of HTTP. A decoded [`Message`] is handed back
-//! rather than exchanged for its token here: with an external authority the caller has to wait
-//! between the two, and this code never waits.
+//! Query bytes in, answer bytes out; it does not know HTTP. It returns a decoded [`Message`] instead of the
+//! token: with an external authority the caller must wait for the token, and this code never waits.
 
 mod explain;
 mod hex_text;
@@ -93,7 +92,7 @@ impl QrCode {
     /// Finds the message in a grid. `data_raw` is the grid's 32 words with their percent-encoding,
     /// if they have any.
     ///
-    /// Only a square that is bit for bit what encoding its message gives counts as a code.
+    /// A square counts as a code only if encoding its message gives the same bits.
     pub fn decode(&self, scratch: &mut Scratch, data_raw: &[u8]) -> Result<Message, Reject> {
         let mut grid = hex_text::parse(scratch.decoded(data_raw)).ok_or(Reject::Words)?;
         for (row, key) in grid.iter_mut().zip(&self.key) {
@@ -153,8 +152,8 @@ impl Scratch {
 
 /// A decoded message: text, UTF-8.
 ///
-/// A matrix can carry any bytes, but a message also travels in JSON and must give the same token
-/// whoever computes it, so bytes that are not UTF-8 become U+FFFD as in the reference decoder.
+/// A matrix can contain any bytes, but a message is also sent in JSON and must give the same token
+/// everywhere, so bytes that are not UTF-8 become U+FFFD as in the reference decoder.
 #[derive(Clone, Copy)]
 pub struct Message {
     text: [u8; Self::BYTES_MAX],

@@ -1,11 +1,11 @@
-//! The query of `/qrcode`, split into what is asked (docs/protocol/qrcode.md, first paragraph).
+//! Parses the query of `/qrcode` (docs/protocol/qrcode.md, first paragraph).
 
 use std::borrow::Cow;
 
 use super::Reject;
 use crate::codec::query::{self, Plus};
 
-/// What a query asks for. Texts are still percent-encoded.
+/// A parsed query. Texts are still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query<'q> {
     /// `type=encode`.

@@ -1,7 +1,7 @@
 //! Why a request is INVALID. Handlers return a reason, `trident explain` finds its place in the request.
 
 crate::reject::rejects! {
-    /// Why a request is INVALID. The client is told no more than that; `trident explain` says why.
+    /// Why a request is INVALID. The client gets only INVALID; `trident explain` shows the reason.
     Reject, "qrcode.md" {
         /// `type` is missing or neither `encode` nor `decode`.
         Type = "type", "first paragraph", "type is encode or decode";
@@ -15,7 +15,7 @@ crate::reject::rejects! {
         TooLong = "too_long", "§1, step 1", "a message fits its symbol";
         /// `data` to decode is not 32 hex words.
         Words = "words", "§2, step 1", "data is a grid of 32 words";
-        /// The grid holds no code, or none that re-encodes to what is there.
+        /// The grid holds no code, or no code equal to its re-encoded message.
         NoCode = "no_code", "§2, steps 3 and 4", "three finders at the corners of a square, around what encoding the message gives";
     }
 }

@@ -4,14 +4,14 @@
 //! starting ─▶ ready ─▶ draining ─▶ finishing ─▶ stopped
 //! ```
 //!
-//! The order of the stop is the one that loses no request behind any layer-4 balancer: readiness
-//! fails and every answer says `Connection: close` at once, while new connections are accepted
-//! until none is directed here any more; only then listeners and idle connections are closed.
+//! This order of the stop loses no request behind any layer-4 balancer: readiness fails and every answer
+//! says `Connection: close` at once, while new connections are accepted until the balancer sends none; only
+//! then listeners and idle connections are closed.
 //!
-//! What says so is a clock and evidence together: `accept` has passed and nobody asked an endpoint
-//! for `quiet`. A balancer may direct connections at an instance long after it noticed, and asks
-//! for readiness all the while, so health checks do not count. SIGINT comes from a person at a
-//! terminal, whom no balancer waits for: accepting ends as soon as nobody is connected.
+//! When does accepting end? When `accept` has passed and no request for an endpoint came for `quiet`. A
+//! balancer may send connections to an instance long after it noticed, and keeps checking readiness, so
+//! health checks do not count. SIGINT comes from a person at a terminal, without a balancer: accepting ends
+//! as soon as no client is connected.
 
 use std::{
     fmt::Display,
@@ -35,7 +35,7 @@ use crate::{
     metrics::{self, Counter},
 };
 
-/// How often readiness and the end of the last connection are looked for.
+/// How often readiness and the end of the last connection are checked.
 const POLL: Duration = Duration::from_millis(20);
 
 /// A reload in the words of a status line.
@@ -48,15 +48,15 @@ fn outcome_text<E: Display>(outcome: Result<Reload, E>) -> String {
     }
 }
 
-/// The time a stop takes. `accept` and `deadline` count from the signal.
+/// The times of a stop. `accept` and `deadline` count from the signal.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    /// New connections are accepted at least this long: the time a balancer needs to notice and to
-    /// direct no connection here any more.
+    /// New connections are accepted at least this long: the time a balancer needs to notice and to stop
+    /// sending connections.
     pub accept: Duration,
-    /// After `accept`, accepting goes on until nobody has asked for this long.
+    /// After `accept`, accepting continues until no request has come for this long.
     pub quiet: Duration,
-    /// Kept before `deadline` for requests in flight: by then accepting ends, whoever still asks.
+    /// Reserved before `deadline` for requests in flight: accepting ends then, even if requests still come.
     pub finish: Duration,
     /// When the process ends, whatever is still in flight.
     pub deadline: Duration,
@@ -97,7 +97,7 @@ impl StopSignals {
         Ok(Self { receive, send })
     }
 
-    /// What stops the server as a first SIGTERM does.
+    /// A function that stops the server like a first SIGTERM.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + use<> {
         let send = self.send.clone();
         move || {
@@ -131,7 +131,7 @@ impl StopSignals {
     }
 }
 
-/// SIGHUP: open again what may have changed.
+/// SIGHUP: reopen the store if it has changed.
 pub struct ReloadSignals(Signals);
 
 impl ReloadSignals {
@@ -205,7 +205,7 @@ pub fn stop(
     }
 }
 
-/// Since when nobody has asked an endpoint.
+/// Since when no request for an endpoint has come.
 struct Quiet {
     asked: u64,
     since: Instant,
@@ -219,7 +219,7 @@ impl Quiet {
         }
     }
 
-    /// Whether balancer and clients direct nothing here any more, or there is no time left to wait.
+    /// Whether balancer and clients send no more requests, or no time is left to wait.
     fn accepting_may_end(&mut self, drain: &Drain, begun: Instant) -> bool {
         let (now, asked) = (Instant::now(), asked());
         if asked != self.asked {

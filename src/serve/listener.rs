@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// The name of inherited descriptors that belong to the admin listener (`FileDescriptorName=`).
 const ADMIN_NAME: &str = "admin";
 
-/// Whom a listener is for.
+/// The audience of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Everybody.
@@ -24,13 +24,13 @@ pub enum Audience {
 pub struct Bound {
     /// The socket.
     pub socket: TcpListener,
-    /// Whom it is for.
+    /// Its audience.
     pub audience: Audience,
     /// Other processes accept from it too, or will.
     pub inherited: bool,
 }
 
-/// Every inherited listener; where there is none for an audience, listeners bound to the given addresses.
+/// Every inherited listener; for an audience without one, listeners bound to the given addresses.
 pub fn open(
     listen: &[SocketAddr],
     admin: Option<SocketAddr>,
@@ -56,8 +56,8 @@ pub fn open(
     Ok(listeners)
 }
 
-/// Listeners passed by the protocol of sd_listen_fds(3), all of them. They are never shut down and
-/// keep the backlog and options of whoever made them.
+/// Listeners passed by the protocol of sd_listen_fds(3), all of them. They are never shut down and keep
+/// their backlog and options.
 fn inherited() -> anyhow::Result<Vec<Bound>> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = listenfd::ListenFd::from_env();

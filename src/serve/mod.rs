@@ -1,4 +1,4 @@
-//! The server's life: open what is needed, bind, serve, stop.
+//! The life of the server: open the stores, bind, serve, stop.
 
 pub mod lifecycle;
 pub mod listener;
@@ -42,7 +42,7 @@ pub struct Options {
     pub limits: crate::http::Limits,
     /// The operator's side.
     pub operator: admin::Options,
-    /// What is measured.
+    /// Settings of the measurement.
     pub measure: turn::Options,
 }
 
@@ -115,7 +115,7 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     let health = app.health();
     health.enter(Phase::Ready);
     greet(&addresses, workers);
-    // The service manager hears of it when the next request would succeed: a database may be slow.
+    // The service manager is told when the next request would succeed: a database may be slow.
     let signal = signals.wait_until(|| app.is_ready()).unwrap_or_else(|| {
         lifecycle::enter(health, Phase::Ready, &manager);
         signals.wait()
@@ -150,7 +150,8 @@ fn serve_each(
     bound.into_iter().map(listener).collect()
 }
 
-/// Tells a person at a terminal where to look. Written once; a closed standard output is no error.
+/// Prints addresses and first commands for a person at a terminal. A closed standard output is not an
+/// error.
 fn greet(addresses: &[(SocketAddr, Audience)], workers: usize) {
     let version = env!("CARGO_PKG_VERSION");
     info!(version, workers, ?addresses, "listening");

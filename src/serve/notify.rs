@@ -1,4 +1,4 @@
-//! What the service manager is told: sd_notify(3), and nothing when there is no `NOTIFY_SOCKET`.
+//! Messages to the service manager: sd_notify(3); none without a `NOTIFY_SOCKET`.
 //!
 //! | message | when |
 //! | --- | --- |
@@ -8,8 +8,8 @@
 //! | `WATCHDOG=1` | a quarter of `WATCHDOG_USEC` after the last, if every serving thread has run since |
 //! | `STATUS=` | with each of these: the phase, the request rate, connections, or who is stuck |
 //!
-//! The only file that knows the protocol. A failure to tell is no reason to stop serving: it is logged
-//! once. Not here: inherited listeners (`listener`), what the phases mean (`lifecycle`).
+//! The only file that knows the protocol. A failed message does not stop the server: it is logged once. Not
+//! here: inherited listeners (`listener`), what the phases mean (`lifecycle`).
 
 use std::{
     ffi::OsStr,
@@ -49,19 +49,19 @@ const BEATS_PER_PERIOD: u32 = 4;
 /// How long the workers may take to run for the first time.
 const FIRST_RUN: Duration = Duration::from_secs(10);
 
-/// How long a manager that reads nothing may hold up a message.
+/// How long a message may wait for a manager that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The service manager, if this process has one.
 pub struct Manager {
-    /// `None`: nobody is to be told.
+    /// `None`: there is no manager.
     socket: Option<UnixDatagram>,
     phase: Mutex<Phase>,
     failed: AtomicBool,
 }
 
 impl Manager {
-    /// The manager named by the environment. One that cannot be reached is logged and left alone.
+    /// The manager named by the environment. An unreachable manager is logged and ignored.
     pub fn of_process() -> Arc<Self> {
         let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|name| {
             connect(&name)
@@ -77,7 +77,7 @@ impl Manager {
 
     /// Tells a change of phase.
     pub fn enter(&self, phase: Phase) {
-        // Held while telling: a beat must not put the status of the last phase over this one's.
+        // Held while sending, so that a beat cannot overwrite this status with the previous phase's.
         let mut present_phase = self.phase.lock();
         *present_phase = phase;
         let status = NotifyState::Status(phase.name());
@@ -199,8 +199,8 @@ impl Manager {
     }
 }
 
-/// A socket to the manager: a path, or after `@` a name outside the file system. Not the crate's own
-/// sender, which knows no such names and waits without end.
+/// A socket to the manager: a path, or after `@` a name outside the file system. Not the crate's sender,
+/// which lacks such names and waits forever.
 fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     let address = match name.as_bytes().strip_prefix(b"@") {

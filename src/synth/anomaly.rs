@@ -5,7 +5,7 @@ use super::{
     vocabulary::{NEAR_LANGUAGES, ODD_DESCRIPTIONS, OTHER_LANGUAGES},
 };
 
-/// What is unusual about one line. The first group makes the filter drop it, the second does not.
+/// The anomaly of one line. The filter drops lines with the first group and keeps those with the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it, and the writer shows it")]
 pub enum Anomaly {
@@ -78,7 +78,7 @@ pub enum Anomaly {
 }
 
 impl Anomaly {
-    /// What makes a line be dropped: mostly no hashtags or another language, as in real files.
+    /// Why a line is dropped: mostly no hashtags or another language, as in real files.
     pub fn dropped(random: &mut Random) -> Self {
         match random.below(1000) {
             0..620 => Self::NoHashtags,

@@ -1,9 +1,9 @@
 //! Requests to `/blockchain` of the genuine shape: two to four blocks, a handful of transactions.
 //!
-//! Called by `trident gen blockchain`. Request `n` depends on nothing but seed and `n`. Valid ones
-//! follow docs/protocol/blockchain.md sections 1 to 4, invalid ones break one rule each. Hashes,
-//! signatures and packing come from libraries, not from the endpoint; still, whoever grades answers takes
-//! the right ones from an independent implementation.
+//! Called by `trident gen blockchain`. Request `n` depends on nothing but seed and `n`. Valid ones follow
+//! docs/protocol/blockchain.md sections 1 to 4, invalid ones break one rule each. Hashes, signatures and
+//! packing come from libraries, not from the endpoint; still, a grader should take right answers from an
+//! independent implementation.
 
 use super::random::Random;
 use base64_simd::URL_SAFE;

@@ -1,18 +1,18 @@
 //! Synthetic tweets and requests for users who have no data, and for tests.
 //!
-//! A data set is a pure function of its [`Options`]: line `n` depends on nothing but the options
-//! and `n`, so lines can be made in any order, by any number of threads, for any size, and are the
-//! same on every machine. What is modelled after real files: about half retweets and an eighth replies, friends and
-//! popular accounts, topics with their hashtags, duplicates, bursts, profiles that change, eight
-//! languages, and a share of lines that the filter drops, for every reason there is.
+//! A data set is a pure function of its [`Options`]: line `n` depends on nothing but the options and `n`, so lines
+//! can be made in any order, by any number of threads, for any size, and are the same on every machine. It models
+//! real files: about half retweets and an eighth replies, friends and popular accounts, topics with their hashtags,
+//! duplicates, bursts, profiles that change, eight languages, and a share of lines that the filter drops, for every
+//! reason there is.
 //!
 //! - `tweet`: who says what. `users`, `vocabulary`. `anomaly`: what is unusual or invalid in a line.
 //! - `tweet_json`, `json`: the lines. `query`: query strings about these tweets.
 //! - [`blockchain`], [`qrcode`]: requests to the other endpoints.
 //! - `random`: numbers that are the same everywhere. [`output`]: many lines on all cores.
 //!
-//! Called by `trident gen`. Knows nothing of the rest of the program, so that a shared mistake cannot
-//! hide itself; only the matrices of decode requests are drawn by `qrcode`.
+//! Called by `trident gen`. It does not use the rest of the program, so that a shared mistake cannot hide;
+//! only `qrcode` draws the matrices of decode requests.
 
 mod anomaly;
 pub mod blockchain;

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_data_set_never_changes() {
-        // Whoever changes the generator on purpose changes this number and regenerates `data/`.
+        // An intended change of the generator changes this number and regenerates `data/`.
         assert_eq!(crc32fast::hash(&tweets(2500, 2)), 287_568_706);
         let mut queries = String::new();
         for index in 0..500 {

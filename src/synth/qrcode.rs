@@ -2,8 +2,8 @@
 //!
 //! Called by `trident gen qrcode`. Request `n` depends on nothing but seed and `n`. The grids of decode
 //! requests hold a matrix drawn by the product's own encoder, turned and put anywhere among noise
-//! (docs/protocol/qrcode.md section 2), so whoever grades answers takes the right ones from an
-//! independent implementation.
+//! (docs/protocol/qrcode.md section 2), so a grader should take right answers from an independent
+//! implementation.
 
 use super::random::Random;
 use crate::qrcode::QrCode;

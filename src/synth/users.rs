@@ -159,7 +159,7 @@ fn write_id(json: &mut JsonWriter<'_>, before: &str, id: u64, after: &str, skip:
     json.put(after);
 }
 
-/// The rest of a user object, closing brace included: what nobody reads, but real files have.
+/// The rest of a user object with the closing brace: members that nobody reads but real files have.
 fn write_profile(json: &mut JsonWriter<'_>, random: &mut Random, id: u64, lang: &str) {
     json.put(",\"protected\":false,\"verified\":");
     json.put(if random.below(97) == 0 {

@@ -1,7 +1,7 @@
-//! Why a request is INVALID, for people: `trident explain`.
+//! `trident explain`: why is a request INVALID?
 //!
-//! The handler's parser decides; this module finds the parameter that failed. The store is asked through a
-//! function, so nothing is opened here.
+//! The handler's parser decides; this module finds the parameter that failed. A function gives access to
+//! the store, so this module opens nothing.
 
 use super::{Found, Reject, Scratch, query};
 use crate::{
@@ -84,7 +84,7 @@ fn decoded(raw: &[u8]) -> Vec<u8> {
     value
 }
 
-/// The parameter that makes the query no request.
+/// The parameter that is missing or malformed.
 fn malformed(reject: Reject, raw: &[u8]) -> Broken {
     let expected = match reject {
         Reject::UserId => "1 to 19 digits, at most 2^63 - 1",

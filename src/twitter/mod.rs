@@ -1,4 +1,4 @@
-//! `GET /twitter`: who a user talks with, ranked by interaction, hashtags and keywords.
+//! `GET /twitter`: the contacts of a user, ranked by interaction, hashtags and keywords.
 //!
 //! ```text
 //! query bytes ─ query ─▶ Request ─ store ─▶ value ─▶ User ─ score ─▶ rows
@@ -8,7 +8,7 @@
 //! - [`score`]: counts, scores, sorts and writes the rows.
 //!
 //! The values of users and the stores that hold them are in [`crate::store`]. The rules are in
-//! `docs/protocol/twitter.md`. Nothing here knows HTTP: `app` parses, looks up and writes, because
+//! `docs/protocol/twitter.md`. This module does not know HTTP: `app` parses, looks up and writes, because
 //! only `app` can turn a failing store into a status.
 
 mod explain;
@@ -39,12 +39,12 @@ pub struct Options {
 /// Settings of `POST /twitter/tweets`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IngestOptions {
-    /// Where it is taken.
+    /// Which addresses accept it.
     pub access: IngestAccess,
     /// Most bytes of lines in a batch, once inflated. Together with the batch's records they are in
     /// memory, of one batch at a time.
     pub inflated_bytes_max: usize,
-    /// Batches that wait; one more is refused.
+    /// Batches that may wait; a further one is refused.
     pub queue_max: usize,
     /// Largest value of a user; a batch that would need a larger one is refused.
     pub value_bytes_max: usize,
@@ -70,9 +70,9 @@ pub enum IngestAccess {
     /// Nobody.
     #[default]
     Off,
-    /// Whoever reaches the admin address.
+    /// Clients of the admin address.
     Admin,
-    /// Whoever reaches any address.
+    /// Clients of any address.
     Public,
 }
 
@@ -86,7 +86,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// To be called after each request: a large one must not occupy memory for ever.
+    /// Call it after each request, so that a large request does not hold memory forever.
     pub fn release_large_buffers(&mut self) {
         self.query.release_large_buffers();
         self.score.release_large_buffers();

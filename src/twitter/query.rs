@@ -1,8 +1,8 @@
 //! The request: `user_id`, `type`, `phrase` and `hashtag` out of a query string
 //! (`docs/protocol/twitter.md` section 1).
 //!
-//! Called by `app` before anything is looked up. Borrows from the query where nothing is encoded, else
-//! from [`Scratch`]; allocates only for bytes that are not UTF-8 and for tags outside ASCII.
+//! Called by `app` before the lookup. Plain values borrow from the query, encoded ones from [`Scratch`];
+//! only bytes that are not UTF-8 and tags outside ASCII allocate.
 
 use crate::{
     codec::{
@@ -16,7 +16,7 @@ use std::borrow::Cow;
 /// Longest decoded text that can be right where only a few are: 19 digits.
 const WORD_BYTES_MAX: usize = 19;
 
-/// Buffers above this size are given back after the request that needed them.
+/// Buffers above this size are freed after the request.
 const RETAINED_BYTES_MAX: usize = 64 << 10;
 
 /// A well-formed request.
@@ -54,7 +54,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Keeps a large request from occupying memory for ever.
+    /// Frees large buffers, so that a large request does not hold memory forever.
     pub(super) fn release_large_buffers(&mut self) {
         for buffer in [&mut self.phrase, &mut self.hashtag] {
             if buffer.capacity() > RETAINED_BYTES_MAX {
@@ -108,7 +108,7 @@ fn first_values(query: &[u8]) -> [Option<&[u8]>; 4] {
     values
 }
 
-/// The decoded bytes of `raw`, or an empty word for what is too long to be one.
+/// The decoded bytes of `raw`, or an empty word if it is too long.
 fn word(raw: &[u8]) -> Cow<'_, [u8]> {
     if is_plain(raw) {
         return Cow::Borrowed(raw);

@@ -1,9 +1,9 @@
 //! The answer's rows: counts matches, scores, sorts, writes (`docs/protocol/twitter.md` sections 5
 //! and 6).
 //!
-//! Called with a validated value. Everything that does not depend on phrase and tag is in the value;
-//! what is left is one search through the user's texts, one comparison per tag, and one logarithm per
-//! contact with a match.
+//! Called with a validated value. The value contains everything that does not depend on phrase and tag. A
+//! query costs one search through the user's texts, one comparison per tag, and one logarithm per contact
+//! with a match.
 
 use super::query::Request;
 use crate::{
@@ -16,7 +16,7 @@ use memchr::memmem::Finder;
 /// this many comparisons per byte of text. Longer ones take the slower way that stays linear.
 const RESTART_BYTES_MAX: usize = 32;
 
-/// Rows above this number are given back after the request that needed them: 64 KiB.
+/// Rows above this number (64 KiB) are freed after the request.
 const RETAINED_ROWS_MAX: usize = 1 << 10;
 
 /// Bytes of a row besides its texts: 19 digits, three tabs, a newline.
@@ -30,7 +30,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Keeps a large user from occupying memory for ever.
+    /// Frees large buffers, so that a large user does not hold memory forever.
     pub(super) fn release_large_buffers(&mut self) {
         if self.rows.capacity() > RETAINED_ROWS_MAX {
             self.rows = Vec::new();
@@ -179,7 +179,7 @@ enum Search<'r> {
     Byte(u8),
     /// Vectorised search, started again one byte after each match.
     Restart(Finder<'r>),
-    /// Knuth, Morris, Pratt: never looks at a byte of the texts twice.
+    /// Knuth, Morris, Pratt: reads every byte of the texts once.
     Linear {
         phrase: &'r [u8],
         /// For each prefix of the phrase the length of its longest border.

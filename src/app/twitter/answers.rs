@@ -69,7 +69,7 @@ pub(super) fn list(
     })
 }
 
-/// Counts a lookup that went wrong, logs one every ten seconds at most, answers 500.
+/// Counts a failed lookup, logs at most one every ten seconds, answers 500.
 #[cold]
 pub(super) fn fail(
     counter: Counter,

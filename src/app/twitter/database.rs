@@ -17,8 +17,7 @@ use crate::{
     twitter::{Found, Request as Query, Scratch, query, score},
 };
 
-/// Seconds a refused client is asked to wait: about as long as the return of a database may go
-/// unnoticed.
+/// Seconds that a refused client should wait: about as long as a returned database stays unnoticed.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Looks the user up and answers, or lets the connection wait.
@@ -43,8 +42,7 @@ pub(super) fn look_up(
     }
 }
 
-/// What answers when the lookup has ended. The request is not there any more by then, so it keeps a copy
-/// of the query.
+/// Answers when the lookup has ended. The request is gone by then, so this keeps a copy of the query.
 fn later(
     app: &App,
     query: &[u8],

@@ -1,5 +1,5 @@
-//! Where the values of `/twitter` come from: the open store or the client of a database, and the replacement
-//! of either while requests go on.
+//! The source of the values of `/twitter`: the open store or the client of a database, and its replacement
+//! during service.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,10 +33,10 @@ pub(in crate::app) struct Twitter {
     reloading: Mutex<()>,
 }
 
-/// What a reload came to.
+/// The result of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// The name still stands for the store that is open.
+    /// The name still refers to the open store.
     Unchanged,
     /// Another store is serving now.
     Replaced,
@@ -164,7 +164,7 @@ fn open_store(path: &Path, ingest: &IngestOptions) -> Result<Store, StoreError> 
     }
 }
 
-/// Connects to a database. One that is only away must not keep everything else from being served.
+/// Connects to a database. A temporary outage must not stop the other endpoints.
 fn connect(address: Address, options: database::Options) -> Result<Client, StoreError> {
     let (client, start) = Client::start(address, options)?;
     if let Start::Waiting(error) = start {
