@@ -198,7 +198,7 @@ fn value(contacts: u64) -> Vec<u8> {
         }
     }
     let mut value = Vec::new();
-    encoder.finish(&mut value).unwrap();
+    encoder.finish(1, &mut value).unwrap();
     value
 }
 

@@ -70,7 +70,7 @@ fn make_store() -> std::path::PathBuf {
         encoder.contact(other, false, 0, b"name", b"description");
         encoder.tweet(other, 0, 1, b"some text", [b"tag".as_slice()]);
     }
-    encoder.finish(&mut value).unwrap();
+    encoder.finish(7, &mut value).unwrap();
     let mut writer = StoreWriter::create(&path, true).unwrap();
     writer.put(7, &value).unwrap();
     writer.finish().unwrap();

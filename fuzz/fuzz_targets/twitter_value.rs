@@ -27,7 +27,7 @@ fn written(recipe: &[u8]) -> Vec<u8> {
         encoder.tweet(u64::from(a), i64::from(c) << (b % 48), types, text, tags);
     }
     let mut value = Vec::new();
-    encoder.finish(&mut value).expect("a few kilobytes");
+    encoder.finish(1, &mut value).expect("a few kilobytes");
     value
 }
 
@@ -49,7 +49,7 @@ fn ask(value: &[u8]) {
     }
     let mut line = String::new();
     let dumped = dump::user_line(1, value, &mut line);
-    assert!(dumped.is_ok() || User::verify(value).is_err());
+    assert!(dumped.is_ok() || User::verify(1, value).is_err());
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -188,7 +188,7 @@ fn stored_files_are_byte_identical() {
     let mut sink = DumpSink::new(&mut out);
     let mut value = Vec::new();
     while let Some(user) = users.next_user(&mut value).unwrap() {
-        trident::store::value::User::verify(&value).unwrap();
+        trident::store::value::User::verify(user, &value).unwrap();
         sink.put(user, &value).unwrap();
     }
     assert_equal_dumps(&String::from_utf8(out).unwrap(), &set.dump, "read back");

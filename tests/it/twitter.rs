@@ -73,7 +73,7 @@ fn value(user_id: u64, contacts: &[Contact<'_>]) -> Vec<u8> {
         }
     }
     let mut out = Vec::new();
-    encoder.finish(&mut out).unwrap();
+    encoder.finish(user_id, &mut out).unwrap();
     out
 }
 

@@ -150,7 +150,7 @@ impl<S: TagSource> ValueBuilder<S> {
         self.own_tags.clear();
         self.value.clear();
         self.encoder
-            .finish(&mut self.value)
+            .finish(user, &mut self.value)
             .map_err(|source| EtlError::User { user, source })?;
         self.counts.users += 1;
         self.counts.value_bytes += self.value.len() as u64;
@@ -272,7 +272,7 @@ mod tests {
         let mut dump = String::new();
         let mut values = 0;
         let mut put = |user, value: &[u8]| {
-            User::verify(value).unwrap();
+            User::verify(user, value).unwrap();
             user_line(user, value, &mut dump).unwrap();
             values += 1;
             Ok(())

@@ -32,7 +32,7 @@ pub(super) fn write(
         value.clear();
         let contacts = encode(user, changed, update, &mut encoder)?;
         encoder
-            .finish(&mut value)
+            .finish(user, &mut value)
             .map_err(|source| Refused::Format { user, source })?;
         if value.len() > value_bytes_max {
             return Err(Refused::ValueTooLarge {

@@ -1,8 +1,8 @@
 //! The interface for workers and operators. Only [`Client::start`] and [`Client::check`] wait.
 
 use super::{
-    Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, connection,
-    lookups::Lookups, shared::Shared,
+    Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, connect::Hosts,
+    lookups::Lookups, shared::Shared, tasks,
 };
 use crate::{
     cache::{self, Policy},
@@ -61,6 +61,7 @@ impl Client {
         let shared = Arc::new(Shared {
             lookups: Lookups::new(options.queue_max, options.deadline),
             cache: ValueCache::new(options.cache_bytes, options.cache_policy),
+            hosts: Hosts::new(address.hosts().len(), address.policy()),
             address,
             options,
             connections: AtomicUsize::new(0),
@@ -75,7 +76,7 @@ impl Client {
         let on_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("database".into())
-            .spawn(move || connection::run(&on_thread, &send))
+            .spawn(move || tasks::run(&on_thread, &send))
             .map_err(|error| shared.error(Fault::Thread(error.to_string())))?;
         let client = Self {
             thread: Some(thread),

@@ -4,7 +4,10 @@ use super::Address;
 use crate::store::value;
 use thiserror::Error;
 
-/// A fault of a database.
+/// Most characters of a server's text that a message repeats.
+const TEXT_CHARACTERS_MAX: usize = 400;
+
+/// What is wrong with a database.
 #[derive(Debug, Error)]
 #[error("database {address}: {fault}")]
 pub struct DatabaseError {
@@ -20,10 +23,19 @@ pub enum Fault {
     /// No connection, or a broken one. May pass by itself.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// The server refuses access.
-    #[error("refuses us: {0}; check user, password, database and grants")]
+    /// The server does not let us in.
+    #[error(
+        "refuses us: {0}; check user, password, database and grants; an account with REQUIRE SSL or \
+         X509 needs ?ssl=require or a client certificate (ssl-cert, ssl-key)"
+    )]
     Refused(String),
-    /// The tables are missing or empty.
+    /// TLS cannot be made as the address wants it, or the password would need it.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// What came is not what a server sends. May pass by itself.
+    #[error("sends {0}; something on the way changes bytes, or it is no MySQL server")]
+    Garbled(String),
+    /// The tables are not there, or nothing was loaded into them.
     #[error("holds no store; load one with `trident etl load --mysql URL STORE`")]
     Empty,
     /// The tables belong to another version of the program.
@@ -73,7 +85,10 @@ pub enum Fault {
 impl Fault {
     /// Whether the fault does not pass by waiting.
     pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Unreachable(_) | Self::Statement(_))
+        !matches!(
+            self,
+            Self::Unreachable(_) | Self::Statement(_) | Self::Garbled(_)
+        )
     }
 }
 
@@ -83,27 +98,50 @@ pub(super) mod code {
     /// table, to a column.
     pub(in crate::store::database) const REFUSED: [u16; 7] =
         [1044, 1045, 1049, 1698, 1130, 1142, 1143];
-    /// Too many connections, shutdown in progress, connection killed, query interrupted.
-    pub(in crate::store::database) const PASSING: [u16; 4] = [1040, 1053, 1927, 1317];
+    /// Too many connections; a Galera node that is not part of the cluster ("WSREP has not yet prepared node");
+    /// shutdown in progress; connection killed; query interrupted.
+    pub(in crate::store::database) const PASSING: [u16; 5] = [1040, 1047, 1053, 1927, 1317];
+    /// `require_secure_transport` is on.
+    pub(in crate::store::database) const TLS_REQUIRED: u16 = 3159;
     /// No such table.
     pub(in crate::store::database) const NO_TABLE: u16 = 1146;
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unreachable(error.to_string())
+    }
 }
 
 impl From<mysql_async::Error> for Fault {
     fn from(error: mysql_async::Error) -> Self {
         use mysql_async::{Error, IoError};
         match error {
-            Error::Server(error) if code::REFUSED.contains(&error.code) => {
-                Self::Refused(error.to_string())
+            Error::Server(error) => {
+                let text = shown(&error.to_string());
+                match error.code {
+                    code::NO_TABLE => Self::Empty,
+                    code::TLS_REQUIRED => Self::Tls(format!("{text}; say ?ssl=require or better")),
+                    code if code::REFUSED.contains(&code) => Self::Refused(text),
+                    code if code::PASSING.contains(&code) => Self::Unreachable(text),
+                    _ => Self::Statement(text),
+                }
             }
-            Error::Server(error) if code::PASSING.contains(&error.code) => {
-                Self::Unreachable(error.to_string())
-            }
-            Error::Server(error) if error.code == code::NO_TABLE => Self::Empty,
-            Error::Server(error) => Self::Statement(error.to_string()),
-            Error::Io(IoError::Io(error)) => Self::Unreachable(error.to_string()),
-            Error::Driver(error) => Self::Unreachable(error.to_string()),
-            other => Self::Unreachable(other.to_string()),
+            Error::Io(IoError::Io(error)) => error.into(),
+            other => Self::Unreachable(shown(&other.to_string())),
         }
     }
+}
+
+/// A text of the server for a log: without control characters, of bounded length.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars().take(TEXT_CHARACTERS_MAX) {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }

@@ -9,13 +9,13 @@
 //!
 //! A lock on the server keeps two loads from mixing.
 
-use super::{Address, DatabaseError, Fault, connection, schema};
+use super::{Address, DatabaseError, Fault, link::Link, schema, tasks, tls::Tls};
 use crate::store::{
     Meta, Store, StoreError,
     embedded::{Access, Content, Depth, Scan},
 };
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 use tokio::runtime::Runtime;
 
 /// Most bytes of one statement, if the server accepts so many: large enough to make the round trip
@@ -80,19 +80,20 @@ pub fn load(
         let address = address.clone();
         StoreError::from(DatabaseError { address, fault })
     };
-    let runtime = connection::runtime().map_err(of_database)?;
+    let runtime = tasks::runtime().map_err(of_database)?;
     let open = async {
-        let mut conn = Conn::new(connection::opts(address)).await?;
-        schema::migrate(&mut conn).await?;
-        lock(&mut conn).await?;
-        let resumed = prepare(&mut conn, &meta).await?;
+        let mut link = connect(address).await?;
+        let conn = &mut link.conn;
+        schema::migrate(conn).await?;
+        lock(conn).await?;
+        let resumed = prepare(conn, &meta).await?;
         let packet: Option<u64> = conn.query_first("SELECT @@max_allowed_packet").await?;
-        Ok((conn, resumed, packet.unwrap_or(0) as usize))
+        Ok((link, resumed, packet.unwrap_or(0) as usize))
     };
-    let (conn, resumed, packet_bytes) = runtime.block_on(open).map_err(of_database)?;
+    let (link, resumed, packet_bytes) = runtime.block_on(open).map_err(of_database)?;
     let mut loader = Loader {
         runtime: &runtime,
-        conn,
+        link,
         room: packet_bytes.saturating_sub(PACKET_RESERVE_BYTES),
         rows: Vec::new(),
         bytes: 0,
@@ -124,9 +125,9 @@ pub fn load(
     })?;
     loader.flush().map_err(of_database)?;
     progress(there);
-    let finish = finish(&mut loader.conn, sums);
+    let finish = finish(&mut loader.link.conn, sums);
     runtime.block_on(finish).map_err(of_database)?;
-    let _ = runtime.block_on(loader.conn.disconnect());
+    let _ = runtime.block_on(loader.link.conn.disconnect());
     Ok(report)
 }
 
@@ -144,7 +145,20 @@ fn meta_of(store: &Store, scan: &Scan<'_>) -> Result<Meta, StoreError> {
     })
 }
 
-/// The state that an interrupted load of the same store has left.
+/// Connects to the first host that answers.
+async fn connect(address: &Address) -> Result<Link, Fault> {
+    let tls = Arc::new(Tls::load(address.tls())?);
+    let mut last = Fault::Unreachable("no host".into());
+    for host in address.hosts() {
+        match Link::open(address, host, &tls).await {
+            Ok(link) => return Ok(link),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+/// What an interrupted load of the same store has left.
 struct Resumed {
     users: u64,
     last: Option<u64>,
@@ -191,8 +205,8 @@ async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<Resumed, Fault> {
 /// Collects rows and sends them.
 struct Loader<'r> {
     runtime: &'r Runtime,
-    conn: Conn,
-    /// Most bytes of a statement that the server accepts.
+    link: Link,
+    /// Bytes of a statement the server takes.
     room: usize,
     /// Id and value alternately.
     rows: Vec<Value>,
@@ -229,7 +243,7 @@ impl Loader<'_> {
         }
         let more = ",(?,?)".repeat(rows.len() / 2 - 1);
         let insert = format!("INSERT INTO trident_users_load (user_id, data) VALUES (?,?){more}");
-        let sent = self.conn.exec_drop(insert, Params::Positional(rows));
+        let sent = self.link.conn.exec_drop(insert, Params::Positional(rows));
         Ok(self.runtime.block_on(sent)?)
     }
 }

@@ -4,7 +4,9 @@
 //! worker ─ Client::look_up ─▶ lookups: one flight per key, bounded queue, deadlines
 //!                                 │ batches of keys
 //!                                 ▼
-//! database thread: connection ─ SELECT … IN (…) ─▶ User::verify ─▶ cache, answers, wake-ups
+//! database thread: ask ─ SELECT … IN (…) ─▶ User::verify ─▶ cache, answers, wake-ups
+//!                   ⇅ guard: TLS, passwords, bounds
+//!                 server
 //! ```
 //!
 //! The worker itself answers hits in the cache ([`Client::cached`]). All other lookups go to one thread
@@ -17,21 +19,27 @@
 //! - `schema`: tables, migrations, versions.
 //! - `lookups`: waiting lookups and their deadlines.
 //! - `cache`: values and absences by user.
-//! - `client`: the interface for workers and operators. `shared`: data shared with the database thread.
-//! - `connection`: the tasks of the database thread.
+//! - `client`: what workers and operators call. `shared`: what it shares with the database thread.
+//! - `tasks`: what runs on the database thread. `ask`: one batch of keys, and what its answers are worth.
+//! - `connect`: which host. `link`: a connection. `guard`: what stands between driver and server. `tls`.
 //! - `load`: fills the tables from a store.
 //!
 //! Only this folder names tokio and mysql_async. Tables, outages and sizing: `docs/twitter-mysql.md`.
 
 mod address;
+mod ask;
 mod cache;
 mod client;
-mod connection;
+mod connect;
 mod error;
+mod guard;
+mod link;
 mod load;
 mod lookups;
 mod schema;
 mod shared;
+mod tasks;
+mod tls;
 
 pub use address::{Address, BadAddress};
 pub use client::{Client, Start, State};

@@ -1,6 +1,8 @@
 //! Data shared by the client and the database thread.
 
-use super::{Address, DatabaseError, Fault, Options, cache::ValueCache, lookups::Lookups};
+use super::{
+    Address, DatabaseError, Fault, Options, cache::ValueCache, connect::Hosts, lookups::Lookups,
+};
 use crate::store::Meta;
 use parking_lot::Mutex;
 use std::sync::{
@@ -12,6 +14,7 @@ use tokio::sync::Notify;
 /// Data shared by the client and its thread.
 pub(super) struct Shared {
     pub(super) address: Address,
+    pub(super) hosts: Hosts,
     pub(super) options: Options,
     pub(super) lookups: Lookups,
     pub(super) cache: ValueCache,

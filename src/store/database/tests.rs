@@ -47,7 +47,7 @@ fn what_is_no_address_is_refused_without_being_repeated() {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    connection::runtime().unwrap()
+    tasks::runtime().unwrap()
 }
 
 fn submit(lookups: &Lookups, user_id: u64) -> Result<mpsc::Receiver<Answer>, Answer> {

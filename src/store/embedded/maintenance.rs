@@ -29,7 +29,7 @@ pub fn verify(path: &Path) -> Result<Meta, StoreError> {
     let scan = store.scan(true)?;
     let mut content = Content::default();
     scan.values(|user_id, value| {
-        User::verify(value)
+        User::verify(user_id, value)
             .and_then(|_| content.add(user_id, value))
             .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))
     })?;

@@ -40,14 +40,14 @@ impl Drop for Place {
     }
 }
 
-fn value(contacts: u64, text: &str) -> Vec<u8> {
+fn value(user_id: u64, contacts: u64, text: &str) -> Vec<u8> {
     let mut encoder = Encoder::default();
     for other in 0..contacts {
         encoder.contact(other, false, 0, b"name", b"about");
         encoder.tweet(other, 0, 1, text.as_bytes(), [b"tag".as_slice()]);
     }
     let mut out = Vec::new();
-    encoder.finish(&mut out).unwrap();
+    encoder.finish(user_id, &mut out).unwrap();
     out
 }
 
@@ -56,7 +56,7 @@ fn build(target: &Path, users: u64, text: &str) -> Meta {
     let mut writer = StoreWriter::create(target, true).unwrap();
     for n in 0..users {
         let contacts = if n % 10 == 9 { 100 } else { 2 };
-        writer.put(3 * n, &value(contacts, text)).unwrap();
+        writer.put(3 * n, &value(3 * n, contacts, text)).unwrap();
     }
     writer.finish().unwrap()
 }
@@ -79,7 +79,11 @@ fn what_was_written_is_found_and_nothing_else() {
     assert_eq!(*store.meta(), meta);
     for n in 0..2000 {
         let contacts = if n % 10 == 9 { 100 } else { 2 };
-        assert_eq!(get(&store, 3 * n), Some(value(contacts, "hello")), "{n}");
+        assert_eq!(
+            get(&store, 3 * n),
+            Some(value(3 * n, contacts, "hello")),
+            "{n}"
+        );
         assert_eq!(get(&store, 3 * n + 1), None);
     }
     assert_eq!(get(&store, u64::MAX), None);
@@ -115,11 +119,11 @@ fn equal_input_makes_equal_files_and_more_than_one_batch_fits() {
 fn a_writer_refuses_what_it_cannot_store_and_leaves_nothing_behind() {
     let place = Place::new();
     let mut writer = StoreWriter::create(&place.at("s"), false).unwrap();
-    writer.put(5, &value(1, "")).unwrap();
+    writer.put(5, &value(5, 1, "")).unwrap();
     for (id, value, why) in [
-        (5, value(1, ""), "ascend"),
-        (4, value(1, ""), "ascend"),
-        (1 << 63, value(1, ""), "2^63"),
+        (5, value(5, 1, ""), "ascend"),
+        (4, value(4, 1, ""), "ascend"),
+        (1 << 63, value(1 << 63, 1, ""), "2^63"),
         (6, b"something else".to_vec(), "not a user value"),
     ] {
         let error = writer.put(id, &value).unwrap_err().to_string();
@@ -164,8 +168,8 @@ fn a_store_can_be_replaced_again_and_again_while_it_is_open() {
         build(&target, 10 + round, &round.to_string());
         assert!(open.is_replaced_at(&target));
         let new = Store::open(&target).unwrap();
-        assert_eq!(get(&open, 0), Some(value(2, &(round - 1).to_string())));
-        assert_eq!(get(&new, 0), Some(value(2, &round.to_string())));
+        assert_eq!(get(&open, 0), Some(value(0, 2, &(round - 1).to_string())));
+        assert_eq!(get(&new, 0), Some(value(0, 2, &round.to_string())));
         assert_eq!(new.meta().users, 10 + round);
         open = new;
     }
@@ -260,7 +264,7 @@ fn snapshots_are_stores_and_restore_brings_them_back() {
     assert_eq!(maintenance::restore(&snap, &copy, false).unwrap(), meta);
     assert_eq!(maintenance::restore(&snap, &target, true).unwrap(), meta);
     assert_eq!(dump(&copy), dump(&target));
-    assert_eq!(get(&open, 0), Some(value(2, "first")));
+    assert_eq!(get(&open, 0), Some(value(0, 2, "first")));
 
     let data = snap.join(DATA_FILE);
     let mut damaged = fs::read(&data).unwrap();
@@ -314,7 +318,7 @@ fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
         for (path, text) in [(&target, "old"), (&other, text)] {
             let mut writer = StoreWriter::create(path, false).unwrap();
             writer.begin_history(b"").unwrap();
-            writer.put(1, &value(1, text)).unwrap();
+            writer.put(1, &value(1, 1, text)).unwrap();
             writer.finish().unwrap();
         }
         // A FIFO as seal: reading blocks until the test writes it.
@@ -331,7 +335,7 @@ fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
             std::io::Write::write_all(&mut writing, &seal).unwrap();
             drop(writing);
             let store = opening.join().unwrap().unwrap();
-            assert_eq!(get(&store, 1), Some(value(1, text)));
+            assert_eq!(get(&store, 1), Some(value(1, 1, text)));
             store.update().unwrap().commit().unwrap();
         });
         assert!(!has_updates(&aside), "{text}");
@@ -355,7 +359,7 @@ fn a_fold_takes_the_place_of_no_other_store() {
     build(&target, 10, "old");
     let store = Store::open(&target).unwrap();
     let mut folded = StoreWriter::in_place_of(&store).unwrap();
-    folded.put(0, &value(1, "folded")).unwrap();
+    folded.put(0, &value(0, 1, "folded")).unwrap();
     let meta = build(&target, 20, "new");
     let error = folded.finish().unwrap_err().to_string();
     assert!(error.contains("replaced by another while"), "{error}");
@@ -363,7 +367,7 @@ fn a_fold_takes_the_place_of_no_other_store() {
     drop(store);
     let store = Store::open(&target).unwrap();
     let mut folded = StoreWriter::in_place_of(&store).unwrap();
-    folded.put(0, &value(1, "folded")).unwrap();
+    folded.put(0, &value(0, 1, "folded")).unwrap();
     folded.finish().unwrap();
     assert_eq!(Store::open(&target).unwrap().meta().users, 1);
     assert_eq!(place.names(), ["s"]);

@@ -3,7 +3,10 @@
 //! `etl` calls it with contacts by ascending id and each contact's tweets by ascending (created_at, id).
 //! The caller must keep this order: it makes the values of equal users equal.
 
-use super::{HEADER_BYTES, Kind, MAGIC, NO_TWEET, TEXT_SEPARATOR, TooLarge, VERSION, product};
+use super::{
+    CHECKSUM_AT, HEADER_BYTES, Kind, MAGIC, NO_TWEET, TEXT_SEPARATOR, TooLarge, VERSION, checksum,
+    product,
+};
 
 /// Collects the parts of one value.
 #[derive(Debug, Default)]
@@ -97,10 +100,10 @@ impl Encoder {
         self.counts.tweets += 1;
     }
 
-    /// Appends the finished value to `out` and starts over. On error `out` is unchanged.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), TooLarge> {
+    /// Appends the finished value of `user_id` to `out` and starts over. On error `out` is unchanged.
+    pub fn finish(&mut self, user_id: u64, out: &mut Vec<u8>) -> Result<(), TooLarge> {
         self.close_contact();
-        let result = self.write(out);
+        let result = self.write(user_id, out);
         for part in self.parts() {
             part.clear();
         }
@@ -108,7 +111,7 @@ impl Encoder {
         result
     }
 
-    fn write(&mut self, out: &mut Vec<u8>) -> Result<(), TooLarge> {
+    fn write(&mut self, user_id: u64, out: &mut Vec<u8>) -> Result<(), TooLarge> {
         let counts = [self.counts.contacts, self.counts.tweets, self.counts.tags];
         let sizes = [&self.names, &self.texts, &self.tag_names].map(|part| part.len() as u64);
         // Every number in the tables is at most one of these six, so none was truncated.
@@ -129,9 +132,8 @@ impl Encoder {
         for part in self.parts() {
             out.extend_from_slice(part);
         }
-        let checksum = crc32fast::hash(&out[start + HEADER_BYTES..]);
-        out[start + HEADER_BYTES - 4..start + HEADER_BYTES]
-            .copy_from_slice(&checksum.to_le_bytes());
+        let checksum = checksum(user_id, &out[start..]);
+        out[start + CHECKSUM_AT..start + HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //!
 //! | bytes | part |
 //! | --- | --- |
-//! | 32 | header: `TUV`, version 1 (1 byte); then as u32: contacts, tweets, tags, bytes of names, texts and tag names, CRC-32 of all that follows the header |
+//! | 32 | header: `TUV`, version 2 (1 byte); then as u32: contacts, tweets, tags, bytes of names, texts and tag names, CRC-32 of the user's id (u64) and of everything but these four bytes |
 //! | 48 each | contacts, by ascending id: other id u64, product f64, same u64; then as u32: end of its tweets, latest reply, latest retweet, latest of both (indices of tweets, `0xFFFF_FFFF` when there is none), end of its screen name, end of its description |
 //! | 32 each | tweets, contact by contact, each by ascending (created_at, id): id u64, created_at i64 (seconds since 1970), end of its text u32, end of its tags u32, types u32 (1 reply, 2 retweet, 3 both), zero u32 |
 //! | 4 each | tags, tweet by tweet, in the tweet's order: end of the tag's name u32 |
@@ -31,7 +31,7 @@ pub use encoder::Encoder;
 use thiserror::Error;
 
 /// Version of the encoding, stored in every value.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Byte after every text; it never occurs in UTF-8, so no phrase contains it.
 pub const TEXT_SEPARATOR: u8 = 0xFF;
 /// Bit of [`Tweet::types`]: the tweet is a reply between the two users.
@@ -41,6 +41,7 @@ pub const RETWEET: u32 = 2;
 
 const MAGIC: [u8; 3] = *b"TUV";
 const HEADER_BYTES: usize = 32;
+const CHECKSUM_AT: usize = HEADER_BYTES - 4;
 const CONTACT_BYTES: usize = 48;
 const TWEET_BYTES: usize = 32;
 const TAG_BYTES: usize = 4;
@@ -154,11 +155,11 @@ impl<'a> User<'a> {
     }
 
     /// [`parse`](Self::parse) plus the checks that read every byte: checksum, UTF-8, separators, order, and
-    /// whether scores and latest tweets follow from the tweets.
-    pub fn verify(value: &'a [u8]) -> Result<Self, Corrupt> {
+    /// whether scores and latest tweets follow from the tweets. The value of a user other than `user_id` has
+    /// a wrong checksum.
+    pub fn verify(user_id: u64, value: &'a [u8]) -> Result<Self, Corrupt> {
         let user = Self::parse(value)?;
-        let stored = u32_at(value, 28);
-        if crc32fast::hash(value.get(HEADER_BYTES..).unwrap_or_default()) != stored {
+        if checksum(user_id, value) != u32_at(value, CHECKSUM_AT) {
             return Err(Corrupt::Checksum);
         }
         let separated = user
@@ -416,6 +417,15 @@ impl<'a> Tweet<'a> {
                 tag
             })
     }
+}
+
+/// What stands in the header of `value` if it is the user's.
+fn checksum(user_id: u64, value: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&user_id.to_le_bytes());
+    hasher.update(value.get(..CHECKSUM_AT).unwrap_or_default());
+    hasher.update(value.get(HEADER_BYTES..).unwrap_or_default());
+    hasher.finalize()
 }
 
 /// Takes `count` bytes off the front of `rest`.

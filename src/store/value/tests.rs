@@ -64,6 +64,9 @@ fn contacts() -> impl Strategy<Value = Vec<PlainContact>> {
     })
 }
 
+/// The user whose values are made here.
+const USER: u64 = 1;
+
 fn encode(contacts: &[PlainContact]) -> Vec<u8> {
     let mut encoder = Encoder::default();
     for c in contacts {
@@ -75,7 +78,7 @@ fn encode(contacts: &[PlainContact]) -> Vec<u8> {
         }
     }
     let mut out = Vec::new();
-    encoder.finish(&mut out).unwrap();
+    encoder.finish(USER, &mut out).unwrap();
     out
 }
 
@@ -88,7 +91,7 @@ fn decode(value: &[u8]) -> Vec<PlainContact> {
         text: text(t.text),
         tags: t.tags().map(text).collect(),
     };
-    let user = User::verify(value).unwrap();
+    let user = User::verify(USER, value).unwrap();
     user.contacts()
         .map(|c| PlainContact {
             other_id: c.other_id,
@@ -104,7 +107,7 @@ fn decode(value: &[u8]) -> Vec<PlainContact> {
 fn read_all(value: &[u8]) {
     let mut out = String::new();
     let _ = user_line(1, value, &mut out);
-    let _ = User::verify(value);
+    let _ = User::verify(USER, value);
     if let Ok(user) = User::parse(value) {
         let in_texts =
             |t: &Tweet<'_>| user.texts()[t.text_start..].starts_with(t.text) || t.text.is_empty();
@@ -178,7 +181,17 @@ proptest! {
         let mut value = encode(&sample());
         let at = at.index(value.len());
         value[at] ^= 1 << bit;
-        prop_assert!(User::verify(&value).is_err());
+        prop_assert!(User::verify(USER, &value).is_err());
+    }
+}
+
+#[test]
+fn the_value_of_one_user_is_not_that_of_another() {
+    let value = encode(&sample());
+    assert!(User::verify(USER, &value).is_ok());
+    for other in [0, 2, USER << 8, USER << 56, u64::MAX] {
+        let error = User::verify(other, &value).unwrap_err();
+        assert_eq!(error, Corrupt::Checksum, "{other}");
     }
 }
 
@@ -205,7 +218,7 @@ fn latest_follows_time_then_id_for_each_type() {
         encoder.tweet(id, created_at, types, b"", []);
     }
     let mut value = Vec::new();
-    encoder.finish(&mut value).unwrap();
+    encoder.finish(USER, &mut value).unwrap();
     let contact = User::parse(&value).unwrap().contacts().next().unwrap();
     let latest = [Kind::Reply, Kind::Retweet, Kind::Both].map(|k| contact.latest(k).unwrap().id);
     assert_eq!(latest, [9, 10, 10]);
@@ -219,7 +232,7 @@ fn a_missing_type_has_no_latest_tweet() {
     let mut encoder = Encoder::default();
     encoder.contact(5, false, 0, b"", b"");
     encoder.tweet(1, 1, RETWEET, b"x", []);
-    encoder.finish(&mut value_without_reply).unwrap();
+    encoder.finish(USER, &mut value_without_reply).unwrap();
     let latest = |value| {
         let contact = User::parse(value).unwrap().contacts().next().unwrap();
         contact.latest(Kind::Reply).map(|t| t.id)

@@ -102,7 +102,7 @@ fn rows_are_sorted_by_score_then_id_and_written_raw() {
     encoder.contact(200, false, 0, b"", b"");
     encoder.tweet(1, 5, 2, b"latest retweet", []);
     let mut value = Vec::new();
-    encoder.finish(&mut value).unwrap();
+    encoder.finish(1, &mut value).unwrap();
     let replies = "100\tname100\tde\nscription\txx one one\n\
                    7\tname7\tde\nscription\tone\n\
                    9\tname9\tde\nscription\ttwo\n\t ";
@@ -133,7 +133,7 @@ fn a_hundred_thousand_contacts_are_listed_and_the_memory_given_back() {
         encoder.tweet(id, 5, 1, b"aaaa", [b"t".as_slice(), b"t"]);
     }
     let mut value = Vec::new();
-    encoder.finish(&mut value).unwrap();
+    encoder.finish(1, &mut value).unwrap();
     let request = Request {
         user_id: 1,
         kind: Kind::Both,

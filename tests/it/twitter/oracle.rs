@@ -219,7 +219,7 @@ pub(super) fn build(path: &Path, dump: &str) {
             add(&mut encoder, user_id, contact);
         }
         let mut value = Vec::new();
-        encoder.finish(&mut value).unwrap();
+        encoder.finish(user_id, &mut value).unwrap();
         (user_id, value)
     });
     store(path, users);

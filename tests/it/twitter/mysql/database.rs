@@ -3,7 +3,7 @@
 use crate::harness::{PATIENCE, eventually, required};
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -66,6 +66,11 @@ impl Database {
     /// Its address with user and password.
     pub fn url(&self) -> String {
         self.url_as(USER, "trident")
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     /// The address with another user and database.

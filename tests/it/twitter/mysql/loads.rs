@@ -1,21 +1,8 @@
 //! `trident etl load`: new data while serving, interruption, versions, messages.
 
-use super::{database::PASSWORD, *};
+use super::*;
 use crate::harness::without_settings;
 use std::{process::Stdio, sync::atomic::AtomicBool, thread};
-
-/// Exit code and standard error of a command that ends by itself; nothing it says has the password.
-fn told(mut command: Command) -> (i32, String) {
-    let output = command.output().unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    for password in PASSWORD.iter().chain(&["wrong-secret"]) {
-        assert!(!format!("{out}{err}").contains(password), "{out}{err}");
-    }
-    (output.status.code().unwrap(), err.into_owned())
-}
 
 /// Readers never see an error, a mixture within one answer, or old data after new ones were announced.
 #[test]

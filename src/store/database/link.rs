@@ -1,0 +1,35 @@
+//! A connection to a server: the driver's, behind its guard.
+
+use super::{Address, Fault, address::Host, guard::Guard, tls::Tls};
+use mysql_async::Conn;
+use std::sync::Arc;
+
+/// An open connection. Dropping it closes it at once, whatever was under way: the guard's task ends, and with
+/// it both of its sockets.
+pub(super) struct Link {
+    guard: Guard,
+    pub(super) conn: Conn,
+}
+
+impl Link {
+    /// Connects and logs in.
+    pub(super) async fn open(
+        address: &Address,
+        host: &Host,
+        tls: &Arc<Tls>,
+    ) -> Result<Self, Fault> {
+        let guarded = Guard::start(host.clone(), Arc::clone(tls));
+        let (guard, path) = guarded.map_err(|error| Fault::Thread(error.to_string()))?;
+        // A task of its own: should the driver panic, it is the task that ends.
+        match tokio::spawn(Conn::new(address.opts(path))).await {
+            Ok(Ok(conn)) => Ok(Self { guard, conn }),
+            Ok(Err(error)) => Err(guard.fault().unwrap_or_else(|| error.into())),
+            Err(_) => Err(Fault::Garbled("a login that the driver cannot read".into())),
+        }
+    }
+
+    /// Why the guard ended the connection, if it did.
+    pub(super) fn seen(&self) -> Option<Fault> {
+        self.guard.fault()
+    }
+}

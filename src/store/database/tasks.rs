@@ -1,0 +1,286 @@
+//! What runs on the database thread.
+//!
+//! - [`serve`], once per connection: takes a batch of keys, queries it, delivers the answers. When the
+//!   connection breaks, the keys return to the queue and a new connection is opened.
+//! - [`watch`], on a separate connection: checks the version of the data and drops the cache when it has
+//!   changed.
+//! - [`Lookups::expire`](super::lookups::Lookups::expire): enforces the deadlines.
+//!
+//! Each runs under [`supervise`]: a panic, which only the driver could cause, ends the task and not the thread.
+//!
+//! The database counts as down when an attempt to connect fails while no connection is open. Lookups
+//! are then refused at once, because waiting would only keep clients from asking elsewhere, until an
+//! attempt succeeds.
+
+use super::{
+    Fault, LookupError,
+    ask::Statements,
+    connect::{Place, within},
+    link::Link,
+    lookups::Answer,
+    schema,
+    shared::Shared,
+};
+use crate::metrics::{self, Counter};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+    time::Duration,
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{LocalSet, spawn_local},
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+/// Pauses between attempts to connect: the first, doubled up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`PAUSE_MIN`]. Longest time until a returned database is noticed.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A runtime for the calling thread.
+pub(super) fn runtime() -> Result<Runtime, Fault> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::Thread(error.to_string()))
+}
+
+/// Body of the database thread. Sends `started` the result of the first attempt to connect; ends at once if
+/// that is a permanent fault.
+pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Fault>>) {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(fault) => return drop(started.send(Err(fault))),
+    };
+    LocalSet::new().block_on(&runtime, async {
+        let first = Arc::clone(shared);
+        let first = spawn_local(async move { first.connect().await });
+        let first = first.await.unwrap_or_else(|_| Err(unreadable()));
+        let outcome = first.as_ref().map(drop).map_err(Fault::clone);
+        let is_over = outcome.as_ref().is_err_and(Fault::is_permanent);
+        if outcome.is_ok() {
+            shared.lookups.open();
+        }
+        if started.send(outcome).is_err() || is_over {
+            return;
+        }
+        let mut first = first.ok().map(|(link, _)| link);
+        supervise(shared, move |shared| watch(shared, first.take()));
+        for _ in 0..shared.options.connections_max {
+            supervise(shared, serve);
+        }
+        let on_time = Arc::clone(shared);
+        spawn_local(async move { on_time.lookups.expire().await });
+        shared.stop.notified().await;
+    });
+}
+
+/// What the driver panics on.
+fn unreadable() -> Fault {
+    Fault::Garbled("what the driver cannot read".into())
+}
+
+/// Keeps a task running.
+fn supervise<F: Future<Output = ()> + 'static>(
+    shared: &Arc<Shared>,
+    mut task: impl FnMut(Arc<Shared>) -> F + 'static,
+) {
+    let shared = Arc::clone(shared);
+    spawn_local(async move {
+        while spawn_local(task(Arc::clone(&shared))).await.is_err() {
+            metrics::add(Counter::HandlerPanics, 1);
+            sleep(PAUSE_MAX).await;
+        }
+    });
+}
+
+impl Shared {
+    /// Counts the data seen so far. What was asked for under another generation may be of data that
+    /// were dropped since: it answers those who wait and is not kept.
+    fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// Handles a failed attempt to connect.
+    fn attempt_failed(&self, fault: &Fault) {
+        if self.connections.load(Relaxed) == 0 && self.lookups.close() {
+            warn!(database = %self.address, %fault, "database of /twitter is down; users in the cache are served, others get 503");
+        }
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+struct Open<'s>(&'s Shared);
+
+impl<'s> Open<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        shared.connections.fetch_add(1, Relaxed);
+        if shared.lookups.open() {
+            info!(database = %shared.address, "database of /twitter is there");
+        }
+        Self(shared)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Keys of a running query. If the task ends meanwhile, they fail, because nothing else would query them.
+struct Batch<'s> {
+    keys: Vec<u64>,
+    shared: &'s Shared,
+}
+
+impl Batch<'_> {
+    /// Returns the keys; the caller now answers their lookups.
+    fn release(mut self) -> Vec<u64> {
+        std::mem::take(&mut self.keys)
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        for key in &self.keys {
+            let failed = Err(LookupError::Failed);
+            self.shared.lookups.deliver(*key, &failed);
+        }
+    }
+}
+
+/// Looks users up, on one connection after the other.
+async fn serve(shared: Arc<Shared>) {
+    let statements = Statements::new(shared.options.batch_max);
+    let mut pause = PAUSE_MIN;
+    loop {
+        match shared.connect().await {
+            Ok((link, place)) => {
+                pause = PAUSE_MIN;
+                let _open = Open::new(&shared);
+                if let Err(fault) = serve_on(link, place, &statements, &shared).await {
+                    // Not in a tight loop with a server that talks nonsense.
+                    if let Fault::Garbled(_) = fault {
+                        warn!(database = %shared.address, %fault, "a connection of /twitter was given up");
+                    }
+                    sleep(PAUSE_MIN).await;
+                }
+            }
+            Err(fault) => {
+                shared.attempt_failed(&fault);
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// Returns when the connection is broken, or when the host that it was meant for is back.
+async fn serve_on(
+    mut link: Link,
+    place: Place,
+    statements: &Statements,
+    shared: &Shared,
+) -> Result<(), Fault> {
+    let mut told = None;
+    while !shared.hosts.is_elsewhere(place) {
+        let keys = shared.lookups.next_batch(shared.options.batch_max).await;
+        let batch = Batch { keys, shared };
+        let generation = shared.generation();
+        let asking = statements.ask(&mut link, &batch.keys);
+        let answers = within(shared.options.deadline, asking).await;
+        let keys = batch.release();
+        match answers {
+            Ok(answers) => {
+                metrics::add(Counter::DatabaseStatementsOk, 1);
+                metrics::add(Counter::DatabaseKeys, keys.len() as u64);
+                deliver(&keys, answers, generation, shared);
+                told = None;
+            }
+            Err(fault) => {
+                metrics::add(Counter::DatabaseStatementsFailed, 1);
+                if let Fault::Unreachable(_) | Fault::Garbled(_) = fault {
+                    // Another connection asks again, until the lookups' deadlines.
+                    shared.lookups.put_back(&keys);
+                    return Err(fault);
+                }
+                if told.as_ref() != Some(&fault) {
+                    warn!(database = %shared.address, %fault, "lookups of /twitter fail");
+                }
+                told = Some(fault);
+                for key in keys {
+                    shared.lookups.deliver(key, &Err(LookupError::Failed));
+                }
+                // Avoids a busy loop with a server that refuses everything.
+                sleep(PAUSE_MIN).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps and hands over what came back for `keys`.
+fn deliver(keys: &[u64], answers: Vec<Answer>, generation: u64, shared: &Shared) {
+    // Nothing is awaited from here on, so the data are not noted to be others meanwhile.
+    let is_current = generation == shared.generation();
+    for (id, answer) in keys.iter().zip(answers) {
+        if let Ok(value) = &answer
+            && is_current
+        {
+            shared.cache.keep(*id, value.clone()); // first: see `Lookups::submit`
+        }
+        shared.lookups.deliver(*id, &answer);
+    }
+}
+
+/// Looks at the version of the data from time to time, and whenever somebody asks for it.
+async fn watch(shared: Arc<Shared>, mut link: Option<Link>) {
+    let mut last_fault = None;
+    loop {
+        let interval = shared.options.check_interval;
+        let _ = timeout(interval, shared.check_now.notified()).await;
+        let waiting = std::mem::take(&mut *shared.checks.lock());
+        let outcome = look(&shared, &mut link).await;
+        let fault = outcome.as_ref().err().cloned();
+        // The lookup tasks report outages.
+        if let Some(fault) = fault.as_ref().filter(|fault| fault.is_permanent())
+            && last_fault.as_ref() != Some(fault)
+        {
+            warn!(database = %shared.address, %fault, "cannot follow the data of /twitter; what is kept goes on being served");
+        }
+        last_fault = fault;
+        for waiting in waiting {
+            let _ = waiting.send(outcome.clone());
+        }
+        // With one host, those who look users up try it often enough.
+        if shared.address.hosts().len() > 1 {
+            shared.look_for_failed_hosts().await;
+        }
+    }
+}
+
+/// Whether the data were replaced since the last look.
+async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<bool, Fault> {
+    let before = shared.generation();
+    let Some(open) = link else {
+        let (open, _) = shared.connect().await?;
+        *link = Some(open);
+        return Ok(before != 0 && before != shared.generation());
+    };
+    let checked = within(
+        shared.options.connect_timeout,
+        schema::check(&mut open.conn),
+    )
+    .await;
+    match checked {
+        Ok(meta) => Ok(shared.note(meta)),
+        Err(fault) => {
+            let fault = open.seen().unwrap_or(fault);
+            *link = None;
+            Err(fault)
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! TLS to a database: `?ssl=` and what belongs to it.
+//!
+//! | `ssl` | TLS | certificate |
+//! | --- | --- | --- |
+//! | `off` | never | |
+//! | `prefer` (default) | if the server offers it | not checked |
+//! | `require` | always | not checked: keeps readers out, not impostors |
+//! | `verify-ca` | always | from an authority in `ssl-ca`, or of the system |
+//! | `verify-identity` | always | the same, and for the host's name |
+//!
+//! The names are those of MySQL's `--ssl-mode`. A server that offers TLS and fails to make it is an error in every
+//! mode but `off`: nothing falls back to plain text.
+
+use super::Fault;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+};
+use std::{
+    fmt::Display,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// See the table above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    Off,
+    #[default]
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyIdentity,
+}
+
+impl Mode {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "off" => Self::Off,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-identity" => Self::VerifyIdentity,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyIdentity)
+    }
+}
+
+/// The part of an address that is about TLS. Files are PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TlsOptions {
+    pub(super) mode: Mode,
+    /// `ssl-ca`: authorities instead of the system's.
+    pub(super) ca: Option<PathBuf>,
+    /// `ssl-cert` and `ssl-key`: our own certificate, for accounts with `REQUIRE X509`.
+    pub(super) identity: Option<(PathBuf, PathBuf)>,
+    /// `server-public-key`: the server's RSA key for passwords without TLS.
+    pub(super) server_key: Option<PathBuf>,
+}
+
+/// What the options come to, files read.
+pub(super) struct Tls {
+    pub(super) mode: Mode,
+    connector: TlsConnector,
+    server_key: Option<Vec<u8>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`Fault::Tls`]: a file cannot be read or is no PEM file of its kind.
+    pub(super) fn load(options: &TlsOptions) -> Result<Self, Fault> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = if options.mode.verifies() {
+            let roots = Arc::new(authorities(options.ca.as_deref())?);
+            let webpki =
+                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+            let webpki = webpki.map_err(wrong)?;
+            let checks_name = options.mode == Mode::VerifyIdentity;
+            Arc::new(Authority {
+                webpki,
+                checks_name,
+            })
+        } else {
+            Arc::new(Anyone(Arc::clone(&provider)))
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(wrong)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let config = match &options.identity {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates(certificate)?;
+                let key = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, error))?;
+                config.with_client_auth_cert(chain, key).map_err(wrong)?
+            }
+        };
+        Ok(Self {
+            mode: options.mode,
+            connector: TlsConnector::from(Arc::new(config)),
+            server_key: options.server_key.as_deref().map(public_key).transpose()?,
+        })
+    }
+
+    /// Makes TLS on an open connection to the host that the address calls `name`.
+    pub(super) async fn connect(
+        &self,
+        name: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Fault> {
+        let name = ServerName::try_from(name.to_owned()).map_err(wrong)?;
+        self.connector.connect(name, stream).await.map_err(|error| {
+            match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                Some(error @ Error::InvalidCertificate(_)) => Fault::Tls(format!(
+                    "{error}; give the authority's certificate with ssl-ca=FILE, or the name that the certificate is for"
+                )),
+                Some(error) => wrong(error),
+                None => Fault::Unreachable(error.to_string()),
+            }
+        })
+    }
+
+    pub(super) fn has_server_key(&self) -> bool {
+        self.server_key.is_some()
+    }
+
+    /// Encrypts a password, which ends with a zero byte, for the server's key (RSA-OAEP over the password XOR the
+    /// nonce, as `caching_sha2_password` has it).
+    pub(super) fn encrypt(&self, password: &[u8], nonce: &[u8]) -> Result<Vec<u8>, Fault> {
+        let key = self.server_key.as_deref().unwrap_or_default();
+        if nonce.is_empty() {
+            return Err(Fault::Garbled("a login without a challenge".into()));
+        }
+        let mixed: Vec<u8> = password
+            .iter()
+            .zip(nonce.iter().cycle())
+            .map(|(a, b)| a ^ b)
+            .collect();
+        encrypt(&mixed, key).ok_or_else(|| wrong("the password is too long for the server's key"))
+    }
+}
+
+fn wrong(error: impl Display) -> Fault {
+    Fault::Tls(error.to_string())
+}
+
+fn in_file(path: &Path, error: impl Display) -> Fault {
+    Fault::Tls(format!("{}: {error}", path.display()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if certificates.is_empty() => Err(in_file(path, "holds no certificate")),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(in_file(path, error)),
+    }
+}
+
+fn authorities(file: Option<&Path>) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    let Some(file) = file else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err(wrong(
+                "the system has no authorities (package ca-certificates); say ssl-ca=FILE",
+            ));
+        }
+        return Ok(roots);
+    };
+    for certificate in certificates(file)? {
+        roots
+            .add(certificate)
+            .map_err(|error| in_file(file, error))?;
+    }
+    Ok(roots)
+}
+
+fn public_key(path: &Path) -> Result<Vec<u8>, Fault> {
+    let key = fs::read(path).map_err(|error| in_file(path, error))?;
+    match encrypt(&[0], &key) {
+        Some(_) => Ok(key),
+        None => Err(in_file(path, "is no RSA public key in PEM")),
+    }
+}
+
+/// The driver's own function panics on what is no key.
+fn encrypt(block: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+    let has_key = key.windows(10).any(|part| part == b"PUBLIC KEY");
+    if !has_key {
+        return None;
+    }
+    let encrypted = || mysql_common::crypto::encrypt(block, key);
+    catch_unwind(AssertUnwindSafe(encrypted)).ok()
+}
+
+/// Checks the certificate and, if asked to, the name in it.
+#[derive(Debug)]
+struct Authority {
+    webpki: Arc<WebPkiServerVerifier>,
+    checks_name: bool,
+}
+
+impl ServerCertVerifier for Authority {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self
+            .webpki
+            .verify_server_cert(certificate, intermediates, name, ocsp, now);
+        match verified {
+            // The name is looked at last, so everything else is right.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.checks_name => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
+
+/// Takes any certificate, whose key must be the server's.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,138 @@
+//! TLS to the database: each mode against servers that require it, offer it, have the wrong name, or none.
+
+use super::*;
+
+/// An authority and a server's certificate for 127.0.0.1, one for a client, and an authority that nobody knows.
+struct Certificates(Place);
+
+impl Certificates {
+    fn new() -> Self {
+        let place = Place::new();
+        let script = "set -e; cd \"$1\"
+            for name in ca other; do
+                openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout $name.key -out $name.pem -subj /CN=$name
+            done
+            for name in server client; do
+                openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
+                printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' >extensions
+                openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+                    -extfile extensions -out $name.pem
+            done";
+        let output = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(place.at(""))
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        Self(place)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.at(name).display().to_string()
+    }
+
+    /// Options of a server that has the certificate.
+    fn options(&self) -> [String; 3] {
+        [
+            ("ca", "ca.pem"),
+            ("cert", "server.pem"),
+            ("key", "server.key"),
+        ]
+        .map(|(option, name)| format!("--ssl-{option}={}", self.file(name)))
+    }
+}
+
+/// Serves from `url`, and how its answer to a query about user 3 came.
+fn serves(url: &str) {
+    let server = serve_from(url, &[]);
+    let text = ask(&mut server.connect(), &about(3)).text();
+    assert_eq!(text, answer(3, "first"), "{url}");
+}
+
+fn refuses(url: &str, why: &[&str]) {
+    let (code, err) = told(serving(url, &[]));
+    assert_eq!(code, 69, "{url}: {err}");
+    for why in why {
+        assert!(err.contains(why), "{url}: {err}");
+    }
+}
+
+#[test]
+fn a_server_that_requires_tls() {
+    if !crate::harness::required("mariadb", &["openssl"]) {
+        return;
+    }
+    let certificates = Certificates::new();
+    let options = certificates.options();
+    let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+    options.push("--require-secure-transport=ON");
+    // The load that fills it goes through TLS too.
+    let Some((_place, database)) = filled(5, &options) else {
+        return;
+    };
+    let url = |parameters: &str| format!("{}?{parameters}", database.url());
+    let ca = format!("ssl-ca={}", certificates.file("ca.pem"));
+    let other = format!("ssl-ca={}", certificates.file("other.pem"));
+    serves(&database.url());
+    serves(&url("ssl=require"));
+    serves(&url(&format!("ssl=verify-ca&{ca}")));
+    serves(&url(&format!("ssl=verify-identity&{ca}")));
+    refuses(&url("ssl=off"), &["TLS", "ssl=require"]);
+    refuses(
+        &url(&format!("ssl=verify-ca&{other}")),
+        &["TLS", "ssl-ca=FILE"],
+    );
+    refuses(&url("ssl=verify-ca"), &["TLS", "ssl-ca=FILE"]);
+    // The certificate is for 127.0.0.1 and for no name.
+    let by_name = |parameters: &str| url(parameters).replace("127.0.0.1", "localhost");
+    serves(&by_name(&format!("ssl=verify-ca&{ca}")));
+    refuses(
+        &by_name(&format!("ssl=verify-identity&{ca}")),
+        &["TLS", "localhost"],
+    );
+    refuses(
+        &url("ssl=verify-ca&ssl-ca=/no/such.pem"),
+        &["TLS", "/no/such.pem"],
+    );
+
+    database.root("ALTER USER trident REQUIRE X509");
+    refuses(&url("ssl=require"), &["refuses us", "client certificate"]);
+    let identity = format!(
+        "ssl-cert={}&ssl-key={}",
+        certificates.file("client.pem"),
+        certificates.file("client.key")
+    );
+    serves(&url(&format!("ssl=verify-identity&{ca}&{identity}")));
+}
+
+#[test]
+fn a_server_without_tls() {
+    let Some((_place, database)) = filled(5, &["--skip-ssl"]) else {
+        return;
+    };
+    let url = |parameters: &str| format!("{}?{parameters}", database.url());
+    serves(&url("ssl=prefer"));
+    serves(&url("ssl=off"));
+    for mode in ["require", "verify-ca", "verify-identity"] {
+        let refused = ["TLS", "the server offers none"];
+        refuses(&url(&format!("ssl={mode}")), &refused);
+    }
+}
+
+#[test]
+fn mistyped_parameters_are_no_address() {
+    for parameters in [
+        "ssl=on",
+        "ssl=require&ssl-ca=/a",
+        "ssl-ca=/a",
+        "ssl=verify-ca&ssl-cert=/a",
+        "ssl_mode=require",
+        "require_ssl=true",
+        "policy=random",
+    ] {
+        let (code, err) = told(serving(&format!("mysql://u:secret@h/d?{parameters}"), &[]));
+        assert_eq!(code, 78, "{parameters}: {err}");
+        assert!(!err.contains("secret"), "{err}");
+    }
+}
