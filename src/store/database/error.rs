@@ -25,8 +25,8 @@ pub enum Fault {
     Unreachable(String),
     /// The server does not let us in.
     #[error(
-        "refuses us: {0}; check user, password, database and grants; an account with REQUIRE SSL or \
-         X509 needs ?ssl=require or a client certificate (ssl-cert, ssl-key)"
+        "refuses us: {0}; check user, password, database and grants; the server or the account may \
+         require TLS (?ssl=require) or a client certificate (ssl-cert, ssl-key)"
     )]
     Refused(String),
     /// TLS cannot be made as the address wants it, or the password would need it.

@@ -189,10 +189,12 @@ fn what_cannot_be_served_ends_the_start_with_a_message() {
     let (code, err) = told(loading(&url, &place.at("store")));
     assert!(code == 69 && err.contains("schema version 99"), "{err}");
     database.root("DELETE FROM trident.trident_schema WHERE version = 99");
-    database.root(
-        "UPDATE trident.trident_meta SET meta = REPLACE(meta, '\"value_version\":1', '\"value_version\":7')",
-    );
-    refuses(&url, "has values of version 7");
+    let version = |version| format!("'\"value_version\":{version}'");
+    let (known, other) = (version(trident::store::value::VERSION), version(77));
+    database.root(&format!(
+        "UPDATE trident.trident_meta SET meta = REPLACE(meta, {known}, {other})"
+    ));
+    refuses(&url, "has values of version 77");
     database.root("DELETE FROM trident.trident_meta");
     refuses(&url, "holds no store");
 }
