@@ -3,7 +3,6 @@
 //! An address is printed from its parsed parts, so that neither a password nor a parameter can slip
 //! into a log.
 
-use super::tls::{Mode, TlsOptions};
 use crate::codec::query::{Plus, percent_decode};
 use mysql_async::{Opts, OptsBuilder};
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -51,6 +50,46 @@ pub(super) enum HostPolicy {
     RoundRobin,
     /// The one that was connected to fastest.
     Nearest,
+}
+
+/// When TLS is made, and what its certificate must be: the table in `tls`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    Off,
+    #[default]
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyIdentity,
+}
+
+impl Mode {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "off" => Self::Off,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-identity" => Self::VerifyIdentity,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyIdentity)
+    }
+}
+
+/// The part of an address that is about TLS. Files are PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TlsOptions {
+    pub(super) mode: Mode,
+    /// `ssl-ca`: authorities instead of the system's.
+    pub(super) ca: Option<PathBuf>,
+    /// `ssl-cert` and `ssl-key`: our own certificate, for accounts with `REQUIRE X509`.
+    pub(super) identity: Option<(PathBuf, PathBuf)>,
+    /// `server-public-key`: the server's RSA key for passwords without TLS.
+    pub(super) server_key: Option<PathBuf>,
 }
 
 /// The text is not an address. The message does not repeat it, because it may hold a password.

@@ -1,7 +1,7 @@
 //! The interface for workers and operators. Only [`Client::start`] and [`Client::check`] wait.
 
 use super::{
-    Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, connect::Hosts,
+    Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, hosts::Hosts,
     lookups::Lookups, shared::Shared, tasks,
 };
 use crate::{

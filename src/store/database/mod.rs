@@ -21,7 +21,7 @@
 //! - `cache`: values and absences by user.
 //! - `client`: what workers and operators call. `shared`: what it shares with the database thread.
 //! - `tasks`: what runs on the database thread. `ask`: one batch of keys, and what its answers are worth.
-//! - `connect`: which host. `link`: a connection. `guard`: what stands between driver and server. `tls`.
+//! - `hosts`: which host is next. `connect`: a connection to it. `link`: a connection. `guard`: what stands between driver and server. `tls`.
 //! - `load`: fills the tables from a store.
 //!
 //! Only this folder names tokio and mysql_async. Tables, outages and sizing: `docs/twitter-mysql.md`.
@@ -33,6 +33,7 @@ mod client;
 mod connect;
 mod error;
 mod guard;
+mod hosts;
 mod link;
 mod load;
 mod lookups;

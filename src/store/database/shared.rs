@@ -1,7 +1,7 @@
 //! Data shared by the client and the database thread.
 
 use super::{
-    Address, DatabaseError, Fault, Options, cache::ValueCache, connect::Hosts, lookups::Lookups,
+    Address, DatabaseError, Fault, Options, cache::ValueCache, hosts::Hosts, lookups::Lookups,
 };
 use crate::store::Meta;
 use parking_lot::Mutex;

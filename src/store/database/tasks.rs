@@ -13,13 +13,8 @@
 //! attempt succeeds.
 
 use super::{
-    Fault, LookupError,
-    ask::Statements,
-    connect::{Place, within},
-    link::Link,
-    lookups::Answer,
-    schema,
-    shared::Shared,
+    Fault, LookupError, ask::Statements, connect::within, hosts::Place, link::Link,
+    lookups::Answer, schema, shared::Shared,
 };
 use crate::metrics::{self, Counter};
 use std::{

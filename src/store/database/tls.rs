@@ -11,7 +11,10 @@
 //! The names are those of MySQL's `--ssl-mode`. A server that offers TLS and fails to make it is an error in every
 //! mode but `off`: nothing falls back to plain text.
 
-use super::Fault;
+use super::{
+    Fault,
+    address::{Mode, TlsOptions},
+};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -25,51 +28,11 @@ use std::{
     fmt::Display,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
-
-/// See the table above.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Mode {
-    Off,
-    #[default]
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyIdentity,
-}
-
-impl Mode {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "off" => Self::Off,
-            "prefer" => Self::Prefer,
-            "require" => Self::Require,
-            "verify-ca" => Self::VerifyCa,
-            "verify-identity" => Self::VerifyIdentity,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn verifies(self) -> bool {
-        matches!(self, Self::VerifyCa | Self::VerifyIdentity)
-    }
-}
-
-/// The part of an address that is about TLS. Files are PEM.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TlsOptions {
-    pub(super) mode: Mode,
-    /// `ssl-ca`: authorities instead of the system's.
-    pub(super) ca: Option<PathBuf>,
-    /// `ssl-cert` and `ssl-key`: our own certificate, for accounts with `REQUIRE X509`.
-    pub(super) identity: Option<(PathBuf, PathBuf)>,
-    /// `server-public-key`: the server's RSA key for passwords without TLS.
-    pub(super) server_key: Option<PathBuf>,
-}
 
 /// What the options come to, files read.
 pub(super) struct Tls {

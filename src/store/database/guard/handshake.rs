@@ -10,11 +10,8 @@
 //! itself afterwards. Where that could not be sent it is refused from the start: a connection that works until the
 //! server restarts is worse than none.
 
-use super::{Wire, relay};
-use crate::store::database::{
-    Fault,
-    tls::{Mode, Tls},
-};
+use super::relay::{Wire, relay};
+use crate::store::database::{Fault, address::Mode, tls::Tls};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},

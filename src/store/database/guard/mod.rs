@@ -10,7 +10,7 @@
 //! guard does what the driver has no settings for:
 //!
 //! - `handshake`: TLS by the address's rules, and a password never goes to a server that could be another one.
-//! - `answers`: the length of an answer and the number of its columns are bounded before the driver sees them.
+//! - `relay`: passes commands and answers on. `answers`: the length of an answer and the number of its columns are bounded before the driver sees them.
 //! - Both sockets are closed at once when the guard's task is aborted.
 //!
 //! Protocol: `mariadb.com/kb/en/clientserver-protocol` and "MySQL Client/Server Protocol" of the MySQL source
@@ -18,32 +18,21 @@
 
 mod answers;
 mod handshake;
+mod relay;
 
 use super::{Fault, address::Host, tls::Tls};
-use answers::Answers;
 use parking_lot::Mutex;
 use std::{
-    future::{Future, poll_fn},
     io,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::Poll,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixListener, UnixStream},
     task::AbortHandle,
 };
-
-/// Bytes that are relayed at a time.
-const CHUNK_BYTES: usize = 16 << 10;
-
-/// A stream to a server.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
 
 /// A guard that waits for the driver, then relays. Dropping it closes both of its connections.
 pub(super) struct Guard {
@@ -108,41 +97,4 @@ async fn accept_own(listener: UnixListener) -> io::Result<UnixStream> {
             return Ok(driver);
         }
     }
-}
-
-/// Relays commands and answers until either side ends.
-async fn relay(driver: UnixStream, server: impl Wire) -> Result<(), Fault> {
-    let (mut from_driver, mut to_driver) = driver.into_split();
-    let (mut from_server, mut to_server) = tokio::io::split(server);
-    let answers = Mutex::new(Answers::default());
-    let up = async {
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let count = from_driver.read(&mut chunk).await?;
-            let Some(sent) = chunk.get(..count).filter(|sent| !sent.is_empty()) else {
-                return Ok::<_, Fault>(());
-            };
-            answers.lock().commands(sent);
-            to_server.write_all(sent).await?;
-            to_server.flush().await?;
-        }
-    };
-    let down = async {
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let count = from_server.read(&mut chunk).await?;
-            let Some(got) = chunk.get(..count).filter(|got| !got.is_empty()) else {
-                return Ok::<_, Fault>(());
-            };
-            let checked = answers.lock().check(got);
-            checked.map_err(|odd| Fault::Garbled(odd.into()))?;
-            to_driver.write_all(got).await?;
-        }
-    };
-    let (mut up, mut down) = (pin!(up), pin!(down));
-    poll_fn(|context| match up.as_mut().poll(context) {
-        Poll::Pending => down.as_mut().poll(context),
-        ended => ended,
-    })
-    .await
 }
