@@ -99,7 +99,7 @@ class Following(unittest.TestCase):
         queries = {"target": "/twitter?user_id=1", "expect": {"result": answer or data}}
         queries = json.dumps(queries, ensure_ascii=False) + "\n"
         files = {"data.mdb": data, "seal.json": "{}", "queries.jsonl": queries} | changed.pop("files", {})
-        told = {name: {"bytes": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()} for name, text in files.items()}
+        told = {name: {"bytes": len(text.encode()), "sha256": hashlib.sha256(text.encode()).hexdigest()} for name, text in files.items()}
         manifest = json.dumps({"files": told})
         content = hashlib.sha256(manifest.encode()).hexdigest()
         place = self.fake / "s3/stores" / content
