@@ -11,7 +11,7 @@ import time
 
 ROOT = pathlib.Path(os.environ.get("ROOT", "/"))
 NET = ROOT / "sys/class/net"
-# In the order they are turned, both ways: a ring that is resized makes the driver ask for its interrupts anew.
+# In the order they are turned, both ways: resizing a ring makes the driver request its interrupts again.
 DEFAULTS = {"ring": "4096", "adaptive": "on", "irq": "on", "xps": "on", "rps": "auto", "busy_poll": "off"}
 # Resizing takes the carrier away for a moment, and the address with it: how long it must be back, and at most.
 SETTLED_SECONDS, SETTLE_SECONDS_MAX = float(os.environ.get("SETTLED_SECONDS", "2")), 30
