@@ -10,7 +10,8 @@ pub struct LoadCommand {
     /// Servers to test, http://HOST:PORT or HOST:PORT
     ///
     /// Connections are spread evenly over several. Without one a temporary server is started on this
-    /// machine and stopped at the end. --target URL is the same.
+    /// machine and stopped at the end. --target URL is the same. A URL with a path is a request instead: it
+    /// is sent again and again, and a status below 400 is right.
     #[arg(value_name = "URL")]
     pub urls: Vec<String>,
     /// Server to test, as URL; repeatable
@@ -30,7 +31,10 @@ pub struct LoadCommand {
     pub auth_key_file: Option<PathBuf>,
     /// How long to measure, 30s or 5m
     #[arg(long, short = 'd', value_name = "TIME", default_value = "10s", value_parser = duration)]
-    #[arg(default_value_if("requests", ArgPredicate::IsPresent, "168h"))]
+    #[arg(default_value_ifs([
+        ("requests", ArgPredicate::IsPresent, Some("168h")),
+        ("replay", ArgPredicate::IsPresent, Some("168h")),
+    ]))]
     pub duration: Duration,
     /// Requests in all, instead of a time
     ///
@@ -40,7 +44,10 @@ pub struct LoadCommand {
     pub requests: Option<u64>,
     /// Uncounted load before; 0 = none
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    #[arg(default_value_if("requests", ArgPredicate::IsPresent, "0"))]
+    #[arg(default_value_ifs([
+        ("requests", ArgPredicate::IsPresent, Some("0")),
+        ("replay", ArgPredicate::IsPresent, Some("0")),
+    ]))]
     pub warmup: Duration,
     /// Connections, or users without --rate
     #[arg(long, short = 'c', value_name = "N", default_value = "64", value_parser = between(1, 60_000))]
@@ -78,6 +85,22 @@ pub struct LoadCommand {
     /// gzip or plain; scripts/make-corpus makes them, docs/load.md describes them.
     #[arg(long, value_name = "FILE")]
     pub corpus: Option<PathBuf>,
+    /// Requests from a list of URLs
+    ///
+    /// One per line: [METHOD] URL or /PATH, then status=N, sha256=HEX, body_file=FILE (the right body) and
+    /// send=FILE (the request's body) as needed. Without any of them a status below 400 is right.
+    #[arg(long = "urls", value_name = "FILE", conflicts_with = "corpus")]
+    pub url_list: Option<PathBuf>,
+    /// Requests from an access log, in its order
+    ///
+    /// Common or combined log format. GET requests are sent once, each when a connection is free (closed loop), at
+    /// --rate, or at their own times with --replay-speed.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["corpus", "url_list", "mix"])]
+    pub replay: Option<PathBuf>,
+    /// Replay at the log's own times; 2 = twice as fast
+    #[arg(long, value_name = "X", value_parser = rate, requires = "replay")]
+    #[arg(conflicts_with_all = ["rate", "scenario"])]
+    pub replay_speed: Option<f64>,
     /// Threads; 0 = half the processors
     #[arg(long, value_name = "N", default_value = "0", value_parser = between(0, 1_024))]
     pub workers: u32,

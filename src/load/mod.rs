@@ -28,16 +28,13 @@ mod worker;
 pub use error::LoadError;
 pub use format::digest;
 pub use identity::Identity;
-pub use options::Options;
+pub use options::{Options, Source};
 pub use report::figures::Report;
 pub use tally::collect::Progress;
 pub use wire::connection::Lifetime;
 
 use crossbeam::channel;
-use plan::{
-    corpus::Corpus,
-    stage::{Load, Stage},
-};
+use plan::stage::{Load, Stage};
 use report::{
     early,
     figures::{Frame, Setup},
@@ -76,18 +73,27 @@ pub fn run(
 ) -> Result<RunOutput, LoadError> {
     raise_descriptor_limit();
     let identity = identity(options);
-    let corpus = Corpus::read(options.corpus.as_deref(), &identity)?;
+    let corpus = options
+        .source
+        .read(&identity, !options.targets.is_empty())?;
     let (name, stages) = options::stages(options, &corpus)?;
     let goals = options::goals(&options.goal, &corpus.endpoints)?;
     let requirements = options::requirements(options, &corpus.endpoints)?;
     let recorder = options.record.as_deref().map(Recorder::create);
     let recorder = recorder.transpose()?;
     let hdr = options.hdr.as_deref().map(HdrLog::create).transpose()?;
-    let is_local = options.targets.is_empty();
-    let local = is_local
+    let urls: Vec<String> = match (&options.targets[..], &corpus.server) {
+        ([], Some(server)) => vec![server.clone()],
+        (given, _) => given.to_vec(),
+    };
+    let local = urls
+        .is_empty()
         .then(|| TemporaryServer::start(&identity))
         .transpose()?;
-    let targets = targets(options, local.as_ref())?;
+    let targets = targets(&urls, local.as_ref())?;
+    if let Some(note) = corpus.note.as_ref().filter(|_| !progress.quiet) {
+        let _ = writeln!(progress.out, "{note}");
+    }
     if options.preflight {
         preflight::check(&targets, &stages, &corpus, &identity)?;
     }
@@ -123,8 +129,8 @@ pub fn run(
     };
     drive(&shared, &mut collector, progress, &mut watch)?;
     let elapsed = start.elapsed();
+    let mut setup = setup(options, &shared, name, started, local.is_some());
     drop(local);
-    let mut setup = setup(options, &shared, name, started);
     setup.ended_early = hopeless;
     let not_logged = collector.finish_hdr().err();
     let not_recorded = recorder.and_then(|recorder| recorder.finish().err());
@@ -150,9 +156,9 @@ fn identity(options: &Options) -> Identity {
     identity
 }
 
-fn targets(options: &Options, local: Option<&TemporaryServer>) -> Result<Vec<Target>, LoadError> {
+fn targets(urls: &[String], local: Option<&TemporaryServer>) -> Result<Vec<Target>, LoadError> {
     let local = local.map(|local| &local.url);
-    let urls = options.targets.iter().chain(local);
+    let urls = urls.iter().chain(local);
     urls.map(|url| Target::resolve(url)).collect()
 }
 
@@ -161,7 +167,7 @@ fn workers(options: &Options, stages: &[Stage]) -> usize {
         0 => thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
         n => n,
     };
-    let at_rate = |stage: &Stage| matches!(stage.load, Load::Rate(_));
+    let at_rate = |stage: &Stage| !matches!(stage.load, Load::Users { .. });
     if stages.iter().any(at_rate) {
         // A worker without a connection could not send its share of the rate.
         asked.min(options.connections)
@@ -176,8 +182,8 @@ fn setup(
     shared: &Shared<'_>,
     scenario: Option<String>,
     started: SystemTime,
+    is_local: bool,
 ) -> Setup {
-    let is_local = options.targets.is_empty();
     let url = |target: &Target| {
         if is_local {
             "temporary server".into() // its port does not interest readers

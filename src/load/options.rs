@@ -7,6 +7,7 @@ use crate::load::{
     identity::Identity,
     plan::{
         corpus::Corpus,
+        list,
         scenario::{self, Mix, Scenario},
         stage::{Load, Ramp, Stage},
     },
@@ -14,6 +15,42 @@ use crate::load::{
     wire::connection::Lifetime,
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// Where requests come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The corpus that is part of the program.
+    BuiltIn,
+    /// A corpus file.
+    Corpus(PathBuf),
+    /// A file of URLs.
+    Urls(PathBuf),
+    /// URLs of the command line, one or more of which have a path.
+    These(Vec<String>),
+    /// An access log.
+    AccessLog(PathBuf),
+}
+
+impl Source {
+    /// Whether each of `urls` is no more than a server: then they are targets and no list.
+    pub fn are_servers(urls: &[String]) -> bool {
+        !urls.iter().any(|url| list::has_path(url))
+    }
+
+    /// Reads the requests; `has_target` says that their own servers do not matter.
+    ///
+    /// # Errors
+    /// A file cannot be read, or something in it is no request.
+    pub(super) fn read(&self, identity: &Identity, has_target: bool) -> Result<Corpus, LoadError> {
+        match self {
+            Self::BuiltIn => Corpus::read(None, identity),
+            Self::Corpus(path) => Corpus::read(Some(path), identity),
+            Self::Urls(path) => list::read_urls(path, has_target),
+            Self::These(urls) => list::of_urls(urls),
+            Self::AccessLog(path) => list::read_access_log(path),
+        }
+    }
+}
 
 /// What to run; from the command line.
 #[derive(Clone, Debug)]
@@ -38,8 +75,10 @@ pub struct Options {
     pub mix: Option<String>,
     /// A scenario file instead of duration, connections and rate.
     pub scenario: Option<PathBuf>,
-    /// A corpus file instead of the built-in one.
-    pub corpus: Option<PathBuf>,
+    /// Where requests come from.
+    pub source: Source,
+    /// Requests are sent at the times of their log, so many times faster.
+    pub replay_speed: Option<f64>,
     /// Threads; 0 = half of the processors.
     pub workers: usize,
     /// Whether bodies are checked.
@@ -77,7 +116,13 @@ pub fn stages(
         .as_deref()
         .map(scenario::parse_mix)
         .transpose()?;
-    let weigh = |mix: Option<&Mix>| scenario::weights(given.as_ref().or(mix), &corpus.endpoints);
+    let weigh = |mix: Option<&Mix>| match given.as_ref().or(mix) {
+        None if corpus.by_count => {
+            let counts = corpus.entries_of.iter().map(|entries| entries.len() as f64);
+            Ok(counts.collect())
+        }
+        mix => scenario::weights(mix, &corpus.endpoints),
+    };
     if let Some(path) = &options.scenario {
         let scenario = Scenario::read(path)?;
         let weighed = scenario.stages.into_iter().map(|(mut stage, mix)| {
@@ -89,13 +134,21 @@ pub fn stages(
             weighed.collect::<Result<_, LoadError>>()?,
         ));
     }
+    let all = corpus.entries_len() as u64;
     let load = match options.rate {
+        None if options.replay_speed.is_some() => Load::Replay {
+            speed: options.replay_speed.unwrap_or(1.0),
+            requests: all,
+        },
         Some(rate) => Load::Rate(Ramp::steady(rate)),
         None => Load::Users {
             count: Ramp::steady(options.connections as f64),
             think: (Duration::ZERO, Duration::ZERO),
         },
     };
+    // A log is sent once unless a number says otherwise.
+    let once = corpus.in_order.then_some(all);
+    let requests = options.requests.or(once);
     let stage = |name: &str, duration, measured| -> Result<Stage, LoadError> {
         Ok(Stage {
             name: name.into(),
@@ -103,7 +156,7 @@ pub fn stages(
             load,
             weights: weigh(None)?,
             measured,
-            requests: options.requests.filter(|_| measured),
+            requests: requests.filter(|_| measured),
         })
     };
     let mut stages = Vec::new();

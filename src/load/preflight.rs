@@ -64,7 +64,7 @@ fn check_one(target: &Target, entry: &Entry, first_line: &str) -> Result<(), Loa
     let Ok(Some(response)) = response::parse(&bytes, true) else {
         return Ok(());
     };
-    let is_other = response.status == entry.status
+    let is_other = entry.status.accepts(response.status)
         && entry.expect.has_line(first_line.as_bytes())
         && !response.body.starts_with(first_line.as_bytes());
     if is_other {

@@ -12,7 +12,7 @@ use std::{
 use trident::{
     cli::{self, LoadCommand},
     exit::{ExitCode, Stop},
-    load::{self, Identity, Lifetime, LoadError, Options, Progress, Report, report},
+    load::{self, Identity, Lifetime, LoadError, Options, Progress, Report, Source, report},
 };
 
 /// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
@@ -65,13 +65,16 @@ fn stopped(error: LoadError) -> Stop {
 
 fn options(command: &LoadCommand) -> Result<Options, Stop> {
     let command = command.clone();
+    let (targets, source) = sources(&command);
     Ok(Options {
         identity: Identity {
             auth_key: auth_key(command.auth_key_file.as_deref())?,
             team: command.team,
             account: command.aws_account,
         },
-        targets: command.urls.into_iter().chain(command.targets).collect(),
+        source,
+        targets,
+        replay_speed: command.replay_speed,
         duration: command.duration,
         requests: command.requests,
         warmup: command.warmup,
@@ -80,7 +83,6 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
         pipeline: command.pipeline as usize,
         mix: command.mix,
         scenario: command.scenario,
-        corpus: command.corpus,
         workers: command.workers as usize,
         check: !command.no_check,
         timeout: command.timeout,
@@ -96,6 +98,23 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
         version: cli::VERSION,
         command: command_line(),
     })
+}
+
+/// Servers and where requests come from. URLs with a path are requests.
+fn sources(command: &LoadCommand) -> (Vec<String>, Source) {
+    let given = command.corpus.clone().map(Source::Corpus);
+    let given = given.or_else(|| command.url_list.clone().map(Source::Urls));
+    let given = given.or_else(|| command.replay.clone().map(Source::AccessLog));
+    let targets = command.targets.iter().cloned();
+    match given {
+        None if !Source::are_servers(&command.urls) => {
+            (targets.collect(), Source::These(command.urls.clone()))
+        }
+        given => (
+            command.urls.iter().cloned().chain(targets).collect(),
+            given.unwrap_or(Source::BuiltIn),
+        ),
+    }
 }
 
 /// The command line as a shell would take it. No flag takes a secret.

@@ -3,6 +3,7 @@
 mod amount;
 mod hdr;
 mod liars;
+mod lists;
 mod preflight;
 mod reports;
 mod run;

@@ -31,6 +31,25 @@ pub enum Expect {
     TokenForm,
 }
 
+/// Which status is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusRule {
+    /// This one.
+    Is(u16),
+    /// Anything below 400, or this one.
+    BelowOr(u16),
+}
+
+impl StatusRule {
+    /// Whether an answer with `status` is right.
+    pub fn accepts(self, status: u16) -> bool {
+        match self {
+            Self::Is(right) => status == right,
+            Self::BelowOr(other) => status < 400 || status == other,
+        }
+    }
+}
+
 /// The `expect` object as written: a status, and at most one way to check the body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@
 use crate::load::{
     error::LoadError,
     identity::Identity,
-    judge::expect::{Expect, ExpectLine},
+    judge::expect::{Expect, ExpectLine, StatusRule},
     wire::request::RequestBytes,
 };
 use flate2::read::MultiGzDecoder;
@@ -21,7 +21,7 @@ const BUILT_IN_NAME: &str = "built-in corpus";
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// All entries, grouped by endpoint.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Corpus {
     /// Names of the endpoints in the order of their first entries.
     pub endpoints: Vec<String>,
@@ -29,6 +29,16 @@ pub struct Corpus {
     pub entries_of: Vec<Vec<usize>>,
     /// Every entry.
     pub entries: Vec<Entry>,
+    /// Whether endpoints weigh as much as they have entries; otherwise all weigh the same.
+    pub by_count: bool,
+    /// Whether entries are sent in their order.
+    pub in_order: bool,
+    /// When each is due, in seconds after the first, if the source says it.
+    pub times: Vec<f64>,
+    /// The server that the URLs name.
+    pub server: Option<String>,
+    /// What the reader of the run should know about it.
+    pub note: Option<String>,
 }
 
 /// A request and its right answer.
@@ -39,7 +49,7 @@ pub struct Entry {
     /// The request's bytes, without the value of Host.
     pub request: RequestBytes,
     /// The status of the answer.
-    pub status: u16,
+    pub status: StatusRule,
     /// How its body is checked.
     pub expect: Expect,
 }
@@ -62,6 +72,11 @@ fn get() -> String {
 }
 
 impl Corpus {
+    /// How many entries there are.
+    pub fn entries_len(&self) -> usize {
+        self.entries_of.iter().map(Vec::len).sum()
+    }
+
     /// Reads `path`, gzip or plain; without a path the built-in corpus.
     ///
     /// # Errors
@@ -84,11 +99,7 @@ impl Corpus {
     }
 
     pub fn parse(bytes: &[u8], name: &str, identity: &Identity) -> Result<Self, LoadError> {
-        let mut corpus = Self {
-            endpoints: Vec::new(),
-            entries_of: Vec::new(),
-            entries: Vec::new(),
-        };
+        let mut corpus = Self::default();
         let lines = bytes.split(|byte| *byte == b'\n').enumerate();
         for (index, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
             corpus
@@ -119,15 +130,29 @@ impl Corpus {
         self.entries_of[endpoint].push(self.entries.len());
         self.entries.push(Entry {
             endpoint,
-            request: request(&line)?,
-            status: line.expect.status,
+            request: request(
+                &line.method,
+                &line.target,
+                &line.headers,
+                line.body.as_deref().map(str::as_bytes),
+            )?,
+            status: StatusRule::Is(line.expect.status),
             expect: line.expect.read(identity)?,
         });
         Ok(())
     }
 }
 
-fn request(line: &Line) -> Result<RequestBytes, String> {
+/// The bytes of a request.
+///
+/// # Errors
+/// One of its parts cannot be sent.
+pub fn request(
+    method: &str,
+    target: &str,
+    headers: &BTreeMap<String, String>,
+    body: Option<&[u8]>,
+) -> Result<RequestBytes, String> {
     let token = |text: &str| {
         !text.is_empty()
             && text
@@ -135,26 +160,27 @@ fn request(line: &Line) -> Result<RequestBytes, String> {
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     // An answer to HEAD has a length and no body; an answer to CONNECT has neither.
-    if !token(&line.method) || ["HEAD", "CONNECT"].contains(&line.method.as_str()) {
-        return Err(format!("method {:?} cannot be used", line.method));
+    if !token(method) || ["HEAD", "CONNECT"].contains(&method) {
+        return Err(format!("method {method:?} cannot be used"));
     }
     let visible = |text: &str| text.bytes().all(|b| b > b' ' && b != 0x7f);
-    if !line.target.starts_with('/') || !visible(&line.target) {
+    if !target.starts_with('/') || !visible(target) {
         return Err("target must start with / and have no spaces".into());
     }
     let mut after = String::new();
-    for (name, value) in &line.headers {
+    for (name, value) in headers {
         if !token(name) || value.contains(['\r', '\n']) {
             return Err(format!("header {name:?} cannot be sent"));
         }
         after.push_str(&format!("\r\n{name}: {value}"));
     }
-    if let Some(body) = &line.body {
+    if let Some(body) = body {
         after.push_str(&format!("\r\nContent-Length: {}", body.len()));
     }
     after.push_str("\r\n\r\n");
-    after.push_str(line.body.as_deref().unwrap_or_default());
-    Ok(RequestBytes::new(&line.method, &line.target, after))
+    let mut after = after.into_bytes();
+    after.extend_from_slice(body.unwrap_or_default());
+    Ok(RequestBytes::new(method, target, after))
 }
 
 #[cfg(test)]
@@ -203,7 +229,7 @@ mod tests {
             String::from_utf8(bytes).unwrap(),
             "POST /x HTTP/1.1\r\nHost: h:1\r\nA: b\r\nContent-Length: 2\r\n\r\né"
         );
-        assert_eq!(entry.status, 400);
+        assert_eq!(entry.status, StatusRule::Is(400));
         assert_eq!(entry.expect, Expect::Exact(b"T,1\nr"[..].into()));
     }
 

@@ -10,18 +10,22 @@ pub struct Picker<'a> {
     /// Next entry of each endpoint.
     next: Vec<usize>,
     random: Random,
+    /// In a corpus with an order: the next entry, and how many workers share them.
+    sequence: Option<(usize, usize)>,
 }
 
 impl<'a> Picker<'a> {
-    /// A picker that starts at a place in the corpus that depends on `seed`.
-    pub fn new(corpus: &'a Corpus, seed: u64) -> Self {
-        let mut random = Random::new(seed);
+    /// The picker of one of several workers: each starts at another place in the corpus, or takes its share of entries
+    /// that have an order.
+    pub fn new(corpus: &'a Corpus, number: usize, workers: usize) -> Self {
+        let mut random = Random::new(number as u64);
         let start = |entries: &Vec<usize>| random.below(entries.len());
         Self {
             next: corpus.entries_of.iter().map(start).collect(),
             sums: Vec::new(),
             corpus,
             random,
+            sequence: corpus.in_order.then_some((number, workers)),
         }
     }
 
@@ -38,6 +42,11 @@ impl<'a> Picker<'a> {
 
     /// Index of the next entry.
     pub fn pick(&mut self) -> usize {
+        if let Some((next, workers)) = &mut self.sequence {
+            let entry = *next % self.corpus.entries_len();
+            *next += *workers;
+            return entry;
+        }
         let point = self.random.unit();
         let found = self.sums.iter().position(|sum| point < *sum);
         // Rounding may leave the last sum below 1: then take the last endpoint with a weight.
@@ -87,14 +96,29 @@ mod tests {
         let corpus = Corpus {
             endpoints: vec!["a".into(), "b".into(), "c".into()],
             entries_of: vec![vec![0, 2], vec![1], vec![3]],
-            entries: Vec::new(),
+            ..Corpus::default()
         };
-        let mut picker = Picker::new(&corpus, 7);
+        let mut picker = Picker::new(&corpus, 7, 8);
         picker.weigh(&[1.0, 3.0, 0.0]);
         let picked: Vec<usize> = (0..10_000).map(|_| picker.pick()).collect();
         let count = |entry| picked.iter().filter(|picked| **picked == entry).count();
         assert!(count(0).abs_diff(count(2)) <= 1);
         assert!((7_300..7_700).contains(&count(1)), "{}", count(1));
         assert_eq!(count(3), 0);
+    }
+
+    #[test]
+    fn workers_share_entries_that_have_an_order() {
+        let corpus = Corpus {
+            endpoints: vec!["a".into(), "b".into()],
+            entries_of: vec![vec![0, 1, 4], vec![2, 3]],
+            in_order: true,
+            ..Corpus::default()
+        };
+        let of = |number| {
+            let mut picker = Picker::new(&corpus, number, 2);
+            [(); 4].map(|()| picker.pick())
+        };
+        assert_eq!((of(0), of(1)), ([0, 2, 4, 1], [1, 3, 0, 2]));
     }
 }

@@ -125,7 +125,7 @@ fn load(stage: &FileStage, think: Think, before: Option<Load>) -> Result<Load, S
         (Some(users), None) if (0.0..=USERS_MAX).contains(&users) => {
             let before = before.and_then(|load| match load {
                 Load::Users { count, .. } => Some(count.to),
-                Load::Rate(_) => None,
+                Load::Rate(_) | Load::Replay { .. } => None,
             });
             let from = start(before, users);
             Ok(Load::Users {
@@ -136,7 +136,7 @@ fn load(stage: &FileStage, think: Think, before: Option<Load>) -> Result<Load, S
         (None, Some(rate)) if (0.0..=RATE_MAX).contains(&rate) => {
             let before = before.and_then(|load| match load {
                 Load::Rate(rate) => Some(rate.to),
-                Load::Users { .. } => None,
+                Load::Users { .. } | Load::Replay { .. } => None,
             });
             let from = start(before, rate);
             Ok(Load::Rate(Ramp { from, to: rate }))

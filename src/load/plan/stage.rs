@@ -26,6 +26,13 @@ pub enum Load {
     },
     /// Open loop: requests per second of all connections together, whether or not answers come.
     Rate(Ramp),
+    /// Open loop: requests at the times of the log they are from.
+    Replay {
+        /// So many times faster.
+        speed: f64,
+        /// How many requests the log has.
+        requests: u64,
+    },
 }
 
 /// A part of the run.
@@ -87,7 +94,7 @@ impl Load {
     pub fn users_max(&self) -> usize {
         match self {
             Self::Users { count, .. } => count.from.max(count.to).ceil() as usize,
-            Self::Rate(_) => 0,
+            Self::Rate(_) | Self::Replay { .. } => 0,
         }
     }
 
@@ -96,6 +103,7 @@ impl Load {
         let (ramp, unit) = match self {
             Self::Users { count, .. } => (count, "users"),
             Self::Rate(rate) => (rate, "requests/s"),
+            Self::Replay { speed, .. } => return format!("the log's times, {speed} times as fast"),
         };
         if ramp.from == ramp.to {
             format!("{} {unit}", ramp.to)

@@ -76,6 +76,7 @@ fn stage_ahead(stage: &Stage, gone: f64, best: Option<f64>, seen: f64) -> f64 {
     let in_time = match stage.load {
         // What is due and not yet answered is still to come, too.
         Load::Rate(rate) => rate.events(whole, whole) - seen.min(rate.events(gone, whole)),
+        Load::Replay { requests, .. } => requests as f64 - seen,
         Load::Users { .. } => best.map_or(f64::INFINITY, |best| {
             CLOSED_LOOP_GAIN_MAX * best * (whole - gone)
         }),

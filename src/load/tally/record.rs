@@ -5,7 +5,10 @@
 use crate::load::{
     error::LoadError,
     format::hex,
-    judge::{check::FollowUp, expect::Expect},
+    judge::{
+        check::FollowUp,
+        expect::{Expect, StatusRule},
+    },
     plan::corpus::Corpus,
     tally::counts::{Failure, Verdict},
     wire::response::Response,
@@ -120,7 +123,7 @@ fn pair(corpus: &Corpus, entry: usize, url: &str, reason: &str, got: Value) -> V
     })
 }
 
-fn expected(status: u16, expect: &Expect) -> Value {
+fn expected(status: StatusRule, expect: &Expect) -> Value {
     let mut out = match expect {
         Expect::Any => json!({}),
         Expect::Exact(body) => json!({"body": text(body)}),
@@ -130,7 +133,10 @@ fn expected(status: u16, expect: &Expect) -> Value {
         Expect::DecodesTo(text) => json!({"decodes_to": text}),
         Expect::TokenForm => json!({"token": "64 hex digits"}),
     };
-    out["status"] = status.into();
+    out["status"] = match status {
+        StatusRule::Is(status) => status.into(),
+        StatusRule::BelowOr(_) => "below 400".into(),
+    };
     out
 }
 

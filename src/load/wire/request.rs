@@ -14,11 +14,11 @@ impl RequestBytes {
     }
 
     /// A request whose bytes after the value of Host are `after_host`.
-    pub fn new(method: &str, target: &str, after_host: String) -> Self {
+    pub fn new(method: &str, target: &str, after_host: Vec<u8>) -> Self {
         let before_host = format!("{method} {target} HTTP/1.1\r\nHost: ");
         Self {
             before_host: before_host.into_bytes().into(),
-            after_host: after_host.into_bytes().into(),
+            after_host: after_host.into(),
         }
     }
 

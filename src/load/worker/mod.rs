@@ -156,7 +156,7 @@ impl<'a> Worker<'a> {
         })?;
         let users = shared.stages.iter().map(|stage| match stage.load {
             Load::Users { .. } => stage.load.users_max(),
-            Load::Rate(_) => shared.connections,
+            Load::Rate(_) | Load::Replay { .. } => shared.connections,
         });
         let most = share(users.max().unwrap_or(0), number, shared.workers);
         let target = |index| (index * shared.workers + number) % shared.targets.len();
@@ -167,7 +167,7 @@ impl<'a> Worker<'a> {
             connections: (0..most).map(|i| Connection::new(target(i))).collect(),
             active: 0,
             checker: Checker::new(shared.corpus.entries.len(), shared.identity),
-            picker: Picker::new(shared.corpus, number as u64),
+            picker: Picker::new(shared.corpus, number, shared.workers),
             stage: 0,
             stage_start: shared.start,
             next_number: 0,
@@ -262,14 +262,18 @@ impl<'a> Worker<'a> {
     /// When the next request at a fixed rate is due.
     fn next_arrival(&self) -> Option<Instant> {
         let stage = &self.shared.stages[self.stage];
-        let Load::Rate(rate) = stage.load else {
+        if matches!(stage.load, Load::Users { .. }) {
             return None;
-        };
+        }
         let number = self.next_number * self.shared.workers as u64 + self.number as u64;
         if stage.requests.is_some_and(|most| number >= most) {
             return None;
         }
-        let due = rate.due(number, stage.duration.as_secs_f64())?;
+        let due = match stage.load {
+            Load::Rate(rate) => rate.due(number, stage.duration.as_secs_f64())?,
+            Load::Replay { speed, .. } => *self.shared.corpus.times.get(number as usize)? / speed,
+            Load::Users { .. } => return None,
+        };
         Some(self.stage_start + Duration::from_secs_f64(due))
     }
 
@@ -279,7 +283,7 @@ impl<'a> Worker<'a> {
         stage.requests.is_some()
             && match stage.load {
                 Load::Users { .. } => self.left == 0,
-                Load::Rate(_) => self.next_arrival().is_none(),
+                Load::Rate(_) | Load::Replay { .. } => self.next_arrival().is_none(),
             }
     }
 
@@ -341,7 +345,7 @@ impl<'a> Worker<'a> {
             Load::Users { count, .. } => {
                 count.at(elapsed, stage.duration.as_secs_f64()).round() as usize
             }
-            Load::Rate(_) => self.shared.connections,
+            Load::Rate(_) | Load::Replay { .. } => self.shared.connections,
         };
         self.active = share(users, self.number, self.shared.workers);
         for index in 0..self.connections.len() {
@@ -370,7 +374,7 @@ impl<'a> Worker<'a> {
                 think: (least, most),
                 ..
             } => least + (most - least).mul_f64(self.picker.unit()),
-            Load::Rate(_) => Duration::ZERO,
+            Load::Rate(_) | Load::Replay { .. } => Duration::ZERO,
         }
     }
 
@@ -399,7 +403,7 @@ impl<'a> Worker<'a> {
                         self.send(index, due, now);
                     }
                 }
-                Load::Rate(_) => self.idle.push_back(index),
+                Load::Rate(_) | Load::Replay { .. } => self.idle.push_back(index),
             }
         }
         while let Some(due) = self.next_arrival().filter(|due| *due <= now) {

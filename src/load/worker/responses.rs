@@ -139,7 +139,7 @@ impl Worker<'_> {
         let entry = &self.shared.corpus.entries[pending.entry];
         let mut latency = now.saturating_duration_since(pending.due);
         let mut follow_up = None;
-        let verdict = if answer.status != entry.status {
+        let verdict = if !entry.status.accepts(answer.status) {
             Err(Verdict::Failed(Failure::Status))
         } else if !self.shared.check {
             Ok(BodyCheck::Correct)
@@ -224,7 +224,7 @@ impl Worker<'_> {
             return;
         }
         match self.shared.stages[self.stage].load {
-            Load::Rate(_) => self.idle.push_back(index),
+            Load::Rate(_) | Load::Replay { .. } => self.idle.push_back(index),
             Load::Users { .. } => {
                 let think = self.think();
                 if think.is_zero() {
