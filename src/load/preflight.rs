@@ -6,6 +6,7 @@
 use crate::load::{
     error::LoadError,
     identity::Identity,
+    judge::expect::Expect,
     plan::{
         corpus::{Corpus, Entry},
         stage::Stage,
@@ -23,6 +24,10 @@ use std::{
 
 /// Time for a target to accept the connection, and again to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// The endpoint whose answers depend on a store.
+const STORE_ENDPOINT: &str = "twitter";
+/// So many of its answers are compared at most.
+const SAMPLE_MAX: usize = 4;
 /// Most bytes of an unexpected first line in a message.
 const LINE_BYTES_MAX: usize = 80;
 
@@ -49,9 +54,63 @@ pub fn check(
     else {
         return Ok(());
     };
-    targets
+    let sample = store_sample(corpus, stages, &first_line);
+    targets.iter().try_for_each(|target| {
+        check_one(target, entry, &first_line)?;
+        check_store(target, &sample)
+    })
+}
+
+/// Some entries whose right answers come from the tweets of a store.
+fn store_sample<'a>(corpus: &'a Corpus, stages: &[Stage], first_line: &str) -> Vec<&'a Entry> {
+    let endpoint = corpus
+        .endpoints
         .iter()
-        .try_for_each(|target| check_one(target, entry, &first_line))
+        .position(|name| name == STORE_ENDPOINT);
+    let is_sent = |at: &usize| stages.iter().any(|stage| stage.weights[*at] > 0.0);
+    let Some(endpoint) = endpoint.filter(is_sent) else {
+        return Vec::new();
+    };
+    let entries = corpus.entries_of[endpoint]
+        .iter()
+        .map(|at| &corpus.entries[*at]);
+    let is_telling = |entry: &&Entry| match &entry.expect {
+        // Any store answers with INVALID, or with nothing about a user it does not have.
+        Expect::Exact(body) => {
+            let result = body.strip_prefix(first_line.as_bytes()).unwrap_or_default();
+            !result.is_empty() && result != b"INVALID"
+        }
+        _ => false,
+    };
+    entries.filter(is_telling).take(SAMPLE_MAX).collect()
+}
+
+/// Fails when none of `sample` is answered as the corpus says: then the store is another one.
+fn check_store(target: &Target, sample: &[&Entry]) -> Result<(), LoadError> {
+    let mut answered = 0;
+    for entry in sample {
+        let bytes = exchange(target, entry).map_err(|message| LoadError::Target {
+            target: target.url.clone(),
+            message,
+        })?;
+        let Ok(Some(response)) = response::parse(&bytes, true) else {
+            return Ok(());
+        };
+        let is_right = matches!(&entry.expect, Expect::Exact(body) if **body == *response.body);
+        if is_right || !entry.status.accepts(response.status) {
+            return Ok(());
+        }
+        answered += 1;
+    }
+    if answered == 0 {
+        return Ok(());
+    }
+    Err(LoadError::Usage(format!(
+        "{}: its answers of /{STORE_ENDPOINT} are from another store than the corpus'; make a corpus of the tweets of \
+         that store (scripts/make-corpus --tweets FILE --out CORPUS, then --corpus CORPUS), leave the endpoint out \
+         (--mix blockchain,qrcode), or start anyway with --no-preflight",
+        target.url
+    )))
 }
 
 fn check_one(target: &Target, entry: &Entry, first_line: &str) -> Result<(), LoadError> {

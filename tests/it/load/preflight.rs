@@ -115,3 +115,32 @@ fn report_files_are_opened_before_the_run_and_kept_until_the_report() {
         page.len()
     );
 }
+
+#[test]
+fn another_store_is_said() {
+    let line = |target: &str, result: &str| {
+        format!(
+            "{{\"endpoint\":\"twitter\",\"target\":\"{target}\",\"expect\":{{\"result\":\"{result}\"}}}}\n"
+        )
+    };
+    let invalid = line("/twitter?user_id=x&type=both&phrase=a&hashtag=b", "INVALID");
+    let other = line(
+        "/twitter?user_id=1&type=both&phrase=a&hashtag=b",
+        "7\\tname",
+    );
+    let server = Server::start(&[]);
+    let url = format!("http://{}", server.address);
+    let place = Place::new();
+    let corpus = place.file("other.jsonl", &format!("{invalid}{other}"));
+    let run = ["--target", &url, "--corpus", &corpus];
+    let (code, out, err) = ended(load(&run).args(LONG.split(' ')));
+    assert_eq!((code, out.as_str()), (64, ""), "{err}");
+    for part in ["another store", "make-corpus", "--no-preflight"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    // what every store answers tells nothing
+    let corpus = place.file("same.jsonl", &invalid);
+    let run = ["--target", &url, "--corpus", &corpus, "-n", "5", "--quiet"];
+    let (code, out, err) = ended(&mut load(&run));
+    assert_eq!(code, 0, "{out}{err}");
+}
