@@ -1,12 +1,34 @@
 //! `trident load`: the flags of the load generator. Run by `main`.
 
 use super::value::{between, duration, goal, rate, some};
-use clap::{Args, builder::ArgPredicate};
+use clap::{Args, Subcommand, builder::ArgPredicate};
 use std::{path::PathBuf, time::Duration};
+
+/// What to do instead of a run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LoadTask {
+    /// Compare two runs by their JSON reports
+    ///
+    /// Prints the figures side by side with their ratio, and whether a difference exceeds the spread of the seconds of
+    /// both runs.
+    Compare {
+        /// Report of the first run (--json)
+        a: PathBuf,
+        /// Report of the second run
+        b: PathBuf,
+        /// Write the comparison as one self-contained page
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+}
 
 /// What to run.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct LoadCommand {
+    /// What to do instead of a run.
+    #[command(subcommand)]
+    pub task: Option<LoadTask>,
     /// Servers to test, http://HOST:PORT or HOST:PORT
     ///
     /// Connections are spread evenly over several. Without one a temporary server is started on this

@@ -23,7 +23,7 @@ pub use etl::{EtlCommand, EtlCompat, EtlMachine, EtlRun, EtlSort, EtlStage};
 pub use etl_load::{DatabaseUrl, EtlLoad};
 pub use explain::ExplainCommand;
 pub use flags::SettingFlags;
-pub use load::LoadCommand;
+pub use load::{LoadCommand, LoadTask};
 pub use output::{closed_is_success, print};
 pub use store::StoreCommand;
 pub use synth::{GenCommand, GenTargets, GenTo, GenTweets};

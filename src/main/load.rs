@@ -10,13 +10,16 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 use trident::{
-    cli::{self, LoadCommand},
+    cli::{self, LoadCommand, LoadTask},
     exit::{ExitCode, Stop},
     load::{self, Identity, Lifetime, LoadError, Options, Progress, Report, Source, report},
 };
 
 /// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
 pub fn run(command: LoadCommand) -> Result<(), Stop> {
+    if let Some(LoadTask::Compare { a, b, html }) = &command.task {
+        return compare(a, b, html.as_ref());
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let hangup = (!is_hangup_ignored()).then_some(SIGHUP);
     for signal in [SIGINT, SIGQUIT, SIGTERM].into_iter().chain(hangup) {
@@ -41,6 +44,17 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     } else {
         Err(Stop::silent(ExitCode::Failure))
     }
+}
+
+/// Compares the reports of two runs.
+fn compare(a: &Path, b: &Path, html: Option<&PathBuf>) -> Result<(), Stop> {
+    let compared = report::compare::read(a, b).map_err(stopped)?;
+    let file = html.map(ReportFile::open).transpose()?;
+    cli::print(&compared.text())?;
+    if let Some(file) = file {
+        file.write(&compared.html())?;
+    }
+    Ok(())
 }
 
 /// Whether this was started with nohup(1), hence goes on without its terminal.

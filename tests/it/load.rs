@@ -1,6 +1,8 @@
 //! `trident load` through real sockets: against the real server, and against servers that lie.
 
 mod amount;
+mod compare;
+mod exits;
 mod hdr;
 mod liars;
 mod lists;

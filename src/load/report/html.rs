@@ -12,7 +12,8 @@ use crate::load::{
 };
 use std::fmt::Write;
 
-const STYLE: &str = include_str!("page.css");
+/// The style of pages.
+pub(super) const STYLE: &str = include_str!("page.css");
 
 /// The report as a page.
 pub fn render(report: &Report) -> String {
