@@ -186,7 +186,7 @@ fn mistakes_end_with_64_and_say_where() {
         ),
         (&["--require", "e.rps>1"], "no endpoint \"e\""),
         (&["--mix", "x=1"], "no endpoint \"x\""),
-        (&["--goal", "x"], "--goal: expected"),
+        (&["--goal", "x"], "expected requests a second"),
         (
             &["--corpus", &corpus],
             "c.jsonl:1: target must start with /",
