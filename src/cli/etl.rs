@@ -102,8 +102,13 @@ pub struct EtlRun {
     /// They are named in the report. Without this the first one ends the run.
     #[arg(long)]
     pub skip_bad_files: bool,
-    /// What becomes of damaged strings
-    #[arg(long, value_name = "HOW", default_value = "replace")]
+    /// Damaged text: replace or spark
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "replace",
+        hide_possible_values = true
+    )]
     pub compat: EtlCompat,
 }
 
@@ -154,8 +159,13 @@ pub enum EtlStage {
         /// Use damaged input files as far as they can be read
         #[arg(long)]
         skip_bad_files: bool,
-        /// What becomes of damaged strings
-        #[arg(long, value_name = "HOW", default_value = "replace")]
+        /// Damaged text: replace or spark
+        #[arg(
+            long,
+            value_name = "HOW",
+            default_value = "replace",
+            hide_possible_values = true
+        )]
         compat: EtlCompat,
     },
     /// Read sorted records, write the records of the next stage
@@ -212,7 +222,7 @@ pub struct EtlSort {
         hide_default_value = true
     )]
     pub work_dir: PathBuf,
-    /// Memory for sorting, such as 512M or 2G [default: 640M]
+    /// For sorting, such as 512M or 2G [default: 640M]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_bytes: Option<usize>,
 }

@@ -59,7 +59,7 @@ pub enum GenCommand {
 /// A data set of tweets.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct GenTweets {
-    /// Number of lines, such as 5000, 10K or 1M
+    /// How many, such as 5000, 10K or 1M
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = count)]
     pub lines: u64,
     /// The same seed gives the same bytes

@@ -516,11 +516,16 @@ fn work_directory_and_store_below_the_input_are_no_input() {
 #[test]
 fn help_names_the_defaults() {
     let help = succeeds(&mut trident(&[&"etl", &"--help"]));
-    for number in [
-        trident::etl::run::pipeline::MEMORY_BYTES_DEFAULT,
-        trident::etl::run::pipeline::MEMORY_BYTES_MIN,
+    for (words, bytes) in [
+        (
+            "[default: ",
+            trident::etl::run::pipeline::MEMORY_BYTES_DEFAULT,
+        ),
+        ("at least ", trident::etl::run::pipeline::MEMORY_BYTES_MIN),
     ] {
-        assert!(help.contains(&number.to_string()), "{number}");
+        assert_eq!(bytes % (1 << 20), 0);
+        let said = format!("{words}{}M", bytes >> 20);
+        assert!(help.contains(&said), "{said}");
     }
     for command in [
         &["etl", "-h"][..],
