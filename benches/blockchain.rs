@@ -160,7 +160,7 @@ fn stages(c: &mut Criterion) {
         });
     });
 
-    let threshold = mine::threshold(request.new_target.of(json, &request.side));
+    let threshold = mine::threshold(request.new_target.of(json, &request.unescaped));
     group.bench_function("8_mining", |b| {
         b.iter(|| {
             let seed_state = hash::new_seed_state(black_box(&request), &mut messages);

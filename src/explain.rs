@@ -76,6 +76,12 @@ impl fmt::Display for Broken {
     }
 }
 
+/// A number with its noun: `1 word`, `2 words`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 /// Bytes of the longest text that is repeated in an explanation.
 const SHOWN_BYTES_MAX: usize = 80;
 
@@ -84,7 +90,7 @@ pub fn quoted(bytes: &[u8]) -> String {
     let shown = bytes.get(..SHOWN_BYTES_MAX).unwrap_or(bytes);
     let text = String::from_utf8_lossy(shown);
     if shown.len() < bytes.len() {
-        format!("{text:?}… ({} bytes)", bytes.len())
+        format!("{text:?}… ({})", counted(bytes.len(), "byte"))
     } else {
         format!("{text:?}")
     }

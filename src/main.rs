@@ -2,8 +2,8 @@
 
 #[path = "main/etl.rs"]
 mod etl;
-#[path = "main/etl_load.rs"]
-mod etl_load;
+#[path = "main/etl_import.rs"]
+mod etl_import;
 #[path = "main/explain.rs"]
 mod explain;
 #[path = "main/load.rs"]

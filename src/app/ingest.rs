@@ -123,7 +123,7 @@ pub(super) fn answer(
         return Counter::TweetsRefused.into();
     };
     if is_database {
-        let text = "a store in a database takes no tweets; load it anew with `trident etl load`";
+        let text = "a store in a database takes no tweets; load it anew with `trident etl import`";
         reply.line(Status::NotImplemented, text);
         return Counter::TweetsFailed.into();
     }
@@ -173,7 +173,7 @@ fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
                 out.extend_from_slice(&text);
                 out.push(b'\n');
             });
-            return Counter::TweetsTaken;
+            return Counter::TweetsValid;
         }
         Err(failure) => failure,
     };

@@ -43,7 +43,7 @@ pub fn check(
         if block.id != index as u64 {
             return Err(Reject::BlockId);
         }
-        if block.hash.as_slice() >= block.target.of(json, &request.side) {
+        if block.hash.as_slice() >= block.target.of(json, &request.unescaped) {
             return Err(Reject::Target);
         }
         let txs = request

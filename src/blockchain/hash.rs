@@ -58,7 +58,7 @@ impl Batch {
     }
 
     /// Appends `tx`'s message: `time|send|recv|amt|fee`.
-    fn push_transaction(&mut self, tx: &Transaction, json: &[u8], side: &[u8]) {
+    fn push_transaction(&mut self, tx: &Transaction, json: &[u8], unescaped: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; TX_MESSAGE_BYTES]);
         let Some(message) = self.bytes.last_chunk_mut() else {
@@ -68,7 +68,7 @@ impl Batch {
             bytes: message,
             len: 0,
         }
-        .write(tx, json, side);
+        .write(tx, json, unescaped);
         self.bytes.truncate(start + blocks * BLOCK_BYTES);
         self.ends.push(self.bytes.len());
     }
@@ -93,18 +93,18 @@ struct TransactionMessage<'m> {
 impl TransactionMessage<'_> {
     /// Number of blocks written.
     #[inline]
-    fn write(mut self, tx: &Transaction, json: &[u8], side: &[u8]) -> usize {
+    fn write(mut self, tx: &Transaction, json: &[u8], unescaped: &[u8]) -> usize {
         for text in [tx.time, tx.send.digits, tx.recv.digits, tx.amt.digits] {
-            self.member(text, json, side);
+            self.member(text, json, unescaped);
             self.byte(b'|');
         }
-        self.member(tx.fee.digits, json, side);
+        self.member(tx.fee.digits, json, unescaped);
         self.end()
     }
 
     #[inline]
-    fn member(&mut self, text: Span, json: &[u8], side: &[u8]) {
-        let source = text.of_and_after(json, side);
+    fn member(&mut self, text: Span, json: &[u8], unescaped: &[u8]) {
+        let source = text.of_and_after(json, unescaped);
         let Some(room) = self.bytes.get_mut(self.len..) else {
             return;
         };
@@ -163,7 +163,7 @@ pub fn check_transactions(
     for txs in request.chain_txs.chunks(BATCH_MESSAGES) {
         batch.clear();
         txs.iter()
-            .for_each(|tx| batch.push_transaction(tx, json, &request.side));
+            .for_each(|tx| batch.push_transaction(tx, json, &request.unescaped));
         if batch
             .digests()
             .zip(txs)
@@ -175,7 +175,7 @@ pub fn check_transactions(
     for txs in request.new_txs.chunks_mut(BATCH_MESSAGES) {
         batch.clear();
         txs.iter()
-            .for_each(|tx| batch.push_transaction(tx, json, &request.side));
+            .for_each(|tx| batch.push_transaction(tx, json, &request.unescaped));
         for (digest, tx) in batch.digests().zip(txs) {
             match tx.kind {
                 Kind::Own | Kind::Reward => tx.hash = cc_hash(&digest),
@@ -212,7 +212,7 @@ pub fn check_blocks(
             hashes.bytes.extend_from_slice(&hex64(&seed));
             hashes
                 .bytes
-                .extend_from_slice(block.pow.of(json, &request.side));
+                .extend_from_slice(block.pow.of(json, &request.unescaped));
             hashes.seal();
         }
         if hashes

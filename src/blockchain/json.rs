@@ -1,8 +1,8 @@
-//! The strings of a request: spans of the JSON, or decoded into the side buffer.
+//! The strings of a request: spans of the JSON, or decoded into the buffer of unescaped strings.
 //!
 //! The grammar is [`codec::json`](crate::codec::json)'s; `request` and `transaction` ask it for exactly the
 //! values that the schema expects. The caller has checked the text for UTF-8. A string with escapes is
-//! decoded into the side buffer. Half a surrogate pair has no UTF-8 form and marks the text.
+//! decoded into the buffer of unescaped strings. Half a surrogate pair has no UTF-8 form and marks the text.
 
 use super::span::Span;
 use crate::codec::json::{Cursor, Piece, RawString, Syntax};
@@ -13,40 +13,40 @@ use crate::codec::json::{Cursor, Piece, RawString, Syntax};
 pub const DEPTH_MAX: usize = 1024;
 
 /// Reads a member's name and the colon.
-pub fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Span, Syntax> {
+pub fn key(cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<Span, Syntax> {
     let key = cursor.key()?;
-    Ok(text(key, cursor.text(), side))
+    Ok(text(key, cursor.text(), unescaped))
 }
 
 /// Reads a string, whose opening quote must be the next byte.
 #[inline]
-pub fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Span, Syntax> {
+pub fn string(cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<Span, Syntax> {
     let string = cursor.string()?;
-    Ok(text(string, cursor.text(), side))
+    Ok(text(string, cursor.text(), unescaped))
 }
 
 #[inline]
-fn text(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Span {
+fn text(string: RawString, json: &[u8], unescaped: &mut Vec<u8>) -> Span {
     if string.escaped {
-        decoded(string, json, side)
+        decoded(string, json, unescaped)
     } else {
         Span::new(string.start(), string.len())
     }
 }
 
-/// Appends the string's value to `side`.
+/// Appends the string's value to `unescaped`.
 #[cold]
-fn decoded(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Span {
-    let start = side.len();
+fn decoded(string: RawString, json: &[u8], unescaped: &mut Vec<u8>) -> Span {
+    let start = unescaped.len();
     let mut lone_surrogate = false;
     for piece in string.pieces(json) {
         match piece {
-            Piece::Plain(bytes) => side.extend_from_slice(bytes),
-            Piece::Char(c) => side.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Piece::Plain(bytes) => unescaped.extend_from_slice(bytes),
+            Piece::Char(c) => unescaped.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             Piece::LoneSurrogate(unit) => {
                 // The three bytes that UTF-8 would use if it allowed surrogates, so that different keys
                 // stay different.
-                side.extend_from_slice(&[
+                unescaped.extend_from_slice(&[
                     0xe0 | (unit >> 12) as u8,
                     0x80 | (unit >> 6 & 0x3f) as u8,
                     0x80 | (unit & 0x3f) as u8,
@@ -55,7 +55,7 @@ fn decoded(string: RawString, json: &[u8], side: &mut Vec<u8>) -> Span {
             }
         }
     }
-    let text = Span::at_end_of(side, start);
+    let text = Span::at_end_of(unescaped, start);
     if lone_surrogate {
         text.marked_lone_surrogate()
     } else {

@@ -192,7 +192,7 @@ impl Blockchain {
         let json = wire.unpack(cc)?;
         request.parse(json)?;
         self.rsa.check_own_count(&request.new_txs)?;
-        let threshold = mine::threshold(request.new_target.of(json, &request.side));
+        let threshold = mine::threshold(request.new_target.of(json, &request.unescaped));
         if threshold == 0 {
             return Err(Reject::TargetUnreachable);
         }

@@ -19,15 +19,15 @@ use crate::codec::{decimal, hex};
 /// `chain_end_ns` is the time of the chain's last reward. With the interval it may exceed 2^63 but not
 /// 2^64; the rules bound only the times in a request.
 pub fn complete(request: &mut ChainRequest, team_account: u64, chain_end_ns: u64) {
-    let side = &mut request.side;
-    let fee = integer(side, 0);
-    let send = integer(side, team_account);
+    let unescaped = &mut request.unescaped;
+    let fee = integer(unescaped, 0);
+    let send = integer(unescaped, team_account);
     for tx in request.new_txs.iter_mut().filter(|tx| tx.kind == Kind::Own) {
         tx.fee = fee;
         tx.send = send;
     }
-    let amt = integer(side, reward_amt(request.blocks.len() as u64));
-    let time = integer(side, chain_end_ns + REWARD_INTERVAL_NS);
+    let amt = integer(unescaped, reward_amt(request.blocks.len() as u64));
+    let time = integer(unescaped, chain_end_ns + REWARD_INTERVAL_NS);
     request.new_txs.push(Transaction {
         kind: Kind::Reward,
         sig: Integer::default(),
@@ -42,13 +42,13 @@ pub fn complete(request: &mut ChainRequest, team_account: u64, chain_end_ns: u64
     });
 }
 
-/// `value` with its digits in `side`.
-fn integer(side: &mut Vec<u8>, value: u64) -> Integer {
-    let start = side.len();
-    decimal::write_u64(side, value);
+/// `value` with its digits in `unescaped`.
+fn integer(unescaped: &mut Vec<u8>, value: u64) -> Integer {
+    let start = unescaped.len();
+    decimal::write_u64(unescaped, value);
     Integer {
         value,
-        digits: Span::at_end_of(side, start),
+        digits: Span::at_end_of(unescaped, start),
     }
 }
 
@@ -60,7 +60,7 @@ pub fn write(
     found: ProofOfWork,
     out: &mut Vec<u8>,
 ) {
-    let text = |text: Span| text.of(json, &request.side);
+    let text = |text: Span| text.of(json, &request.unescaped);
     out.extend_from_slice(b"{\"chain\":[");
     if !request.blocks.is_empty() {
         out.extend_from_slice(text(request.chain_text));

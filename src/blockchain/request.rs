@@ -36,7 +36,7 @@ pub struct Block {
     pub target: Span,
 }
 
-/// A parsed request. All `Span`s point into the JSON it was parsed from or into `side`.
+/// A parsed request. All `Span`s point into the JSON it was parsed from or into `unescaped`.
 #[derive(Default)]
 pub struct ChainRequest {
     /// The existing chain.
@@ -53,7 +53,7 @@ pub struct ChainRequest {
     pub new_target: Span,
     /// Text that the JSON does not contain verbatim: decoded strings with escapes, and members that
     /// `new_block` adds.
-    pub side: Vec<u8>,
+    pub unescaped: Vec<u8>,
 }
 
 impl ChainRequest {
@@ -72,7 +72,7 @@ impl ChainRequest {
         self.blocks.clear();
         self.chain_txs.clear();
         self.new_txs.clear();
-        self.side.clear();
+        self.unescaped.clear();
     }
 
     /// Empties the arrays and leaves each of them at most `bytes` bytes.
@@ -81,7 +81,7 @@ impl ChainRequest {
         self.blocks.shrink_to(bytes / size_of::<Block>());
         self.chain_txs.shrink_to(bytes / size_of::<Transaction>());
         self.new_txs.shrink_to(bytes / size_of::<Transaction>());
-        self.side.shrink_to(bytes);
+        self.unescaped.shrink_to(bytes);
     }
 
     /// The three members of the request, in any order, among others that are ignored.
@@ -94,13 +94,13 @@ impl ChainRequest {
         let [mut chain, mut new_target, mut new_tx] = [Err(Reject::Shape); 3];
         let mut more = cursor.open(b'{', b'}')?;
         while more {
-            let key = json::key(cursor, &mut self.side)?;
-            match key.of(cursor.text(), &self.side) {
+            let key = json::key(cursor, &mut self.unescaped)?;
+            match key.of(cursor.text(), &self.unescaped) {
                 b"chain" => chain = self.chain(cursor)?,
                 b"new_target" => new_target = self.new_target(cursor)?,
                 b"new_tx" => {
                     self.new_txs.clear();
-                    new_tx = transaction::list(cursor, &mut self.new_txs, &mut self.side)?;
+                    new_tx = transaction::list(cursor, &mut self.new_txs, &mut self.unescaped)?;
                 }
                 _ => cursor.skip_value()?,
             }
@@ -111,7 +111,7 @@ impl ChainRequest {
     }
 
     fn new_target(&mut self, cursor: &mut Cursor) -> Result<Validity, Syntax> {
-        let Some(target) = string(cursor, &mut self.side)? else {
+        let Some(target) = string(cursor, &mut self.unescaped)? else {
             return Ok(Err(Reject::Shape));
         };
         self.new_target = target.content;
@@ -155,15 +155,15 @@ impl ChainRequest {
         let (mut pow, mut hash, mut target) = (None, None, None);
         let mut more = cursor.open(b'{', b'}')?;
         while more {
-            match block_key(cursor, &mut self.side)? {
+            match block_key(cursor, &mut self.unescaped)? {
                 BlockKey::Transactions => {
                     self.chain_txs.truncate(txs_start);
-                    txs = transaction::list(cursor, &mut self.chain_txs, &mut self.side)?;
+                    txs = transaction::list(cursor, &mut self.chain_txs, &mut self.unescaped)?;
                 }
-                BlockKey::Pow => pow = string(cursor, &mut self.side)?,
+                BlockKey::Pow => pow = string(cursor, &mut self.unescaped)?,
                 BlockKey::Id => id = block_id(cursor)?,
-                BlockKey::Hash => hash = string(cursor, &mut self.side)?,
-                BlockKey::Target => target = string(cursor, &mut self.side)?,
+                BlockKey::Hash => hash = string(cursor, &mut self.unescaped)?,
+                BlockKey::Target => target = string(cursor, &mut self.unescaped)?,
                 BlockKey::Other => cursor.skip_value()?,
             }
             more = cursor.more(b'}')?;
@@ -177,7 +177,7 @@ impl ChainRequest {
         };
         let hash = hash
             .content
-            .of(cursor.text(), &self.side)
+            .of(cursor.text(), &self.unescaped)
             .try_into()
             .unwrap_or_default();
         let txs_end = self.chain_txs.len();
@@ -204,7 +204,7 @@ enum BlockKey {
 
 /// Reads a block's key and the colon.
 #[inline]
-fn block_key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
+fn block_key(cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
     const ALL_TX: u64 = key_word(b"\"all_tx\"");
     const TARGET: u64 = key_word(b"\"target\"");
     const HASH: u64 = key_word(b"\"hash\":");
@@ -223,7 +223,7 @@ fn block_key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax
         (_, HASH, ..) => (BlockKey::Hash, 7),
         (_, _, POW, _) => (BlockKey::Pow, 6),
         (.., ID) => (BlockKey::Id, 5),
-        _ => return block_key_of_any_form(cursor, side),
+        _ => return block_key_of_any_form(cursor, unescaped),
     };
     cursor.skip(bytes);
     if bytes == 8 {
@@ -233,9 +233,9 @@ fn block_key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax
 }
 
 #[cold]
-fn block_key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
-    let key = json::key(cursor, side)?;
-    Ok(match key.of(cursor.text(), side) {
+fn block_key_of_any_form(cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<BlockKey, Syntax> {
+    let key = json::key(cursor, unescaped)?;
+    Ok(match key.of(cursor.text(), unescaped) {
         b"all_tx" => BlockKey::Transactions,
         b"pow" => BlockKey::Pow,
         b"id" => BlockKey::Id,
@@ -261,13 +261,13 @@ struct StringMember {
 }
 
 /// Reads a value; `None` if it is not a string that is Unicode text.
-fn string(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Option<StringMember>, Syntax> {
+fn string(cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<Option<StringMember>, Syntax> {
     if cursor.peek() != b'"' {
         cursor.skip_value()?;
         return Ok(None);
     }
     let start = cursor.position();
-    let content = json::string(cursor, side)?;
+    let content = json::string(cursor, unescaped)?;
     let json = Span::new(start, cursor.position() - start);
     Ok(content
         .is_unicode()

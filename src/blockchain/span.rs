@@ -3,7 +3,7 @@
 //! `request` and `transaction` store positions instead of borrowed slices, so that their arrays can be
 //! reused for the next request. A [`Span`] is resolved with the two buffers that it may point into.
 
-/// The position of a string's content or a number's digits, in the JSON text or in the side buffer, which
+/// The position of a string's content or a number's digits, in the JSON text or in the buffer of unescaped strings, which
 /// holds text that the JSON does not contain verbatim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -11,8 +11,8 @@ pub struct Span {
     len: u32,
 }
 
-/// Bit of `start`: in the side buffer. Both buffers are shorter than 2^31 bytes.
-const SIDE: u32 = 1 << 31;
+/// Bit of `start`: in the buffer of unescaped strings. Both buffers are shorter than 2^31 bytes.
+const UNESCAPED: u32 = 1 << 31;
 /// Bit of `len`: holds a surrogate without its other half.
 const LONE_SURROGATE: u32 = 1 << 31;
 /// Longest JSON text a [`Span`] can point into.
@@ -23,16 +23,16 @@ impl Span {
     #[inline]
     pub fn new(start: usize, len: usize) -> Self {
         Self {
-            start: start as u32 & !SIDE,
+            start: start as u32 & !UNESCAPED,
             len: len as u32 & !LONE_SURROGATE,
         }
     }
 
-    /// The bytes of `side` from `start` to its end.
-    pub fn at_end_of(side: &[u8], start: usize) -> Self {
-        let text = Self::new(start, side.len() - start);
+    /// The bytes of `unescaped` from `start` to its end.
+    pub fn at_end_of(unescaped: &[u8], start: usize) -> Self {
+        let text = Self::new(start, unescaped.len() - start);
         Self {
-            start: text.start | SIDE,
+            start: text.start | UNESCAPED,
             len: text.len,
         }
     }
@@ -47,18 +47,26 @@ impl Span {
 
     /// The bytes, given the two buffers.
     #[inline]
-    pub fn of<'a>(self, json: &'a [u8], side: &'a [u8]) -> &'a [u8] {
-        let buffer = if self.start & SIDE == 0 { json } else { side };
-        let start = (self.start & !SIDE) as usize;
+    pub fn of<'a>(self, json: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
+        let buffer = if self.start & UNESCAPED == 0 {
+            json
+        } else {
+            unescaped
+        };
+        let start = (self.start & !UNESCAPED) as usize;
         buffer.get(start..start + self.len()).unwrap_or_default()
     }
 
     /// Bytes from the start of this text to the end of its buffer.
     #[inline]
-    pub fn of_and_after<'a>(self, json: &'a [u8], side: &'a [u8]) -> &'a [u8] {
-        let buffer = if self.start & SIDE == 0 { json } else { side };
+    pub fn of_and_after<'a>(self, json: &'a [u8], unescaped: &'a [u8]) -> &'a [u8] {
+        let buffer = if self.start & UNESCAPED == 0 {
+            json
+        } else {
+            unescaped
+        };
         buffer
-            .get((self.start & !SIDE) as usize..)
+            .get((self.start & !UNESCAPED) as usize..)
             .unwrap_or_default()
     }
 

@@ -87,7 +87,7 @@ const REWARD_KEYS: u8 = OWN_KEYS | Key::Hash as u8;
 pub fn list(
     cursor: &mut Cursor,
     list: &mut Vec<Transaction>,
-    side: &mut Vec<u8>,
+    unescaped: &mut Vec<u8>,
 ) -> Result<Validity, Syntax> {
     if cursor.peek() != b'[' {
         cursor.skip_value()?;
@@ -108,7 +108,7 @@ pub fn list(
                 wrong: 0,
                 negative: 0,
             }
-            .read(cursor, side)?;
+            .read(cursor, unescaped)?;
             if outcome.is_err() {
                 list.pop();
             }
@@ -144,11 +144,11 @@ struct Reader<'l> {
 
 impl Reader<'_> {
     #[inline]
-    fn read(mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Validity, Syntax> {
+    fn read(mut self, cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<Validity, Syntax> {
         let start = cursor.position();
         let mut more = cursor.open(b'{', b'}')?;
         while more {
-            let key = key(cursor, side)?;
+            let key = key(cursor, unescaped)?;
             self.wrong &= !(key as u8);
             self.negative &= !(key as u8);
             if cursor.peek() == b'n' {
@@ -156,13 +156,13 @@ impl Reader<'_> {
                 self.null(key);
             } else {
                 self.present |= key as u8;
-                self.value(key, cursor, side)?;
+                self.value(key, cursor, unescaped)?;
             }
             more = cursor.more(b'}')?;
         }
         self.tx.json = Span::new(start, cursor.position() - start);
         if self.present & Key::Other as u8 != 0
-            && unknown_keys_end_null(self.tx.json.of(cursor.text(), &[]), side)?
+            && unknown_keys_end_null(self.tx.json.of(cursor.text(), &[]), unescaped)?
         {
             self.present &= !(Key::Other as u8);
         }
@@ -181,10 +181,15 @@ impl Reader<'_> {
     }
 
     #[inline]
-    fn value(&mut self, key: Key, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<(), Syntax> {
+    fn value(
+        &mut self,
+        key: Key,
+        cursor: &mut Cursor,
+        unescaped: &mut Vec<u8>,
+    ) -> Result<(), Syntax> {
         match key {
-            Key::Time => return self.time(cursor, side),
-            Key::Hash => return self.hash(cursor, side),
+            Key::Time => return self.time(cursor, unescaped),
+            Key::Hash => return self.hash(cursor, unescaped),
             Key::Other => return cursor.skip_value(),
             Key::Sig | Key::Recv | Key::Fee | Key::Amt | Key::Send => {}
         }
@@ -215,7 +220,7 @@ impl Reader<'_> {
     }
 
     #[inline]
-    fn time(&mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<(), Syntax> {
+    fn time(&mut self, cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<(), Syntax> {
         // The usual case in one pass: a quote, up to 19 digits, a quote.
         if let Some((b'"', content)) = cursor.rest().split_first() {
             let (value, count) = leading_digits(content);
@@ -226,10 +231,10 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
-        let Some(content) = self.string(Key::Time, cursor, side)? else {
+        let Some(content) = self.string(Key::Time, cursor, unescaped)? else {
             return Ok(());
         };
-        let digits = content.of(cursor.text(), side);
+        let digits = content.of(cursor.text(), unescaped);
         let (value, count) = leading_digits(digits);
         let in_form = count == digits.len() && (1..=19).contains(&count) && value < 1 << 63;
         self.tx.time = content;
@@ -238,7 +243,7 @@ impl Reader<'_> {
     }
 
     #[inline]
-    fn hash(&mut self, cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<(), Syntax> {
+    fn hash(&mut self, cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<(), Syntax> {
         // The usual case in one pass: a quote, eight plain bytes, a quote.
         if let Some([b'"', content @ .., b'"']) = cursor.rest().first_chunk::<10>()
             && is_plain(u64::from_le_bytes(*content))
@@ -247,11 +252,11 @@ impl Reader<'_> {
             cursor.skip(10);
             return Ok(());
         }
-        let Some(content) = self.string(Key::Hash, cursor, side)? else {
+        let Some(content) = self.string(Key::Hash, cursor, unescaped)? else {
             return Ok(());
         };
         self.tx.hash = content
-            .of(cursor.text(), side)
+            .of(cursor.text(), unescaped)
             .try_into()
             .unwrap_or_default();
         Ok(())
@@ -262,11 +267,11 @@ impl Reader<'_> {
         &mut self,
         key: Key,
         cursor: &mut Cursor,
-        side: &mut Vec<u8>,
+        unescaped: &mut Vec<u8>,
     ) -> Result<Option<Span>, Syntax> {
         let mut content = None;
         if cursor.peek() == b'"' {
-            content = Some(json::string(cursor, side)?).filter(|text| text.is_unicode());
+            content = Some(json::string(cursor, unescaped)?).filter(|text| text.is_unicode());
         } else {
             cursor.skip_value()?;
         }
@@ -295,7 +300,7 @@ impl Reader<'_> {
 
 /// Reads a transaction's key and the colon.
 #[inline]
-fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
+fn key(cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<Key, Syntax> {
     const RECV: u64 = key_word(b"\"recv\":");
     const TIME: u64 = key_word(b"\"time\":");
     const HASH: u64 = key_word(b"\"hash\":");
@@ -315,7 +320,7 @@ fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
             AMT => (Key::Amt, 6),
             SIG => (Key::Sig, 6),
             FEE => (Key::Fee, 6),
-            _ => return key_of_any_form(cursor, side),
+            _ => return key_of_any_form(cursor, unescaped),
         },
     };
     cursor.skip(bytes);
@@ -323,9 +328,9 @@ fn key(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
 }
 
 #[cold]
-fn key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Syntax> {
-    let key = json::key(cursor, side)?;
-    Ok(match key.of(cursor.text(), side) {
+fn key_of_any_form(cursor: &mut Cursor, unescaped: &mut Vec<u8>) -> Result<Key, Syntax> {
+    let key = json::key(cursor, unescaped)?;
+    Ok(match key.of(cursor.text(), unescaped) {
         b"sig" => Key::Sig,
         b"recv" => Key::Recv,
         b"fee" => Key::Fee,
@@ -342,19 +347,19 @@ fn key_of_any_form(cursor: &mut Cursor, side: &mut Vec<u8>) -> Result<Key, Synta
 /// Reads the transaction again with a table of keys: genuine requests have no unknown key, and the table is
 /// at most as large as the request.
 #[cold]
-fn unknown_keys_end_null(json: &[u8], side: &mut Vec<u8>) -> Result<bool, Syntax> {
-    let side_before = side.len();
+fn unknown_keys_end_null(json: &[u8], unescaped: &mut Vec<u8>) -> Result<bool, Syntax> {
+    let side_before = unescaped.len();
     let mut last_is_null = HashMap::new();
     let mut cursor = Cursor::new(json);
     let mut more = cursor.open(b'{', b'}')?;
     while more {
-        let key = json::key(&mut cursor, side)?;
+        let key = json::key(&mut cursor, unescaped)?;
         let null = cursor.peek() == b'n';
-        last_is_null.insert(key.of(json, side).to_vec(), null);
+        last_is_null.insert(key.of(json, unescaped).to_vec(), null);
         cursor.skip_value()?;
         more = cursor.more(b'}')?;
     }
-    side.truncate(side_before);
+    unescaped.truncate(side_before);
     const KNOWN: [&[u8]; 7] = [b"sig", b"recv", b"fee", b"amt", b"time", b"send", b"hash"];
     Ok(last_is_null
         .iter()

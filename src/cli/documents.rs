@@ -1,4 +1,4 @@
-//! `trident generate`: files for packages, made from the same definitions that the program runs on.
+//! `trident documents`: files for packages, made from the same definitions that the program runs on.
 
 use super::{Cli, output, text};
 use crate::{

@@ -81,7 +81,7 @@ pub struct EtlRun {
     pub keep_work_dir: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields say it")]
-    pub machine: EtlMachine,
+    pub resources: EtlResources,
     /// Files per shuffle [default: by input size]
     ///
     /// A power of two up to 512.
@@ -123,7 +123,7 @@ pub enum EtlCompat {
 
 /// What a run may take of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct EtlMachine {
+pub struct EtlResources {
     /// Threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = size)]
     pub workers: Option<usize>,
@@ -197,12 +197,13 @@ pub enum EtlStage {
         #[allow(missing_docs, reason = "its fields say it")]
         sort: EtlSort,
     },
-    /// Load a store into MariaDB or MySQL
+    /// Import a store into MariaDB or MySQL
     ///
     /// Fills tables beside those that are served, compares them with the store and puts them in place in
     /// one step; servers notice within twitter.mysql_check_ms. The same command resumes an interrupted
-    /// load. Creates or migrates the tables that it needs: docs/twitter-mysql.md.
-    Load(super::EtlLoad),
+    /// import. Creates or migrates the tables that it needs: docs/twitter-mysql.md.
+    #[command(alias = "load")] // its former name
+    Import(super::EtlImport),
 }
 
 /// Whether the records on standard input must be sorted first.

@@ -6,7 +6,7 @@
 
 mod documents;
 mod etl;
-mod etl_load;
+mod etl_import;
 mod explain;
 mod flags;
 mod load;
@@ -19,8 +19,8 @@ mod text;
 mod value;
 
 pub use documents::{Documents, write_document};
-pub use etl::{EtlCommand, EtlCompat, EtlMachine, EtlRun, EtlSort, EtlStage};
-pub use etl_load::{DatabaseUrl, EtlLoad};
+pub use etl::{EtlCommand, EtlCompat, EtlResources, EtlRun, EtlSort, EtlStage};
+pub use etl_import::{DatabaseUrl, EtlImport};
 pub use explain::ExplainCommand;
 pub use flags::SettingFlags;
 pub use load::{LoadCommand, LoadTask};
@@ -122,8 +122,8 @@ enum Command {
     /// an answer was wrong, a request failed or a --require was not met. docs/load.md is the manual.
     Load(Box<LoadCommand>),
     /// Write shell completions, the man page, the documented configuration file or the metrics' reference
-    #[command(hide = true)]
-    Generate {
+    #[command(hide = true, alias = "generate")] // its former name
+    Documents {
         #[command(subcommand)]
         what: Documents,
     },
@@ -170,7 +170,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Some(Command::Gen { what }) => Invocation::Gen(what),
         Some(Command::Store { what }) => Invocation::Store(what),
         Some(Command::Load(command)) => Invocation::Load(command),
-        Some(Command::Generate { what }) => Invocation::Documents(what),
+        Some(Command::Documents { what }) => Invocation::Documents(what),
     })
 }
 

@@ -12,7 +12,7 @@
 //! at once. Everything is read and checked before a port is bound.
 //!
 //! Adding a setting: a field in its options struct, an entry in `table`, then
-//! `trident generate config > config/trident.toml`.
+//! `trident documents config > config/trident.toml`.
 
 mod check;
 pub(crate) mod document;

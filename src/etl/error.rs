@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum EtlError {
     /// A file operation failed.
-    #[error("cannot {action} {}{}: {source}{}", path.display(), place(action, *offset), hint(source))]
+    #[error("cannot {action} {}{}: {source}{}", path.display(), at_offset(action, *offset), hint(source))]
     Io {
         /// What was being done: `read`, `write`, `create`, `rename` …
         action: &'static str,
@@ -132,7 +132,7 @@ impl EtlError {
 }
 
 /// Position in a file as text; empty at its start unless writing.
-fn place(action: &str, offset: u64) -> String {
+fn at_offset(action: &str, offset: u64) -> String {
     match (action, offset) {
         ("write", _) | (_, 1..) => format!(" at byte {offset}"),
         _ => String::new(),

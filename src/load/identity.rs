@@ -13,7 +13,7 @@ pub struct Identity {
 
 impl Identity {
     /// The line with which every response begins.
-    pub fn first_line(&self) -> String {
+    pub fn team_line(&self) -> String {
         format!("{},{}\n", self.team, self.account)
     }
 }

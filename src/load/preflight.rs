@@ -45,24 +45,24 @@ pub fn check(
         let weight = |stage: &Stage| stage.weights[entry.endpoint];
         stages.iter().any(|stage| weight(stage) > 0.0)
     };
-    let first_line = identity.first_line();
+    let team_line = identity.team_line();
     let mut sent = corpus.entries.iter().filter(is_sent);
     let any = sent.clone().next();
     let Some(entry) = sent
-        .find(|entry| entry.expect.has_line(first_line.as_bytes()))
+        .find(|entry| entry.expect.has_line(team_line.as_bytes()))
         .or(any)
     else {
         return Ok(());
     };
-    let sample = store_sample(corpus, stages, &first_line);
+    let sample = store_sample(corpus, stages, &team_line);
     targets.iter().try_for_each(|target| {
-        check_one(target, entry, &first_line)?;
+        check_one(target, entry, &team_line)?;
         check_store(target, &sample)
     })
 }
 
 /// Some entries whose right answers come from the tweets of a store.
-fn store_sample<'a>(corpus: &'a Corpus, stages: &[Stage], first_line: &str) -> Vec<&'a Entry> {
+fn store_sample<'a>(corpus: &'a Corpus, stages: &[Stage], team_line: &str) -> Vec<&'a Entry> {
     let endpoint = corpus
         .endpoints
         .iter()
@@ -77,7 +77,7 @@ fn store_sample<'a>(corpus: &'a Corpus, stages: &[Stage], first_line: &str) -> V
     let is_telling = |entry: &&Entry| match &entry.expect {
         // Any store answers with INVALID, or with nothing about a user it does not have.
         Expect::Exact(body) => {
-            let result = body.strip_prefix(first_line.as_bytes()).unwrap_or_default();
+            let result = body.strip_prefix(team_line.as_bytes()).unwrap_or_default();
             !result.is_empty() && result != b"INVALID"
         }
         _ => false,
@@ -113,7 +113,7 @@ fn check_store(target: &Target, sample: &[&Entry]) -> Result<(), LoadError> {
     )))
 }
 
-fn check_one(target: &Target, entry: &Entry, first_line: &str) -> Result<(), LoadError> {
+fn check_one(target: &Target, entry: &Entry, team_line: &str) -> Result<(), LoadError> {
     let failed = |message: String| LoadError::Target {
         target: target.url.clone(),
         message,
@@ -124,15 +124,15 @@ fn check_one(target: &Target, entry: &Entry, first_line: &str) -> Result<(), Loa
         return Ok(());
     };
     let is_other = entry.status.accepts(response.status)
-        && entry.expect.has_line(first_line.as_bytes())
-        && !response.body.starts_with(first_line.as_bytes());
+        && entry.expect.has_line(team_line.as_bytes())
+        && !response.body.starts_with(team_line.as_bytes());
     if is_other {
         return Err(LoadError::Usage(format!(
             "{}: the first line of its answer is {:?} and not {:?}; give the server's --team and --aws-account, \
              or start anyway with --no-preflight",
             target.url,
             line_of(&response),
-            first_line.trim_end()
+            team_line.trim_end()
         )));
     }
     Ok(())

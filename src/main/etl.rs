@@ -36,7 +36,7 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
             skip_bad_files,
             compat,
         }) => map(inputs, workers.unwrap_or(0), *skip_bad_files, *compat),
-        Some(EtlStage::Load(what)) => crate::etl_load::run(what),
+        Some(EtlStage::Import(what)) => crate::etl_import::run(what),
         Some(EtlStage::Reduce { exclude, sort }) => reduce(exclude.as_deref(), sort),
         Some(EtlStage::Build {
             output,
@@ -90,8 +90,8 @@ fn options(flags: &EtlRun) -> Result<Options, Stop> {
     };
     Ok(Options {
         exclude: flags.exclude.clone(),
-        workers: flags.machine.workers.unwrap_or(0),
-        memory_bytes: flags.machine.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT),
+        workers: flags.resources.workers.unwrap_or(0),
+        memory_bytes: flags.resources.memory_bytes.unwrap_or(MEMORY_BYTES_DEFAULT),
         partitions: flags.partitions,
         allow_empty: flags.allow_empty,
         skip_bad_files: flags.skip_bad_files,

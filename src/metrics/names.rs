@@ -100,7 +100,7 @@ counters! {
         TwitterNothing = Twitter, Empty;
         TwitterInvalid = Twitter, Invalid;
         TwitterUnavailable = Twitter, ServerError;
-        TweetsTaken = Tweets, Valid;
+        TweetsValid = Tweets, Valid;
         TweetsRefused = Tweets, ClientError;
         TweetsFailed = Tweets, ServerError;
         AuthIssued = RestAuth, Valid;

@@ -78,7 +78,7 @@ const INTRODUCTION: &str = "\
 
 `GET /metrics` on the admin address (127.0.0.1:9090 by default), in the Prometheus text format. Counters are
 kept per thread and summed when they are read; gauges are read when asked for, those named `process_` once a
-second. `trident generate metrics` writes this page.
+second. `trident documents metrics` writes this page.
 
 The label `endpoint` has the same values in every family, so requests and latencies of an endpoint join without
 `label_replace`. A histogram has series only for endpoints that have been asked; its buckets are two to an octave,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     codec::query::{self, Plus},
-    explain::{Broken, Explanation, Verdict, quoted},
+    explain::{Broken, Explanation, Verdict, counted, quoted},
 };
 
 impl QrCode {
@@ -49,7 +49,7 @@ impl QrCode {
                 reject,
                 "data",
                 &format!("at most {bytes_max} bytes"),
-                format!("{} bytes", decoded(data).len()),
+                counted(decoded(data).len(), "byte"),
             )),
             (Ok(()), Some(_)) => Verdict::Valid(format!("  a picture of {} bytes\n", out.len())),
             (Ok(()), None) => {
@@ -259,7 +259,7 @@ fn malformed_grid(reject: Reject, text: &[u8]) -> Broken {
             format!("data, word {at}"),
             quoted(format!("0x{}", words[at]).as_bytes()),
         ),
-        None => ("data".into(), format!("{} words", words.len())),
+        None => ("data".into(), counted(words.len(), "word")),
     };
     let expected = "32 words, each 0x and a hex number of at most 32 bits, nothing between them";
     broken(reject, &place, expected, found)

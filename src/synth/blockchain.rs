@@ -23,7 +23,7 @@ const TARGETS: [&str; 10] = ["06", "07", "08", "09", "0a", "0b", "0c", "0d", "0e
 
 /// How an invalid request is wrong. Overdrafts are a third of the genuine ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Defect {
     Overdraft,
     BlockIdJump,
     NoReward,
@@ -36,19 +36,19 @@ enum Fault {
     Cut,
 }
 
-const FAULTS: [Fault; 12] = [
-    Fault::Overdraft,
-    Fault::Overdraft,
-    Fault::Overdraft,
-    Fault::Overdraft,
-    Fault::BlockIdJump,
-    Fault::NoReward,
-    Fault::NegativeAmount,
-    Fault::NegativeFee,
-    Fault::HashOverTarget,
-    Fault::TimeBackwards,
-    Fault::Signature,
-    Fault::Cut,
+const DEFECTS: [Defect; 12] = [
+    Defect::Overdraft,
+    Defect::Overdraft,
+    Defect::Overdraft,
+    Defect::Overdraft,
+    Defect::BlockIdJump,
+    Defect::NoReward,
+    Defect::NegativeAmount,
+    Defect::NegativeFee,
+    Defect::HashOverTarget,
+    Defect::TimeBackwards,
+    Defect::Signature,
+    Defect::Cut,
 ];
 
 struct Account {
@@ -61,7 +61,7 @@ struct Account {
 /// A request under way.
 struct Chain {
     random: Random,
-    fault: Option<Fault>,
+    fault: Option<Defect>,
     accounts: Vec<Account>,
     time_ns: u64,
     last_reward_ns: u64,
@@ -72,7 +72,7 @@ struct Chain {
 /// Appends request target `index` of the list with this seed; no newline.
 pub fn write_target(seed: u64, index: u64, invalid: bool, out: &mut Vec<u8>) {
     let mut random = Random::new(seed, REQUEST, index);
-    let fault = invalid.then(|| random.pick(&FAULTS));
+    let fault = invalid.then(|| random.pick(&DEFECTS));
     let mut chain = Chain::new(random, fault);
     let json = chain.request();
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -83,7 +83,7 @@ pub fn write_target(seed: u64, index: u64, invalid: bool, out: &mut Vec<u8>) {
         .unwrap_or_default();
     let text = URL_SAFE.encode_to_string(&packed);
     let end = match fault {
-        Some(Fault::Cut) => text.len() / 2,
+        Some(Defect::Cut) => text.len() / 2,
         _ => text.len(),
     };
     out.extend_from_slice(b"/blockchain?cc=");
@@ -91,7 +91,7 @@ pub fn write_target(seed: u64, index: u64, invalid: bool, out: &mut Vec<u8>) {
 }
 
 impl Chain {
-    fn new(mut random: Random, fault: Option<Fault>) -> Self {
+    fn new(mut random: Random, fault: Option<Defect>) -> Self {
         let mut accounts = vec![account(TEAM)];
         while accounts.len() < 4 {
             let number = (MODULUS / 2 + random.below(MODULUS / 2)) | 1;
@@ -139,18 +139,18 @@ impl Chain {
             (fees, _) = (fees + fee, hashes.push(hash));
             texts.push(text);
         }
-        if fault != Some(Fault::NoReward) {
+        if fault != Some(Defect::NoReward) {
             let (text, hash) = self.reward(id, fees);
             texts.push(text);
             hashes.push(hash);
         }
         let number = match fault {
-            Some(Fault::BlockIdJump) => id + 1,
+            Some(Defect::BlockIdJump) => id + 1,
             _ => id,
         };
         let target = self.random.pick(&TARGETS);
         let seed = format!("{number}|{}|{}", self.previous_hash, hashes.join("|"));
-        let over = fault == Some(Fault::HashOverTarget);
+        let over = fault == Some(Defect::HashOverTarget);
         let (pow, hash) = mine(&hex_digest(&seed), target, over);
         let all_tx = texts.join(",");
         let _ = write!(
@@ -188,7 +188,7 @@ impl Chain {
         let hash = cc_hash(&format!("{time}|{send}|{recv}|{amount}|{fee}"));
         let message = u64::from_str_radix(&hash, 16).unwrap_or_default();
         let mut signature = power(message, self.accounts[sender].private_exponent);
-        if self.fault == Some(Fault::Signature) {
+        if self.fault == Some(Defect::Signature) {
             signature = (signature + 1) % MODULUS;
         }
         let text = format!(
@@ -230,17 +230,17 @@ impl Chain {
             }
         }
         match self.fault {
-            Some(Fault::Overdraft) => {
+            Some(Defect::Overdraft) => {
                 let more = 1 + self.random.below(1_000_000) as i64;
                 texts.push(self.own(self.accounts[0].balance + more));
             }
-            Some(Fault::NegativeAmount) => {
+            Some(Defect::NegativeAmount) => {
                 let amount = -1 - self.random.below(1_000_000) as i64;
                 texts.push(self.own(amount));
             }
-            Some(Fault::NegativeFee) => texts.push(self.signed(0, 1, 0, -1).0),
-            Some(Fault::Signature) => texts.push(self.signed(0, 1, 0, 0).0),
-            Some(Fault::TimeBackwards) => {
+            Some(Defect::NegativeFee) => texts.push(self.signed(0, 1, 0, -1).0),
+            Some(Defect::Signature) => texts.push(self.signed(0, 1, 0, 0).0),
+            Some(Defect::TimeBackwards) => {
                 self.time_ns = self.last_reward_ns - 2 * 9 * MINUTE_NS;
                 texts.push(self.own(0));
             }

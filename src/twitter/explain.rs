@@ -6,7 +6,7 @@
 use super::{Found, Reject, Scratch, query};
 use crate::{
     codec::query::{Plus, pairs, percent_decode},
-    explain::{Broken, Explanation, Verdict, quoted},
+    explain::{Broken, Explanation, Verdict, counted, quoted},
 };
 
 const NAMES: [&str; 4] = ["user_id", "type", "phrase", "hashtag"];
@@ -62,7 +62,10 @@ fn nothing(why: &str) -> Verdict {
 
 fn shown(rows: &[u8], count: usize) -> String {
     let text = String::from_utf8_lossy(rows);
-    let mut out = format!("  {count} contacts: id, name, description, text\n");
+    let mut out = format!(
+        "  {}: id, name, description, text\n",
+        counted(count, "contact")
+    );
     for row in text.lines().take(ROWS_SHOWN_MAX) {
         out.push_str(&format!("  {row}\n"));
     }

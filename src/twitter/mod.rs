@@ -107,9 +107,9 @@ pub enum NothingToList {
 }
 
 impl NothingToList {
-    /// Appends the answer; `first_line` ends in a newline.
-    pub fn write(self, first_line: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(first_line);
+    /// Appends the answer; `team_line` ends in a newline.
+    pub fn write(self, team_line: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(team_line);
         match self {
             Self::Invalid => out.extend_from_slice(b"INVALID"),
             Self::Header => drop(out.pop()),

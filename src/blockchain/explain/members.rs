@@ -4,7 +4,10 @@
 //! its transactions.
 
 use super::view::Finding;
-use crate::{blockchain::Reject, explain::quoted};
+use crate::{
+    blockchain::Reject,
+    explain::{counted, quoted},
+};
 use serde_json::{Map, Value};
 
 const KEYS: [&str; 7] = ["sig", "recv", "fee", "amt", "time", "send", "hash"];
@@ -191,8 +194,8 @@ fn wrong(place: &str, expected: &str, value: Option<&Value>) -> Finding {
     let found = match value {
         None => "nothing: the member is missing".into(),
         Some(Value::String(text)) => format!("the string {}", quoted(text.as_bytes())),
-        Some(Value::Object(object)) => format!("an object of {} members", object.len()),
-        Some(Value::Array(items)) => format!("an array of {} elements", items.len()),
+        Some(Value::Object(object)) => format!("an object of {}", counted(object.len(), "member")),
+        Some(Value::Array(items)) => format!("an array of {}", counted(items.len(), "element")),
         Some(other) => other.to_string(),
     };
     Finding::new(place, expected, found)

@@ -370,6 +370,6 @@ fn a_valid_request_shows_the_chain_and_the_answer() {
         Reject::Shape,
         "the JSON",
         "an object",
-        "an array of 1 elements",
+        "an array of 1 element",
     );
 }

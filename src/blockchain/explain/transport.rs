@@ -4,7 +4,7 @@ use super::view::Finding;
 use crate::{
     blockchain::{Options, Reject, json::DEPTH_MAX, wire::Wire},
     codec::query::{Plus, percent_decode},
-    explain::quoted,
+    explain::{counted, quoted},
 };
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -27,7 +27,7 @@ pub(super) fn finding(
                 "at most {} bytes of JSON (blockchain.inflated_bytes_max) from at most 4096 dynamic blocks",
                 options.inflated_bytes_max
             ),
-            format!("more, from {} characters of cc", cc.len()),
+            format!("more, from {} of cc", counted(cc.len(), "character")),
         )),
         Reject::Json => Some(syntax(json)),
         _ => None,
@@ -59,7 +59,10 @@ fn base64(cc: &[u8]) -> Finding {
     Finding::new(
         "the end of cc",
         "2, 3 or 4 characters in the last group, with no bits left over",
-        format!("{} characters, {left} in the last group", digits.len()),
+        format!(
+            "{}, {left} in the last group",
+            counted(digits.len(), "character")
+        ),
     )
 }
 
@@ -91,23 +94,23 @@ fn zlib(options: &Options, cc: &[u8]) -> Finding {
         (Ok(Status::StreamEnd), Some(sum)) => Finding::new(
             format!("the zlib stream, bytes {} to {}", 2 + used, 5 + used),
             format!(
-                "Adler-32 {:08x}, that of the {} bytes before",
+                "Adler-32 {:08x}, that of the {} before",
                 libdeflater::adler32(&text),
-                text.len()
+                counted(text.len(), "byte")
             ),
             format!("{:08x}", u32::from_be_bytes(*sum)),
         ),
         (Err(error), _) => Finding::new(
             format!("the zlib stream, about byte {}", 2 + used),
             "a deflate block",
-            format!("{error}, after {} bytes of text", text.len()),
+            format!("{error}, after {} of text", counted(text.len(), "byte")),
         ),
         _ => Finding::new(
             "the end of the zlib stream",
             "the end of the last block and an Adler-32 of four bytes",
             format!(
-                "the stream ends after {} bytes, {} of text",
-                stream.len(),
+                "the stream ends after {}, {} of text",
+                counted(stream.len(), "byte"),
                 text.len()
             ),
         ),

@@ -35,7 +35,7 @@ pub(super) struct Parsed<'r> {
 
 impl<'r> Parsed<'r> {
     pub(super) fn text(&self, span: Span) -> &'r [u8] {
-        span.of(self.json, &self.request.side)
+        span.of(self.json, &self.request.unescaped)
     }
 
     pub(super) fn lossy(&self, span: Span) -> String {

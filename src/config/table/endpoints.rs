@@ -177,7 +177,7 @@ pub(super) const SETTINGS: &[Setting] = &[
                  Opened before the first port is bound, and again on SIGHUP or POST /admin/reload: put \
                  a new store under this name, or point this symbolic link to it, then reload; no \
                  request fails. Never copy over a store in use. Or MariaDB or MySQL, filled by \
-                 `trident etl load`: mysql://USER:PASSWORD@HOST:PORT/DATABASE, see \
+                 `trident etl import`: mysql://USER:PASSWORD@HOST:PORT/DATABASE, see \
                  docs/twitter-mysql.md. The password is never printed; give the address in the \
                  environment, because other users of the machine can read a command line. Empty is \
                  the small built-in sample.",

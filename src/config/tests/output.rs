@@ -103,7 +103,7 @@ fn the_documented_file_is_committed_as_generated() {
     let committed = include_str!("../../../config/trident.toml");
     assert!(
         committed == document::toml(),
-        "run `cargo run -- generate config > config/trident.toml` and look at the difference"
+        "run `cargo run -- documents config > config/trident.toml` and look at the difference"
     );
     assert!(committed.lines().all(|line| line.chars().count() <= 100));
 }

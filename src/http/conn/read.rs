@@ -109,6 +109,7 @@ impl<S: Service> Conn<S> {
 
     /// Answers the complete requests in `fresh`, after `answered` others of this turn, while nothing is held.
     /// `None`: no bytes are left.
+    #[inline(always)] // the way of nearly every request: 3 % of its instructions
     fn answer_fresh(
         &mut self,
         fresh: &[u8],
@@ -116,14 +117,12 @@ impl<S: Service> Conn<S> {
         scratch: &mut Scratch<S>,
     ) -> Option<After> {
         let (at, answered, stop) = self.answer(fresh, answered, scratch);
-        match stop {
-            Stop::Head if at == fresh.len() => {
-                let timeout = self.hosted.server.limits.idle_timeout;
-                self.watch.start(Phase::Idle, timeout);
-                None
-            }
-            stop => Some(self.stop(stop, fresh[at..].to_vec(), answered > 0)),
-        }
+        let Some(stop) = stop else {
+            let timeout = self.hosted.server.limits.idle_timeout;
+            self.watch.start(Phase::Idle, timeout);
+            return None;
+        };
+        Some(self.stop(stop, fresh[at..].to_vec(), answered > 0))
     }
 
     /// Answers the complete requests in the bytes that the connection holds, with `fresh` behind them.
@@ -155,7 +154,7 @@ impl<S: Service> Conn<S> {
     ) -> After {
         held.extend_from_slice(fresh);
         let (at, answered, stop) = if held.len() < needed {
-            (0, 0, Stop::Body(needed))
+            (0, 0, Some(Stop::Body(needed)))
         } else {
             self.answer(&held, 0, scratch)
         };
@@ -164,7 +163,7 @@ impl<S: Service> Conn<S> {
         if held.capacity() > 2 * held.len() + SLACK_BYTES {
             held.shrink_to_fit();
         }
-        self.stop(stop, held, answered > 0)
+        self.stop(stop.unwrap_or(Stop::Head), held, answered > 0)
     }
 
     /// What follows a turn that stopped before `rest`. Sets the deadline of that, if it is more input.
@@ -177,31 +176,32 @@ impl<S: Service> Conn<S> {
     }
 
     /// Answers the complete requests in `bytes` up to the limits of a turn, `answered` of which it has had.
-    /// Returns the bytes used, the requests answered, and why it stopped.
+    /// Returns the bytes used, the requests answered, and why it stopped
+    /// before the end of `bytes`, if it did.
     #[inline(always)] // a tenth of a request's instructions
     fn answer(
         &mut self,
         bytes: &[u8],
         mut answered: usize,
         scratch: &mut Scratch<S>,
-    ) -> (usize, usize, Stop) {
+    ) -> (usize, usize, Option<Stop>) {
         let mut at = 0;
         let mut share = Share::default();
         loop {
             let rest = &bytes[at..];
             if rest.is_empty() {
-                return (at, answered, Stop::Head);
+                return (at, answered, None);
             }
             let limits = &self.hosted.server.limits;
             if answered >= limits.pipelined_batch_max
                 || scratch.output.len() >= limits.write_buffer_bytes_max
                 || share.is_used_up(answered)
             {
-                return (at, answered, Stop::Turn);
+                return (at, answered, Some(Stop::Turn));
             }
             match self.step(rest, scratch) {
                 Step::Answered(n) => at += n,
-                Step::Stop(n, stop) => return (at + n, answered, stop),
+                Step::Stop(n, stop) => return (at + n, answered, Some(stop)),
             }
             answered += 1;
         }

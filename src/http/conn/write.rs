@@ -193,6 +193,9 @@ impl<S: Service> Conn<S> {
 
     /// Keeps the server's buffer budget; true if this connection's growth exceeds it.
     pub(super) fn exceeds_budget(&mut self) -> bool {
+        if let (Stage::Open(Input::Empty), 0) = (&self.stage, self.counted_bytes) {
+            return false; // nearly always
+        }
         let bytes = self.stage.buffered_bytes();
         if bytes == self.counted_bytes {
             return false;

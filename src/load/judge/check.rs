@@ -36,7 +36,7 @@ pub struct FollowUp {
 
 /// Checks bodies, and remembers the verified ones.
 pub struct Checker {
-    first_line: Vec<u8>,
+    team_line: Vec<u8>,
     /// The last body of each entry that was verified.
     verified: Vec<Option<Box<[u8]>>>,
 }
@@ -45,7 +45,7 @@ impl Checker {
     /// A checker for a corpus of so many entries, without verified bodies.
     pub fn new(entries: usize, identity: &Identity) -> Self {
         Self {
-            first_line: identity.first_line().into_bytes(),
+            team_line: identity.team_line().into_bytes(),
             verified: vec![None; entries],
         }
     }
@@ -60,7 +60,7 @@ impl Checker {
                 if self.verified[index].as_deref() == Some(body) {
                     return BodyCheck::Correct;
                 }
-                let Some(result) = body.strip_prefix(&self.first_line[..]) else {
+                let Some(result) = body.strip_prefix(&self.team_line[..]) else {
                     return BodyCheck::Wrong("first line");
                 };
                 if let Expect::DecodesTo(text) = expect {
@@ -84,7 +84,7 @@ impl Checker {
                 BodyCheck::FollowUp(Box::new(FollowUp {
                     request: RequestBytes::get(&target),
                     target,
-                    expected: [&self.first_line[..], text.as_bytes()].concat().into(),
+                    expected: [&self.team_line[..], text.as_bytes()].concat().into(),
                     earlier_body: body.into(),
                 }))
             }

@@ -95,8 +95,8 @@ impl ExpectLine {
     /// # Errors
     /// A field is malformed, or there is more than one way to check the body.
     pub fn read(self, identity: &Identity) -> Result<Expect, String> {
-        let with_first_line = |result: &str| {
-            let bytes = format!("{}{result}", identity.first_line()).into_bytes();
+        let with_team_line = |result: &str| {
+            let bytes = format!("{}{result}", identity.team_line()).into_bytes();
             Expect::Exact(bytes.into())
         };
         let mut found = Vec::new();
@@ -112,7 +112,7 @@ impl ExpectLine {
             found.push(Expect::Sha256(digest(&digits)?));
         }
         if let Some(result) = self.result {
-            found.push(with_first_line(&result));
+            found.push(with_team_line(&result));
         }
         if let Some(packed) = self.chain {
             found.push(Expect::Chain(Box::new(chain::unpack(packed.as_bytes())?)));
@@ -125,7 +125,7 @@ impl ExpectLine {
         }
         if let Some(token) = self.token {
             found.push(match &identity.auth_key {
-                Some(key) => with_first_line(&token_text(key, &identity.team, &token)),
+                Some(key) => with_team_line(&token_text(key, &identity.team, &token)),
                 None => Expect::TokenForm,
             });
         }

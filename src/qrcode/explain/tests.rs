@@ -90,6 +90,8 @@ fn messages_that_are_too_long() {
 fn grids_that_are_not_32_words() {
     let words = broken(&format!("type=decode&data={}", "0x1".repeat(31)));
     assert_found(&words, Reject::Words, "data", "32 words", "31 words");
+    let word = broken("type=decode&data=0x1");
+    assert_eq!(word.found, "1 word");
     let wide = broken(&format!(
         "type=decode&data={}0x123456789{}",
         "0x1".repeat(3),

@@ -36,7 +36,7 @@ pub enum Fault {
     #[error("sends {0}; something on the way changes bytes, or it is no MySQL server")]
     Garbled(String),
     /// The tables are not there, or nothing was loaded into them.
-    #[error("holds no store; load one with `trident etl load --mysql URL STORE`")]
+    #[error("holds no store; load one with `trident etl import --mysql URL STORE`")]
     Empty,
     /// The tables belong to another version of the program.
     #[error(

@@ -1,4 +1,4 @@
-//! `trident etl load`: loads an embedded store into a database, beside the served tables, then replaces
+//! `trident etl import`: loads an embedded store into a database, beside the served tables, then replaces
 //! them.
 //!
 //! 1. Migrate the schema.

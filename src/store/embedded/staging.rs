@@ -5,17 +5,15 @@ use super::{
     seal::SEAL_FILE,
 };
 use crate::store::StoreError;
+use rustix::fs::{AtFlags, CWD, Gid, RenameFlags, Uid, chownat, renameat_with};
 use std::{
-    ffi::{CString, OsString},
-    fs::{self, File},
+    ffi::OsString,
+    fs::{self, File, Metadata},
     io::{self, ErrorKind},
     mem,
-    os::{
-        fd::AsRawFd,
-        unix::{
-            ffi::OsStrExt,
-            fs::{MetadataExt, fchown},
-        },
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, fchown},
     },
     path::{Path, PathBuf},
     process,
@@ -145,7 +143,7 @@ impl Staging {
             return;
         }
         for name in [DATA_FILE, HISTORY_FILE, SEAL_FILE] {
-            let _ = chown_in(&self.lock, name, old.uid(), old.gid());
+            let _ = chown_in(&self.lock, name, &old);
         }
         let _ = fchown(&self.lock, Some(old.uid()), Some(old.gid()));
     }
@@ -229,47 +227,21 @@ fn sync(directory: &Path) -> Result<(), StoreError> {
 }
 
 /// Swaps two directories in one step, so that the name `b` always exists.
-#[allow(unsafe_code)] // renameat2(2) has no counterpart in std
 fn exchange(a: &Path, b: &Path) -> io::Result<()> {
-    let from = CString::new(a.as_os_str().as_bytes())?;
-    let to = CString::new(b.as_os_str().as_bytes())?;
-    // SAFETY: both are NUL-terminated strings that live until the call returns.
-    let result = unsafe {
-        libc::renameat2(
-            libc::AT_FDCWD,
-            from.as_ptr(),
-            libc::AT_FDCWD,
-            to.as_ptr(),
-            libc::RENAME_EXCHANGE,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
 }
 
 /// Changes the owner of the file `name` in an open directory. Not by path: in a directory of another owner
 /// the path may lead elsewhere by now.
-#[allow(unsafe_code)] // fchownat(2) has no counterpart in std
-fn chown_in(directory: &File, name: &str, uid: u32, gid: u32) -> io::Result<()> {
-    let name = CString::new(name)?;
-    // SAFETY: the descriptor is open and the name NUL-terminated until the call returns.
-    let result = unsafe {
-        libc::fchownat(
-            directory.as_raw_fd(),
-            name.as_ptr(),
-            uid,
-            gid,
-            libc::AT_SYMLINK_NOFOLLOW,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+fn chown_in(directory: &File, name: &str, owner: &Metadata) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    Ok(chownat(
+        directory,
+        name,
+        Some(uid),
+        Some(gid),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::{
 };
 
 /// A directory for one test, removed at its end.
-struct Place(PathBuf);
+struct TempDir(PathBuf);
 
-impl Place {
+impl TempDir {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Relaxed);
@@ -34,7 +34,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -72,7 +72,7 @@ fn get(store: &Store, user_id: u64) -> Option<Vec<u8>> {
 
 #[test]
 fn what_was_written_is_found_and_nothing_else() {
-    let place = Place::new();
+    let place = TempDir::new();
     let meta = build(&place.at("s"), 2000, "hello");
     assert_eq!((meta.users, meta.contacts), (2000, 200 * 100 + 1800 * 2));
     let store = Store::open(&place.at("s")).unwrap();
@@ -93,7 +93,7 @@ fn what_was_written_is_found_and_nothing_else() {
 
 #[test]
 fn an_empty_store_is_a_store() {
-    let place = Place::new();
+    let place = TempDir::new();
     let meta = build(&place.at("s"), 0, "");
     assert_eq!((meta.users, meta.content_crc32), (0, 0));
     assert_eq!(get(&Store::open(&place.at("s")).unwrap(), 0), None);
@@ -105,7 +105,7 @@ fn an_empty_store_is_a_store() {
 
 #[test]
 fn equal_input_makes_equal_files_and_more_than_one_batch_fits() {
-    let place = Place::new();
+    let place = TempDir::new();
     // 60 MB of values: four batches, more than the first map.
     let text = "x".repeat(2000);
     let metas = ["a", "b"].map(|name| build(&place.at(name), 2500, &text));
@@ -117,7 +117,7 @@ fn equal_input_makes_equal_files_and_more_than_one_batch_fits() {
 
 #[test]
 fn a_writer_refuses_what_it_cannot_store_and_leaves_nothing_behind() {
-    let place = Place::new();
+    let place = TempDir::new();
     let mut writer = StoreWriter::create(&place.at("s"), false).unwrap();
     writer.put(5, &value(5, 1, "")).unwrap();
     for (id, value, why) in [
@@ -140,7 +140,7 @@ fn a_writer_refuses_what_it_cannot_store_and_leaves_nothing_behind() {
 
 #[test]
 fn a_name_that_is_taken_is_replaced_only_when_asked() {
-    let place = Place::new();
+    let place = TempDir::new();
     let (target, link) = (place.at("s"), place.at("link"));
     build(&target, 10, "old");
     std::os::unix::fs::symlink("s", &link).unwrap();
@@ -159,7 +159,7 @@ fn a_name_that_is_taken_is_replaced_only_when_asked() {
 
 #[test]
 fn a_store_can_be_replaced_again_and_again_while_it_is_open() {
-    let place = Place::new();
+    let place = TempDir::new();
     let target = place.at("s");
     build(&target, 10, "0");
     let mut open = Store::open(&target).unwrap();
@@ -178,7 +178,7 @@ fn a_store_can_be_replaced_again_and_again_while_it_is_open() {
 
 #[test]
 fn what_is_not_a_store_of_this_version_is_refused_with_a_reason() {
-    let place = Place::new();
+    let place = TempDir::new();
     let target = place.at("s");
     let refused = |path: &Path| match Store::open(path) {
         Ok(_) => panic!("{} was opened", path.display()),
@@ -222,7 +222,7 @@ fn what_is_not_a_store_of_this_version_is_refused_with_a_reason() {
 /// Damaged files are an error and never end the process, whatever happened before they are opened.
 #[test]
 fn damaged_files_are_refused() {
-    let place = Place::new();
+    let place = TempDir::new();
     let target = place.at("s");
     build(&target, 200, "some text");
     let path = target.join(DATA_FILE);
@@ -251,7 +251,7 @@ fn damaged_files_are_refused() {
 
 #[test]
 fn snapshots_are_stores_and_restore_brings_them_back() {
-    let place = Place::new();
+    let place = TempDir::new();
     let (target, snap, copy) = (place.at("s"), place.at("snap"), place.at("copy"));
     let meta = build(&target, 500, "first");
     let open = Store::open(&target).unwrap();
@@ -287,7 +287,7 @@ fn dump(path: &Path) -> String {
 
 #[test]
 fn a_dump_has_a_line_per_user_in_the_order_of_ids() {
-    let place = Place::new();
+    let place = TempDir::new();
     build(&place.at("s"), 30, "t");
     let dump = dump(&place.at("s"));
     let ids: Vec<u64> = dump
@@ -300,7 +300,7 @@ fn a_dump_has_a_line_per_user_in_the_order_of_ids() {
 
 #[test]
 fn statistics_tell_the_distribution() {
-    let place = Place::new();
+    let place = TempDir::new();
     let meta = build(&place.at("s"), 100, "t");
     let stat = maintenance::stat(&place.at("s")).unwrap();
     assert_eq!(stat.meta, meta);
@@ -313,7 +313,7 @@ fn statistics_tell_the_distribution() {
 #[test]
 fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
     for text in ["old", "new"] {
-        let place = Place::new();
+        let place = TempDir::new();
         let [target, aside, other] = ["s", "aside", "other"].map(|name| place.at(name));
         for (path, text) in [(&target, "old"), (&other, text)] {
             let mut writer = StoreWriter::create(path, false).unwrap();
@@ -354,7 +354,7 @@ fn has_updates(dir: &Path) -> bool {
 /// A `store fold` while the store is restored from a snapshot.
 #[test]
 fn a_fold_takes_the_place_of_no_other_store() {
-    let place = Place::new();
+    let place = TempDir::new();
     let target = place.at("s");
     build(&target, 10, "old");
     let store = Store::open(&target).unwrap();

@@ -78,7 +78,7 @@ done
 sql "CREATE DATABASE trident; CREATE USER serve@'127.0.0.1' IDENTIFIED BY 'word'; GRANT ALL ON trident.* TO serve@'127.0.0.1'" ||
     say "FAULT the database does not answer: $(tail -n 3 /var/tmp/db.log | tr '\n' ' ')"
 url='mysql://serve:word@127.0.0.1:3306/trident?prefer_socket=false'
-trident etl load --mysql "$url" "$store" >/tmp/load.log 2>&1 || say "FAULT load: $(tail -n 2 /tmp/load.log | tr '\n' ' ')"
+trident etl import --mysql "$url" "$store" >/tmp/load.log 2>&1 || say "FAULT load: $(tail -n 2 /tmp/load.log | tr '\n' ' ')"
 drop_in=/etc/systemd/system/trident.service.d
 install -D -m 0644 /usr/lib/trident/database.conf "$drop_in/database.conf"
 systemctl daemon-reload

@@ -1,11 +1,11 @@
-//! Runs `trident etl load`.
+//! Runs `trident etl import`.
 
 use std::{
     io::Write,
     time::{Duration, Instant},
 };
 use trident::{
-    cli::{self, EtlLoad},
+    cli::{self, EtlImport},
     exit::{ExitCode, Stop},
     store::{
         StoreError,
@@ -20,7 +20,7 @@ const VARIABLE: &str = "TRIDENT_TWITTER_STORE";
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Loads; the result goes to standard output, progress to standard error.
-pub fn run(what: &EtlLoad) -> Result<(), Stop> {
+pub fn run(what: &EtlImport) -> Result<(), Stop> {
     let address = address(what)?;
     let start = Instant::now();
     let mut last = start;
@@ -43,7 +43,7 @@ pub fn run(what: &EtlLoad) -> Result<(), Stop> {
     ))
 }
 
-fn address(what: &EtlLoad) -> Result<Address, Stop> {
+fn address(what: &EtlImport) -> Result<Address, Stop> {
     let text = what.mysql.as_ref().map(|url| url.0.clone());
     let text = text.or_else(|| std::env::var(VARIABLE).ok());
     let Some(text) = text else {

@@ -1,11 +1,11 @@
-//! `trident etl load`: what to load where. Run by `main`.
+//! `trident etl import`: what to load where. Run by `main`.
 
 use clap::Args;
 use std::{fmt, path::PathBuf};
 
 /// What to load where.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct EtlLoad {
+pub struct EtlImport {
     /// mysql://USER:PASSWORD@HOST:PORT/DATABASE
     ///
     /// Other users of the machine can read a command line: without this flag the address is taken from
