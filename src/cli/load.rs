@@ -109,7 +109,7 @@ pub struct LoadCommand {
     pub corpus: Option<PathBuf>,
     /// Requests from a list of URLs
     ///
-    /// One per line: [METHOD] URL or /PATH, then status=N, sha256=HEX, body_file=FILE (the right body) and
+    /// One per line: URL or /PATH, its method in front unless it is GET, then status=N, sha256=HEX, body_file=FILE (the right body) and
     /// send=FILE (the request's body) as needed. Without any of them a status below 400 is right.
     #[arg(long = "urls", value_name = "FILE", conflicts_with = "corpus")]
     pub url_list: Option<PathBuf>,

@@ -84,7 +84,7 @@ pub(super) struct Conn<S: Service> {
 }
 
 /// Starts an accepted connection; false if it could not be served and was closed. The caller has counted it
-/// in [`Server::open`].
+/// in `Server::open`.
 pub(super) fn start<S: Service>(hosted: &Arc<Hosted<S>>, stream: std::net::TcpStream) -> bool {
     match Conn::new(Arc::clone(hosted), stream) {
         Some(conn) => {

@@ -4,7 +4,8 @@ use super::{
     HELLO, ended, ended_against, load, reported_against,
     standin::{Reply, StandIn, answer},
 };
-use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
+use crate::harness::pace;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 fn honest() -> StandIn {
     StandIn::always(|| Reply::Bytes(answer(200, "hello")))
@@ -95,7 +96,7 @@ fn a_connection_lives_as_long_as_it_may() {
 #[test]
 fn a_run_that_cannot_pass_any_more_ends() {
     let slow = || {
-        thread::sleep(Duration::from_millis(20));
+        pace(Duration::from_millis(20));
         Reply::Bytes(answer(200, "hello"))
     };
     for flags in [

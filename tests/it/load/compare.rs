@@ -4,13 +4,14 @@ use super::{
     HELLO, Place, ended, ended_against, load,
     standin::{Reply, StandIn, answer},
 };
+use crate::harness::pace;
 use std::fs;
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 /// The report of a run at so many requests a second.
 fn saved(place: &Place, name: &str, rate: u32, ms: u64) -> String {
     let server = StandIn::always(move || {
-        thread::sleep(Duration::from_millis(ms));
+        pace(Duration::from_millis(ms));
         Reply::Bytes(answer(200, "hello"))
     });
     let json = place.path(name);

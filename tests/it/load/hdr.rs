@@ -4,6 +4,7 @@ use super::{
     HELLO, Place, ended_against,
     standin::{Reply, StandIn, answer},
 };
+use crate::harness::pace;
 use hdrhistogram::{
     Histogram,
     serialization::{
@@ -12,7 +13,7 @@ use hdrhistogram::{
     },
 };
 use serde_json::Value;
-use std::{fs, thread, time::Duration};
+use std::{fs, time::Duration};
 
 #[test]
 fn the_log_holds_every_measured_latency() {
@@ -20,7 +21,7 @@ fn the_log_holds_every_measured_latency() {
     let (log, json) = (place.path("l.hlog"), place.path("r.json"));
     let entries = format!("{HELLO}\n{}", HELLO.replace("\"e\"", "\"f, g\""));
     let server = StandIn::start(|number| {
-        thread::sleep(Duration::from_millis(number % 4));
+        pace(Duration::from_millis(number % 4));
         Reply::Bytes(answer(200, "hello"))
     });
     let flags = format!("-d 1500ms --warmup 300ms -c 4 --quiet --hdr {log} --json {json}");

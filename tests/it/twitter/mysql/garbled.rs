@@ -1,6 +1,7 @@
 //! Between Trident and MariaDB, a proxy that changes bits, cuts, delays, resets and swallows.
 
 use super::*;
+use crate::harness::pace;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -101,7 +102,7 @@ fn pump(from: &TcpStream, to: &TcpStream, is_harmful: &AtomicBool, seed: u64) {
                     piece[at] ^= 1 << random.below(8);
                 }
                 Harm::Cut => piece = &mut bytes[..random.below(count as u64) as usize],
-                Harm::Delay => thread::sleep(Duration::from_millis(random.below(30))),
+                Harm::Delay => pace(Duration::from_millis(random.below(30))),
                 Harm::Reset => break,
                 Harm::Swallow => continue,
             }
