@@ -80,7 +80,7 @@ async fn run(link: &mut Link, statements: &[String], keys: &[u64]) -> Result<Vec
         .conn
         .exec(statement.as_str(), Params::Positional(parameters))
         .await;
-    rows.map_err(|error| link.seen().unwrap_or_else(|| error.into()))
+    rows.map_err(|error| link.explain(error.into()))
 }
 
 /// The values among `rows`, by the place of their key.

@@ -61,7 +61,7 @@ impl Shared {
         let attempt = async {
             let mut link = Link::open(&self.address, host, &tls).await?;
             let meta = schema::check(&mut link.conn).await;
-            let meta = meta.map_err(|fault| link.seen().unwrap_or(fault))?;
+            let meta = meta.map_err(|fault| link.explain(fault))?;
             Ok((link, meta))
         };
         within(self.options.connect_timeout, attempt).await

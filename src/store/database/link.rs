@@ -23,13 +23,13 @@ impl Link {
         // A task of its own: should the driver panic, it is the task that ends.
         match tokio::spawn(Conn::new(address.opts(path))).await {
             Ok(Ok(conn)) => Ok(Self { guard, conn }),
-            Ok(Err(error)) => Err(guard.fault().unwrap_or_else(|| error.into())),
+            Ok(Err(error)) => Err(guard.explain(error.into())),
             Err(_) => Err(Fault::Garbled("a login that the driver cannot read".into())),
         }
     }
 
-    /// Why the guard ended the connection, if it did.
-    pub(super) fn seen(&self) -> Option<Fault> {
-        self.guard.fault()
+    /// The reason behind a fault of this connection.
+    pub(super) fn explain(&self, fault: Fault) -> Fault {
+        self.guard.explain(fault)
     }
 }

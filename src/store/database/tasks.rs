@@ -273,7 +273,7 @@ async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<bool, Fault> {
     match checked {
         Ok(meta) => Ok(shared.note(meta)),
         Err(fault) => {
-            let fault = open.seen().unwrap_or(fault);
+            let fault = open.explain(fault);
             *link = None;
             Err(fault)
         }

@@ -217,7 +217,9 @@ fn a_store_that_cannot_take_updates_says_why() {
         let body = later.concat().repeat(if status == 507 { 5 } else { 1 });
         // Other tweets each time, so that the bound is reached in the end.
         let renamed = |n: usize| {
-            let text = String::from_utf8_lossy(&body).replace("\"id\":", &format!("\"id\":{n}"));
+            let text = String::from_utf8_lossy(&body)
+                .replace("\"id\":", &format!("\"id\":{n}"))
+                .replace("\"id_str\":\"", &format!("\"id_str\":\"{n}"));
             post(&gzip(text.as_bytes()), GZIP)
         };
         let refused = (1..60).map(|n| admin(&server).ask(&renamed(n)));
@@ -299,7 +301,7 @@ fn a_store_in_a_database_takes_none() {
     let server = serve(Path::new("mysql://nobody@127.0.0.1:1/none"), &[ON]);
     let answer = admin(&server).ask(&post(b"{}\n", ""));
     assert_eq!(answer.status, 501, "{}", answer.text());
-    assert!(answer.text().contains("trident etl load"));
+    assert!(answer.text().contains("trident etl import"));
     // whatever it is coded with
     assert_eq!(admin(&server).ask(&post(b"", GZIP)).status, 501);
 }

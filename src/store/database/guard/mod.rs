@@ -61,9 +61,13 @@ impl Guard {
         Ok((Self { task, fault }, path))
     }
 
-    /// Why it ended the connection.
-    pub(super) fn fault(&self) -> Option<Fault> {
-        self.fault.lock().clone()
+    /// The reason behind a fault that the driver reports: where it only saw the end of the stream, the guard
+    /// knows more. An error that the server sent is the reason itself, whatever happened to the stream after it.
+    pub(super) fn explain(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Unreachable(_) => self.fault.lock().clone().unwrap_or(fault),
+            fault => fault,
+        }
     }
 }
 

@@ -169,7 +169,7 @@ fn what_cannot_be_served_ends_the_start_with_a_message() {
         assert_eq!(code, 69, "{err}");
         assert!(err.contains(why), "{err}");
     };
-    refuses(&url, "holds no store; load one with `trident etl load");
+    refuses(&url, "holds no store; load one with `trident etl import");
     refuses(&wrong_password, "refuses us: ");
     refuses(&wrong_password, "Access denied for user 'trident'");
     refuses(&wrong_database, "check user, password, database and grants");
