@@ -42,7 +42,7 @@ pub struct LoadCommand {
     /// Team name of the servers
     #[arg(long, value_name = "NAME", default_value = "TEAMID")]
     pub team: String,
-    /// AWS account of the servers
+    /// Their AWS account
     #[arg(long, value_name = "ID", default_value = "000000000000")]
     pub aws_account: String,
     /// File with the key of auth tokens, 64 hex digits
@@ -71,7 +71,7 @@ pub struct LoadCommand {
         ("replay", ArgPredicate::IsPresent, Some("0")),
     ]))]
     pub warmup: Duration,
-    /// Connections, or users without --rate
+    /// Connections or users
     #[arg(long, short = 'c', value_name = "N", default_value = "64", value_parser = between(1, 60_000))]
     pub connections: u32,
     /// Requests that a connection carries
@@ -119,7 +119,7 @@ pub struct LoadCommand {
     /// --rate, or at their own times with --replay-speed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["corpus", "url_list", "mix"])]
     pub replay: Option<PathBuf>,
-    /// Replay at the log's own times; 2 = twice as fast
+    /// Replay at the log's times; 2 = twice as fast
     #[arg(long, value_name = "X", value_parser = rate, requires = "replay")]
     #[arg(conflicts_with_all = ["rate", "scenario"])]
     pub replay_speed: Option<f64>,
