@@ -195,7 +195,7 @@ fn mistakes_end_with_64_and_say_where() {
             &["--scenario", &scenario],
             "s.toml: stage 1: give either users or rate",
         ),
-        (&["--duration", "1d"], "30s"),
+        (&["--duration", "1x"], "30s"),
         (&["--corpus", "/nonexistent/c"], "/nonexistent/c: "),
         (&["--scenario", "/nonexistent/s"], "/nonexistent/s: "),
         (&["--scenario", &scenario, "--rate", "1"], "--rate"),
