@@ -216,9 +216,12 @@ fn second(date: &str) -> Option<i64> {
     let month = MONTHS.find(date.get(3..6)?)? as i64 / 3 + 1;
     let (day, year) = (number(0..2)?, number(7..11)?);
     let of_day = number(12..14)? * 3_600 + number(15..17)? * 60 + number(18..20)?;
-    let zone = number(21..24)? * 3_600;
-    let minutes = number(24..26)? * 60 * zone.signum();
-    // Days from civil: March is the first month, so that the leap day ends a year.
+    let sign = match date.get(21..22)? {
+        "-" => -1,
+        _ => 1,
+    };
+    let zone = sign * (number(22..24)? * 3_600 + number(24..26)? * 60);
+    // The generator shares no calendar with the server (see `crate::load`). Days from civil: March is the first month, so that the leap day ends a year.
     let (year, month) = if month > 2 {
         (year, month - 3)
     } else {
@@ -228,7 +231,7 @@ fn second(date: &str) -> Option<i64> {
     let days =
         year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + of_year
             - 719_468;
-    Some(days * 86_400 + of_day - zone - minutes)
+    Some(days * 86_400 + of_day - zone)
 }
 
 /// When each request is due, in seconds after the first: those of one second are spread over it.
@@ -364,6 +367,8 @@ mod tests {
             "::1 - a b [10/Oct/2026:13:55:36 -0230] \"GET /x?y HTTP/1.1\" 404 12 \"-\" \"curl\"";
         assert_eq!(log_line(line), Some((1_791_649_536, "/x?y", 404)));
         assert_eq!(second("01/Jan/1970:00:00:00 +0000"), Some(0));
+        assert_eq!(second("01/Jan/1970:00:00:00 -0030"), Some(1_800));
+        assert_eq!(second("01/Jan/1970:00:00:00 +0030"), Some(-1_800));
         assert_eq!(second("29/Feb/2024:23:59:59 +0100"), Some(1_709_247_599));
         for line in [
             "",

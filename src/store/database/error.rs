@@ -134,7 +134,7 @@ impl From<mysql_async::Error> for Fault {
 }
 
 /// A text of the server for a log: without control characters, of bounded length.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars().take(TEXT_CHARACTERS_MAX) {
         if character.is_control() {

@@ -9,7 +9,7 @@
 //! One RENAME TABLE replaces `trident_users` and `trident_meta` together, so a reader of both takes new
 //! data for old at most until its next check.
 
-use super::error::{Fault, code};
+use super::error::{Fault, code, shown};
 use crate::store::{Meta, value};
 use mysql_async::{Conn, Error, Row, prelude::Queryable};
 
@@ -62,8 +62,9 @@ pub(super) async fn check(conn: &mut Conn) -> Result<Meta, Fault> {
 
 /// Reads a metadata record.
 pub(super) fn parse(text: &str) -> Result<Meta, Fault> {
-    serde_json::from_str(text)
-        .map_err(|error| Fault::Statement(format!("trident_meta holds no metadata: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        Fault::Statement(shown(&format!("trident_meta holds no metadata: {error}")))
+    })
 }
 
 /// Migrates the tables to [`SCHEMA_VERSION`]; existing data stay.

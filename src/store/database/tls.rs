@@ -21,7 +21,7 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 use std::{
@@ -48,19 +48,18 @@ impl Tls {
     /// [`Fault::Tls`]: a file cannot be read or is no PEM file of its kind.
     pub(super) fn load(options: &TlsOptions) -> Result<Self, Fault> {
         let provider = Arc::new(ring::default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = if options.mode.verifies() {
+        let webpki = if options.mode.verifies() {
             let roots = Arc::new(authorities(options.ca.as_deref())?);
-            let webpki =
-                WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-            let webpki = webpki.map_err(wrong)?;
-            let checks_name = options.mode == Mode::VerifyIdentity;
-            Arc::new(Authority {
-                webpki,
-                checks_name,
-            })
+            let builder = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
+            Some(builder.build().map_err(wrong)?)
         } else {
-            Arc::new(Anyone(Arc::clone(&provider)))
+            None
         };
+        let verifier = Arc::new(Verifier {
+            webpki,
+            checks_name: options.mode == Mode::VerifyIdentity,
+            algorithms: provider.signature_verification_algorithms,
+        });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(wrong)?
@@ -174,14 +173,16 @@ fn encrypt(block: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     catch_unwind(AssertUnwindSafe(encrypted)).ok()
 }
 
-/// Checks the certificate and, if asked to, the name in it.
+/// Checks what the mode asks for. That the server has the certificate's key is checked in each mode.
 #[derive(Debug)]
-struct Authority {
-    webpki: Arc<WebPkiServerVerifier>,
+struct Verifier {
+    /// Checks certificate and name; `None` = any certificate will do.
+    webpki: Option<Arc<WebPkiServerVerifier>>,
     checks_name: bool,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Authority {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -190,10 +191,10 @@ impl ServerCertVerifier for Authority {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self
-            .webpki
-            .verify_server_cert(certificate, intermediates, name, ocsp, now);
-        match verified {
+        let Some(webpki) = &self.webpki else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match webpki.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             // The name is looked at last, so everything else is right.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -208,8 +209,7 @@ impl ServerCertVerifier for Authority {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki
-            .verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -218,52 +218,10 @@ impl ServerCertVerifier for Authority {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki
-            .verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
-}
-
-/// Takes any certificate, whose key must be the server's.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

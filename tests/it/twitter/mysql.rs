@@ -46,7 +46,7 @@ fn connected_to(url: &str, settings: &[&str]) -> Server {
     server
 }
 
-/// A `trident etl load` of the store at `path`.
+/// A `trident etl import` of the store at `path`.
 fn loading(url: &str, path: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
     command.args(["etl", "load", "--mysql", url]).arg(path);

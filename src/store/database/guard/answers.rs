@@ -12,6 +12,10 @@ const COLUMNS_MAX: u64 = 16;
 /// Most bytes of one answer: the longest value (16 MiB) of each of 32 users.
 const ANSWER_BYTES_MAX: u64 = 512 << 20;
 
+/// Most rows of an answer: a batch of lookups has one per key. The driver needs more memory for a row than the row
+/// has bytes.
+const ROWS_MAX: u32 = 1 << 16;
+
 /// As many bytes of a packet are looked at.
 const PREFIX_BYTES: usize = 32;
 
@@ -42,8 +46,8 @@ enum Next {
     Done,
     /// So many column definitions, then the end of them, then rows.
     Columns(u64),
-    /// Rows up to the end of them.
-    Rows,
+    /// Rows up to the end of them, so many at most.
+    Rows(u32),
     /// So many packets, whatever they are.
     Packets(u64),
 }
@@ -96,10 +100,10 @@ impl Answers {
             Next::Result => result(prefix),
             Next::Prepared => prepared(prefix),
             Next::Done => Ok(Next::Idle),
-            Next::Columns(0) if is_end(packet) => Ok(Next::Rows),
+            Next::Columns(0) if is_end(packet) => Ok(Next::Rows(ROWS_MAX)),
             Next::Columns(0) => Err("more columns than were announced"),
             Next::Columns(count) => Ok(Next::Columns(count - 1)),
-            Next::Rows if is_end(packet) => match prefix {
+            Next::Rows(_) if is_end(packet) => match prefix {
                 [_, _, _, low, high, ..]
                     if u16::from_le_bytes([*low, *high]) & MORE_RESULTS != 0 =>
                 {
@@ -107,7 +111,10 @@ impl Answers {
                 }
                 _ => Ok(Next::Idle),
             },
-            Next::Rows => Ok(Next::Rows),
+            Next::Rows(left) => match left.checked_sub(1) {
+                Some(left) => Ok(Next::Rows(left)),
+                None => Err("more rows than any statement here has"),
+            },
             Next::Packets(0 | 1) => Ok(Next::Idle),
             Next::Packets(count) => Ok(Next::Packets(count - 1)),
         }

@@ -23,6 +23,9 @@ const PACKET_BYTES_MAX: usize = 64 << 10;
 /// Most packets of either side in this phase.
 const PACKETS_MAX: usize = 16;
 
+/// Most bytes of a plugin's name that a message repeats.
+const PLUGIN_BYTES_SHOWN: usize = 64;
+
 const CLIENT_SSL: u32 = 1 << 11;
 
 /// Capabilities that neither side may use, because `answers` does not follow them: compression (5, 26), local files
@@ -71,7 +74,7 @@ pub(super) async fn over_tcp(
     name: &str,
     tls: &Tls,
 ) -> Result<(), Fault> {
-    let Some((greeting, response)) = greet(&mut driver, &mut server).await? else {
+    let Some((greeting, mut response)) = greet(&mut driver, &mut server).await? else {
         return Ok(());
     };
     let wants_tls = match (tls.mode, greeting.has_tls) {
@@ -91,45 +94,24 @@ pub(super) async fn over_tcp(
         } else {
             Trust::Unknown
         };
-        send(&mut server, &response).await?;
-        let phase = Phase {
-            shift: 0,
-            trust,
-            nonce: greeting.nonce,
-        };
-        phase
-            .run(&mut driver, &mut server, &greeting.plugin, tls)
-            .await?;
-        return relay(driver, server).await;
+        let phase = Phase::new(greeting, trust, 0);
+        return phase.log_in(driver, server, response, tls).await;
     }
-    let mut response = response;
     ask_for_tls(&mut response);
+    let request = response.payload.get(..SSL_REQUEST_BYTES);
     let request = Packet {
         number: response.number,
-        payload: response
-            .payload
-            .get(..SSL_REQUEST_BYTES)
-            .unwrap_or_default()
-            .to_vec(),
+        payload: request.unwrap_or_default().to_vec(),
     };
     send(&mut server, &request).await?;
-    let mut server = tls.connect(name, server).await?;
-    response.number += 1;
-    send(&mut server, &response).await?;
+    let server = tls.connect(name, server).await?;
     let trust = if tls.mode.verifies() {
         Trust::Known
     } else {
         Trust::Unknown
     };
-    let phase = Phase {
-        shift: 1,
-        trust,
-        nonce: greeting.nonce,
-    };
-    phase
-        .run(&mut driver, &mut server, &greeting.plugin, tls)
-        .await?;
-    relay(driver, server).await
+    let phase = Phase::new(greeting, trust, 1);
+    phase.log_in(driver, server, response, tls).await
 }
 
 /// Guards a connection over a Unix socket, which needs no TLS.
@@ -141,16 +123,8 @@ pub(super) async fn over_socket(
     let Some((greeting, response)) = greet(&mut driver, &mut server).await? else {
         return Ok(());
     };
-    send(&mut server, &response).await?;
-    let phase = Phase {
-        shift: 0,
-        trust: Trust::Known,
-        nonce: greeting.nonce,
-    };
-    phase
-        .run(&mut driver, &mut server, &greeting.plugin, tls)
-        .await?;
-    relay(driver, server).await
+    let phase = Phase::new(greeting, Trust::Known, 0);
+    phase.log_in(driver, server, response, tls).await
 }
 
 /// What the greeting says.
@@ -226,18 +200,40 @@ struct Phase {
     /// Packets that the server got and the driver knows nothing of.
     shift: u8,
     trust: Trust,
+    plugin: Vec<u8>,
     nonce: Vec<u8>,
 }
 
 impl Phase {
-    async fn run(
+    fn new(greeting: Greeting, trust: Trust, shift: u8) -> Self {
+        Self {
+            shift,
+            trust,
+            plugin: greeting.plugin,
+            nonce: greeting.nonce,
+        }
+    }
+
+    /// Sends the driver's response, sees the login through, then relays.
+    async fn log_in(
         mut self,
-        driver: &mut UnixStream,
-        server: &mut impl Wire,
-        plugin: &[u8],
+        mut driver: UnixStream,
+        mut server: impl Wire,
+        mut response: Packet,
         tls: &Tls,
     ) -> Result<(), Fault> {
-        let mut plugin = plugin.to_vec();
+        response.number = response.number.wrapping_add(self.shift);
+        send(&mut server, &response).await?;
+        self.run(&mut driver, &mut server, tls).await?;
+        relay(driver, server).await
+    }
+
+    async fn run(
+        &mut self,
+        driver: &mut UnixStream,
+        server: &mut impl Wire,
+        tls: &Tls,
+    ) -> Result<(), Fault> {
         for _ in 0..PACKETS_MAX {
             let mut packet = receive(server).await?;
             let to_driver = packet.number.wrapping_sub(self.shift);
@@ -248,25 +244,24 @@ impl Phase {
                 }
                 [0xFE, name @ ..] => {
                     let (name, nonce) = switch(name)?;
-                    plugin = name.to_vec();
+                    self.plugin = name.to_vec();
                     self.nonce = nonce.iter().copied().take(20).collect();
-                    self.allows(&plugin)?;
                     true
                 }
                 // The server remembers the account.
-                [0x01, 0x03] if plugin == CACHING_SHA2 => false,
-                [0x01, 0x04] if plugin == CACHING_SHA2 && self.trust != Trust::Unknown => {
+                [0x01, 0x03] if self.plugin == CACHING_SHA2 => false,
+                [0x01, 0x04] if self.plugin == CACHING_SHA2 && self.trust != Trust::Unknown => {
                     packet.number = to_driver;
                     send(driver, &packet).await?;
                     self.password(driver, server, tls).await?;
                     continue;
                 }
                 _ => {
-                    self.allows(&plugin)?;
+                    self.allows()?;
                     return Err(Fault::Garbled("a login that is none".into()));
                 }
             };
-            self.allows(&plugin)?;
+            self.allows()?;
             packet.number = to_driver;
             send(driver, &packet).await?;
             if answers {
@@ -278,9 +273,9 @@ impl Phase {
         Err(Fault::Garbled("a login without end".into()))
     }
 
-    /// Whether the login goes on with this plugin.
-    fn allows(&self, plugin: &[u8]) -> Result<(), Fault> {
-        match plugin {
+    /// Whether the login goes on with the plugin that the server asks for.
+    fn allows(&self) -> Result<(), Fault> {
+        match self.plugin.as_slice() {
             NATIVE => Ok(()),
             CACHING_SHA2 if self.trust != Trust::Unknown => Ok(()),
             CACHING_SHA2 => Err(Fault::Tls(
@@ -292,7 +287,7 @@ impl Phase {
             other => Err(Fault::Refused(format!(
                 "it asks for the authentication plugin {}, which this program does not have; let the account use \
                  mysql_native_password or caching_sha2_password",
-                other.escape_ascii()
+                other.get(..PLUGIN_BYTES_SHOWN).unwrap_or(other).escape_ascii()
             ))),
         }
     }
@@ -347,3 +342,6 @@ async fn send(to: &mut impl Wire, packet: &Packet) -> std::io::Result<()> {
     to.write_all(&bytes).await?;
     to.flush().await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! `trident etl load`: new data while serving, interruption, versions, messages.
+//! `trident etl import`: new data while serving, interruption, versions, messages.
 
 use super::*;
 use crate::harness::without_settings;

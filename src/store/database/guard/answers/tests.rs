@@ -1,6 +1,7 @@
 //! Conversations, whole and byte by byte.
 
 use super::*;
+use proptest::{collection::vec, prelude::*};
 
 /// A packet with this payload.
 fn packet(payload: &[u8]) -> Vec<u8> {
@@ -120,6 +121,26 @@ fn an_answer_without_end_ends() {
         (ANSWER_BYTES_MAX >> 20) - 1,
         "headers count too"
     );
+}
+
+#[test]
+fn rows_are_counted() {
+    let mut answers = Answers::default();
+    answers.commands(&packet(EXECUTE));
+    answers.check(&packets(&[&[1], COLUMN, EOF])).unwrap();
+    let row = packet(ROW);
+    let passed = (0..=ROWS_MAX).find(|_| answers.check(&row).is_err());
+    assert_eq!(passed, Some(ROWS_MAX));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(command in vec(any::<u8>(), 0..40), answer in vec(any::<u8>(), 0..400)) {
+        let mut answers = Answers::default();
+        answers.commands(&packet(&command));
+        let _ = answers.check(&answer);
+        let _ = answers.check(&packet(&answer));
+    }
 }
 
 #[test]
