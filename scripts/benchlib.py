@@ -88,7 +88,9 @@ class Server:
         self.name, self.port = name, port
         pin = ["taskset", "-c", str(core)] if core is not None else []
         self.command = [*pin, *prefix, *command]
-        env = dict(os.environ, TRIDENT_AUTH_KEY=AUTH_KEY)
+        # Figures are those of the defaults, whatever the shell has set.
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("TRIDENT_")}
+        env = clean | {"TRIDENT_AUTH_KEY": AUTH_KEY}
         # A file, not a pipe: nobody reads while the server runs, and a full pipe would stop it.
         self.stderr = tempfile.TemporaryFile()
         try:
