@@ -109,8 +109,22 @@ impl From<anyhow::Error> for Stop {
             .downcast_ref::<ExitCode>()
             .copied()
             .unwrap_or(ExitCode::Failure);
-        Self::new(code, format!("{error:#}"))
+        Self::new(code, chained(&error))
     }
+}
+
+/// The causes behind each other. One that the text before it quotes already is not told twice: a typed error of the
+/// library has its cause in its own text.
+fn chained(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]

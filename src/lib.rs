@@ -20,7 +20,7 @@
 //! | [`config`], [`cli`] | one table of settings; the command line | – |
 //! | [`load`] | the load generator, which judges answers with code of its own | the server's code |
 //! | [`synth`] | made-up tweets and requests | – |
-//! | [`codec`], `cache`, [`metrics`], [`mod@log`], [`exit`] | shared, at the bottom | everybody else |
+//! | [`codec`], `cache`, [`metrics`], [`mod@log`], [`exit`], [`remedy`] | shared, at the bottom | everybody else |
 //!
 //! What holds everywhere:
 //!
@@ -53,6 +53,7 @@ pub mod log;
 pub mod metrics;
 pub mod qrcode;
 mod reject;
+pub mod remedy;
 pub mod serve;
 pub mod store;
 pub mod synth;

@@ -63,13 +63,14 @@ fn serve(settings: SettingFlags) -> Result<(), Stop> {
         given = loaded.given_count(),
         "configured"
     );
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    let mut warnings = loaded.warnings.clone();
     if config.app.twitter.store.is_none() {
-        config.app.twitter.store = sample::store().map(Into::into);
+        match sample::store() {
+            Ok(store) => config.app.twitter.store = Some(store.into()),
+            Err(warning) => warnings.push(warning),
+        }
     }
-    serve::run(config.serve, config.app).map_err(|error| {
+    serve::run(config.serve, config.app, &warnings).map_err(|error| {
         // A configured store that cannot be opened is an unavailable dependency.
         if error.is::<StoreError>() {
             error.context(ExitCode::Unavailable).into()

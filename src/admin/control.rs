@@ -238,7 +238,7 @@ fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
                     reply.send(Status::Ok, "image/svg+xml", &[], |out| out.append(&mut svg));
                 }
             }
-            return Counter::OtherValid;
+            return Counter::AdminValid;
         }
         Err(refusal) => refusal,
     };
@@ -252,8 +252,8 @@ fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
         out.push(b'\n');
     });
     let (control, answer) = match status.code() {
-        ..500 => (Counter::ControlsRefused, Counter::OtherRefused),
-        _ => (Counter::ControlsFailed, Counter::OtherFailed),
+        ..500 => (Counter::ControlsRefused, Counter::AdminRefused),
+        _ => (Counter::ControlsFailed, Counter::AdminFailed),
     };
     metrics::add(control, 1);
     answer

@@ -29,7 +29,7 @@ struct Point {
     at_ms: u64,
     /// Its length.
     seconds: f64,
-    /// In the order of [`Endpoint::ALL`].
+    /// In the order of [`traffic`].
     endpoints: Vec<Share>,
     /// All endpoints together.
     all: Share,
@@ -164,7 +164,7 @@ impl History {
             minutes: Vec<&'h Point>,
         }
         let shown = Shown {
-            endpoints: Endpoint::ALL.iter().map(|e| e.name()).collect(),
+            endpoints: traffic().map(Endpoint::name).collect(),
             seconds: self.seconds.since(since_ms),
             minutes: self.minutes.since(since_ms),
         };
@@ -179,10 +179,10 @@ fn point(last: &Reading, now: &Reading) -> Point {
     let mut all_counts = [0; 3];
     let mut all_times = Distribution::default();
     let mut endpoints = Vec::new();
-    for endpoint in Endpoint::ALL {
-        let latency = |totals: &Totals| totals.latency(Latency::Request, *endpoint);
+    for endpoint in traffic() {
+        let latency = |totals: &Totals| totals.latency(Latency::Request, endpoint);
         let times = latency(&now.totals).since(&latency(&last.totals));
-        let counts = outcomes(*endpoint, counted);
+        let counts = outcomes(endpoint, counted);
         all_times.add(&times);
         all_counts = std::array::from_fn(|n| all_counts[n] + counts[n]);
         endpoints.push(Share::new(counts, &times));
@@ -207,6 +207,12 @@ fn point(last: &Reading, now: &Reading) -> Point {
         read_bytes: counted(Counter::BytesRead),
         written_bytes: counted(Counter::BytesWritten),
     }
+}
+
+/// What the charts show: all but the operator's own requests, or the page would show its polls and its 401s as traffic.
+fn traffic() -> impl Iterator<Item = Endpoint> {
+    let all = Endpoint::ALL.iter().copied();
+    all.filter(|endpoint| *endpoint != Endpoint::Admin)
 }
 
 /// All requests of an endpoint, those answered INVALID, and those answered 4xx or 5xx.

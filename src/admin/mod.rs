@@ -122,12 +122,12 @@ impl AdminService {
             reply.send(Status::MethodNotAllowed, TEXT, &fields, |out| {
                 out.extend_from_slice(b"method not allowed here\n");
             });
-            return Counter::OtherRefused.into();
+            return Counter::AdminRefused.into();
         }
         // Metrics hold no secret, and scrapers may use any name for their target.
         if resource != Resource::Metrics && !guard::is_own_host(request, &self.options.hosts) {
             reply.line(Status::Forbidden, UNKNOWN_HOST);
-            return Counter::OtherRefused.into();
+            return Counter::AdminRefused.into();
         }
         match resource {
             Resource::Page => self.page.answer(reply),
@@ -147,6 +147,6 @@ impl AdminService {
             }
             Resource::Control(control) => return self.control(control, request, reply),
         }
-        Counter::OtherValid.into()
+        Counter::AdminValid.into()
     }
 }

@@ -19,7 +19,7 @@ use signal_hook::{
 };
 use tracing::{info, warn};
 
-use crate::http::clock;
+use crate::{http::clock, remedy::Trying};
 
 /// Samples in a second of processor time; a prime, so that it does not beat with anything periodic.
 const FREQUENCY_HZ: i32 = 199;
@@ -60,8 +60,8 @@ pub(super) enum ProfileError {
     Idle,
     #[error("{0}")]
     Profiler(#[from] pprof::Error),
-    #[error("cannot write {0}: {1}")]
-    File(PathBuf, io::Error),
+    #[error("cannot write {}: {source}; {}, or set profile.directory", path.display(), Trying::Write.remedy(source))]
+    File { path: PathBuf, source: io::Error },
 }
 
 /// A flame graph of the next `seconds`, as SVG. Blocks for as long.
@@ -117,6 +117,6 @@ fn write(directory: &Path, svg: &[u8]) -> Result<PathBuf, ProfileError> {
     let written = File::create_new(&path).and_then(|mut file| file.write_all(svg));
     match written {
         Ok(()) => Ok(path),
-        Err(error) => Err(ProfileError::File(path, error)),
+        Err(source) => Err(ProfileError::File { path, source }),
     }
 }

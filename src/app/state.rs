@@ -16,6 +16,7 @@ use crate::{
     blockchain::{self, Blockchain},
     cache::{self, Cache, Policy},
     qrcode::{self, QrCode},
+    remedy::Trying,
     store::{Meta, StoreError, database},
     twitter::{Options as TwitterOptions, Scratch as TwitterScratch},
 };
@@ -92,6 +93,7 @@ impl App {
         let team_line = format!("{},{}\n", options.team_name, options.aws_account);
         Ok(Self {
             ingest: Ingest::start(ingest, &twitter)
+                .map_err(Trying::Start.explained())
                 .context("cannot start the thread that ingests tweets")?,
             team_line_is_ascii: team_line.is_ascii(),
             team_line: team_line.into_bytes().into(),
@@ -113,6 +115,11 @@ impl App {
     /// The store of `/twitter` in a few words, for people.
     pub fn store_text(&self) -> String {
         self.twitter.text()
+    }
+
+    /// What works but is probably not meant: a store without users, one that takes no tweets.
+    pub fn warnings(&self) -> Vec<String> {
+        self.twitter.warnings()
     }
 
     /// Whether a reload is under way.
@@ -176,12 +183,13 @@ impl App {
 fn tokens(options: auth::Options) -> anyhow::Result<Tokens> {
     if options.mode == auth::Mode::Rest {
         let client = RestClient::start(options.rest)
-            .context("cannot start the client of the auth authority")?;
+            .context("cannot start the client of the auth authority; check auth.url")?;
         return Ok(Tokens::Rest(client));
     }
     let key = match options.key {
         Some(key) => key,
-        None => Key::random().context("cannot make a random auth key")?,
+        None => Key::random()
+            .context("cannot make a random auth key; set TRIDENT_AUTH_KEY or auth.key_file")?,
     };
     Ok(Tokens::Embedded(Authority::new(&key)))
 }

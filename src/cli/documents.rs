@@ -5,6 +5,7 @@ use crate::{
     config::{SETTINGS, Setting, document},
     exit::{ExitCode, Stop},
     metrics::reference,
+    remedy::Trying,
 };
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
@@ -20,7 +21,8 @@ use std::{
 /// What to write.
 #[derive(Subcommand)]
 pub enum Documents {
-    /// Write a completion script to standard output
+    /// Write a completion script to standard output: `trident completions`
+    #[command(skip)]
     Completions {
         /// The shell to write for
         shell: Shell,
@@ -53,7 +55,11 @@ pub fn write_document(what: &Documents) -> Result<(), Stop> {
         Documents::Man {
             directory: Some(directory),
         } => write_pages(directory).map_err(|error| {
-            let message = format!("cannot write man pages to {}: {error}", directory.display());
+            let message = format!(
+                "cannot write man pages to {}: {error}; {}",
+                directory.display(),
+                Trying::Write.remedy(&error)
+            );
             Stop::new(ExitCode::Failure, message)
         }),
         Documents::Config => output::print(&document::toml()),

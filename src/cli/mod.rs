@@ -36,6 +36,7 @@ use clap::{
     Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use clap_complete::Shell;
 use std::ffi::OsString;
 
 /// Version, commit and build profile: `0.1.0 (1fe81c34f46c release)`.
@@ -121,7 +122,16 @@ enum Command {
     /// and prints throughput, latencies, correctness and a score per endpoint. The exit status is 1 when
     /// an answer was wrong, a request failed or a --require was not met. docs/load.md is the manual.
     Load(Box<LoadCommand>),
-    /// Write shell completions, the man page, the documented configuration file or the metrics' reference
+    /// Write a completion script for a shell to standard output
+    ///
+    /// bash: `trident completions bash > ~/.local/share/bash-completion/completions/trident`. zsh: into a directory of
+    /// $fpath, as _trident. fish: `trident completions fish > ~/.config/fish/completions/trident.fish`. Packages
+    /// install all three.
+    Completions {
+        /// The shell to write for
+        shell: Shell,
+    },
+    /// Write the man page, the documented configuration file or the metrics' reference
     #[command(hide = true, alias = "generate")] // its former name
     Documents {
         #[command(subcommand)]
@@ -170,6 +180,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Some(Command::Gen { what }) => Invocation::Gen(what),
         Some(Command::Store { what }) => Invocation::Store(what),
         Some(Command::Load(command)) => Invocation::Load(command),
+        Some(Command::Completions { shell }) => {
+            Invocation::Documents(Documents::Completions { shell })
+        }
         Some(Command::Documents { what }) => Invocation::Documents(what),
     })
 }

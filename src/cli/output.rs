@@ -1,6 +1,9 @@
 //! Standard output: results go here, whole, and a reader that has gone is no failure.
 
-use crate::exit::{ExitCode, Stop};
+use crate::{
+    exit::{ExitCode, Stop},
+    remedy::Trying,
+};
 use std::io::{self, ErrorKind, Write};
 
 /// Writes `text` to standard output.
@@ -13,7 +16,10 @@ pub fn print(text: &str) -> Result<(), Stop> {
 pub fn closed_is_success(written: io::Result<()>) -> Result<(), Stop> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let message = format!("cannot write to standard output: {error}");
+            let message = format!(
+                "cannot write to standard output: {error}; {}",
+                Trying::Write.remedy(&error)
+            );
             Err(Stop::new(ExitCode::Failure, message))
         }
         _ => Ok(()),

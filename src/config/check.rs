@@ -10,9 +10,11 @@ use super::{
     system_limits::SystemLimits,
     value::{Raw, Value},
 };
-use crate::{http::limits::OTHER_DESCRIPTORS_MAX, store::Location, twitter::IngestAccess};
+use crate::{
+    http::limits::OTHER_DESCRIPTORS_MAX, remedy::Trying, store::Location, twitter::IngestAccess,
+};
 use num_bigint::BigUint;
-use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{fs, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 /// Default idle timeout of an AWS network load balancer.
 const BALANCER_IDLE_TIMEOUT: Duration = Duration::from_secs(350);
@@ -69,7 +71,10 @@ fn key_file(loaded: &mut Loaded, errors: &mut Vec<ConfigError>) {
 
 /// Reads the key and tells the file's permissions.
 fn read_key(path: &Path, draft: &mut Draft) -> Result<u32, String> {
-    let cannot = |error| format!("cannot read {}: {error}", path.display());
+    let cannot = |error: io::Error| {
+        let remedy = Trying::Read.remedy(&error);
+        format!("cannot read {}: {error}; {remedy}", path.display())
+    };
     let text = fs::read_to_string(path).map_err(cannot)?;
     let mode = fs::metadata(path).map_err(cannot)?.permissions().mode();
     let key = &mut draft.app.auth.key;

@@ -38,6 +38,7 @@ pub(crate) use system_limits::SystemLimits;
 pub(crate) use table::SETTINGS;
 pub(crate) use value::Raw;
 
+use crate::remedy::Trying;
 use setting::Draft;
 use std::{
     collections::BTreeMap,
@@ -141,7 +142,7 @@ fn unreadable(path: &Path, named_by: &Source, error: &std::io::Error) -> ConfigE
     let remedy = match error.kind() {
         ErrorKind::NotFound => "name a file that exists, or none",
         ErrorKind::InvalidData => "a configuration file is UTF-8 text",
-        _ => "make it readable for this user, or name another file with --config",
+        _ => Trying::Read.remedy(error),
     };
     ConfigError::new(
         named_by.clone(),

@@ -1,5 +1,6 @@
 //! The error type of the ETL: file errors name the file and the position in it.
 
+use crate::remedy::Trying;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum EtlError {
     /// A file operation failed.
-    #[error("cannot {action} {}{}: {source}{}", path.display(), at_offset(action, *offset), hint(source))]
+    #[error("cannot {action} {}{}: {source}; {}", path.display(), at_offset(action, *offset), Trying::to(action).remedy(source))]
     Io {
         /// What was being done: `read`, `write`, `create`, `rename` …
         action: &'static str,
@@ -100,7 +101,7 @@ pub enum EtlError {
         /// The limit.
         source: crate::store::value::TooLarge,
     },
-    /// The sink refused a value.
+    /// The sink refused a value; its reason has the remedy.
     #[error("cannot store user {user}: {source}")]
     Sink {
         /// The user.
@@ -108,7 +109,7 @@ pub enum EtlError {
         /// The sink's reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The sink has all values but could not complete the store or file.
+    /// The sink has all values but could not complete the store or file; its reason has the remedy.
     #[error("cannot complete the store: {0}")]
     SinkFinish(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -136,12 +137,5 @@ fn at_offset(action: &str, offset: u64) -> String {
     match (action, offset) {
         ("write", _) | (_, 1..) => format!(" at byte {offset}"),
         _ => String::new(),
-    }
-}
-
-fn hint(source: &io::Error) -> &'static str {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
-        _ => "",
     }
 }

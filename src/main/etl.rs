@@ -19,6 +19,7 @@ use trident::{
         stage::map::Reading,
     },
     exit::{ExitCode, Stop},
+    remedy::Trying,
     store::StoreError,
 };
 
@@ -137,7 +138,11 @@ fn write_results(flags: &EtlRun, report: &Report) -> Result<(), Stop> {
             cli::print(&text)?;
         } else {
             fs::write(file, text).map_err(|error| {
-                let message = format!("cannot write {}: {error}", file.display());
+                let message = format!(
+                    "cannot write {}: {error}; {}",
+                    file.display(),
+                    Trying::Write.remedy(&error)
+                );
                 Stop::new(ExitCode::Failure, message)
             })?;
         }

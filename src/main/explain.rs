@@ -3,7 +3,7 @@
 use anyhow::Context;
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::Path,
 };
 use trident::{
@@ -11,6 +11,7 @@ use trident::{
     cli::{self, ExplainCommand},
     exit::{ExitCode, Stop},
     explain::Verdict,
+    remedy::Trying,
 };
 
 use crate::sample;
@@ -27,7 +28,12 @@ pub fn run(command: ExplainCommand) -> Result<(), Stop> {
     let mut options = cli::read_config(command.settings)?.config().app;
     let asks_store = |request: &Vec<u8>| memchr::memmem::find(request, b"/twitter?").is_some();
     if options.twitter.store.is_none() && requests.iter().any(asks_store) {
-        options.twitter.store = sample::store().map(Into::into);
+        options.twitter.store = sample::store()
+            .inspect_err(|warning| {
+                let _ = writeln!(io::stderr(), "trident: warning: {warning}");
+            })
+            .ok()
+            .map(Into::into);
     }
     let explainer = Explainer::new(options);
     let mut invalid = false;
@@ -53,11 +59,13 @@ fn requests(inputs: &[String], stdin: bool) -> Result<Vec<Vec<u8>>, Stop> {
         if Path::new(input).exists() {
             let file = fs::File::open(input).and_then(read);
             requests.extend(lines(
-                &file.with_context(|| format!("cannot read {input}"))?,
+                &file
+                    .map_err(Trying::Read.explained())
+                    .with_context(|| format!("cannot read {input}"))?,
             ));
         } else if looks_like_a_file(input) {
             let message = format!(
-                "cannot read {input}: no such file (a short cc text is given as cc={input})"
+                "cannot read {input}: no such file; a short cc text is given as cc={input}"
             );
             return Err(Stop::new(ExitCode::Usage, message));
         } else {
@@ -65,7 +73,9 @@ fn requests(inputs: &[String], stdin: bool) -> Result<Vec<Vec<u8>>, Stop> {
         }
     }
     if stdin {
-        let text = read(io::stdin().lock()).context("cannot read standard input")?;
+        let text = read(io::stdin().lock())
+            .map_err(Trying::Read.explained())
+            .context("cannot read standard input")?;
         requests.extend(lines(&text));
     }
     Ok(requests)

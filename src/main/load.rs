@@ -13,6 +13,7 @@ use trident::{
     cli::{self, LoadCommand, LoadTask},
     exit::{ExitCode, Stop},
     load::{self, Identity, Lifetime, LoadError, Options, Progress, Report, Source, report},
+    remedy::Trying,
 };
 
 /// Runs the test, writes its report; an unmet requirement is [`ExitCode::Failure`].
@@ -23,7 +24,9 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     let stop = Arc::new(AtomicBool::new(false));
     let hangup = (!is_hangup_ignored()).then_some(SIGHUP);
     for signal in [SIGINT, SIGQUIT, SIGTERM].into_iter().chain(hangup) {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(Trying::Start.explained())
+            .context("cannot catch signals")?;
     }
     let options = options(&command)?;
     let files = ReportFiles::open(&command)?;
@@ -155,7 +158,9 @@ fn auth_key(file: Option<&Path>) -> Result<Option<[u8; 32]>, Stop> {
     let (source, text) = match file {
         Some(path) => {
             let read = fs::read_to_string(path);
-            let read = read.with_context(|| format!("cannot read {}", path.display()))?;
+            let read = read
+                .map_err(Trying::Read.explained())
+                .with_context(|| format!("cannot read {}", path.display()))?;
             (path.display().to_string(), read)
         }
         None => match env::var("TRIDENT_AUTH_KEY") {
@@ -198,6 +203,7 @@ impl ReportFile {
             .create(true)
             .truncate(false)
             .open(path)
+            .map_err(Trying::Write.explained())
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self {
             path: path.clone(),
@@ -217,13 +223,14 @@ impl ReportFile {
         };
         emptied
             .and_then(|()| self.file.write_all(text.as_bytes()))
+            .map_err(Trying::Write.explained())
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 
 /// The figures go to standard output first: a file that cannot be written must not cost them.
 fn write(command: &LoadCommand, files: ReportFiles, report: &Report) -> Result<(), Stop> {
-    let json = serde_json::to_string_pretty(report).context("cannot write the report as JSON")?;
+    let json = serde_json::to_string_pretty(report).context("the report did not become JSON")?;
     let json = json + "\n";
     if command.json.is_some() && files.json.is_none() {
         cli::print(&json)?;

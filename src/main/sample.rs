@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use trident::etl::sample;
 
-/// The directory of the built-in store. Without one the other endpoints are served.
-pub fn store() -> Option<PathBuf> {
+/// The directory of the built-in store.
+///
+/// # Errors
+/// A warning: the other endpoints are served all the same.
+pub fn store() -> Result<PathBuf, String> {
     let places = sample::directories(|name| std::env::var_os(name));
-    sample::prepare(&places)
-        .inspect_err(
-            |error| tracing::warn!(%error, "/twitter is off; name a store with --twitter-store"),
-        )
-        .ok()
+    sample::prepare(&places).map_err(|error| {
+        format!("twitter.store: {error}; /twitter is off until --twitter-store names a store")
+    })
 }

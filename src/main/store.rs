@@ -73,7 +73,7 @@ fn dump(store: &Path) -> Result<(), Stop> {
 }
 
 fn as_json(stat: &Stat) -> Result<String, Stop> {
-    let text = serde_json::to_string(stat).context("cannot write the figures as JSON")?;
+    let text = serde_json::to_string(stat).context("the figures did not become JSON")?;
     Ok(text + "\n")
 }
 

@@ -8,6 +8,7 @@ use std::{
 use trident::{
     cli::{GenCommand, GenTargets, GenTo, GenTweets},
     exit::{ExitCode, Stop},
+    remedy::Trying,
     synth::{
         Dataset, Options, blockchain, is_of_share,
         output::{Form, write_lines},
@@ -104,6 +105,10 @@ fn write(
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Stop {
-    let message = format!("cannot write {}: {error}", path.display());
+    let message = format!(
+        "cannot write {}: {error}; {}",
+        path.display(),
+        Trying::Write.remedy(error)
+    );
     Stop::new(ExitCode::Failure, message)
 }

@@ -29,8 +29,10 @@ label_values! {
         RestAuth = "rest_auth",
         /// `/rest_verify`.
         RestVerify = "rest_verify",
-        /// Everything else: pages, health checks, the admin address, unknown paths.
+        /// Everything else: pages, health checks, unknown paths.
         Other = "other",
+        /// The operator: live page, metrics, state, history and controls of the admin address. No traffic.
+        Admin = "admin",
     }
 }
 
@@ -110,6 +112,9 @@ counters! {
         OtherValid = Other, Valid;
         OtherRefused = Other, ClientError;
         OtherFailed = Other, ServerError;
+        AdminValid = Admin, Valid;
+        AdminRefused = Admin, ClientError;
+        AdminFailed = Admin, ServerError;
     }
     "trident_connections_accepted_total", "Connections accepted." {
         ConnectionsAccepted,

@@ -232,9 +232,16 @@ impl Quiet {
 }
 
 /// Requests for endpoints so far. Health checks are not among them, nor are what else is answered
-/// under the label `other` with 200 or 503.
+/// under the label `other` with 200 or 503, and the operator's own.
 fn asked() -> u64 {
-    let probes = metrics::read(Counter::OtherValid) + metrics::read(Counter::OtherFailed);
+    let not_asked = [
+        Counter::OtherValid,
+        Counter::OtherFailed,
+        Counter::AdminValid,
+        Counter::AdminRefused,
+        Counter::AdminFailed,
+    ];
+    let probes = not_asked.into_iter().map(metrics::read).sum();
     // Sums of counters that move meanwhile.
     metrics::answers().saturating_sub(probes)
 }

@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, bail};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::remedy::Trying;
+
 /// The name of inherited descriptors that belong to the admin listener (`FileDescriptorName=`).
 const ADMIN_NAME: &str = "admin";
 
@@ -94,7 +96,8 @@ fn bind(address: SocketAddr, backlog: u32, audience: Audience) -> anyhow::Result
         Ok(socket.into())
     };
     let socket = bound()
-        .with_context(|| format!("cannot listen on {address}: is another server running there?"))?;
+        .map_err(Trying::Listen.explained())
+        .with_context(|| format!("cannot listen on {address}"))?;
     Ok(Bound {
         socket,
         audience,

@@ -8,13 +8,14 @@ use std::{io::Write, net::SocketAddr, sync::Arc, thread};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     admin::{self, AdminService},
     app::{self, App, Phase},
     http::{Acceptor, Listener, Server, Settings, limits::OTHER_DESCRIPTORS_MAX},
     metrics::turn,
+    remedy::Trying,
 };
 pub use lifecycle::Drain;
 use lifecycle::{ReloadSignals, StopSignals};
@@ -63,13 +64,18 @@ impl Default for Options {
     }
 }
 
-/// Serves until a stop signal; returns when everything has ended.
-pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
+/// Serves until a stop signal; returns when everything has ended. `warnings` are logged when the start has succeeded:
+/// before an error they would look like its cause.
+pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::Result<()> {
     let manager = Manager::of_process();
     info!(phase = ?Phase::Starting, "phase");
     manager.enter(Phase::Starting);
-    let signals = StopSignals::catch().context("cannot catch signals")?;
-    let reload_signals = ReloadSignals::catch().context("cannot catch signals")?;
+    let signals = StopSignals::catch()
+        .map_err(Trying::Start.explained())
+        .context("cannot catch signals")?;
+    let reload_signals = ReloadSignals::catch()
+        .map_err(Trying::Start.explained())
+        .context("cannot catch signals")?;
     raise_descriptor_limit(options.limits.connections_max);
     let workers = match options.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),
@@ -82,14 +88,16 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     }
     .apply();
     options.measure.apply();
-    let app = Arc::new(App::open(app).context("cannot set up the endpoints")?);
+    let app = Arc::new(App::open(app)?);
     let bound = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = bound
         .iter()
         .map(|bound| Ok((bound.socket.local_addr()?, bound.audience)))
         .collect::<std::io::Result<Vec<_>>>()?;
     info!(store = app.store_text(), "endpoints are set up");
-    let server = Server::start(options.limits.clone()).context("cannot start the server")?;
+    let server = Server::start(options.limits.clone())
+        .map_err(Trying::Start.explained())
+        .context("cannot start the server")?;
     let admin = Arc::new(AdminService::new(
         Arc::clone(&app),
         Arc::clone(&server),
@@ -103,17 +111,26 @@ pub fn run(options: Options, app: app::Options) -> anyhow::Result<()> {
     {
         admin
             .observe()
+            .map_err(Trying::Start.explained())
             .context("cannot start the thread that samples")?;
     }
-    admin::profile::on_signal(&options.operator.profile).context("cannot start the profiler")?;
+    admin::profile::on_signal(&options.operator.profile)
+        .map_err(Trying::Start.explained())
+        .context("cannot start the profiler")?;
     reload_signals
         .serve(&app, &manager)
+        .map_err(Trying::Start.explained())
         .context("cannot start the thread that reloads")?;
     let listeners = serve_each(bound, &server, &app, &admin);
-    let acceptor = Acceptor::start(&server, listeners).context("cannot accept connections")?;
+    let acceptor = Acceptor::start(&server, listeners)
+        .map_err(Trying::Start.explained())
+        .context("cannot accept connections")?;
     manager.watch(&server, acceptor.pulse()?)?;
     let health = app.health();
     health.enter(Phase::Ready);
+    for warning in warnings.iter().chain(&app.warnings()) {
+        warn!("{warning}");
+    }
     greet(&addresses, workers);
     // The service manager is told when the next request would succeed: a database may be slow.
     let signal = signals.wait_until(|| app.is_ready()).unwrap_or_else(|| {

@@ -38,6 +38,7 @@ use crate::{
     app::Phase,
     http::{Pulse, Server},
     metrics,
+    remedy::Trying,
 };
 
 /// How often the status line is renewed where no watchdog asks for more.
@@ -65,7 +66,7 @@ impl Manager {
     pub fn of_process() -> Arc<Self> {
         let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|name| {
             connect(&name)
-                .inspect_err(|error| warn!(%error, ?name, "cannot reach the service manager"))
+                .inspect_err(|error| warn!(%error, ?name, "cannot reach the service manager; it was named by NOTIFY_SOCKET"))
                 .ok()
         });
         Arc::new(Self {
@@ -125,6 +126,7 @@ impl Manager {
         thread::Builder::new()
             .name("notify".into())
             .spawn(move || manager.beat(&server, pulse))
+            .map_err(Trying::Start.explained())
             .context("cannot start the thread that tells the service manager")?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Errors of a store. Messages name the path and what to do.
 
 use super::{database::DatabaseError, value::Corrupt};
+use crate::remedy::Trying;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The operating system refused something.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), Trying::to(action).remedy(source))]
     Io {
         /// What was tried, as text after "cannot".
         action: &'static str,
@@ -73,13 +74,13 @@ pub enum StoreError {
         action: &'static str,
     },
     /// The final name is taken.
-    #[error("{} exists already; choose another name, or replace it explicitly", .0.display())]
+    #[error("{} exists already; choose another name, or give --replace to replace it", .0.display())]
     Exists(PathBuf),
     /// The store is in a database, which has a fault.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// A user cannot be stored.
-    #[error("user {user_id} cannot be stored: {why}")]
+    #[error("user {user_id} does not fit into a store: {why}")]
     Refused {
         /// The user.
         user_id: u64,

@@ -393,9 +393,9 @@ fn controls_and_their_answers_are_counted_by_what_they_came_to() {
         "trident_admin_controls_total{outcome=\"done\"}",
         "trident_admin_controls_total{outcome=\"refused\"}",
         "trident_admin_controls_total{outcome=\"failed\"}",
-        "trident_requests_total{endpoint=\"other\",outcome=\"valid\"}",
-        "trident_requests_total{endpoint=\"other\",outcome=\"4xx\"}",
-        "trident_requests_total{endpoint=\"other\",outcome=\"5xx\"}",
+        "trident_requests_total{endpoint=\"admin\",outcome=\"valid\"}",
+        "trident_requests_total{endpoint=\"admin\",outcome=\"4xx\"}",
+        "trident_requests_total{endpoint=\"admin\",outcome=\"5xx\"}",
     ];
     let read = || {
         let state = json(&server, "/admin/state"); // counts as valid when it has been sent

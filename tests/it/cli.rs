@@ -50,6 +50,8 @@ fn help_and_version_go_to_standard_output() {
         let (code, out, err) = ended(&mut trident(arguments));
         assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
         assert!(out.contains("--listen <ADDR:PORT>"), "{arguments:?}: {out}");
+        let lists = out.contains("\n  completions ");
+        assert_eq!(lists, arguments[0].starts_with('-'), "{arguments:?}: {out}");
     }
     for flag in ["--version", "-V"] {
         let (code, out, _) = ended(&mut trident(&[flag]));
@@ -115,8 +117,8 @@ fn wrong_usage_ends_with_64_and_a_hint() {
             "64K, 512M or 1G",
         ),
         (&["help", "elt"], "unrecognized subcommand 'elt'"),
-        (&["generate"], "completions"),
-        (&["generate", "completions", "tcsh"], "fish"),
+        (&["generate"], "metrics"),
+        (&["completions", "tcsh"], "fish"),
     ];
     for (arguments, hint) in table {
         let (code, out, err) = ended(&mut trident(arguments));
@@ -271,7 +273,7 @@ fn ended_with(command: &mut Command) -> (i32, String, String) {
 #[test]
 fn completions_name_the_flags_and_parse() {
     for shell in ["bash", "zsh", "fish"] {
-        let (code, script, _) = ended(&mut trident(&["generate", "completions", shell]));
+        let (code, script, _) = ended(&mut trident(&["completions", shell]));
         assert_eq!(code, 0);
         for word in ["check-config", "listen", "aws-account", "cache-bytes"] {
             assert!(script.contains(word), "{shell} lacks {word}");

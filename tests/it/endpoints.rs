@@ -30,7 +30,7 @@ fn examples_are_answered_and_counted_under_their_label() {
         let answer = client.ask(request.as_bytes());
         assert_eq!(answer.status, 200, "{request}{answer:?}");
         assert!(!answer.text().ends_with("INVALID"), "{request}{answer:?}");
-        // Asking for the metrics counts as `other`.
+        // Asking for the metrics counts as `admin`.
         assert!(server.metric(&series) > before, "{request}");
     }
 }

@@ -20,6 +20,7 @@ mod http_table;
 mod in_process;
 mod ingest;
 mod load;
+mod messages;
 mod metrics;
 mod notify;
 mod panic;

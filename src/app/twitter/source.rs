@@ -78,7 +78,13 @@ impl Twitter {
         };
         metrics::add(counter, 1);
         match &outcome {
-            Ok(outcome) => info!(?outcome, store = self.text(), "reload"),
+            Ok(outcome) => {
+                info!(?outcome, store = self.text(), "reload");
+                let is_new = matches!(outcome, Reload::Replaced);
+                for warning in self.warnings().iter().filter(|_| is_new) {
+                    warn!("{warning}");
+                }
+            }
             Err(error) => warn!(%error, "reload failed; the old store goes on serving"),
         }
         outcome
@@ -126,6 +132,33 @@ impl Twitter {
         let store = self.store.load();
         let updates = store.as_deref().and_then(|open| open.updates_meta().ok());
         updates.map_or(0, |updates| updates.batches)
+    }
+
+    /// What is probably not meant about the store that is open.
+    pub(in crate::app) fn warnings(&self) -> Vec<String> {
+        let Some((place, meta)) = self.meta() else {
+            return Vec::new();
+        };
+        let updates = self.store().and_then(|store| store.updates_meta().ok());
+        let users = updates
+            .filter(|updates| updates.batches > 0)
+            .map_or(meta.users, |updates| updates.users);
+        let takes_tweets = self.ingest.access != IngestAccess::Off && self.database.is_none();
+        let empty = format!(
+            "twitter.store: {place} has no users, so /twitter lists nothing; `trident etl --input TWEETS \
+             --output STORE` makes a store of your tweets"
+        );
+        let refuses = format!(
+            "twitter.ingest: {place} keeps no history, so it takes no tweets (409); build it again with \
+             `trident etl --keep-history`, or set this to \"off\""
+        );
+        [
+            (users == 0, empty),
+            (takes_tweets && meta.history.is_none(), refuses),
+        ]
+        .into_iter()
+        .filter_map(|(holds, warning)| holds.then_some(warning))
+        .collect()
     }
 
     pub(in crate::app) fn text(&self) -> String {

@@ -277,7 +277,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "twitter.ingest",
         field: |draft| &mut draft.app.twitter.ingest.access,
         summary: "who may POST /twitter/tweets: \"off\", \"admin\" or \"public\"",
-        reason: "Takes tweets into the store while it serves; the store must keep history. Off by \
+        reason: "Takes tweets into the store while it serves; the store must keep history \
+                 (`trident etl --keep-history`). Off by \
                  default because it writes beside the store. \"admin\": on the admin address only. \
                  \"public\": on every address; nothing authenticates the sender.",
         ..PLAIN

@@ -125,7 +125,7 @@ fn a_named_file_must_exist() {
         "{missing}"
     );
     let directory = told(load(sources(Some("/".into()), &[], &[])));
-    assert!(directory.contains("cannot read /: ") && directory.contains("make it readable"));
+    assert!(directory.contains("cannot read /: ") && directory.contains("name a file"));
     assert!(load(sources(None, &[], &[])).is_ok_and(|loaded| loaded.file.is_none()));
 }
 

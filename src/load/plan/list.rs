@@ -97,7 +97,9 @@ fn url_line<'a>(line: &'a str, folder: &Path) -> Result<UrlLine<'a>, String> {
     let (server, target) = split(url);
     let (mut status, mut expect, mut body) = (None, Expect::Any, None);
     let file = |path: &str| {
-        fs::read(folder.join(path)).map_err(|error| format!("cannot read {path}: {error}"))
+        fs::read(folder.join(path)).map_err(|error| {
+            format!("cannot read {path}: {error}; its path begins at the list's directory")
+        })
     };
     for word in words {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));

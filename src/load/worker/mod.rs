@@ -151,7 +151,7 @@ impl<'a> Worker<'a> {
         out: Sender<Interval>,
     ) -> Result<Self, LoadError> {
         let poll = epoll::create(CreateFlags::CLOEXEC).map_err(|error| LoadError::System {
-            doing: "cannot wait for sockets",
+            doing: "cannot wait for sockets; the limit of open files (`ulimit -n`) may be reached",
             source: error.into(),
         })?;
         let users = shared.stages.iter().map(|stage| match stage.load {
@@ -239,7 +239,7 @@ impl<'a> Worker<'a> {
         ) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(LoadError::System {
-                doing: "cannot wait for sockets",
+                doing: "cannot wait for sockets; the limit of open files (`ulimit -n`) may be reached",
                 source: error.into(),
             }),
         }

@@ -21,7 +21,7 @@ pub struct DatabaseError {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Fault {
     /// No connection, or a broken one. May pass by itself.
-    #[error("cannot be reached: {0}")]
+    #[error("cannot be reached: {0}; check host and port, and whether it runs")]
     Unreachable(String),
     /// The server does not let us in.
     #[error(

@@ -137,7 +137,7 @@ pub enum DumpError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A fault of the output.
-    #[error("cannot write the dump: {0}")]
+    #[error("cannot write the dump: {0}; free some space, or check where the output goes")]
     Output(std::io::Error),
 }
 
