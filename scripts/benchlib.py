@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+import environment
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = ROOT / "benches/data"
 BASELINE = ROOT / "benches/baseline"
@@ -89,8 +91,7 @@ class Server:
         pin = ["taskset", "-c", str(core)] if core is not None else []
         self.command = [*pin, *prefix, *command]
         # Figures are those of the defaults, whatever the shell has set.
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TRIDENT_")}
-        env = clean | {"TRIDENT_AUTH_KEY": AUTH_KEY}
+        env = environment.without_settings() | {"TRIDENT_AUTH_KEY": AUTH_KEY}
         # A file, not a pipe: nobody reads while the server runs, and a full pipe would stop it.
         self.stderr = tempfile.TemporaryFile()
         try:

@@ -17,6 +17,8 @@ import re
 import subprocess
 import sys
 
+import environment
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Settings that have a parameter of their own, or that the image decides.
 ELSEWHERE = {
@@ -78,8 +80,7 @@ def find_binary(named):
 
 def ask_binary(binary, settings):
     """(answer of check-config, its errors) with these variables and nothing else of this machine."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRIDENT_")}
-    run = subprocess.run([binary, "check-config", "--json", "--config", os.devnull], env=clean | settings,
+    run = subprocess.run([binary, "check-config", "--json", "--config", os.devnull], env=environment.without_settings() | settings,
                          capture_output=True, text=True, check=False)
     errors = [line.removeprefix("trident: ") for line in run.stderr.splitlines() if "trident: warning" not in line]
     return (json.loads(run.stdout) if run.returncode == 0 else None), errors

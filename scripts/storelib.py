@@ -23,6 +23,8 @@ import sys
 import tempfile
 import urllib.parse
 
+import environment
+
 FILES = ("data.mdb", "history.mdb", "seal.json")
 QUERIES = 100
 # So many lines of a store's dump are looked at for users: a large store has many, and one is as good as another.
@@ -132,11 +134,10 @@ def targets(binary, store):
 def queries(binary, store):
     """The answers of a server on this machine that has the store as it is here."""
     with tempfile.TemporaryDirectory() as cache:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TRIDENT_")}
         server = subprocess.Popen(
             [binary, "serve", "--listen", "127.0.0.1:0", "--admin", "off", "--workers", "1", "--twitter-store", store,
              "--config", os.devnull, "--set", "drain.accept_ms=0", "--set", "drain.quiet_ms=0"],
-            env=clean | {"CACHE_DIRECTORY": cache}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            env=environment.without_settings() | {"CACHE_DIRECTORY": cache}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
             print_answers(server, list(targets(binary, store)))
         finally:

@@ -158,17 +158,19 @@ class Namespaces(Case):
         if os.cpu_count() < 2:
             self.skipTest("a single processor leaves nothing to steer")
         found = self.receivers()
-        # Nobody serves: load waits for the server, and that is when Ctrl-C comes.
-        process = self.popen("rps")
-        for _ in range(1200):
-            if self.receivers() != found or process.poll() is not None:
-                break
-            time.sleep(0.05)
-        self.assertNotEqual(self.receivers(), found, "the knob was turned")
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[1]
-        self.assertEqual((process.returncode, self.receivers()), (1, found), said)
-        self.assertIn("interrupted", said)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number.name):
+                # Nobody serves: load waits for the server, and that is when the signal comes.
+                process = self.popen("rps")
+                for _ in range(1200):
+                    if self.receivers() != found or process.poll() is not None:
+                        break
+                    time.sleep(0.05)
+                self.assertNotEqual(self.receivers(), found, "the knob was turned")
+                process.send_signal(number)
+                said = process.communicate(timeout=60)[1]
+                self.assertEqual((process.returncode, self.receivers()), (1, found), said)
+                self.assertIn("interrupted", said)
 
     def test_what_the_card_lacks_is_said(self):
         for knob, why in (("ring", "device lacks it"), ("adaptive", "device lacks it"), ("irq", "device lacks it"),

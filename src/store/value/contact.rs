@@ -1,0 +1,145 @@
+//! A user's contacts and their tweets, read in place of a checked value.
+
+use super::bytes::{u32_at, u64_at};
+use super::user::User;
+use super::{CONTACT_BYTES, Kind, REPLY, RETWEET, product};
+
+/// One other user (or the user itself), as seen from the user of the value.
+#[derive(Clone, Copy, Debug)]
+pub struct Contact<'a> {
+    /// Id of the other user.
+    pub other_id: u64,
+    /// [`product`] of the pair; finite.
+    pub product: f64,
+    /// Total of both users' counts over the tags that both posted; 0 for the user itself.
+    pub same: u64,
+    /// Latest screen name of the other user, or empty.
+    pub screen_name: &'a [u8],
+    /// Latest description of the other user, or empty.
+    pub description: &'a [u8],
+    latest: [u32; 3],
+    tweets_start: usize,
+    pub(super) tweets_end: usize,
+    user: User<'a>,
+}
+
+impl<'a> Contact<'a> {
+    #[inline]
+    pub(super) fn read(
+        user: User<'a>,
+        entry: &'a [u8; CONTACT_BYTES],
+        tweets_start: usize,
+        names_start: usize,
+    ) -> Self {
+        let name_end = u32_at(entry, 40) as usize;
+        let description_end = u32_at(entry, 44) as usize;
+        Self {
+            other_id: u64_at(entry, 0),
+            product: f64::from_bits(u64_at(entry, 8)),
+            same: u64_at(entry, 16),
+            screen_name: user.names.get(names_start..name_end).unwrap_or_default(),
+            description: user
+                .names
+                .get(name_end..description_end)
+                .unwrap_or_default(),
+            latest: [u32_at(entry, 28), u32_at(entry, 32), u32_at(entry, 36)],
+            tweets_start,
+            tweets_end: u32_at(entry, 24) as usize,
+            user,
+        }
+    }
+
+    /// The contact tweets, by ascending (created_at, id).
+    #[inline]
+    pub fn tweets(&self) -> impl Iterator<Item = Tweet<'a>> + use<'a> {
+        let user = self.user;
+        (self.tweets_start..self.tweets_end).filter_map(move |index| user.tweet(index))
+    }
+
+    /// The latest contact tweet of `kind`; `None` when there is none, and so no row.
+    #[inline]
+    pub fn latest(&self, kind: Kind) -> Option<Tweet<'a>> {
+        let [reply, retweet, both] = self.latest;
+        let index = match kind {
+            Kind::Reply => reply,
+            Kind::Retweet => retweet,
+            Kind::Both => both,
+        };
+        // NO_TWEET is outside every table: a table has at most 2^32 - 1 entries.
+        self.user.tweet(index as usize)
+    }
+
+    /// Numbers of contact tweets: (replies, retweets).
+    pub fn counts(&self) -> (u64, u64) {
+        self.tweets().fold((0, 0), |(replies, retweets), tweet| {
+            let bit = |mask| u64::from(tweet.types & mask != 0);
+            (replies + bit(REPLY), retweets + bit(RETWEET))
+        })
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+        let order = |tweet: &Tweet<'_>| (tweet.created_at, tweet.id);
+        let latest = |kind: Kind| {
+            let last = self
+                .tweets()
+                .filter(|tweet| kind.matches(tweet.types))
+                .last();
+            last.map(|tweet| tweet.id) == self.latest(kind).map(|tweet| tweet.id)
+        };
+        let (replies, retweets) = self.counts();
+        let expected = product(replies, retweets, self.same, false);
+        // The logarithm of another machine may differ in the last bit.
+        (self.product - expected).abs() <= expected * 1e-12
+            && self.tweets().is_sorted_by(|a, b| order(a) < order(b))
+            && [Kind::Reply, Kind::Retweet, Kind::Both]
+                .into_iter()
+                .all(latest)
+            && utf8(self.screen_name)
+            && utf8(self.description)
+            && self
+                .tweets()
+                .all(|tweet| utf8(tweet.text) && tweet.tags().all(utf8))
+    }
+}
+
+/// One contact tweet.
+#[derive(Clone, Copy, Debug)]
+pub struct Tweet<'a> {
+    /// Tweet id.
+    pub id: u64,
+    /// Seconds since 1970.
+    pub created_at: i64,
+    /// [`REPLY`], [`RETWEET`] or both bits.
+    pub types: u32,
+    /// Start of `text` in [`User::texts`].
+    pub text_start: usize,
+    /// The outer text of the tweet.
+    pub text: &'a [u8],
+    pub(super) tags_start: usize,
+    pub(super) tags_end: usize,
+    pub(super) user: User<'a>,
+}
+
+impl<'a> Tweet<'a> {
+    /// The lower-cased tags, in the tweet's order, repeats kept.
+    #[inline]
+    pub fn tags(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let user = self.user;
+        let before = self
+            .tags_start
+            .checked_sub(1)
+            .and_then(|i| user.tags.get(i));
+        let mut start = before.map_or(0, |entry| u32::from_le_bytes(*entry) as usize);
+        user.tags
+            .get(self.tags_start..self.tags_end)
+            .unwrap_or_default()
+            .iter()
+            .map(move |entry| {
+                let end = u32::from_le_bytes(*entry) as usize;
+                let tag = user.tag_names.get(start..end).unwrap_or_default();
+                start = end;
+                tag
+            })
+    }
+}
