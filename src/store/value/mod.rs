@@ -24,14 +24,13 @@
 //! one by one, or the whole user in one pass without matching a phrase across two tweets.
 
 mod bytes;
-mod contact;
+mod check;
 pub mod dump;
 mod encoder;
 mod user;
 
-pub use contact::{Contact, Tweet};
 pub use encoder::Encoder;
-pub use user::User;
+pub use user::{Contact, Tweet, User};
 
 use thiserror::Error;
 

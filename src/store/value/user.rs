@@ -1,74 +1,20 @@
-//! A user's value, checked and read in place.
+//! A checked value, read in place: the user, the contacts, their tweets.
 
-use super::bytes::{table, take, u32_at, u64_at};
-use super::contact::{Contact, Tweet};
-use super::{
-    CHECKSUM_AT, CONTACT_BYTES, Corrupt, HEADER_BYTES, MAGIC, NO_TWEET, TAG_BYTES, TEXT_SEPARATOR,
-    TWEET_BYTES, VERSION, checksum,
-};
+use super::bytes::{u32_at, u64_at};
+use super::{CONTACT_BYTES, Kind, REPLY, RETWEET, TAG_BYTES, TWEET_BYTES};
 
-/// A validated value. Cheap to copy: six slices of the value.
+/// A validated value: [`User::parse`] and [`User::verify`] make it. Cheap to copy: six slices of the value.
 #[derive(Clone, Copy, Debug)]
 pub struct User<'a> {
-    contacts: &'a [[u8; CONTACT_BYTES]],
-    tweets: &'a [[u8; TWEET_BYTES]],
+    pub(super) contacts: &'a [[u8; CONTACT_BYTES]],
+    pub(super) tweets: &'a [[u8; TWEET_BYTES]],
     pub(super) tags: &'a [[u8; TAG_BYTES]],
     pub(super) names: &'a [u8],
-    texts: &'a [u8],
+    pub(super) texts: &'a [u8],
     pub(super) tag_names: &'a [u8],
 }
 
 impl<'a> User<'a> {
-    /// Checks the structure of `value`: one pass over the tables, none over the strings.
-    pub fn parse(value: &'a [u8]) -> Result<Self, Corrupt> {
-        let header: &[u8; HEADER_BYTES] = value.first_chunk().ok_or(Corrupt::NotAValue)?;
-        if header[..3] != MAGIC {
-            return Err(Corrupt::NotAValue);
-        }
-        if header[3] != VERSION {
-            return Err(Corrupt::Version(header[3]));
-        }
-        let size = |at: usize| u32_at(header, at) as usize;
-        let mut rest = &value[HEADER_BYTES..];
-        let user = Self {
-            contacts: table(&mut rest, size(4))?,
-            tweets: table(&mut rest, size(8))?,
-            tags: table(&mut rest, size(12))?,
-            names: take(&mut rest, size(16))?,
-            texts: take(&mut rest, size(20))?,
-            tag_names: take(&mut rest, size(24))?,
-        };
-        if !rest.is_empty() {
-            return Err(Corrupt::Length);
-        }
-        user.check_contacts()?;
-        user.check_tweets()?;
-        user.check_tags()?;
-        Ok(user)
-    }
-
-    /// [`parse`](Self::parse) plus the checks that read every byte: checksum, UTF-8, separators, order, and
-    /// whether scores and latest tweets follow from the tweets. The value of a user other than `user_id` has
-    /// a wrong checksum.
-    pub fn verify(user_id: u64, value: &'a [u8]) -> Result<Self, Corrupt> {
-        let user = Self::parse(value)?;
-        if checksum(user_id, value) != u32_at(value, CHECKSUM_AT) {
-            return Err(Corrupt::Checksum);
-        }
-        let separated = user
-            .tweets
-            .iter()
-            .all(|entry| user.texts.get(u32_at(entry, 16) as usize) == Some(&TEXT_SEPARATOR));
-        let ascending = user
-            .contacts
-            .is_sorted_by(|a, b| u64_at(a, 0) < u64_at(b, 0));
-        if separated && ascending && user.contacts().all(|contact| contact.is_consistent()) {
-            Ok(user)
-        } else {
-            Err(Corrupt::Contents)
-        }
-    }
-
     /// Number of contacts; [`Encoder`] writes at least one.
     pub fn contact_count(&self) -> usize {
         self.contacts.len()
@@ -100,7 +46,7 @@ impl<'a> User<'a> {
 
     /// Contact tweet `index` of this user.
     #[inline]
-    pub(super) fn tweet(&self, index: usize) -> Option<Tweet<'a>> {
+    fn tweet(&self, index: usize) -> Option<Tweet<'a>> {
         let entry = self.tweets.get(index)?;
         let before = index.checked_sub(1).and_then(|i| self.tweets.get(i));
         let text_start = before.map_or(0, |b| u32_at(b, 16) as usize + 1);
@@ -117,57 +63,119 @@ impl<'a> User<'a> {
             user: *self,
         })
     }
+}
 
-    fn check_contacts(&self) -> Result<(), Corrupt> {
-        let (mut tweets, mut names) = (0, 0);
-        for entry in self.contacts {
-            let tweets_end = u32_at(entry, 24);
-            let latest = |at| {
-                let index = u32_at(entry, at);
-                index == NO_TWEET || (tweets..tweets_end).contains(&index)
-            };
-            let rising = tweets < tweets_end
-                && names <= u32_at(entry, 40)
-                && u32_at(entry, 40) <= u32_at(entry, 44);
-            let product = f64::from_bits(u64_at(entry, 8));
-            if !(rising && latest(28) && latest(32) && latest(36) && product.is_finite()) {
-                return Err(Corrupt::Table);
-            }
-            tweets = tweets_end;
-            names = u32_at(entry, 44);
+/// One other user (or the user itself), as seen from the user of the value.
+#[derive(Clone, Copy, Debug)]
+pub struct Contact<'a> {
+    /// Id of the other user.
+    pub other_id: u64,
+    /// [`product`] of the pair; finite.
+    pub product: f64,
+    /// Total of both users' counts over the tags that both posted; 0 for the user itself.
+    pub same: u64,
+    /// Latest screen name of the other user, or empty.
+    pub screen_name: &'a [u8],
+    /// Latest description of the other user, or empty.
+    pub description: &'a [u8],
+    latest: [u32; 3],
+    tweets_start: usize,
+    tweets_end: usize,
+    user: User<'a>,
+}
+
+impl<'a> Contact<'a> {
+    #[inline]
+    fn read(
+        user: User<'a>,
+        entry: &'a [u8; CONTACT_BYTES],
+        tweets_start: usize,
+        names_start: usize,
+    ) -> Self {
+        let name_end = u32_at(entry, 40) as usize;
+        let description_end = u32_at(entry, 44) as usize;
+        Self {
+            other_id: u64_at(entry, 0),
+            product: f64::from_bits(u64_at(entry, 8)),
+            same: u64_at(entry, 16),
+            screen_name: user.names.get(names_start..name_end).unwrap_or_default(),
+            description: user
+                .names
+                .get(name_end..description_end)
+                .unwrap_or_default(),
+            latest: [u32_at(entry, 28), u32_at(entry, 32), u32_at(entry, 36)],
+            tweets_start,
+            tweets_end: u32_at(entry, 24) as usize,
+            user,
         }
-        let whole = tweets as usize == self.tweets.len() && names as usize == self.names.len();
-        if whole { Ok(()) } else { Err(Corrupt::Table) }
     }
 
-    fn check_tweets(&self) -> Result<(), Corrupt> {
-        let (mut texts, mut tags) = (0, 0);
-        for entry in self.tweets {
-            let text_end = u32_at(entry, 16);
-            let tags_end = u32_at(entry, 20);
-            let types = u32_at(entry, 24);
-            if text_end < texts || tags_end < tags || !(1..=3).contains(&types) {
-                return Err(Corrupt::Table);
-            }
-            texts = text_end.checked_add(1).ok_or(Corrupt::Table)?;
-            tags = tags_end;
-        }
-        let whole = texts as usize == self.texts.len() && tags as usize == self.tags.len();
-        if whole { Ok(()) } else { Err(Corrupt::Table) }
+    /// The contact tweets, by ascending (created_at, id).
+    #[inline]
+    pub fn tweets(&self) -> impl Iterator<Item = Tweet<'a>> + use<'a> {
+        let user = self.user;
+        (self.tweets_start..self.tweets_end).filter_map(move |index| user.tweet(index))
     }
 
-    fn check_tags(&self) -> Result<(), Corrupt> {
-        let rising = self
-            .tags
-            .is_sorted_by_key(|entry| u32::from_le_bytes(*entry));
-        let end = self
-            .tags
-            .last()
-            .map_or(0, |entry| u32::from_le_bytes(*entry) as usize);
-        if rising && end == self.tag_names.len() {
-            Ok(())
-        } else {
-            Err(Corrupt::Table)
-        }
+    /// The latest contact tweet of `kind`; `None` when there is none, and so no row.
+    #[inline]
+    pub fn latest(&self, kind: Kind) -> Option<Tweet<'a>> {
+        let [reply, retweet, both] = self.latest;
+        let index = match kind {
+            Kind::Reply => reply,
+            Kind::Retweet => retweet,
+            Kind::Both => both,
+        };
+        // NO_TWEET is outside every table: a table has at most 2^32 - 1 entries.
+        self.user.tweet(index as usize)
+    }
+
+    /// Numbers of contact tweets: (replies, retweets).
+    pub fn counts(&self) -> (u64, u64) {
+        self.tweets().fold((0, 0), |(replies, retweets), tweet| {
+            let bit = |mask| u64::from(tweet.types & mask != 0);
+            (replies + bit(REPLY), retweets + bit(RETWEET))
+        })
+    }
+}
+
+/// One contact tweet.
+#[derive(Clone, Copy, Debug)]
+pub struct Tweet<'a> {
+    /// Tweet id.
+    pub id: u64,
+    /// Seconds since 1970.
+    pub created_at: i64,
+    /// [`REPLY`], [`RETWEET`] or both bits.
+    pub types: u32,
+    /// Start of `text` in [`User::texts`].
+    pub text_start: usize,
+    /// The outer text of the tweet.
+    pub text: &'a [u8],
+    tags_start: usize,
+    tags_end: usize,
+    user: User<'a>,
+}
+
+impl<'a> Tweet<'a> {
+    /// The lower-cased tags, in the tweet's order, repeats kept.
+    #[inline]
+    pub fn tags(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let user = self.user;
+        let before = self
+            .tags_start
+            .checked_sub(1)
+            .and_then(|i| user.tags.get(i));
+        let mut start = before.map_or(0, |entry| u32::from_le_bytes(*entry) as usize);
+        user.tags
+            .get(self.tags_start..self.tags_end)
+            .unwrap_or_default()
+            .iter()
+            .map(move |entry| {
+                let end = u32::from_le_bytes(*entry) as usize;
+                let tag = user.tag_names.get(start..end).unwrap_or_default();
+                start = end;
+                tag
+            })
     }
 }
