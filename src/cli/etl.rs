@@ -21,9 +21,9 @@ pub struct EtlCommand {
 pub struct EtlRun {
     /// Files and directories of tweets, or -
     ///
-    /// JSON lines, plain or compressed (gzip, bzip2, zstd, xz; told by the first bytes); - is standard input. A directory
-    /// stands for every .json, .jsonl, .ndjson, .gz, .bz2, .zst, .xz (in any letter case) and part-* file below it; what
-    /// else it holds is listed.
+    /// JSON lines, arrays or objects; plain, compressed (gzip, bzip2, zstd, xz), in tar or zip, UTF-8 or UTF-16; told by the
+    /// first bytes. - is standard input. A directory stands for every .json, .jsonl, .ndjson, .tar, .zip, .gz, .bz2, .zst,
+    /// .xz (in any letter case), part-* and tweets.js file below it; what else it holds is listed.
     #[arg(long = "input", value_name = "PATH", required = true, num_args = 1..)]
     pub inputs: Vec<PathBuf>,
     /// Popular hashtags that do not count

@@ -22,16 +22,16 @@ pub enum EtlError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A compressed input is damaged or ends early.
-    #[error("cannot read {}: {format} stream {what} at compressed byte {offset} (line bytes so far: {text_offset}); with --skip-bad-files its readable part is used", path.display())]
-    Compressed {
-        /// The file.
+    /// A layer of an input (compression, archive, encoding, JSON around the tweets) is damaged or ends early.
+    #[error("cannot read {}: {noun} {what}{} (line bytes so far: {text_offset}); with --skip-bad-files its readable part is used", path.display(), layer_place(noun, *offset))]
+    Damaged {
+        /// The file, and the member of an archive behind an exclamation mark.
         path: PathBuf,
-        /// `gzip`, `bzip2` …
-        format: &'static str,
+        /// `gzip stream`, `tar archive` …
+        noun: String,
         /// `is truncated` or `is damaged: …`.
         what: String,
-        /// Compressed bytes consumed.
+        /// Bytes of the layer consumed.
         offset: u64,
         /// Uncompressed bytes produced.
         text_offset: u64,
@@ -65,7 +65,7 @@ pub enum EtlError {
         lines: u64,
         /// The reason that dropped most lines.
         why: String,
-        /// How the first file begins.
+        /// How such a line begins.
         example: String,
     },
     /// `build` got no record of a user.
@@ -137,5 +137,14 @@ fn at_offset(action: &str, offset: u64) -> String {
     match (action, offset) {
         ("write", _) | (_, 1..) => format!(" at byte {offset}"),
         _ => String::new(),
+    }
+}
+
+/// Where in a layer; archives that are not read in order have no place.
+fn layer_place(noun: &str, offset: u64) -> String {
+    match (noun.ends_with("stream"), offset) {
+        (true, _) => format!(" at compressed byte {offset}"),
+        (false, 0) => String::new(),
+        (false, _) => format!(" at byte {offset}"),
     }
 }

@@ -14,9 +14,9 @@ use trident::{
         run::pipe::{self, Order},
         run::pipeline::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
         run::plot,
-        run::report::Report,
+        run::report::{Report, write_notes},
         sink::store::StoreSink,
-        stage::map::Reading,
+        stage::map::{Mapped, Reading},
     },
     exit::{ExitCode, Stop},
     remedy::Trying,
@@ -176,15 +176,20 @@ fn map(
         compat: meant(compat),
     };
     let mapped = pipe::map(reading, workers, &mut io::stdout(), &*progress);
-    let (counts, skipped_files) = match mapped {
+    let Mapped {
+        counts,
+        skipped_files,
+        examples,
+        left_out,
+    } = match mapped {
         Err(error) if is_closed_pipe(&error) => return Ok(()),
         mapped => mapped.map_err(failed)?,
     };
     progress.end();
-    tell(&counts.to_string());
-    for file in skipped_files {
-        tell(&format!("not read to the end: {}\n", file.reason));
-    }
+    let mut text = counts.to_string();
+    // Nothing fails that is written to a string.
+    let _ = write_notes(&mut text, &counts, &examples, &skipped_files, &left_out);
+    tell(&text);
     Ok(())
 }
 
@@ -239,7 +244,7 @@ fn order(sort: &EtlSort) -> Order {
 fn failed(error: EtlError) -> Stop {
     let code = match &error {
         EtlError::Usage(_) => ExitCode::Usage,
-        EtlError::Compressed { .. }
+        EtlError::Damaged { .. }
         | EtlError::Shrunk { .. }
         | EtlError::Format { .. }
         | EtlError::NothingKept { .. }

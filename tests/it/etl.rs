@@ -3,9 +3,11 @@
 
 mod command;
 mod compat;
+mod containers;
 mod damage;
 mod history;
 mod inputs;
+mod packing;
 mod pipes;
 mod resume;
 mod sample;

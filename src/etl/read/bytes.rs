@@ -1,5 +1,9 @@
-//! The bytes of one input, decompressed if they begin with the magic of a known format.
+//! One layer of an input: bytes as they stand, or decompressed when they begin as a known format does.
 
+use crate::etl::read::{
+    blocks::retry,
+    budget::{Budget, Fault},
+};
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::GzDecoder;
 use liblzma::{
@@ -9,104 +13,134 @@ use liblzma::{
 use std::{
     io::{self, BufRead, BufReader, Read},
     path::Path,
+    sync::Arc,
 };
 
-pub(super) type Raw = Counted<BufReader<Box<dyn Read + Send>>>;
+pub(super) type Raw<R> = Counted<BufReader<R>>;
 
 /// Most memory that decoding one xz file may take. `xz -9` asks for 65 MiB; a header may ask for 4 GiB.
 const XZ_MEMORY_BYTES: u64 = 128 << 20;
-/// Largest zstd window, as a power of two: `zstd --ultra` makes no larger one without `--long=28` and up.
+/// Largest zstd window, as a power of two: what `zstd --ultra` makes without `--long=28` and up.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
-pub(super) enum Input {
-    Plain(Raw),
-    /// `None` after the last member.
-    Gzip(Option<Box<GzDecoder<Raw>>>, u64),
-    /// Any number of streams or frames in sequence.
-    Bzip2(Box<MultiBzDecoder<Raw>>),
-    /// As above.
-    Zstd(Box<zstd::Decoder<'static, Raw>>),
-    /// As above.
-    Xz(Box<XzDecoder<Raw>>),
+/// A layer, which says of errors what they mean.
+pub(super) struct Input<R: Read> {
+    decoder: Decoder<R>,
+    budget: Arc<Budget>,
 }
 
-impl Input {
-    /// Chooses the decoder by the first bytes of `raw`.
-    pub(super) fn new(mut raw: Raw) -> io::Result<Self> {
-        let start = raw.fill_buf()?;
-        Ok(if start.starts_with(b"\x1F\x8B") {
-            Self::Gzip(Some(Box::new(GzDecoder::new(raw))), 0)
-        } else if matches!(start, [b'B', b'Z', b'h', b'1'..=b'9', ..]) {
-            Self::Bzip2(Box::new(MultiBzDecoder::new(raw)))
-        } else if start.starts_with(b"\x28\xB5\x2F\xFD") {
-            let mut decoder = zstd::Decoder::with_buffer(raw)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-            Self::Zstd(Box::new(decoder))
-        } else if start.starts_with(b"\xFD7zXZ\0") {
-            let stream = Stream::new_stream_decoder(XZ_MEMORY_BYTES, CONCATENATED)?;
-            Self::Xz(Box::new(XzDecoder::new_stream(raw, stream)))
-        } else {
-            Self::Plain(raw)
-        })
+enum Decoder<R: Read> {
+    Plain(Raw<R>),
+    /// `None` after the last member.
+    Gzip(Option<Box<GzDecoder<Raw<R>>>>, u64),
+    /// Any number of streams or frames behind each other.
+    Bzip2(Box<MultiBzDecoder<Raw<R>>>),
+    /// As above.
+    Zstd(Box<zstd::Decoder<'static, Raw<R>>>),
+    /// As above.
+    Xz(Box<XzDecoder<Raw<R>>>),
+}
+
+impl<R: Read> Input<R> {
+    /// Looks at the first bytes of `raw`.
+    pub(super) fn new(mut raw: Raw<R>, budget: Arc<Budget>) -> io::Result<Self> {
+        let compression = compression_of(raw.fill_buf()?);
+        let decoder = match compression {
+            Some("gzip") => Decoder::Gzip(Some(Box::new(GzDecoder::new(raw))), 0),
+            Some("bzip2") => Decoder::Bzip2(Box::new(MultiBzDecoder::new(raw))),
+            Some("zstd") => {
+                let mut decoder = zstd::Decoder::with_buffer(raw)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Decoder::Zstd(Box::new(decoder))
+            }
+            Some("xz") => {
+                let stream = Stream::new_stream_decoder(XZ_MEMORY_BYTES, CONCATENATED)?;
+                Decoder::Xz(Box::new(XzDecoder::new_stream(raw, stream)))
+            }
+            _ => Decoder::Plain(raw),
+        };
+        Ok(Self { decoder, budget })
     }
 
     /// The name of its compression.
     pub(super) fn compression(&self) -> Option<&'static str> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Gzip(..) => Some("gzip"),
-            Self::Bzip2(_) => Some("bzip2"),
-            Self::Zstd(_) => Some("zstd"),
-            Self::Xz(_) => Some("xz"),
+        match self.decoder {
+            Decoder::Plain(_) => None,
+            Decoder::Gzip(..) => Some("gzip"),
+            Decoder::Bzip2(_) => Some("bzip2"),
+            Decoder::Zstd(_) => Some("zstd"),
+            Decoder::Xz(_) => Some("xz"),
         }
     }
 
-    /// Bytes taken from the file so far.
+    /// Bytes taken from below so far.
     pub(super) fn consumed(&self) -> u64 {
-        match self {
-            Self::Plain(raw) => raw.consumed,
-            Self::Gzip(decoder, total) => decoder.as_ref().map_or(*total, |d| d.get_ref().consumed),
-            Self::Bzip2(decoder) => decoder.get_ref().consumed,
-            Self::Zstd(decoder) => decoder.get_ref().consumed,
-            Self::Xz(decoder) => decoder.get_ref().consumed,
-        }
-    }
-
-    /// The next bytes of text; 0 at the end.
-    pub(super) fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(raw) => retry(|| raw.read(out)),
-            Self::Gzip(decoder, total) => read_gzip(decoder, total, out),
-            Self::Bzip2(decoder) => retry(|| decoder.read(out)),
-            Self::Zstd(decoder) => retry(|| decoder.read(out)),
-            Self::Xz(decoder) => retry(|| decoder.read(out)),
+        match &self.decoder {
+            Decoder::Plain(raw) => raw.consumed,
+            Decoder::Gzip(decoder, total) => {
+                decoder.as_ref().map_or(*total, |d| d.get_ref().consumed)
+            }
+            Decoder::Bzip2(decoder) => decoder.get_ref().consumed,
+            Decoder::Zstd(decoder) => decoder.get_ref().consumed,
+            Decoder::Xz(decoder) => decoder.get_ref().consumed,
         }
     }
 }
 
-/// The compression that the name `path` says.
-pub(crate) fn compression_of_name(path: &Path) -> Option<&'static str> {
-    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
-    match ending.as_str() {
-        "gz" => Some("gzip"),
-        "bz2" => Some("bzip2"),
-        "zst" => Some("zstd"),
-        "xz" => Some("xz"),
+impl<R: Read> Read for Input<R> {
+    /// The next bytes of text; 0 at the end.
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.decoder {
+            Decoder::Plain(raw) => return raw.read(out),
+            Decoder::Gzip(decoder, total) => read_gzip(decoder, total, out),
+            Decoder::Bzip2(decoder) => retry(|| decoder.read(out)),
+            Decoder::Zstd(decoder) => retry(|| decoder.read(out)),
+            Decoder::Xz(decoder) => retry(|| decoder.read(out)),
+        };
+        let read = read.map_err(|error| {
+            let format = self.compression().unwrap_or_default();
+            Fault::of(error, &format!("{format} stream"), self.consumed())
+        })?;
+        self.budget.make(read)?;
+        Ok(read)
+    }
+}
+
+/// How something that begins with `start` is compressed.
+pub(super) fn compression_of(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [0x1F, 0x8B, ..] => Some("gzip"),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some("bzip2"),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some("zstd"),
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         _ => None,
     }
 }
 
-fn read_gzip(
-    decoder: &mut Option<Box<GzDecoder<Raw>>>,
+/// How the file called `path` should be compressed.
+pub(crate) fn compression_of_name(path: &Path) -> Option<&'static str> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    match ending.as_str() {
+        "gz" | "tgz" => Some("gzip"),
+        "bz2" | "tbz2" => Some("bzip2"),
+        "zst" => Some("zstd"),
+        "xz" | "txz" => Some("xz"),
+        _ => None,
+    }
+}
+
+fn read_gzip<R: Read>(
+    decoder: &mut Option<Box<GzDecoder<Raw<R>>>>,
     total: &mut u64,
     out: &mut [u8],
 ) -> io::Result<usize> {
-    while let Some(open) = decoder {
+    // Nothing read into nothing is not the end.
+    while let Some(open) = decoder.as_mut().filter(|_| !out.is_empty()) {
         let read = retry(|| open.read(out))?;
         if read > 0 {
             return Ok(read);
         }
-        // The end of a member. More members may follow; zeros after the last one are padding.
+        // The end of a member. Others may follow; zeros after the last one are padding.
         let mut raw = match decoder.take() {
             Some(ended) => ended.into_inner(),
             None => break,
@@ -120,16 +154,7 @@ fn read_gzip(
     Ok(0)
 }
 
-fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match read() {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-fn skip_zeros(raw: &mut Raw) -> io::Result<()> {
+fn skip_zeros<R: Read>(raw: &mut Raw<R>) -> io::Result<()> {
     loop {
         let buffer = raw.fill_buf()?;
         let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
@@ -141,7 +166,7 @@ fn skip_zeros(raw: &mut Raw) -> io::Result<()> {
     }
 }
 
-/// Counts the bytes consumed from a buffered reader, for offsets in messages.
+/// Counts what is consumed of a buffered reader, for offsets in messages.
 pub(super) struct Counted<R> {
     inner: R,
     consumed: u64,

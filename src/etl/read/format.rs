@@ -1,91 +1,166 @@
-//! Recognises an input that is not lines of JSON by its first bytes.
+//! What a text is, by its first bytes.
 
-/// The UTF-8 byte order mark at the start of a file; Windows programs write it.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// Offset of the magic of a tar archive.
-const TAR_MAGIC_AT: usize = 257;
+use crate::etl::read::{
+    bytes::compression_of,
+    documents::Layout,
+    layout::{self, Text},
+    list::looks_like_tweets,
+};
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
-/// A format that is not lines of JSON, and how to convert it.
+/// What is read, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// One JSON object per line, or what will be dropped line by line.
+    Lines,
+    /// JSON in another layout.
+    Documents(Layout),
+    /// Lines that end with a carriage return only.
+    CarriageReturns,
+    /// UTF-16 behind a byte order mark.
+    Utf16(&'static Encoding),
+    Compressed,
+    Tar,
+    Zip,
+    Unreadable(Unreadable),
+}
+
+/// A format that is not read, and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
     /// Its name.
     pub(super) format: &'static str,
-    /// How to convert it to lines.
+    /// What makes JSON of it.
     pub(super) way_out: &'static str,
 }
 
-const TWICE: &str = "compressed twice";
-const DECOMPRESS_ONCE: &str = "decompress it once";
+const DUCKDB: &str =
+    "write JSON lines from the table, for instance with DuckDB's COPY … TO 'tweets.json'";
+const UNPACK: &str = "unpack it";
 
-/// First bytes after decompression, the format's name, and how to convert it.
-const MAGICS: [(&[u8], &str, &str); 8] = [
-    (b"BZh", TWICE, DECOMPRESS_ONCE),
-    (b"\x28\xB5\x2F\xFD", TWICE, DECOMPRESS_ONCE),
-    (b"\xFD7zXZ\0", TWICE, DECOMPRESS_ONCE),
-    (b"\x1F\x8B", TWICE, DECOMPRESS_ONCE),
+/// First bytes, the format's name, and the way out.
+const MAGICS: [(&[u8], &str, &str); 11] = [
+    (b"PAR1", "Parquet", DUCKDB),
+    (b"ORC", "ORC", DUCKDB),
+    (b"Obj\x01", "Avro", DUCKDB),
+    (b"ARROW1", "Arrow", DUCKDB),
     (
-        b"PK\x03\x04",
-        "zip",
-        "unzip -p FILE | trident etl --input -",
+        b"SQLite format 3\0",
+        "SQLite",
+        "export its table as JSON lines",
+    ),
+    (b"7z\xBC\xAF\x27\x1C", "7-Zip", UNPACK),
+    (b"Rar!\x1A\x07", "RAR", UNPACK),
+    (
+        b"\x04\x22\x4D\x18",
+        "lz4",
+        "lz4 -dc FILE | trident etl --input -",
+    ),
+    (b"LZIP", "lzip", "lzip -dc FILE | trident etl --input -"),
+    (
+        b"\xFF\xFE\0\0",
+        "UTF-32",
+        "iconv -f UTF-32 -t UTF-8 FILE | trident etl --input -",
     ),
     (
-        b"PAR1",
-        "Parquet",
-        "write JSON lines from the table, for instance with DuckDB's COPY … TO 'tweets.json'",
-    ),
-    (
-        b"\xFF\xFE",
-        "UTF-16",
-        "iconv -f UTF-16 -t UTF-8 FILE | trident etl --input -",
-    ),
-    (
-        b"\xFE\xFF",
-        "UTF-16",
-        "iconv -f UTF-16 -t UTF-8 FILE | trident etl --input -",
+        b"\0\0\xFE\xFF",
+        "UTF-32",
+        "iconv -f UTF-32 -t UTF-8 FILE | trident etl --input -",
     ),
 ];
 
-/// The format that begins with `start`; `None` if the input may be lines of JSON.
-pub(super) fn unreadable(start: &[u8]) -> Option<Unreadable> {
-    let is_tar = start
-        .get(TAR_MAGIC_AT..)
-        .is_some_and(|rest| rest.starts_with(b"ustar"));
-    if is_tar {
-        return Some(Unreadable {
-            format: "tar",
-            way_out: "tar -xOf FILE | trident etl --input -",
-        });
+pub(super) const API_V2: Unreadable = Unreadable {
+    format: "API v2",
+    way_out: "its tweets lack what the rules need (`user`, `retweeted_status`); get them as API v1.1 objects, \
+              or join `includes.users` into each tweet as `user`",
+};
+
+impl Kind {
+    /// Of something that begins with `head`, which `is_whole` if nothing follows.
+    pub(super) fn of(head: &[u8], is_whole: bool) -> Self {
+        if let Some(&(_, format, way_out)) =
+            MAGICS.iter().find(|(magic, ..)| head.starts_with(magic))
+        {
+            return Self::Unreadable(Unreadable { format, way_out });
+        }
+        if compression_of(head).is_some() {
+            return Self::Compressed;
+        }
+        match head {
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Self::Zip,
+            [0xFF, 0xFE, ..] => return Self::Utf16(UTF_16LE),
+            [0xFE, 0xFF, ..] => return Self::Utf16(UTF_16BE),
+            _ if is_tar(head) => return Self::Tar,
+            _ => {}
+        }
+        if memchr::memchr(b'\n', head).is_none() && has_cr_lines(head) {
+            return Self::CarriageReturns;
+        }
+        match layout::of(head, is_whole) {
+            Text::Lines => Self::Lines,
+            Text::Documents(layout) => Self::Documents(layout),
+            Text::ApiV2 => Self::Unreadable(API_V2),
+        }
     }
-    MAGICS
-        .iter()
-        .find(|(magic, ..)| start.starts_with(magic))
-        .map(|&(_, format, way_out)| Unreadable { format, way_out })
 }
 
-/// What a text without a tweet seems to be, for the error message.
+/// Whether a carriage return stands between two lines, rather than behind the only one.
+fn has_cr_lines(head: &[u8]) -> bool {
+    memchr::memchr(b'\r', head.trim_ascii()).is_some()
+}
+
+/// Whether the first record is a header whose sum is right: old archives have no magic.
+fn is_tar(head: &[u8]) -> bool {
+    let Some(record) = head.first_chunk::<512>() else {
+        return false;
+    };
+    let header = tar::Header::from_byte_slice(record);
+    let sum =
+        |range: std::ops::Range<usize>| record[range].iter().map(|&b| u32::from(b)).sum::<u32>();
+    let blanks = 8 * u32::from(b' ');
+    let expected = sum(0..148) + blanks + sum(156..512);
+    record[0] != 0 && header.cksum().is_ok_and(|found| found == expected)
+}
+
+/// Whether the member `name` of an archive, which begins with `head`, may hold tweets.
+pub(super) fn is_member_of_interest(name: &str, head: &[u8], is_whole: bool) -> bool {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    // What macOS keeps about a file lies beside it under the same name.
+    if base.starts_with("._") || name.starts_with("__MACOSX/") {
+        return false;
+    }
+    if looks_like_tweets(base) {
+        return true;
+    }
+    let lower = base.to_lowercase();
+    if [".js", ".html", ".csv", ".txt", ".md"]
+        .iter()
+        .any(|ending| lower.ends_with(ending))
+    {
+        return false;
+    }
+    match Kind::of(head, is_whole) {
+        Kind::Lines => head.trim_ascii_start().starts_with(b"{\""),
+        Kind::Unreadable(_) => false,
+        _ => true,
+    }
+}
+
+/// What text is that gave no tweet, for the message that says so.
 pub(crate) fn text_hint(start: &[u8]) -> &'static str {
     let text = start.trim_ascii_start();
     if text.is_empty() {
         return "the input is empty";
     }
-    if text.starts_with(b"window.YTD") {
-        return "a file of a Twitter archive; take its array after `=`: \
-                sed '1s/^[^=]*=//' FILE | jq -c '.[].tweet'";
-    }
     if text.starts_with(b"[") {
-        return "a JSON array; write one object per line: jq -c '.[]' FILE";
-    }
-    if text.starts_with(b"{\"statuses\"") {
-        return "an answer of the search API; write one object per line: jq -c '.statuses[]' FILE";
-    }
-    if text.starts_with(b"{\"data\"") {
-        return "API v2, which lacks what the rules need; API v1.1 objects are read";
-    }
-    if text.starts_with(b"{\n") || text.starts_with(b"{\r") {
-        return "JSON over several lines; write one object per line: jq -c . FILE";
+        return "an empty array, or one of no objects";
     }
     if !text.starts_with(b"{") {
-        return "no JSON; one tweet as a JSON object per line is read";
+        return "no JSON; tweets as JSON objects are read";
+    }
+    if layout::has_no_user(text) {
+        return "a tweet without `user`, as in a Twitter archive: put the account in, \
+                jq -c '.user = {id_str: \"…\", screen_name: \"…\"} | .text //= .full_text'";
     }
     "JSON; see the reasons above and docs/protocol/twitter.md section 3"
 }
@@ -96,22 +171,67 @@ mod tests {
 
     #[test]
     fn a_format_is_known_by_its_first_bytes() {
-        let mut tar = vec![b'a'; 512];
-        tar[TAR_MAGIC_AT..TAR_MAGIC_AT + 6].copy_from_slice(b"ustar\0");
-        for (start, format) in [
-            (&b"BZh91AY&SY"[..], Some(TWICE)),
-            (b"\x28\xB5\x2F\xFD\x04", Some(TWICE)),
-            (b"\xFD7zXZ\0\0", Some(TWICE)),
-            (b"PK\x03\x04\x14", Some("zip")),
-            (b"PAR1\x15", Some("Parquet")),
-            (b"\xFF\xFE{\0", Some("UTF-16")),
-            (b"\xFE\xFF\0{", Some("UTF-16")),
-            (&tar, Some("tar")),
-            (b"{\"id\":1}\n", None),
-            (b"[1]\n{\"id\":1}\n", None),
-            (b"", None),
+        let mut tar = tar::Header::new_old();
+        tar.set_path("a.json").unwrap();
+        tar.set_size(3);
+        tar.set_cksum();
+        let mut flipped = *tar.as_bytes();
+        flipped[0] ^= 1;
+        let whole = Layout::default();
+        for (start, kind) in [
+            (&b"BZh91AY&SY"[..], Kind::Compressed),
+            (b"\x28\xB5\x2F\xFD\x04", Kind::Compressed),
+            (b"\xFD7zXZ\0\0", Kind::Compressed),
+            (b"PK\x03\x04\x14", Kind::Zip),
+            (b"\xFF\xFE{\0", Kind::Utf16(UTF_16LE)),
+            (b"\xFE\xFF\0{", Kind::Utf16(UTF_16BE)),
+            (tar.as_bytes(), Kind::Tar),
+            (&flipped, Kind::Lines),
+            (b"{\"id\":1}\r{\"id\":2}\r", Kind::CarriageReturns),
+            (b"{\"id\":1}\r", Kind::Lines),
+            (b"{\"id\":1}\r\n{}\r\n", Kind::Lines),
+            (
+                b"[{\"id\":1}]",
+                Kind::Documents(Layout {
+                    by_line: true,
+                    ..whole
+                }),
+            ),
+            (b"", Kind::Lines),
         ] {
-            assert_eq!(unreadable(start).map(|found| found.format), format);
+            assert_eq!(Kind::of(start, true), kind, "{start:?}");
+        }
+        for (start, name) in [
+            (&b"PAR1\x15"[..], "Parquet"),
+            (b"\xFF\xFE\0\0{\0\0\0", "UTF-32"),
+            (b"{\"data\":[{\"id\":\"1\"}]}", "API v2"),
+        ] {
+            let kind = Kind::of(start, true);
+            assert!(
+                matches!(kind, Kind::Unreadable(found) if found.format == name),
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn members_are_taken_by_name_or_content() {
+        let json = &b"{\"id\":1}\n"[..];
+        for (name, head, expected) in [
+            ("2014/04/01.json.bz2", &b""[..], true),
+            ("data/tweets.js", b"window", true),
+            ("data/tweets-part1.js", b"window", true),
+            ("data/tweet-headers.js", b"window.YTD.x = [{", false),
+            ("data/account.js", b"window.YTD.x = [{", false),
+            ("stream", json, true),
+            ("stream", b"BZh91AY&SY", true),
+            ("README", b"read me", false),
+            ("notes.txt", json, false),
+            ("__MACOSX/._a.json", json, false),
+            ("x/._a.json", json, false),
+            ("a.parquet", b"PAR1", false),
+        ] {
+            assert_eq!(is_member_of_interest(name, head, true), expected, "{name}");
         }
     }
 
@@ -119,12 +239,12 @@ mod tests {
     fn text_without_a_tweet_gets_a_hint() {
         for (start, hint) in [
             (&b""[..], "empty"),
-            (b"window.YTD.tweet.part0 = [ {", "Twitter archive"),
-            (b" [\n{", "JSON array"),
-            (b"{\"statuses\":[", "search API"),
-            (b"{\"data\":{", "API v2"),
-            (b"{\r\n  \"id\"", "several lines"),
+            (b" [\n", "an empty array"),
             (b"id,text\n", "no JSON"),
+            (
+                b"{\"full_text\":\"a\",\"created_at\":\"x\"}",
+                "without `user`",
+            ),
             (b"{\"delete\":{}}\n", "reasons above"),
         ] {
             assert!(text_hint(start).contains(hint), "{hint}");

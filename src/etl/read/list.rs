@@ -8,8 +8,15 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-/// Endings of names that are read in a directory, in any letter case.
-const ENDINGS: [&str; 7] = ["json", "jsonl", "ndjson", "gz", "bz2", "zst", "xz"];
+/// Endings of names that are read in a directory or an archive, in any letter case.
+const ENDINGS: [&str; 12] = [
+    "json", "jsonl", "ndjson", "gz", "bz2", "zst", "xz", "tar", "tgz", "tbz2", "txz", "zip",
+];
+/// Those endings, for messages.
+const ENDINGS_SHOWN: &str =
+    ".json, .jsonl, .ndjson, .tar, .zip, .gz, .bz2, .zst, .xz, part-* and tweets.js";
+/// What is said of a link that leads nowhere.
+const DEAD_LINK: &str = "a link to nothing or to itself";
 /// How Spark and Hadoop begin the names of their output files.
 const PART_PREFIX: &str = "part-";
 /// Most names of left-out files in a message.
@@ -55,7 +62,7 @@ impl Listing {
             more => format!(" and {more} more"),
         };
         Some(format!(
-            "not read: {names}{more} (directories stand for .json, .jsonl, .ndjson, .gz, .bz2, .zst, .xz and part-*; name other files)"
+            "not read: {names}{more} (directories stand for {ENDINGS_SHOWN}; name other files)"
         ))
     }
 }
@@ -85,7 +92,7 @@ pub fn list_without(inputs: &[PathBuf], ours: &[&Path]) -> Result<Listing, EtlEr
         let left_out = listing.left_out_line();
         let left_out = left_out.map_or(String::new(), |line| format!("; {line}"));
         return Err(EtlError::Usage(format!(
-            "no input files: name files, or directories with .json, .jsonl, .ndjson, .gz, .bz2, .zst, .xz or part-* files, or - for standard input{left_out}"
+            "no input files: name files, or directories with files such as {ENDINGS_SHOWN}, or - for standard input{left_out}"
         )));
     }
     Ok(listing)
@@ -109,7 +116,8 @@ impl Walk {
             });
             return Ok(());
         }
-        let found = fs::metadata(input).map_err(|e| EtlError::io("open", input, 0, e))?;
+        let found =
+            fs::metadata(input).map_err(|e| EtlError::io("open", input, 0, explained(input, e)))?;
         if found.is_dir() {
             self.directory(input)
         } else {
@@ -138,7 +146,7 @@ impl Walk {
     fn entry(&mut self, path: &Path) -> Result<(), EtlError> {
         let found = match fs::metadata(path) {
             Err(e) if is_dead_link(&e) => {
-                self.leave_out(path, Some("a link to nothing or to itself"));
+                self.leave_out(path, Some(DEAD_LINK));
                 return Ok(());
             }
             found => found.map_err(|e| EtlError::io("open", path, 0, e))?,
@@ -148,7 +156,7 @@ impl Walk {
         } else if !found.is_file() {
             self.leave_out(path, Some("a FIFO, socket or device"));
             Ok(())
-        } else if looks_like_tweets(path) {
+        } else if looks_like_tweets(&path.file_name().unwrap_or_default().to_string_lossy()) {
             self.source(path, &found)
         } else {
             self.leave_out(path, None);
@@ -180,12 +188,33 @@ impl Walk {
     }
 }
 
-fn looks_like_tweets(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+/// Whether a file of this name is one of tweets.
+pub(super) fn looks_like_tweets(name: &str) -> bool {
     let name = name.to_lowercase();
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     ending.is_some_and(|ending| ENDINGS.contains(&ending))
         || name.starts_with(PART_PREFIX) && ending.is_none_or(|ending| ending == "txt")
+        || is_of_twitter_archive(&name)
+}
+
+/// Whether a Twitter archive keeps tweets under this name: `tweets.js`, `tweet.js`, `tweets-part1.js`.
+fn is_of_twitter_archive(name: &str) -> bool {
+    let Some(rest) = name
+        .strip_prefix("tweet")
+        .and_then(|name| name.strip_suffix(".js"))
+    else {
+        return false;
+    };
+    let rest = rest.strip_prefix('s').unwrap_or(rest);
+    rest.is_empty() || rest.starts_with("-part")
+}
+
+/// The reason why `input` cannot be opened: the system says of a dead link that there is no such file, but there is.
+fn explained(input: &Path, error: io::Error) -> io::Error {
+    if is_dead_link(&error) && fs::symlink_metadata(input).is_ok() {
+        return io::Error::other(DEAD_LINK);
+    }
+    error
 }
 
 fn is_dead_link(error: &io::Error) -> bool {

@@ -1,10 +1,21 @@
 //! From named inputs to blocks of whole lines.
 //!
 //! - [`list`](mod@list): which files are read, and which left out.
-//! - [`reader`]: a file as blocks of lines. `bytes`: plain or decompressed. `format`: other formats,
-//!   recognised.
+//! - [`reader`]: one of them as blocks of lines. [`walk`]: one that is more than lines, on a thread of its own.
+//! - `head`: the first bytes of a text. `format`: what they say it is; `layout`: how JSON lies in it.
+//! - `bytes`: plain or decompressed. `tar`, `zip`: archives. `encoding`: UTF-16. `documents`: JSON that is not one object per
+//!   line. [`blocks`]: text to blocks. [`budget`]: what an input may expand to, and what is wrong with it.
 
+pub mod blocks;
+pub mod budget;
 pub(crate) mod bytes;
+mod documents;
+mod encoding;
 pub(crate) mod format;
+mod head;
+mod layout;
 pub mod list;
 pub mod reader;
+mod tar;
+pub mod walk;
+mod zip;

@@ -2,91 +2,121 @@
 //!
 //! The map stage's workers share the readers (see [`crate::etl::stage::map`]): one takes a reader, fills a block,
 //! puts the reader back and then parses, so one large file feeds all cores and many compressed files are
-//! decompressed in parallel. A file's first bytes tell how it is compressed.
+//! decompressed in parallel. What an input is, is told by its first bytes. Lines, plain or compressed once, are read here;
+//! everything else comes from a thread of its own ([`super::walk`]).
 
 use crate::etl::{
     error::EtlError,
     read::{
+        blocks::{Blocks, READ_BYTES},
+        budget::{Budget, Metered},
         bytes::{Counted, Input, compression_of_name},
-        format::{self, Unreadable},
+        format::Kind,
+        head::{BYTE_ORDER_MARK, Headed},
         list::Source,
+        walk::{self, Message, Place, Walked, damaged},
     },
 };
 use std::{
     fs::File,
     io::{self, BufRead, Read},
     path::{Path, PathBuf},
+    sync::{Arc, mpsc::Receiver},
 };
 
-/// Bytes of lines read at once.
-pub const BLOCK_BYTES: usize = 1 << 20;
-/// Longest line that is parsed. A tweet has at most some 30 kB; without a limit, a file without a newline
-/// would have to fit in memory.
-pub const LINE_BYTES_MAX: usize = 16 << 20;
-const READ_BYTES: usize = 256 * 1024;
+pub use super::blocks::{BLOCK_BYTES, LINE_BYTES_MAX};
 
 /// An open input.
 pub struct Reader {
     path: PathBuf,
-    input: Input,
-    /// Length of the file when it was listed; 0 for standard input.
+    text: Text,
+    budget: Arc<Budget>,
+    /// Length of the file when it was listed; 0 when it has none.
     listed_bytes: u64,
-    /// The start of a line whose end has not been read yet.
-    carry: Vec<u8>,
     /// Uncompressed bytes read so far.
     text_offset: u64,
     /// Input bytes reported by [`Reader::advanced`] so far.
     reported: u64,
-    /// The reader is inside a line longer than [`LINE_BYTES_MAX`].
-    in_long_line: bool,
+}
+
+type Opened = Headed<Input<Box<dyn Read + Send>>>;
+
+/// Where the blocks come from.
+enum Text {
+    /// Lines, read here.
+    Lines {
+        text: Box<Opened>,
+        blocks: Blocks,
+        /// Number of the next line.
+        next: u64,
+    },
+    /// Whatever a thread finds; `None` after its end.
+    Walked(Option<Receiver<Message>>),
 }
 
 /// What [`Reader::fill`] found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filled {
     /// Nothing is left in the file.
     pub ended: bool,
-    /// Lines left out of the block because they were too long.
+    /// Lines that were too long and are not in the block.
     pub long_lines: u64,
+    /// Where the block begins.
+    pub place: Place,
+    /// Members of an archive that were not read, in one line; told at its end.
+    pub left_out: Option<String>,
 }
 
 impl Reader {
-    /// Opens `source` and detects its compression.
+    /// Opens `source` and looks what it is.
     pub fn open(source: &Source) -> Result<Self, EtlError> {
         let path = source.path.clone();
+        let budget = Arc::<Budget>::default();
         let failed = |e| EtlError::io("open", &source.path, 0, e);
         let raw: Box<dyn Read + Send> = if source.is_stdin() {
-            Box::new(io::stdin())
+            Box::new(Metered::new(io::stdin(), budget.clone()))
         } else {
-            Box::new(File::open(&path).map_err(failed)?)
+            let file = File::open(&path).map_err(failed)?;
+            Box::new(Metered::new(file, budget.clone()))
         };
         let mut raw = Counted::new(raw, READ_BYTES);
         let unread = |e| EtlError::io("read", &source.path, 0, e);
         let is_empty = raw.fill_buf().map_err(unread)?.is_empty();
-        let input = Input::new(raw).map_err(unread)?;
-        if let (None, Some(format)) = (input.compression(), compression_of_name(&path)) {
-            // A compressed file is never empty: gzip writes 20 bytes even for no input.
-            let what = match is_empty {
-                true => "is truncated".to_owned(),
-                false => format!("is damaged: no {format} header"),
-            };
-            return Err(EtlError::Compressed {
-                path,
-                format,
-                what,
-                offset: 0,
-                text_offset: 0,
-            });
-        }
+        let input = Input::new(raw, budget.clone()).map_err(unread)?;
+        check_name(&path, &input, is_empty)?;
+        let text = Self::look(source, input, &budget).map_err(unread)?;
         Ok(Self {
             path,
-            input,
+            text,
+            budget,
             listed_bytes: source.bytes,
-            carry: Vec::new(),
             text_offset: 0,
             reported: 0,
-            in_long_line: false,
         })
+    }
+
+    fn look(
+        source: &Source,
+        input: Input<Box<dyn Read + Send>>,
+        budget: &Arc<Budget>,
+    ) -> io::Result<Text> {
+        let is_plain = input.compression().is_none();
+        let mut text: Opened = Headed::new(input);
+        let kind = Kind::of(without_mark(text.head()), text.is_whole());
+        let walked = match kind {
+            Kind::Lines => {
+                text.skip_byte_order_mark();
+                return Ok(Text::Lines {
+                    text: Box::new(text),
+                    blocks: Blocks::default(),
+                    next: 1,
+                });
+            }
+            Kind::Zip if is_plain && source.bytes > 0 => Walked::Zip(File::open(&source.path)?),
+            _ => Walked::Text(text.boxed()),
+        };
+        let receiver = walk::start(&source.path, walked, budget.clone())?;
+        Ok(Text::Walked(Some(receiver)))
     }
 
     /// The file's name.
@@ -99,16 +129,20 @@ impl Reader {
         self.text_offset
     }
 
-    /// Replaces `block` by the next lines, newlines included; only the last line of a file may lack
-    /// one. On error `block` holds the whole lines before the fault, and the reader must not be
-    /// used again, except for [`Reader::advanced`].
+    /// Whether there may be more to read behind an error.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.text, Text::Walked(Some(_)))
+    }
+
+    /// Replaces `block` by the next lines, newlines included; only the last line of a text may lack
+    /// one. On error `block` holds the whole lines before the fault, and unless the reader [goes on](Self::goes_on) it must
+    /// not be used again, except for [`Reader::advanced`].
     pub fn fill(&mut self, block: &mut Vec<u8>) -> Result<Filled, EtlError> {
-        let is_first = self.text_offset == 0;
-        let filled = self.fill_lines(block)?;
-        if is_first {
-            self.look_at_start(block)?;
-        }
-        let read = self.input.consumed();
+        let filled = match &self.text {
+            Text::Lines { .. } => self.fill_lines(block)?,
+            Text::Walked(_) => self.fill_walked(block)?,
+        };
+        let read = self.budget.taken();
         if filled.ended && read < self.listed_bytes {
             return Err(EtlError::Shrunk {
                 path: self.path.clone(),
@@ -119,100 +153,89 @@ impl Reader {
         Ok(filled)
     }
 
-    /// Removes a byte order mark; refuses input that cannot be lines of JSON.
-    fn look_at_start(&self, block: &mut Vec<u8>) -> Result<(), EtlError> {
-        if let Some(Unreadable { format, way_out }) = format::unreadable(block) {
-            block.clear();
-            return Err(EtlError::Format {
-                path: self.path.clone(),
-                format,
-                way_out,
-            });
-        }
-        if block.starts_with(format::BYTE_ORDER_MARK) {
-            block.drain(..format::BYTE_ORDER_MARK.len());
-        }
-        Ok(())
-    }
-
     fn fill_lines(&mut self, block: &mut Vec<u8>) -> Result<Filled, EtlError> {
-        block.clear();
-        block.append(&mut self.carry);
-        let mut filled = Filled::default();
-        loop {
-            let start = block.len();
-            let wanted = BLOCK_BYTES.saturating_sub(start).max(READ_BYTES);
-            block.resize(start + wanted, 0);
-            let read = self.input.read(&mut block[start..]);
-            block.truncate(start + *read.as_ref().unwrap_or(&0));
-            let read = read.map_err(|e| {
-                block.truncate(memchr::memrchr(b'\n', block).map_or(0, |at| at + 1));
-                self.error(e)
-            })?;
-            self.text_offset += read as u64;
-            if read == 0 {
-                filled.ended = true;
-                return Ok(filled);
-            }
-            self.drop_long_line(block, start, &mut filled);
-            if block.len() >= BLOCK_BYTES
-                && let Some(end) = memchr::memrchr(b'\n', block)
-            {
-                self.carry.extend_from_slice(&block[end + 1..]);
-                block.truncate(end + 1);
-                return Ok(filled);
-            }
-        }
+        let Text::Lines { text, blocks, next } = &mut self.text else {
+            return Ok(Filled::default());
+        };
+        let (filled, result) = blocks.fill(block, |out| text.read(out));
+        self.text_offset += filled.read;
+        let place = Place {
+            first: *next,
+            ..Place::default()
+        };
+        *next += memchr::memchr_iter(b'\n', block).count() as u64 + filled.long_lines;
+        let consumed = text.get_ref().consumed();
+        result.map_err(|e| damaged(self.path.clone(), e, consumed, self.text_offset))?;
+        Ok(Filled {
+            ended: filled.ended,
+            long_lines: filled.long_lines,
+            place,
+            left_out: None,
+        })
     }
 
-    /// Input bytes consumed since the last call, for progress; compressed bytes if the file is compressed.
+    fn fill_walked(&mut self, block: &mut Vec<u8>) -> Result<Filled, EtlError> {
+        block.clear();
+        let Text::Walked(receiver) = &mut self.text else {
+            return Ok(Filled::default());
+        };
+        let message = receiver.as_ref().and_then(|receiver| receiver.recv().ok());
+        let mut filled = Filled::default();
+        match message {
+            Some(Message::Block(lines, long_lines, place)) => {
+                self.text_offset += lines.len() as u64;
+                *block = lines;
+                (filled.long_lines, filled.place) = (long_lines, place);
+                return Ok(filled);
+            }
+            Some(Message::Bad(error)) => return Err(error),
+            Some(Message::End(left_out)) => (filled.ended, filled.left_out) = (true, left_out),
+            Some(Message::Failed(error)) => {
+                *receiver = None;
+                return Err(error);
+            }
+            // A panic, which must not look like the end.
+            None => {
+                *receiver = None;
+                let error = io::Error::other("its reader has ended early");
+                return Err(EtlError::io("read", &self.path, 0, error));
+            }
+        }
+        *receiver = None;
+        Ok(filled)
+    }
+
+    /// Input bytes consumed since the last call, for progress; compressed ones where it is compressed.
     pub fn advanced(&mut self) -> u64 {
-        let consumed = self.input.consumed();
+        let consumed = match &self.text {
+            Text::Lines { text, .. } => text.get_ref().consumed(),
+            Text::Walked(_) => self.budget.taken(),
+        };
         consumed - std::mem::replace(&mut self.reported, consumed)
     }
+}
 
-    /// Keeps an unfinished line below the limit: drops its bytes, of which the new ones begin at `start`,
-    /// until its newline comes. A long line that one read returned whole stays: the mapper drops it by the
-    /// same rule.
-    fn drop_long_line(&mut self, block: &mut Vec<u8>, start: usize, filled: &mut Filled) {
-        if self.in_long_line {
-            match memchr::memchr(b'\n', &block[start..]) {
-                Some(end) => {
-                    block.drain(start..=start + end);
-                    self.in_long_line = false;
-                }
-                None => return block.truncate(start),
-            }
-        }
-        let line_start = memchr::memrchr(b'\n', block).map_or(0, |at| at + 1);
-        if block.len() - line_start > LINE_BYTES_MAX {
-            block.truncate(line_start);
-            self.in_long_line = true;
-            filled.long_lines += 1;
-        }
-    }
+fn without_mark(head: &[u8]) -> &[u8] {
+    head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head)
+}
 
-    fn error(&self, source: io::Error) -> EtlError {
-        let (path, offset) = (self.path.clone(), self.input.consumed());
-        let Some(format) = self.input.compression() else {
-            return EtlError::io("read", &path, offset, source);
-        };
-        // Errors of the system have a number; the others come from the decoder.
-        let what = match source.kind() {
-            _ if source.raw_os_error().is_some() => {
-                return EtlError::io("read", &path, offset, source);
-            }
-            io::ErrorKind::UnexpectedEof => "is truncated".to_owned(),
-            _ => format!("is damaged: {source}"),
-        };
-        EtlError::Compressed {
-            path,
-            format,
-            what,
-            offset,
-            text_offset: self.text_offset,
-        }
-    }
+/// An error if a file is called as a compressed one and is none.
+fn check_name(path: &Path, input: &Input<impl Read>, is_empty: bool) -> Result<(), EtlError> {
+    let (None, Some(format)) = (input.compression(), compression_of_name(path)) else {
+        return Ok(());
+    };
+    // No compressed file is empty: even of nothing gzip makes 20 bytes.
+    let what = match is_empty {
+        true => "is truncated".to_owned(),
+        false => format!("is damaged: no {format} header"),
+    };
+    Err(EtlError::Damaged {
+        path: path.to_owned(),
+        noun: format!("{format} stream"),
+        what,
+        offset: 0,
+        text_offset: 0,
+    })
 }
 
 #[cfg(test)]
@@ -325,7 +348,7 @@ mod tests {
     #[test]
     fn formats_that_are_no_lines_are_named() {
         for (name, content, format) in [
-            ("x.zip", &b"PK\x03\x04\x14"[..], "zip"),
+            ("x.zip", &b"PK\x03\x04\x14"[..], "zip archive is damaged"),
             ("x.parquet", b"PAR1\x15\x04", "Parquet"),
         ] {
             let message = failure(name, content, |_| {});

@@ -17,8 +17,8 @@ use crate::etl::{
     shuffle::sort::{Keys, Sorter},
     shuffle::spill::{Emit, Lines},
     sink::user_sink::UserSink,
-    stage::counts::{Counts, SkippedFile},
-    stage::map::{self, Reading},
+    stage::counts::Counts,
+    stage::map::{self, Mapped, Reading},
     stage::tweets::{TweetOutput, TweetReducer},
     stage::users::{UserOutput, UserReducer},
     stage::values::{TagSource, ValueBuilder},
@@ -52,7 +52,7 @@ pub fn map(
     workers: usize,
     out: &mut (impl Write + Send),
     progress: &dyn Progress,
-) -> Result<(Counts, Vec<SkippedFile>), EtlError> {
+) -> Result<Mapped, EtlError> {
     let out = Mutex::new(out);
     let writer = || PipeWriter {
         out: &out,

@@ -5,16 +5,15 @@ use crate::etl::{
     progress::Progress,
     read::{
         bytes::compression_of_name,
-        format::text_hint,
         list::{self, Listing, Source},
-        reader::Reader,
     },
-    record::{compat::Compat, dropped::Dropped, excluded::Excluded},
-    run::report::{Report, StageReport},
+    record::{compat::Compat, excluded::Excluded},
+    run::report::{Report, StageReport, example_of_most},
     run::stages::{self, Context},
     run::workdir::{self, Plan, StageOutput, WorkDir},
     sink::user_sink::UserSink,
     stage::counts::Counts,
+    stage::examples::DroppedLine,
 };
 use std::{
     path::{Path, PathBuf},
@@ -192,7 +191,7 @@ impl<'o> Run<'o> {
             let began = Instant::now();
             let outcome = (stage.run)(&self.context(), &self.work)?;
             if stage.name == MAP {
-                self.refuse_nothing(&outcome.counts)?;
+                self.refuse_nothing(&outcome.counts, &outcome.examples, &outcome.left_out)?;
             }
             let report = stage_report(stage.name, began, outcome.read_bytes, self.workers);
             self.work.finish(report, outcome, stage.consumes)?;
@@ -203,24 +202,41 @@ impl<'o> Run<'o> {
 
     /// Ends a run that kept no tweet before its map stage counts as finished, so that the next run may read
     /// other files and an existing store stays.
-    fn refuse_nothing(&self, counts: &Counts) -> Result<(), EtlError> {
+    fn refuse_nothing(
+        &self,
+        counts: &Counts,
+        examples: &[DroppedLine],
+        left_out: &[String],
+    ) -> Result<(), EtlError> {
         if counts.valid > 0 || self.options.allow_empty {
             return Ok(());
         }
-        let dropped = Dropped::ALL.iter().zip(counts.dropped);
-        let most = dropped.max_by_key(|(_, count)| *count);
+        let (why, example) = match example_of_most(counts, examples) {
+            Some((line, count)) => (
+                format!(", {count} of them dropped as {}", line.reason),
+                format!("; {} begins with {}: {}", line.place, line.start, line.hint),
+            ),
+            None if !left_out.is_empty() => (
+                String::new(),
+                format!("; not read in {}", left_out.join("; not read in ")),
+            ),
+            None if counts.lines == 0 => {
+                let first = self.plan.sources.first();
+                let name = first.map_or(String::new(), |source| source.path.display().to_string());
+                (String::new(), format!("; {name}: the input is empty"))
+            }
+            None => (String::new(), String::new()),
+        };
         Err(EtlError::NothingKept {
             lines: counts.lines,
-            why: most
-                .filter(|(_, count)| *count > 0)
-                .map(|(reason, count)| format!(", {count} of them dropped as {}", reason.name()))
-                .unwrap_or_default(),
-            example: self.plan.sources.first().map_or(String::new(), example),
+            why,
+            example,
         })
     }
 
     fn build(&self, sink: &mut dyn UserSink) -> Result<StageReport, EtlError> {
-        self.refuse_nothing(&self.work.report().counts)?;
+        let report = self.work.report();
+        self.refuse_nothing(&report.counts, &report.examples, &report.left_out)?;
         let began = Instant::now();
         self.progress.begin("build", build_bytes(&self.work)?);
         let read_bytes = stages::build(&self.context(), &self.work, sink)?;
@@ -279,22 +295,6 @@ const STAGES: [Stage; 5] = [
         consumes: &["base", "peers", "counts"],
     },
 ];
-
-/// The start of the first input, and what it seems to be.
-fn example(source: &Source) -> String {
-    const SHOWN_BYTES: usize = 60;
-    let mut block = Vec::new();
-    let read = match source.is_stdin() {
-        true => return String::new(),
-        false => Reader::open(source).and_then(|mut reader| reader.fill(&mut block)),
-    };
-    if let Err(error) = read {
-        return format!("; {error}");
-    }
-    let path = source.path.display();
-    let start = String::from_utf8_lossy(&block[..block.len().min(SHOWN_BYTES)]);
-    format!("; {path} begins with {start:?}: {}", text_hint(&block))
-}
 
 fn total_bytes(work: &WorkDir, plan: &Plan, stage: &Stage) -> Result<u64, EtlError> {
     let directory = match stage.name {

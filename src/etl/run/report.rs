@@ -4,6 +4,7 @@ use crate::etl::{
     record::dropped::Dropped,
     stage::{
         counts::{Counts, SkippedFile},
+        examples::DroppedLine,
         tags::TagReport,
     },
 };
@@ -37,6 +38,10 @@ pub struct Report {
     pub counts: Counts,
     /// Files read only in part, with `skip_bad_files`.
     pub skipped_files: Vec<SkippedFile>,
+    /// For each reason the first line that was dropped for it.
+    pub examples: Vec<DroppedLine>,
+    /// Members of archives that were not read: a line for each archive.
+    pub left_out: Vec<String>,
     /// The stages in order, including those that an interrupted run had finished.
     pub stages: Vec<StageReport>,
     /// Frequencies of hashtags.
@@ -83,6 +88,7 @@ impl Report {
             "contact_tweets": c.contact_tweets, "tag_occurrences": c.tag_occurrences,
             "tags": self.tags.distinct(), "value_bytes": c.value_bytes,
             "seconds": self.seconds(), "stages": stages, "skipped_files": self.skipped_files,
+            "examples": self.examples, "left_out": self.left_out,
         })
     }
 }
@@ -130,11 +136,51 @@ impl fmt::Display for Report {
             )?;
         }
         writeln!(f, "{:<7} {:>10.1} s", "total", self.seconds())?;
-        for file in &self.skipped_files {
-            writeln!(f, "not read to the end: {}", file.reason)?;
-        }
-        Ok(())
+        write_notes(f, c, &self.examples, &self.skipped_files, &self.left_out)
     }
+}
+
+/// What the map stage has to say beside its counts, for people.
+pub fn write_notes(
+    out: &mut impl fmt::Write,
+    counts: &Counts,
+    examples: &[DroppedLine],
+    skipped_files: &[SkippedFile],
+    left_out: &[String],
+) -> fmt::Result {
+    if let Some((line, count)) = example_of_most(counts, examples)
+        && count > counts.lines / 2
+    {
+        let DroppedLine {
+            reason,
+            place,
+            start,
+            hint,
+        } = line;
+        writeln!(
+            out,
+            "most lines were dropped as {reason}, for instance {place}: {start}"
+        )?;
+        writeln!(out, "  that is {hint}")?;
+    }
+    for file in skipped_files {
+        writeln!(out, "not read to the end: {}", file.reason)?;
+    }
+    for line in left_out {
+        writeln!(out, "not read in {line}")?;
+    }
+    Ok(())
+}
+
+/// The example of the reason that dropped most lines, and how many.
+pub(crate) fn example_of_most<'e>(
+    counts: &Counts,
+    examples: &'e [DroppedLine],
+) -> Option<(&'e DroppedLine, u64)> {
+    let dropped = Dropped::ALL.iter().zip(counts.dropped);
+    let (reason, count) = dropped.max_by_key(|(_, count)| *count)?;
+    let example = examples.iter().find(|line| line.reason == reason.name())?;
+    Some((example, count))
 }
 
 fn row(f: &mut fmt::Formatter<'_>, name: &str, number: u64) -> fmt::Result {

@@ -96,17 +96,19 @@ pub fn map(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlErro
         skip_bad_files: plan.skip_bad_files,
         compat: plan.compat,
     };
-    let (counts, skipped_files) = map::run(
+    let mapped = map::run(
         reading,
         context.workers,
         || tweets.writer(),
         context.progress,
     )?;
     Ok(StageOutput {
-        counts,
-        skipped_files,
+        read_bytes: mapped.counts.bytes,
+        counts: mapped.counts,
+        skipped_files: mapped.skipped_files,
+        examples: mapped.examples,
+        left_out: mapped.left_out,
         outputs: vec![("tweets", tweets.finish()?)],
-        read_bytes: counts.bytes,
         ..StageOutput::default()
     })
 }

@@ -11,6 +11,7 @@ use crate::etl::{
     record::compat::Compat,
     run::report::{Report, StageReport},
     stage::counts::{Counts, SkippedFile},
+    stage::examples::DroppedLine,
     stage::tags::TagReport,
 };
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,10 @@ struct Manifest {
     finished: Vec<Finished>,
     counts: Counts,
     skipped_files: Vec<SkippedFile>,
+    #[serde(default)]
+    examples: Vec<DroppedLine>,
+    #[serde(default)]
+    left_out: Vec<String>,
     tags: TagReport,
 }
 
@@ -80,6 +85,8 @@ impl Manifest {
             finished: Vec::new(),
             counts: Counts::default(),
             skipped_files: Vec::new(),
+            examples: Vec::new(),
+            left_out: Vec::new(),
             tags: TagReport::default(),
         }
     }
@@ -107,6 +114,10 @@ pub struct StageOutput {
     pub counts: Counts,
     /// Files read only in part.
     pub skipped_files: Vec<SkippedFile>,
+    /// For each reason the first line dropped for it.
+    pub examples: Vec<DroppedLine>,
+    /// Members of archives that were not read.
+    pub left_out: Vec<String>,
     /// Tag frequencies, from the stage that counts them.
     pub tags: Option<TagReport>,
     /// Output directories with the lengths of their durable files.
@@ -211,6 +222,8 @@ impl WorkDir {
             .collect();
         self.manifest.counts.add(&outcome.counts);
         self.manifest.skipped_files.extend(outcome.skipped_files);
+        self.manifest.examples.extend(outcome.examples);
+        self.manifest.left_out.extend(outcome.left_out);
         if let Some(tags) = outcome.tags {
             self.manifest.tags = tags;
         }
@@ -230,6 +243,8 @@ impl WorkDir {
         Report {
             counts: manifest.counts,
             skipped_files: manifest.skipped_files.clone(),
+            examples: manifest.examples.clone(),
+            left_out: manifest.left_out.clone(),
             stages: manifest
                 .finished
                 .iter()

@@ -9,11 +9,13 @@ use crate::etl::{
     progress::Progress,
     read::{
         list::Source,
-        reader::{LINE_BYTES_MAX, Reader},
+        reader::{Filled, LINE_BYTES_MAX, Reader},
+        walk::Place,
     },
-    record::{compat::Compat, extract::Extractor},
+    record::{compat::Compat, dropped::Dropped, extract::Extractor},
     shuffle::spill::Emit,
     stage::counts::{Counts, SkippedFile},
+    stage::examples::{DroppedLine, Examples},
     stage::workers,
 };
 use parking_lot::{Condvar, Mutex};
@@ -24,6 +26,8 @@ use std::{collections::VecDeque, path::Path};
 pub struct Mapper {
     extractor: Extractor,
     counts: Counts,
+    /// Why the last line was dropped.
+    dropped: Option<Dropped>,
 }
 
 impl Mapper {
@@ -31,7 +35,7 @@ impl Mapper {
     pub fn new(compat: Compat) -> Self {
         Self {
             extractor: Extractor::new(compat),
-            counts: Counts::default(),
+            ..Self::default()
         }
     }
 
@@ -41,6 +45,7 @@ impl Mapper {
         self.counts.lines += 1;
         if line.len() > LINE_BYTES_MAX {
             self.counts.dropped_too_long += 1;
+            self.dropped = None;
             return None;
         }
         match self.extractor.extract(line, out) {
@@ -51,6 +56,7 @@ impl Mapper {
             }
             Err(reason) => {
                 self.counts.dropped[reason as usize] += 1;
+                self.dropped = Some(reason);
                 None
             }
         }
@@ -80,13 +86,26 @@ pub struct Reading<'s> {
     pub compat: Compat,
 }
 
+/// What the stage found beside records.
+#[derive(Debug, Default)]
+pub struct Mapped {
+    /// What became of the lines.
+    pub counts: Counts,
+    /// Files read only in part.
+    pub skipped_files: Vec<SkippedFile>,
+    /// For each reason the first line that was dropped for it.
+    pub examples: Vec<DroppedLine>,
+    /// Members of archives that were not read: a line for each archive.
+    pub left_out: Vec<String>,
+}
+
 /// Reads all that `reading` names; each worker sends its records to an `output()` of its own.
 pub fn run<E: Emit>(
     reading: Reading<'_>,
     workers: usize,
     output: impl Fn() -> E + Sync,
     progress: &dyn Progress,
-) -> Result<(Counts, Vec<SkippedFile>), EtlError> {
+) -> Result<Mapped, EtlError> {
     let pool = ReaderPool::new(reading);
     let results = workers::run(workers, |_| {
         let _stop = StopOnUnwind(&pool);
@@ -96,11 +115,18 @@ pub fn run<E: Emit>(
         }
         result
     })?;
-    let mut counts = Counts::default();
-    results.iter().for_each(|worker| counts.add(worker));
-    let mut skipped = pool.state.into_inner().skipped;
-    skipped.sort();
-    Ok((counts, skipped))
+    let mut mapped = Mapped::default();
+    let mut examples = Examples::default();
+    for (counts, found) in results {
+        mapped.counts.add(&counts);
+        examples.merge(found);
+    }
+    mapped.examples = examples.lines(reading.sources);
+    let state = pool.state.into_inner();
+    (mapped.skipped_files, mapped.left_out) = (state.skipped, state.left_out);
+    mapped.skipped_files.sort();
+    mapped.left_out.sort();
+    Ok(mapped)
 }
 
 fn work(
@@ -108,22 +134,27 @@ fn work(
     mut mapper: Mapper,
     mut output: impl Emit,
     progress: &dyn Progress,
-) -> Result<Counts, EtlError> {
+) -> Result<(Counts, Examples), EtlError> {
+    let mut examples = Examples::default();
     let (mut block, mut record) = (Vec::new(), Vec::new());
     while let Some(read) = pool.next_block(&mut block)? {
         mapper.count_block(read.bytes, read.long_lines);
-        let mut rest = block.as_slice();
+        let (mut rest, mut number) = (block.as_slice(), read.place.first);
         while !rest.is_empty() {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            if let Some(id) = mapper.line(&rest[..end], &mut record) {
+            let line = &rest[..end];
+            if let Some(id) = mapper.line(line, &mut record) {
                 output.record(id, |out| out.append(&mut record))?;
+            } else if let Some(reason) = mapper.dropped {
+                examples.note(reason, read.source, &read.place, number, line);
             }
             rest = rest.get(end + 1..).unwrap_or_default();
+            number += 1;
         }
         progress.advance(read.advanced);
     }
     output.flush()?;
-    Ok(mapper.counts())
+    Ok((mapper.counts(), examples))
 }
 
 /// The files not yet read, shared by the workers.
@@ -134,19 +165,23 @@ struct ReaderPool<'a> {
 }
 
 struct PoolState<'a> {
-    unopened: VecDeque<&'a Source>,
+    unopened: VecDeque<(usize, &'a Source)>,
     #[allow(
         clippy::vec_box,
         reason = "a reader is moved in and out for every block"
     )]
-    idle: Vec<Box<Reader>>,
+    idle: Vec<(usize, Box<Reader>)>,
     /// Readers that workers hold now, to fill a block.
     busy: usize,
     stopped: bool,
     skipped: Vec<SkippedFile>,
+    left_out: Vec<String>,
 }
 
 struct BlockRead {
+    /// Index of the file.
+    source: usize,
+    place: Place,
     bytes: u64,
     long_lines: u64,
     /// Input bytes, compressed ones if the file is compressed.
@@ -156,11 +191,12 @@ struct BlockRead {
 impl<'a> ReaderPool<'a> {
     fn new(reading: Reading<'a>) -> Self {
         let state = PoolState {
-            unopened: reading.sources.iter().collect(),
+            unopened: reading.sources.iter().enumerate().collect(),
             idle: Vec::new(),
             busy: 0,
             stopped: false,
             skipped: Vec::new(),
+            left_out: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -175,44 +211,47 @@ impl<'a> ReaderPool<'a> {
             let Some(taken) = self.take() else {
                 return Ok(None);
             };
-            let (path, opened) = match taken {
-                NextInput::Open(reader) => (None, Ok(reader)),
-                NextInput::Unopened(source) => (
-                    Some(source.path.as_path()),
-                    Reader::open(source).map(Box::new),
+            let (source, opened) = match taken {
+                NextInput::Open(source, reader) => (source, Ok(reader)),
+                NextInput::Unopened(index, source) => (
+                    index,
+                    Reader::open(source).map(Box::new).map_err(|e| (source, e)),
                 ),
             };
             let mut reader = match opened {
                 Ok(reader) => reader,
-                Err(error) => {
+                Err((source, error)) => {
                     self.put_back(None);
-                    self.skip(path, error)?;
+                    self.skip(&source.path, error)?;
                     continue;
                 }
             };
             let before = reader.text_offset();
             let filled = reader.fill(block);
             let (bytes, advanced) = (reader.text_offset() - before, reader.advanced());
-            match filled {
+            let filled = match filled {
                 Ok(filled) => {
-                    self.put_back((!filled.ended).then_some(reader));
-                    let long_lines = filled.long_lines;
-                    return Ok(Some(BlockRead {
-                        bytes,
-                        long_lines,
-                        advanced,
-                    }));
+                    self.state.lock().left_out.extend(filled.left_out);
+                    self.put_back((!filled.ended).then_some((source, reader)));
+                    Filled {
+                        left_out: None,
+                        ..filled
+                    }
                 }
                 Err(error) => {
-                    self.put_back(None);
-                    self.skip(Some(reader.path()), error)?;
-                    return Ok(Some(BlockRead {
-                        bytes,
-                        long_lines: 0,
-                        advanced,
-                    }));
+                    let path = reader.path().to_owned();
+                    self.put_back(reader.goes_on().then_some((source, reader)));
+                    self.skip(&path, error)?;
+                    Filled::default()
                 }
-            }
+            };
+            return Ok(Some(BlockRead {
+                source,
+                place: filled.place,
+                bytes,
+                long_lines: filled.long_lines,
+                advanced,
+            }));
         }
     }
 
@@ -222,13 +261,13 @@ impl<'a> ReaderPool<'a> {
             if state.stopped {
                 return None;
             }
-            if let Some(reader) = state.idle.pop() {
+            if let Some((source, reader)) = state.idle.pop() {
                 state.busy += 1;
-                return Some(NextInput::Open(reader));
+                return Some(NextInput::Open(source, reader));
             }
-            if let Some(source) = state.unopened.pop_front() {
+            if let Some((index, source)) = state.unopened.pop_front() {
                 state.busy += 1;
-                return Some(NextInput::Unopened(source));
+                return Some(NextInput::Unopened(index, source));
             }
             if state.busy == 0 {
                 return None;
@@ -237,20 +276,19 @@ impl<'a> ReaderPool<'a> {
         }
     }
 
-    fn put_back(&self, reader: Option<Box<Reader>>) {
+    fn put_back(&self, reader: Option<(usize, Box<Reader>)>) {
         let mut state = self.state.lock();
         state.busy -= 1;
         state.idle.extend(reader);
         self.changed.notify_all();
     }
 
-    fn skip(&self, path: Option<&Path>, error: EtlError) -> Result<(), EtlError> {
+    fn skip(&self, path: &Path, error: EtlError) -> Result<(), EtlError> {
         if !self.skip_bad_files {
             return Err(error);
         }
-        let path = path.unwrap_or(Path::new("")).to_owned();
         self.state.lock().skipped.push(SkippedFile {
-            path,
+            path: path.to_owned(),
             reason: error.to_string(),
         });
         Ok(())
@@ -263,8 +301,8 @@ impl<'a> ReaderPool<'a> {
 }
 
 enum NextInput<'a> {
-    Open(Box<Reader>),
-    Unopened(&'a Source),
+    Open(usize, Box<Reader>),
+    Unopened(usize, &'a Source),
 }
 
 /// Ends the other workers when one panics; otherwise they would wait for its reader forever.

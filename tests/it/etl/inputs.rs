@@ -2,31 +2,14 @@
 
 use super::{
     command::{data, ended, etl, names, succeeds, trident},
-    gzip,
+    packing::{bzip2, gzip, tar, xz, zstd},
     sets::{self, fresh_directory},
 };
-use std::{fs, io::Write, process::Stdio};
+use std::{fs, process::Stdio};
 
 type Compress = fn(&[u8]) -> Vec<u8>;
 
-const COMPRESSIONS: [(&str, Compress); 3] = [
-    ("bzip2", |text| {
-        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-        encoder.write_all(text).unwrap();
-        encoder.finish().unwrap()
-    }),
-    ("zstd", |text| {
-        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
-        encoder.include_checksum(true).unwrap();
-        encoder.write_all(text).unwrap();
-        encoder.finish().unwrap()
-    }),
-    ("xz", |text| {
-        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
-        encoder.write_all(text).unwrap();
-        encoder.finish().unwrap()
-    }),
-];
+const COMPRESSIONS: [(&str, Compress); 3] = [("bzip2", bzip2), ("zstd", zstd), ("xz", xz)];
 
 #[test]
 fn compressed_input_gives_the_same_store_and_damage_is_named() {
@@ -65,11 +48,9 @@ fn wrong_input_never_replaces_a_store() {
     let store = directory.join("store");
     succeeds(&mut etl(&set.data, set, &store, &[]));
     let before = data(&store);
-    let mut tar = vec![0; 1024];
-    tar[..6].copy_from_slice(b"a.json");
-    tar[257..263].copy_from_slice(b"ustar\0");
+    let notes = tar(&[("README", b"notes")]);
     for (name, content, hint) in [
-        ("stream.tar", &tar[..], "tar -xOf"),
+        ("stream.tar", &notes[..], "stream.tar: README"),
         ("a.json.bz2", b"BZh91AY&SY", "bzip2 stream is truncated"),
         (
             "a.json.zst",
@@ -78,23 +59,29 @@ fn wrong_input_never_replaces_a_store() {
         ),
         ("a.json.xz", b"\xFD7zXZ\0\0", "xz stream is truncated"),
         ("plain.bz2", b"{}\n", "no bzip2 header"),
-        ("twice.gz", &gzip(&gzip(b"{}\n")), "compressed twice"),
-        ("a.zip", b"PK\x03\x04\x14", "unzip -p"),
+        ("twice.gz", &gzip(&gzip(b"{}\n")), "line 1 begins with"),
+        ("a.zip", b"PK\x03\x04\x14", "zip archive is damaged"),
         ("a.parquet", b"PAR1\x15", "Parquet"),
-        ("utf16.json", b"\xFF\xFE{\0", "UTF-16"),
-        ("inside.gz", &gzip(&tar), "tar -xOf"),
-        ("array.json", b"[\n{\"id\":1}\n]\n", "JSON array"),
+        ("utf16.json", b"\xFF\xFEx\0", "no JSON"),
+        ("inside.gz", &gzip(&notes), "inside.gz: README"),
+        ("array.json", b"[\n{\"id\":1}\n]\n", "array.json object 1"),
+        ("empty-array.json", b"[]\n", "an empty array"),
         (
             "statuses.json",
             b"{\"statuses\":[{\"id\":1}]}\n",
-            "search API",
+            "statuses.json object 1",
         ),
-        ("pretty.json", b"{\n  \"id\": 1\n}\n", "several lines"),
-        ("cr.json", b"{\"id\":1}\r{\"id\":2}\r", "not_json"),
+        ("pretty.json", b"{\n  \"id\": 1\n}\n", "pretty.json object 1"),
+        ("cr.json", b"{\"id\":1}\r{\"id\":2}\r", "cr.json line 1"),
         (
             "archive.js",
             b"window.YTD.tweet.part0 = [ {",
-            "Twitter archive",
+            "ends inside an array",
+        ),
+        (
+            "account.js",
+            b"window.YTD.tweet.part0 = [{\"tweet\":{\"id\":\"1\",\"full_text\":\"a\",\"created_at\":\"x\"}}]",
+            "without `user`",
         ),
         ("v2.json", b"{\"data\":{\"id\":\"1\"}}\n", "API v2"),
         ("empty.json", b"", "empty"),
@@ -170,4 +157,31 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
         "{line}"
     );
     assert_eq!(names(&directory), ["expected", "glob", "in", "walked"]);
+}
+
+#[test]
+fn names_and_links_that_cannot_be_read_get_a_message_that_fits() {
+    use std::os::unix::{ffi::OsStrExt, fs::symlink};
+    let set = &sets::all()[4];
+    let directory = fresh_directory("links");
+    let (circle, dead) = (directory.join("circle.json"), directory.join("dead.json"));
+    symlink(&circle, &circle).unwrap();
+    symlink("nowhere", &dead).unwrap();
+    let odd = directory.join("odd");
+    fs::create_dir(&odd).unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"tweets\xFF.json");
+    fs::write(odd.join(name), "{}\n").unwrap();
+    let store = directory.join("store");
+    for (input, code, message) in [
+        (&circle, 1, "a link to nothing or to itself"),
+        (&dead, 1, "a link to nothing or to itself"),
+        (&directory.join("missing.json"), 1, "No such file"),
+        (&odd, 64, "is not UTF-8: rename it"),
+        (&odd.join(name), 64, "is not UTF-8: rename it"),
+    ] {
+        let (ended_with, _, err) = ended(&mut etl(input, set, &store, &[]));
+        assert_eq!(ended_with, Some(code), "{err}");
+        assert!(err.contains(message) && !err.contains("at byte 0"), "{err}");
+        assert!(!store.exists());
+    }
 }

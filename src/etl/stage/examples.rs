@@ -1,0 +1,150 @@
+//! Dropped lines to show: for each reason the first one, whoever read it.
+
+use crate::etl::{
+    read::{
+        list::Source,
+        walk::{Place, Unit},
+    },
+    record::dropped::Dropped,
+};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a line that are shown.
+const SHOWN_BYTES: usize = 60;
+/// Bytes of a line that are kept to tell what it is.
+const KEPT_BYTES: usize = 4096;
+
+/// A line that was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedLine {
+    /// The reason's name.
+    pub reason: String,
+    /// `tweets.json line 3`, `a.tar!b.json.bz2 line 3`, `array.json object 3`.
+    pub place: String,
+    /// How it begins; control characters and what is not UTF-8 are escaped.
+    pub start: String,
+    /// What it looks like.
+    pub hint: String,
+}
+
+/// The first line dropped for each reason.
+#[derive(Debug, Default)]
+pub(crate) struct Examples([Option<Example>; Dropped::ALL.len()]);
+
+#[derive(Debug)]
+struct Example {
+    /// File, member and number: what makes it the first.
+    at: (usize, u64, u64),
+    member: Option<std::sync::Arc<str>>,
+    unit: Unit,
+    start: Vec<u8>,
+}
+
+impl Examples {
+    /// Keeps `line` unless an earlier one is known.
+    #[inline]
+    pub(crate) fn note(
+        &mut self,
+        reason: Dropped,
+        source: usize,
+        place: &Place,
+        number: u64,
+        line: &[u8],
+    ) {
+        let at = (source, place.member_index, number);
+        let slot = &mut self.0[reason as usize];
+        if slot.as_ref().is_none_or(|known| at < known.at) {
+            *slot = Some(Example {
+                at,
+                member: place.member.clone(),
+                unit: place.unit,
+                start: line[..line.len().min(KEPT_BYTES)].to_vec(),
+            });
+        }
+    }
+
+    /// Adds what another worker found.
+    pub(crate) fn merge(&mut self, others: Self) {
+        for (mine, other) in self.0.iter_mut().zip(others.0) {
+            let is_earlier = match (&*mine, &other) {
+                (Some(mine), Some(other)) => other.at < mine.at,
+                (None, _) => true,
+                (_, None) => false,
+            };
+            if is_earlier {
+                *mine = other;
+            }
+        }
+    }
+
+    /// As they are shown, in the order of the reasons.
+    pub(crate) fn lines(self, sources: &[Source]) -> Vec<DroppedLine> {
+        let named = Dropped::ALL.iter().zip(self.0);
+        named
+            .filter_map(|(reason, example)| Some(example?.shown(*reason, sources)))
+            .collect()
+    }
+}
+
+impl Example {
+    fn shown(self, reason: Dropped, sources: &[Source]) -> DroppedLine {
+        let (source, _, number) = self.at;
+        let file = sources
+            .get(source)
+            .map_or(String::new(), |source| match source.is_stdin() {
+                true => "standard input".to_owned(),
+                false => source.path.display().to_string(),
+            });
+        let member = self
+            .member
+            .map_or(String::new(), |member| format!("!{member}"));
+        let unit = match self.unit {
+            Unit::Line => "line",
+            Unit::Object => "object",
+        };
+        let start = &self.start[..self.start.len().min(SHOWN_BYTES)];
+        DroppedLine {
+            reason: reason.name().to_owned(),
+            place: format!("{file}{member} {unit} {number}"),
+            start: start.escape_ascii().to_string(),
+            hint: crate::etl::read::format::text_hint(&self.start).to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_kept_whoever_reads_it() {
+        let place = |member: Option<&str>, member_index| Place {
+            member: member.map(Into::into),
+            member_index,
+            ..Place::default()
+        };
+        let (mut one, mut other) = (Examples::default(), Examples::default());
+        one.note(Dropped::NotJson, 1, &place(None, 0), 2, b"later");
+        one.note(Dropped::NotJson, 1, &place(None, 0), 9, b"last");
+        other.note(
+            Dropped::NotJson,
+            0,
+            &place(Some("m.json"), 3),
+            70,
+            b"first\x1b[2J\xff",
+        );
+        other.note(Dropped::NoText, 1, &place(None, 0), 1, b"{}");
+        one.merge(other);
+        let source = |name: &str| Source {
+            path: name.into(),
+            bytes: 0,
+            modified_ns: 0,
+        };
+        let lines = one.lines(&[source("a.tar"), source("b.json")]);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].reason, "not_json");
+        assert_eq!(lines[0].place, "a.tar!m.json line 70");
+        assert_eq!(lines[0].start, "first\\x1b[2J\\xff");
+        assert_eq!(lines[1].place, "b.json line 1");
+    }
+}
