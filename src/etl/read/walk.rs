@@ -52,7 +52,9 @@ pub struct Place {
     pub member: Option<Arc<str>>,
     /// How many members came before it.
     pub member_index: u64,
-    /// Number of the first line or object, from 1.
+    /// How many blocks came before it whose lines nobody has counted.
+    pub uncounted: u64,
+    /// Number of the first line or object, from 1, without those of the uncounted blocks.
     pub first: u64,
     /// What is numbered.
     pub unit: Unit,
@@ -257,6 +259,7 @@ impl Walk {
         Place {
             member: (!member.is_empty()).then(|| member.escape_debug().to_string().into()),
             member_index: self.member_index,
+            uncounted: 0,
             first,
             unit,
         }

@@ -29,12 +29,24 @@ pub struct DroppedLine {
 
 /// The first line dropped for each reason.
 #[derive(Debug, Default)]
-pub(crate) struct Examples([Option<Example>; Dropped::ALL.len()]);
+pub(crate) struct Examples {
+    first: [Option<Example>; Dropped::ALL.len()],
+    /// Lines of the blocks that are numbered by them: some 24 bytes for each MiB of input.
+    counted: Vec<Counted>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    source: usize,
+    /// Blocks before it.
+    block: u64,
+    lines: u64,
+}
 
 #[derive(Debug)]
 struct Example {
-    /// File, member and number: what makes it the first.
-    at: (usize, u64, u64),
+    /// File, member, uncounted blocks before it and number behind them: what makes it the first.
+    at: (usize, u64, u64, u64),
     member: Option<std::sync::Arc<str>>,
     unit: Unit,
     start: Vec<u8>,
@@ -51,8 +63,8 @@ impl Examples {
         number: u64,
         line: &[u8],
     ) {
-        let at = (source, place.member_index, number);
-        let slot = &mut self.0[reason as usize];
+        let at = (source, place.member_index, place.uncounted, number);
+        let slot = &mut self.first[reason as usize];
         if slot.as_ref().is_none_or(|known| at < known.at) {
             *slot = Some(Example {
                 at,
@@ -63,9 +75,21 @@ impl Examples {
         }
     }
 
+    /// Notes how many lines the block at `place` had. Only blocks of plain lines are numbered so.
+    pub(crate) fn counted(&mut self, source: usize, place: &Place, lines: u64) {
+        if place.member.is_none() && place.unit == Unit::Line {
+            let block = place.uncounted;
+            self.counted.push(Counted {
+                source,
+                block,
+                lines,
+            });
+        }
+    }
+
     /// Adds what another worker found.
     pub(crate) fn merge(&mut self, others: Self) {
-        for (mine, other) in self.0.iter_mut().zip(others.0) {
+        for (mine, other) in self.first.iter_mut().zip(others.first) {
             let is_earlier = match (&*mine, &other) {
                 (Some(mine), Some(other)) => other.at < mine.at,
                 (None, _) => true,
@@ -75,20 +99,27 @@ impl Examples {
                 *mine = other;
             }
         }
+        self.counted.extend(others.counted);
     }
 
     /// As they are shown, in the order of the reasons.
     pub(crate) fn lines(self, sources: &[Source]) -> Vec<DroppedLine> {
-        let named = Dropped::ALL.iter().zip(self.0);
+        let Self { first, counted } = self;
+        let named = Dropped::ALL.iter().zip(first);
         named
-            .filter_map(|(reason, example)| Some(example?.shown(*reason, sources)))
+            .filter_map(|(reason, example)| Some(example?.shown(*reason, sources, &counted)))
             .collect()
     }
 }
 
 impl Example {
-    fn shown(self, reason: Dropped, sources: &[Source]) -> DroppedLine {
-        let (source, _, number) = self.at;
+    fn shown(self, reason: Dropped, sources: &[Source], counted: &[Counted]) -> DroppedLine {
+        let (source, _, blocks, number) = self.at;
+        let before = counted
+            .iter()
+            .filter(|earlier| earlier.source == source && earlier.block < blocks)
+            .map(|earlier| earlier.lines);
+        let number = number + before.sum::<u64>();
         let file = sources
             .get(source)
             .map_or(String::new(), |source| match source.is_stdin() {
@@ -146,5 +177,26 @@ mod tests {
         assert_eq!(lines[0].place, "a.tar!m.json line 70");
         assert_eq!(lines[0].start, "first\\x1b[2J\\xff");
         assert_eq!(lines[1].place, "b.json line 1");
+    }
+
+    #[test]
+    fn a_line_is_numbered_by_the_blocks_before_it() {
+        let block = |uncounted| Place {
+            uncounted,
+            ..Place::default()
+        };
+        let (mut one, mut other) = (Examples::default(), Examples::default());
+        one.counted(0, &block(2), 1000);
+        one.counted(0, &block(0), 10);
+        other.note(Dropped::NotJson, 0, &block(2), 3, b"x");
+        other.counted(0, &block(1), 20);
+        other.counted(1, &block(0), 7);
+        one.merge(other);
+        let source = Source {
+            path: "a.json".into(),
+            bytes: 0,
+            modified_ns: 0,
+        };
+        assert_eq!(one.lines(&[source])[0].place, "a.json line 33");
     }
 }

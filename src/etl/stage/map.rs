@@ -151,6 +151,8 @@ fn work(
             rest = rest.get(end + 1..).unwrap_or_default();
             number += 1;
         }
+        let lines = number - read.place.first + read.long_lines;
+        examples.counted(read.source, &read.place, lines);
         progress.advance(read.advanced);
     }
     output.flush()?;
@@ -239,10 +241,13 @@ impl<'a> ReaderPool<'a> {
                     }
                 }
                 Err(error) => {
-                    let path = reader.path().to_owned();
+                    let (path, place) = (reader.path().to_owned(), reader.place());
                     self.put_back(reader.goes_on().then_some((source, reader)));
                     self.skip(&path, error)?;
-                    Filled::default()
+                    Filled {
+                        place,
+                        ..Filled::default()
+                    }
                 }
             };
             return Ok(Some(BlockRead {

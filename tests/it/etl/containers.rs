@@ -449,6 +449,9 @@ fn a_dropped_line_is_shown_with_its_place() {
     let bad = "{\"id\":\u{1b}[2J";
     let lines = format!("{good}\n{bad}\n{bad}\n{bad}\n");
     let array = format!("[{good},{{\"a\":1}},{{}},{{}}]");
+    // Blocks of 1 MiB are numbered by those before them, which other threads may have read.
+    let wide = format!("{good}{}\n", " ".repeat(4000));
+    let far = wide.repeat(1000) + &format!("{bad}\n").repeat(3000);
     for (name, content, place) in [
         (
             "lines.json",
@@ -465,6 +468,12 @@ fn a_dropped_line_is_shown_with_its_place() {
             tar(&[("x/b.json.gz", &gzip(lines.as_bytes()))]),
             "a.tar!x/b.json.gz line 2: {",
         ),
+        (
+            "far.json.gz",
+            gzip(far.as_bytes()),
+            "far.json.gz line 1001: {",
+        ),
+        ("far.json", far.into_bytes(), "far.json line 1001: {"),
     ] {
         let input = directory.join(name);
         fs::write(&input, content).unwrap();
