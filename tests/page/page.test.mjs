@@ -69,6 +69,32 @@ async function isAccessible(page) {
 
 const fits = page => page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
 
+/** Looks at the page on the narrowest screen and on a wide one, in the light and in the dark; keeps a picture of each. */
+async function looksRight(page, name) {
+  for (const width of [320, 1280]) {
+    for (const colorScheme of ['light', 'dark']) {
+      const where = `${name}-${width}-${colorScheme}`;
+      await page.setViewportSize({ width, height: 800 });
+      await page.emulateMedia({ colorScheme });
+      await page.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))); // charts follow the size
+      assert.ok(await fits(page), `${where} scrolls sideways`);
+      assert.deepEqual(await cut(page), [], where);
+      await isAccessible(page);
+      await page.screenshot({ path: join(screenshots, where + '.png'), fullPage: true });
+    }
+  }
+}
+
+/** Texts that are wider than their box, or stand outside their drawing. */
+const cut = page => page.evaluate(() => {
+  const wide = [...document.querySelectorAll('.tile dd, .field, button, h1, .badge, .outcome')].filter(at => at.offsetParent && at.scrollWidth > at.clientWidth + 1);
+  const outside = [...document.querySelectorAll('.card:not([hidden]) .plot text')].filter(at => {
+    const box = at.getBoundingClientRect(), card = at.closest('.card').getBoundingClientRect();
+    return box.left < card.left || box.right > card.right;
+  });
+  return [...wide, ...outside].map(at => at.textContent);
+});
+
 const cases = {
   async 'shows live figures under load'({ browser, server }) {
     const { page, faults } = await open(browser, server);
@@ -85,6 +111,7 @@ const cases = {
     assert.match(await page.locator('#chart-hits .legend').textContent(), /[\d.]+ %/);
     await isAccessible(page);
     await page.screenshot({ path: join(screenshots, 'light.png'), fullPage: true });
+    assert.match(await page.locator('#settings').innerText(), /store updates\s+0/);
     assert.deepEqual(faults, []);
   },
 
@@ -170,6 +197,50 @@ const cases = {
     assert.deepEqual(faults, []);
   },
 
+  async 'fits 320 pixels and 1280, in the light and in the dark'({ browser, server }) {
+    const { page, faults } = await open(browser, server);
+    await page.waitForFunction(() => past.seconds.length >= 5);
+    await looksRight(page, 'live');
+    await page.setViewportSize({ width: 320, height: 800 });
+    for (const summary of await page.locator('summary').all()) await summary.click();
+    await page.waitForFunction(() => document.querySelectorAll('#chart-requests tbody tr').length >= 3);
+    assert.ok(await fits(page), 'it scrolls sideways with all tables open');
+    await page.screenshot({ path: join(screenshots, 'tables-320.png'), fullPage: true });
+    assert.deepEqual(faults, []);
+  },
+
+  async 'says where the figures are without JavaScript'({ browser, server }) {
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto(server.admin);
+    assert.match(await page.locator('body').innerText(), /JavaScript, which is off here.*\/metrics/s);
+    await context.close();
+  },
+
+  async 'records a flame graph'({ browser, server }) {
+    const { page, faults } = await open(browser, server);
+    await page.fill('#token', TOKEN);
+    const button = page.getByRole('button', { name: 'Flame graph' });
+    await button.click();
+    assert.ok(await button.isDisabled());
+    await page.waitForSelector('#outcome.done');
+    const downloading = page.waitForEvent('download');
+    await page.getByRole('link', { name: 'Save the flame graph' }).click();
+    const download = await downloading;
+    assert.match(download.suggestedFilename(), /^trident-.*\.svg$/);
+    assert.match(readFileSync(await download.path(), 'utf8'), /<svg.*[\d.]+%/s);
+    assert.ok(await button.isEnabled());
+    assert.deepEqual(faults, []);
+  },
+
+  async 'shows INVALID by reason'({ browser, server }) {
+    const { page, faults } = await open(browser, server);
+    await fetch(server.url + '/qrcode?type=encoed&data=a');
+    await page.getByText('INVALID by reason').click();
+    await page.waitForFunction(() => /qrcode_other type\s*[1-9]/.test(document.querySelector('#invalid').innerText));
+    assert.deepEqual(faults, []);
+  },
+
   async 'has a dark mode'({ browser, server }) {
     const { page, faults } = await open(browser, server, { colorScheme: 'dark' });
     await page.waitForFunction(() => past.seconds.length >= 5);
@@ -187,6 +258,12 @@ const cases = {
     try {
       const { page, faults } = await open(browser, plain);
       assert.ok(await page.locator('#controls').isHidden());
+      // Nobody asks this server but the page: its own polls, and the refused control below, are no traffic.
+      await fetch(plain.admin + '/admin/cache/clear', { method: 'POST' });
+      await page.waitForFunction(() => past.seconds.length >= 6);
+      const asked = await page.evaluate(() => past.seconds.map(p => [p.all.requests, p.all.errors, p.all.p99_us]));
+      assert.ok(asked.every(([requests, errors, p99]) => requests === 0 && errors === 0 && p99 === null), JSON.stringify(asked));
+      for (const chart of ['hits', 'entries', 'held']) assert.ok(await page.locator('#chart-' + chart).isHidden(), `${chart} of no cache`);
       assert.match(await page.locator('#controls-note').textContent(), /^Off\. Set admin_token/);
       const refused = await fetch(plain.admin + '/admin/cache/clear', { method: 'POST' });
       assert.equal(refused.status, 403);
@@ -205,8 +282,21 @@ const cases = {
     await page.locator('[data-do=drain]').click();
     await page.getByRole('dialog').getByRole('button', { name: 'Drain and stop' }).click();
     await page.waitForFunction(() => document.querySelector('#phase').textContent === 'draining');
-    await page.waitForFunction(() => document.querySelector('#phase').textContent === 'no answer');
+    await page.waitForFunction(() => document.querySelector('#phase').textContent.startsWith('no answer'));
     assert.equal(await server.ended, 0);
+    const { dim, soft, right, enabled, newest, badge } = await page.evaluate(() => ({
+      dim: [...document.querySelectorAll('.plot path')].map(at => Number(getComputedStyle(at).opacity)),
+      soft: getComputedStyle(document.querySelector('.tile dd')).color === getComputedStyle(document.querySelector('.tile dt')).color,
+      right: [...document.querySelectorAll('#chart-requests text')].map(text => text.textContent),
+      enabled: [...document.querySelectorAll('#controls button')].filter(button => !button.disabled).length,
+      newest: clock(past.seconds.at(-1).at_ms),
+      badge: document.querySelector('#phase').textContent,
+    }));
+    assert.ok(soft && dim.every(opacity => opacity < 0.6), 'figures of a server that is gone look like those of one that is there');
+    assert.equal(badge, `no answer since ${newest}`);
+    assert.ok(right.includes(newest) && !right.includes('now'), `the axis goes on: ${right}`);
+    assert.equal(enabled, 0, 'buttons that reach nobody can be pressed');
+    await looksRight(page, 'gone');
   },
 };
 
