@@ -63,3 +63,24 @@ fn readme_and_the_first_page_list_every_endpoint() {
     let home = server.ask(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(home.text(), format!("Trident\n{}", list()));
 }
+
+/// What a reader copies from the first screen is answered with what stands below it, to the byte.
+#[test]
+fn readme_shows_the_answers_that_the_built_in_sample_gives() {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("## Three requests\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let server = Server::start(&[]);
+    let shown: Vec<&str> = section.split("    curl 'localhost:8080").skip(1).collect();
+    assert_eq!(shown.len(), 3, "{section}");
+    for example in shown {
+        let (target, rest) = example.split_once("'\n\n").unwrap();
+        let block: Vec<&str> = rest
+            .lines()
+            .map_while(|line| line.strip_prefix("    "))
+            .collect();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost:8080\r\n\r\n");
+        let answer = server.ask(request.as_bytes());
+        assert_eq!(answer.text().trim_end(), block.join("\n"), "{target}");
+    }
+}
