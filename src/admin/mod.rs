@@ -19,7 +19,7 @@ mod control;
 mod guard;
 mod history;
 mod page;
-pub mod profile;
+pub(crate) mod profile;
 mod sampler;
 mod service;
 mod state;

@@ -21,7 +21,7 @@ mod file;
 mod loaded;
 mod nearest;
 pub(crate) mod quantity;
-pub(crate) mod report;
+pub mod report;
 mod setting;
 mod source;
 mod system_limits;

@@ -13,20 +13,20 @@
 
 mod accept;
 pub mod body;
-pub mod clock;
+pub(crate) mod clock;
 mod conn;
-pub mod date;
+pub(crate) mod date;
 mod deferred;
-pub mod encode;
+pub(crate) mod encode;
 mod host;
-pub mod limits;
+pub(crate) mod limits;
 pub mod parse;
 mod pulse;
 pub mod request;
-pub mod scan;
+pub(crate) mod scan;
 mod server;
-pub mod status;
-pub mod watch;
+pub(crate) mod status;
+pub(crate) mod watch;
 mod worker;
 
 pub use accept::{Acceptor, Listener};

@@ -5,13 +5,13 @@
 //! and labels are declared once, in [`names`]. [`turn`] measures how long requests take.
 
 mod export;
-pub mod histogram;
-pub mod names;
-pub mod process;
+pub(crate) mod histogram;
+pub(crate) mod names;
+pub(crate) mod process;
 pub mod reference;
 mod series;
 mod shard;
-pub mod turn;
+pub(crate) mod turn;
 
 pub use export::{Gauges, write_text};
 pub use histogram::Distribution;

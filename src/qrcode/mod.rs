@@ -18,7 +18,7 @@ mod locate;
 mod matrix;
 mod query;
 mod reject;
-pub mod render;
+pub(crate) mod render;
 
 pub use query::{Format, Query, parse};
 pub use reject::Reject;

@@ -1,8 +1,8 @@
 //! The life of the server: open the stores, bind, serve, stop.
 
-pub mod lifecycle;
-pub mod listener;
-pub mod notify;
+pub(crate) mod lifecycle;
+pub(crate) mod listener;
+pub(crate) mod notify;
 
 use std::{io::Write, net::SocketAddr, sync::Arc, thread};
 

@@ -16,7 +16,7 @@
 //! - [`cursor`]: punctuation, literals and the walk. `number`, `string`, `skip`: the kinds of values.
 //! - `scan`: eight bytes at a time.
 
-pub mod cursor;
+pub(crate) mod cursor;
 mod number;
 pub(crate) mod scan;
 mod skip;

@@ -6,8 +6,8 @@
 //! - `bytes`: plain or decompressed. `tar`, `zip`: archives. `encoding`: UTF-16. `documents`: JSON that is not one object per
 //!   line. [`blocks`]: text to blocks. [`budget`]: what an input may expand to, and what is wrong with it.
 
-pub mod blocks;
-pub mod budget;
+pub(crate) mod blocks;
+pub(crate) mod budget;
 pub(crate) mod bytes;
 mod documents;
 mod encoding;
@@ -17,5 +17,5 @@ mod layout;
 pub mod list;
 pub mod reader;
 mod tar;
-pub mod walk;
+pub(crate) mod walk;
 mod zip;

@@ -4,8 +4,8 @@
 //! - [`chain`]: recomputes `/blockchain` responses. [`matrix`]: turns a matrix into a decode request.
 
 pub mod chain;
-pub mod check;
-pub mod expect;
-pub mod matrix;
+pub(crate) mod check;
+pub(crate) mod expect;
+pub(crate) mod matrix;
 #[cfg(test)]
 mod tests;

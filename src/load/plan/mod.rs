@@ -4,8 +4,8 @@
 //! - [`scenario`]: stages from a file. [`stage`]: how much load each stage asks for.
 //! - [`pick`]: chooses the entry of the corpus that a worker sends next.
 
-pub mod corpus;
+pub(crate) mod corpus;
 pub mod list;
-pub mod pick;
-pub mod scenario;
+pub(crate) mod pick;
+pub(crate) mod scenario;
 pub mod stage;

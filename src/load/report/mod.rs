@@ -8,10 +8,10 @@
 mod axis;
 mod chart;
 pub mod compare;
-pub mod early;
-pub mod figures;
+pub(crate) mod early;
+pub(crate) mod figures;
 pub mod html;
-pub mod requirement;
+pub(crate) mod requirement;
 mod stages;
 mod summary;
 pub mod text;

@@ -4,8 +4,8 @@
 //! - [`latency`]: quantiles of a histogram. [`hdr`]: histograms in a file. [`record`]: failed requests
 //!   in a file.
 
-pub mod collect;
-pub mod counts;
-pub mod hdr;
-pub mod latency;
+pub(crate) mod collect;
+pub(crate) mod counts;
+pub(crate) mod hdr;
+pub(crate) mod latency;
 pub mod record;

@@ -3,7 +3,7 @@
 //! - [`target`]: from a URL to an address. [`connection`]: one non-blocking socket.
 //! - [`request`]: bytes of a request. [`response`]: parses one response from received bytes.
 
-pub mod connection;
+pub(crate) mod connection;
 pub mod request;
-pub mod response;
-pub mod target;
+pub(crate) mod response;
+pub(crate) mod target;
