@@ -2,7 +2,7 @@
 //!
 //! Each thread adds to its own cells with relaxed loads and stores, so a count costs two memory
 //! operations and no locked instruction; a reader sums the cells of all threads. Names, help texts
-//! and labels are declared once, in [`names`]. [`turn`] measures how long requests take.
+//! and labels are declared once, in `names`. `turn` measures how long requests take.
 
 mod export;
 pub(crate) mod histogram;

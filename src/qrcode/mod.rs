@@ -106,7 +106,7 @@ impl QrCode {
     }
 
     /// Appends a picture of a standard code of a text to `out`. `data_raw` is the text with its
-    /// percent-encoding, any bytes, [`render::TEXT_BYTES_MAX`] at most.
+    /// percent-encoding, any bytes, `render::TEXT_BYTES_MAX` at most.
     pub fn render(
         &self,
         scratch: &mut Scratch,

@@ -13,7 +13,7 @@
 //! 0.67 with serde_json. It reads eight bytes at a time in safe code; SSE2 with `unsafe` gained 5 % of this
 //! part, less than 3 % of the map stage. `benches/etl.rs` has the ratios to serde_json.
 //!
-//! - [`cursor`]: punctuation, literals and the walk. `number`, `string`, `skip`: the kinds of values.
+//! - `cursor`: punctuation, literals and the walk. `number`, `string`, `skip`: the kinds of values.
 //! - `scan`: eight bytes at a time.
 
 pub(crate) mod cursor;

@@ -1,8 +1,8 @@
 //! The report of a run, in three forms.
 //!
-//! - [`figures`]: all figures; `--json` writes them. `summary`: the figures of a group of requests.
-//!   `stages`: the figures of each stage. [`requirement`]: the conditions of `--require`, and whether they
-//!   hold; [`early`]: whether they still can.
+//! - `figures`: all figures; `--json` writes them. `summary`: the figures of a group of requests.
+//!   `stages`: the figures of each stage. `requirement`: the conditions of `--require`, and whether they
+//!   hold; `early`: whether they still can.
 //! - [`text`]: the table on a terminal. [`html`]: the page, with `chart`s and their `axis`. [`compare`]: two saved reports.
 
 mod axis;

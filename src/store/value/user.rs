@@ -15,7 +15,7 @@ pub struct User<'a> {
 }
 
 impl<'a> User<'a> {
-    /// Number of contacts; [`Encoder`] writes at least one.
+    /// Number of contacts; [`super::Encoder`] writes at least one.
     pub fn contact_count(&self) -> usize {
         self.contacts.len()
     }
@@ -38,7 +38,7 @@ impl<'a> User<'a> {
         })
     }
 
-    /// All texts in one run, each followed by [`TEXT_SEPARATOR`]; [`Tweet::text_start`] counts from
+    /// All texts in one run, each followed by [`super::TEXT_SEPARATOR`]; [`Tweet::text_start`] counts from
     /// its beginning.
     pub fn texts(&self) -> &'a [u8] {
         self.texts
@@ -70,7 +70,7 @@ impl<'a> User<'a> {
 pub struct Contact<'a> {
     /// Id of the other user.
     pub other_id: u64,
-    /// [`product`] of the pair; finite.
+    /// [`super::product`] of the pair; finite.
     pub product: f64,
     /// Total of both users' counts over the tags that both posted; 0 for the user itself.
     pub same: u64,
