@@ -234,8 +234,7 @@ fn take(job: &Job, options: &IngestOptions, twitter: &Twitter) -> Result<Applied
         &job.body
     };
     let batch = Batch::read(text).map_err(Refused::from)?;
-    let update = store.update().map_err(Refused::from)?;
-    Ok(batch.apply(update, options.value_bytes_max)?)
+    Ok(batch.apply(&store, options.value_bytes_max)?)
 }
 
 fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Failure> {

@@ -4,6 +4,7 @@
 //! over every record of the history, so the next batch starts from the right state too.
 
 mod answers;
+mod cost;
 mod crash;
 mod rules;
 mod serving;

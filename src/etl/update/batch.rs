@@ -10,7 +10,7 @@ use crate::etl::{
     stage::tweets::canonical_order,
     update::{changed_users::ChangedUsers, events::Events, refused::Refused, rewrite},
 };
-use crate::store::Update;
+use crate::store::{Store, Work};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -41,6 +41,8 @@ pub struct Applied {
     pub tweets_replaced: u64,
     /// Users whose value was written: their answers may have changed.
     pub users_touched: u64,
+    /// What it cost.
+    pub work: Work,
 }
 
 impl Batch {
@@ -73,12 +75,13 @@ impl Batch {
         Ok(())
     }
 
-    /// Changes the store within `update`, which the caller began, and commits it.
-    pub fn apply(
-        &self,
-        mut update: Update<'_>,
-        value_bytes_max: usize,
-    ) -> Result<Applied, Refused> {
+    /// Changes the store, as a whole or not at all.
+    pub fn apply(&self, store: &Store, value_bytes_max: usize) -> Result<Applied, Refused> {
+        if self.records.is_empty() {
+            store.check_updates()?;
+            return Ok(self.applied());
+        }
+        let mut update = store.update()?;
         let excluded = Excluded::from_fields(update.excluded()?);
         let mut applied = self.applied();
         let (mut removed, mut added) = (Vec::new(), Vec::new());
@@ -97,6 +100,7 @@ impl Batch {
             added.push((*id, record));
         }
         if added.is_empty() {
+            applied.work = update.work();
             return Ok(applied);
         }
         for (id, record) in &added {
@@ -111,6 +115,7 @@ impl Batch {
         }
         changed.settle(&mut update, &excluded)?;
         applied.users_touched = rewrite::write(&changed, &mut update, value_bytes_max)?;
+        applied.work = update.work();
         applied.batch = update.commit()?.batches;
         Ok(applied)
     }
@@ -129,6 +134,7 @@ impl Batch {
             tweets_new: 0,
             tweets_replaced: 0,
             users_touched: 0,
+            work: Work::default(),
         }
     }
 }

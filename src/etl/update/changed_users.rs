@@ -1,4 +1,7 @@
 //! The users of the tweets in a batch: each user's state before the batch, and the changes.
+//!
+//! A state is read from the store once per batch, however many tweets and contacts the user has; `pairs` and
+//! `rewrite` take it from here.
 
 use crate::etl::{
     error::EtlError,
@@ -35,8 +38,12 @@ pub(super) struct ChangedUser {
     profile_lost: bool,
     /// The profile has changed.
     pub(super) profile_changed: bool,
-    /// The hashtag counts may have changed.
-    pub(super) tags_changed: bool,
+    /// The counts before the batch of the hashtags that it changes, 0 for new ones.
+    pub(super) tags_before: BTreeMap<Vec<u8>, u64>,
+    /// Ids of removed tweets.
+    ids_removed: BTreeSet<u64>,
+    /// Ids of added tweets; they may replace removed ones.
+    ids_added: BTreeSet<u64>,
     /// Removed contact tweets, as (other user, tweet id).
     pub(super) removed: BTreeSet<(u64, u64)>,
     /// Added contact tweets, by other user.
@@ -69,18 +76,17 @@ impl ChangedUsers {
             let person = self.person(user, update)?;
             match record {
                 UserRecord::Profile { stamp, .. } => {
-                    person.state.forget_tweet(stamp.1);
+                    person.ids_removed.insert(stamp.1);
                     person.profile_lost |= person.state.stamp() == Some(stamp);
                 }
                 UserRecord::Tags(mut counts) => {
-                    person.tags_changed = true;
                     while let Some(entry) = counts.next_count() {
                         let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
-                        person.state.subtract_tag(tag, count);
+                        person.change_tag(tag, |total| total.saturating_sub(count));
                     }
                 }
                 UserRecord::Tweet { id, .. } => {
-                    person.state.forget_tweet(id);
+                    person.ids_removed.insert(id);
                     person.removed.insert((other, id));
                 }
                 UserRecord::Peer { .. } => return Err(EtlError::record(line).into()),
@@ -100,14 +106,13 @@ impl ChangedUsers {
                     screen_name,
                     description,
                 } => {
-                    person.state.note_tweet(stamp.1);
+                    person.ids_added.insert(stamp.1);
                     person.state.sight(stamp, screen_name, description);
                 }
                 UserRecord::Tags(mut counts) => {
-                    person.tags_changed = true;
                     while let Some(entry) = counts.next_count() {
                         let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
-                        person.state.add_tag(tag, count);
+                        person.change_tag(tag, |total| total.saturating_add(count));
                     }
                 }
                 UserRecord::Tweet {
@@ -117,7 +122,7 @@ impl ChangedUsers {
                     text,
                     tags,
                 } => {
-                    person.state.note_tweet(id);
+                    person.ids_added.insert(id);
                     person.added.entry(other).or_default().push(ContactTweet {
                         created_at,
                         id,
@@ -140,6 +145,7 @@ impl ChangedUsers {
     ) -> Result<(), Refused> {
         let mut record = Vec::new();
         for (user, person) in &mut self.0 {
+            person.settle_tweets_and_tags();
             if person.profile_lost {
                 person.find_profile(*user, update, excluded)?;
             }
@@ -215,36 +221,64 @@ impl UserState {
         }
     }
 
-    fn note_tweet(&mut self, id: u64) {
-        if let Err(at) = self.tweet_ids.binary_search(&id) {
-            self.tweet_ids.insert(at, id);
-        }
-    }
-
-    fn forget_tweet(&mut self, id: u64) {
-        if let Ok(at) = self.tweet_ids.binary_search(&id) {
-            self.tweet_ids.remove(at);
-        }
-    }
-
-    fn add_tag(&mut self, tag: &[u8], count: u64) {
-        match self.tags.get_mut(tag) {
-            Some(total) => *total = total.saturating_add(count),
-            None => drop(self.tags.insert(tag.to_vec(), count)),
-        }
-    }
-
-    fn subtract_tag(&mut self, tag: &[u8], count: u64) {
-        if let Some(total) = self.tags.get_mut(tag) {
-            *total = total.saturating_sub(count);
-            if *total == 0 {
-                self.tags.remove(tag);
-            }
-        }
+    /// How often the user posted a tag.
+    fn count(&self, tag: &[u8]) -> u64 {
+        self.tags.get(tag).copied().unwrap_or(0)
     }
 }
 
 impl ChangedUser {
+    /// Counts by tag after the batch.
+    pub(super) fn tags(&self) -> &BTreeMap<Vec<u8>, u64> {
+        &self.state.tags
+    }
+
+    /// Counts of a tag before and after the batch.
+    pub(super) fn counts(&self, tag: &[u8]) -> (u64, u64) {
+        let after = self.state.count(tag);
+        let before = self.tags_before.get(tag).copied().unwrap_or(after);
+        (before, after)
+    }
+
+    /// Screen name and description after the batch, still escaped.
+    pub(super) fn names(&self) -> (&[u8], &[u8]) {
+        let profile = self.state.profile.as_ref();
+        profile.map_or((b"", b""), |profile| {
+            (
+                profile.screen_name.as_slice(),
+                profile.description.as_slice(),
+            )
+        })
+    }
+
+    fn change_tag(&mut self, tag: &[u8], change: impl FnOnce(u64) -> u64) {
+        let before = self.state.count(tag);
+        if !self.tags_before.contains_key(tag) {
+            self.tags_before.insert(tag.to_vec(), before);
+        }
+        match change(before) {
+            0 => drop(self.state.tags.remove(tag)),
+            after => drop(self.state.tags.insert(tag.to_vec(), after)),
+        }
+    }
+
+    /// Brings the tweet ids up to date, in one pass over them, and forgets tags whose counts are what they were.
+    fn settle_tweets_and_tags(&mut self) {
+        let Self {
+            state,
+            ids_removed,
+            ids_added,
+            tags_before,
+            ..
+        } = self;
+        state.tweet_ids.retain(|id| !ids_removed.contains(id));
+        state.tweet_ids.extend(ids_added.iter());
+        // Two ascending runs: this sort merges them.
+        state.tweet_ids.sort();
+        state.tweet_ids.dedup();
+        tags_before.retain(|tag, before| state.tags.get(tag).copied().unwrap_or(0) != *before);
+    }
+
     /// The latest profile in the user's tweets.
     fn find_profile(
         &mut self,

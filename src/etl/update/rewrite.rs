@@ -1,23 +1,21 @@
-//! Rewrites every value that contains a user whom a batch has changed.
+//! Rewrites every value that a batch has changed.
 //!
-//! A value repeats name, description and common hashtags of each contact, so a changed user is written into
-//! the values of all its contacts. Everything else is copied from the old value.
+//! Only what the batch says is taken from it; everything else is copied from the old value.
 
 use crate::etl::{
     error::EtlError,
     record::escape::unescape,
-    record::records::UserStateRecord,
-    stage::tag_list::TagList,
     update::{
         changed_users::{ChangedUser, ChangedUsers, ContactTweet},
+        pairs::{ChangedPairs, parse, same_of_new},
         refused::Refused,
     },
 };
 use crate::store::{
     Update,
-    value::{Contact, Encoder, User},
+    value::{Contact, Encoder},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Returns how many values were written.
 pub(super) fn write(
@@ -28,9 +26,10 @@ pub(super) fn write(
     let mut encoder = Encoder::default();
     let mut value = Vec::new();
     let mut written = 0;
-    for user in affected_users(changed, update)? {
+    let pairs = ChangedPairs::of(changed, update)?;
+    for &user in &pairs.users {
         value.clear();
-        let contacts = encode(user, changed, update, &mut encoder)?;
+        let contacts = encode(user, changed, &pairs, update, &mut encoder)?;
         encoder
             .finish(user, &mut value)
             .map_err(|source| Refused::Format { user, source })?;
@@ -50,32 +49,11 @@ pub(super) fn write(
     Ok(written)
 }
 
-/// All users whose value may change.
-fn affected_users(changed: &ChangedUsers, update: &Update<'_>) -> Result<BTreeSet<u64>, Refused> {
-    let mut users = BTreeSet::new();
-    for (user, person) in changed.iter() {
-        let own_contacts_changed = !(person.removed.is_empty() && person.added.is_empty());
-        if own_contacts_changed || person.tags_changed {
-            users.insert(user);
-        }
-        if person.profile_changed || person.tags_changed {
-            // A new or removed contact is the other user of an added or removed tweet.
-            let value = update.value(user)?;
-            let contacts = value.map(|value| parse(user, value)).transpose()?;
-            users.extend(
-                contacts
-                    .into_iter()
-                    .flat_map(|value| value.contacts().map(|contact| contact.other_id)),
-            );
-        }
-    }
-    Ok(users)
-}
-
 /// Gives `encoder` all contacts of `user` and returns their number.
 fn encode(
     user: u64,
     changed: &ChangedUsers,
+    pairs: &ChangedPairs,
     update: &Update<'_>,
     encoder: &mut Encoder,
 ) -> Result<usize, Refused> {
@@ -91,7 +69,6 @@ fn encode(
         old.contacts()
             .map(|contact| (contact.other_id, Some(contact)))
     }));
-    let mut own_tags = None;
     let mut count = 0;
     for (other, contact) in &contacts {
         let tweets = tweets(*other, contact.as_ref(), changes);
@@ -101,37 +78,35 @@ fn encode(
         count += 1;
         let own = *other == user;
         let peer = changed.get(*other);
-        // The batch has no tweet of this contact: copy the old one.
-        let state = match (contact, peer) {
-            (Some(contact), None) if !changes.tags_changed => {
+        let (same, name, about) = match (contact, peer) {
+            (Some(contact), None) => {
+                let same = pairs.same(user, *other, contact.same);
                 let (name, about) = (contact.screen_name, contact.description);
-                encoder.contact(*other, own, contact.same, name, about);
-                None
+                (same, name.into(), about.into())
             }
-            _ => Some(person(*other, update)?),
+            (contact, Some(peer)) => {
+                let same = match contact {
+                    Some(contact) => pairs.same(user, *other, contact.same),
+                    None => same_of_new(changes, peer),
+                };
+                let (name, about) = peer.names();
+                (same, unescape(name), unescape(about))
+            }
+            (None, None) => return Err(not_changed(*other).into()),
         };
-        if let Some(state) = state {
-            let (name, about) = (unescape(state.screen_name), unescape(state.description));
-            let tags_changed = changes.tags_changed || peer.is_some_and(|peer| peer.tags_changed);
-            let same = match contact {
-                _ if own => 0,
-                Some(contact) if !tags_changed => contact.same,
-                _ => {
-                    let own_tags = match &own_tags {
-                        Some(tags) => tags,
-                        None => own_tags.insert(tags(user, update)?),
-                    };
-                    own_tags.same(&list(&state)?)
-                }
-            };
-            encoder.contact(*other, own, same, &name, &about);
-        }
+        encoder.contact(*other, own, same, &name, &about);
         for tweet in &tweets {
             let tags = tweet.tags.iter().copied();
             encoder.tweet(tweet.id, tweet.created_at, tweet.types, tweet.text, tags);
         }
     }
     Ok(count)
+}
+
+/// A new contact comes from an added tweet, and that changes both of its users.
+fn not_changed(user: u64) -> EtlError {
+    let what = "a new contact is not in the batch";
+    EtlError::Incomplete { user, what }
 }
 
 /// A contact tweet of the old value or of the batch.
@@ -184,30 +159,4 @@ fn tweets<'t>(
     );
     tweets.sort_unstable_by_key(|tweet| (tweet.created_at, tweet.id));
     tweets
-}
-
-fn parse(user: u64, value: &[u8]) -> Result<User<'_>, Refused> {
-    User::parse(value).map_err(|source| Refused::Damaged { user, source })
-}
-
-/// The stored state of a user.
-fn person<'u>(user: u64, update: &'u Update<'_>) -> Result<UserStateRecord<'u>, Refused> {
-    let what = "a contact is not in the history";
-    let record = update
-        .person(user)?
-        .ok_or(EtlError::Incomplete { user, what })?;
-    Ok(UserStateRecord::parse(record)?)
-}
-
-fn tags(user: u64, update: &Update<'_>) -> Result<TagList, Refused> {
-    list(&person(user, update)?)
-}
-
-fn list(person: &UserStateRecord<'_>) -> Result<TagList, Refused> {
-    let mut list = TagList::default();
-    let what = "the tags of the user are malformed";
-    let user = person.user;
-    list.set(person.tags())
-        .ok_or(EtlError::Incomplete { user, what })?;
-    Ok(list)
 }

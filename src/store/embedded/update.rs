@@ -8,6 +8,21 @@ use super::{
 };
 use crate::store::{StoreError, UpdateError, UpdatesMeta, value::User};
 use heed::{EnvFlags, MdbError, RoTxn, RwTxn, WithoutTls};
+use serde::Serialize;
+use std::cell::Cell;
+
+/// How much a batch read from the store and wrote into it. Its time follows from these numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Work {
+    /// Records looked up and found; a record looked up twice counts twice.
+    pub records_read: u64,
+    /// Their bytes.
+    pub bytes_read: u64,
+    /// Records written.
+    pub records_written: u64,
+    /// Their bytes.
+    pub bytes_written: u64,
+}
 
 /// A batch of changes: invisible before it is committed, undone when it is dropped.
 pub struct Update<'s> {
@@ -18,6 +33,7 @@ pub struct Update<'s> {
     history: RoTxn<'static, WithoutTls>,
     history_records: Records,
     meta: UpdatesMeta,
+    work: Cell<Work>,
 }
 
 impl Store {
@@ -26,9 +42,7 @@ impl Store {
     /// # Errors
     /// The store keeps no history, was not opened for updates, or was replaced.
     pub fn update(&self) -> Result<Update<'_>, UpdateError> {
-        let Some(updates) = self.updates.as_ref().filter(|updates| updates.writable) else {
-            return Err(UpdateError::NoHistory);
-        };
+        let updates = self.takes_updates()?;
         let failed = |error| UpdateError::Store(lmdb(&updates.dir, error));
         // Otherwise a process killed while reading would keep pages from being reused forever.
         updates.env.clear_stale_readers().map_err(failed)?;
@@ -44,7 +58,26 @@ impl Store {
             history,
             history_records,
             meta,
+            work: Cell::default(),
         })
+    }
+
+    /// Says whether there can be a batch, without beginning one.
+    ///
+    /// # Errors
+    /// The store keeps no history, was not opened for updates, or was replaced.
+    pub fn check_updates(&self) -> Result<(), UpdateError> {
+        self.takes_updates()?;
+        if self.is_at(&self.path) {
+            Ok(())
+        } else {
+            Err(StoreError::Replaced(self.path.clone()).into())
+        }
+    }
+
+    fn takes_updates(&self) -> Result<&Updates, UpdateError> {
+        let updates = self.updates.as_ref().filter(|updates| updates.writable);
+        updates.ok_or(UpdateError::NoHistory)
     }
 
     /// Blocks batches of all processes until the returned transaction is dropped.
@@ -75,6 +108,11 @@ impl Store {
 }
 
 impl Update<'_> {
+    /// What has been read and written so far.
+    pub fn work(&self) -> Work {
+        self.work.get()
+    }
+
     /// The excluded hashtags of the store, as given when it was built.
     pub fn excluded(&self) -> Result<&[u8], StoreError> {
         let found = self
@@ -100,7 +138,7 @@ impl Update<'_> {
             found => Ok(found),
         };
         let found = found.map_err(|e| self.failed(e))?;
-        Ok(found.filter(|value| !value.is_empty()))
+        Ok(self.count(found.filter(|value| !value.is_empty())))
     }
 
     /// Stores a tweet; it replaces a tweet with the same id.
@@ -169,6 +207,9 @@ impl Update<'_> {
     }
 
     fn put(&mut self, table: Table, id: u64, record: &[u8]) -> Result<(), UpdateError> {
+        let work = self.work.get_mut();
+        work.records_written += 1;
+        work.bytes_written += record.len() as u64;
         let records = self.updates.records;
         let put = records.put(&mut self.txn, &table.key(id), record);
         put.map_err(|error| write_failed(self.updates, error))
@@ -180,7 +221,17 @@ impl Update<'_> {
             found => Ok(found),
         };
         let found = found.map_err(|e| self.failed(e))?;
-        Ok(found.filter(|record| !record.is_empty()))
+        Ok(self.count(found.filter(|record| !record.is_empty())))
+    }
+
+    fn count<'r>(&self, found: Option<&'r [u8]>) -> Option<&'r [u8]> {
+        if let Some(record) = found {
+            let mut work = self.work.get();
+            work.records_read += 1;
+            work.bytes_read += record.len() as u64;
+            self.work.set(work);
+        }
+        found
     }
 
     fn changed(&self, table: Table, id: u64) -> Result<Option<&[u8]>, StoreError> {

@@ -12,15 +12,13 @@ use trident::{
 const UPDATES_BYTES_MAX: u64 = 1 << 30;
 const VALUE_BYTES_MAX: usize = 64 << 20;
 
-fn open(path: &Path) -> Store {
+pub(super) fn open(path: &Path) -> Store {
     Store::open_for_updates(path, UPDATES_BYTES_MAX).unwrap()
 }
 
-fn apply(store: &Store, text: &[u8]) -> Applied {
+pub(super) fn apply(store: &Store, text: &[u8]) -> Applied {
     let batch = Batch::read(text).unwrap();
-    batch
-        .apply(store.update().unwrap(), VALUE_BYTES_MAX)
-        .unwrap()
+    batch.apply(store, VALUE_BYTES_MAX).unwrap()
 }
 
 #[test]
@@ -99,7 +97,7 @@ fn what_is_refused_changes_nothing() {
     let before = split.expected[0].clone();
     let store = open(&split.path);
     let batch = Batch::read(&split.batches[0]).unwrap();
-    let refused = batch.apply(store.update().unwrap(), 4096).unwrap_err();
+    let refused = batch.apply(&store, 4096).unwrap_err();
     assert!(
         matches!(
             refused,
@@ -115,9 +113,7 @@ fn what_is_refused_changes_nothing() {
 
     // A map that is too small for the batch.
     let store = Store::open_for_updates(&split.path, 64 << 10).unwrap();
-    let refused = batch
-        .apply(store.update().unwrap(), VALUE_BYTES_MAX)
-        .unwrap_err();
+    let refused = batch.apply(&store, VALUE_BYTES_MAX).unwrap_err();
     assert!(
         refused.to_string().contains("have reached 65536 bytes"),
         "{refused}"
@@ -146,7 +142,8 @@ fn history_is_kept_on_request_only() {
         "{history:?}"
     );
     let store = open(&without);
-    let Err(refused) = store.update() else {
+    let batch = Batch::read(b"").unwrap();
+    let Err(refused) = batch.apply(&store, VALUE_BYTES_MAX) else {
         panic!("a store without history takes updates");
     };
     assert!(refused.to_string().contains("--keep-history"), "{refused}");
