@@ -44,6 +44,7 @@ done
 [[ -z ${SSM_AGENT_URL:-} ]] || check 'the agent of Session Manager is enabled' enabled amazon-ssm-agent.service
 check 'versions are recorded' grep -q '"commit"' /usr/share/doc/trident/image.json
 check 'the parts of the binary are recorded' grep -q '"name"' /usr/share/doc/trident/sbom.json
+check 'and their licences' grep -q CDDL /usr/share/doc/trident/copyright
 
 store=()
 [[ ! -d /var/lib/trident/store ]] || store=(--twitter-store /var/lib/trident/store)
