@@ -38,6 +38,7 @@ fn call(
 ) -> Vec<u8> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let head = Head {
+        authority: b"",
         method,
         path: path.as_bytes(),
         query: query.as_bytes(),

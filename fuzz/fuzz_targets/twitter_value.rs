@@ -8,7 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 use trident::{
     store::value::{Encoder, Kind, REPLY, RETWEET, User, dump},
-    twitter::{query::Request, score},
+    twitter::{query::{Page, Request}, score},
 };
 
 /// Contacts and tweets, five bytes of `recipe` each.
@@ -41,6 +41,7 @@ fn ask(value: &[u8]) {
                 kind,
                 phrase,
                 hashtag,
+                page: Page::default(),
             };
             let mut out = Vec::new();
             let rows = score::write_rows(&user, value, &request, &mut scratch, &mut out);

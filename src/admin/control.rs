@@ -11,7 +11,7 @@
 //! They want `Authorization: Bearer <admin_token>`, which a page of another site cannot send. Without a
 //! token configured there are only the reload and the database's cache, for scripts on this machine. Changes last until restart.
 
-use std::{borrow::Cow, sync::Arc, thread};
+use std::{borrow::Cow, sync::Arc, thread, time::Duration};
 
 use tracing::{info, warn};
 
@@ -25,6 +25,7 @@ use crate::{
     cache::Policy,
     codec::{decimal, query},
     http::{Deferred, Handled, Reply, Request, Status, TEXT},
+    log::Throttle,
     metrics::{self, Counter},
 };
 
@@ -72,8 +73,8 @@ impl Refusal {
 
 type Outcome = Result<Done, Refusal>;
 
-/// Work that blocks, for a thread of its own.
-type Work = Box<dyn FnOnce() -> Outcome + Send>;
+/// Work that blocks, for a thread of its own. It may ask whether its client is still there.
+type Work = Box<dyn FnOnce(&dyn Fn() -> bool) -> Outcome + Send>;
 
 /// Progress of a control on the worker.
 enum Progress {
@@ -175,7 +176,7 @@ impl AdminService {
             return Err(Refusal::new(Status::Conflict, "a reload is under way"));
         }
         let app = Arc::clone(&self.app);
-        Ok(Box::new(move || match app.reload() {
+        Ok(Box::new(move |_| match app.reload() {
             Ok(Reload::Replaced) => Ok(Done::Text(format!("replaced: {}", app.store_text()))),
             Ok(Reload::Unchanged) => Ok(Done::Text(format!("unchanged: {}", app.store_text()))),
             Ok(Reload::NoStore) => Err(Refusal::new(Status::Conflict, "no store is configured")),
@@ -198,9 +199,11 @@ fn record(query: &[u8]) -> Result<Work, Refusal> {
         let text = "seconds: expected a number from 1 to 300";
         return Err(Refusal::new(Status::BadRequest, text));
     };
-    Ok(Box::new(move || match profile::record(seconds) {
-        Ok(svg) => Ok(Done::Svg(svg)),
-        Err(error) => Err(Refusal(Status::Conflict, error.to_string().into())),
+    Ok(Box::new(move |is_wanted| {
+        match profile::record(seconds, is_wanted) {
+            Ok(svg) => Ok(Done::Svg(svg)),
+            Err(error) => Err(Refusal(Status::Conflict, error.to_string().into())),
+        }
     }))
 }
 
@@ -214,7 +217,11 @@ fn in_thread(control: Control, work: Work, reply: Reply<'_>) -> Handled {
         answer(control, outcome.unwrap_or(Err(lost)), reply)
     });
     let thread = thread::Builder::new().name("control".into());
-    match thread.spawn(move || promise.keep(work())) {
+    let work = move || {
+        let outcome = work(&|| !promise.peer_is_gone());
+        promise.keep(outcome);
+    };
+    match thread.spawn(work) {
         Ok(_detached) => deferred.into(),
         Err(_) => {
             let refusal = Refusal::new(Status::ServiceUnavailable, "no thread can be started");
@@ -242,7 +249,7 @@ fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
         }
         Err(refusal) => refusal,
     };
-    warn!(?control, status = status.code(), %text, "control refused or failed");
+    log_refusal(control, status, &text);
     let fields: &[_] = match status {
         Status::Unauthorized => &[("WWW-Authenticate", "Bearer")],
         _ => &[],
@@ -257,6 +264,15 @@ fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
     };
     metrics::add(control, 1);
     answer
+}
+
+/// Logs a failure always, a refusal at most once a second: anybody can ask for refusals without end.
+fn log_refusal(control: Control, status: Status, text: &str) {
+    static LINES: Throttle = Throttle::every(Duration::from_secs(1));
+    if status.code() >= 500 || LINES.admits() {
+        let refused_total = metrics::read(Counter::ControlsRefused);
+        warn!(?control, status = status.code(), %text, refused_total, "control refused or failed");
+    }
 }
 
 /// Capacity and policy, if given; `None` if neither is given or one is wrong.

@@ -13,7 +13,7 @@ pub(super) const CROSS_SITE: &str = "not from pages of other sites";
 /// public domain has, or by one of `names` (separated by commas). In DNS rebinding, a page of another site
 /// lets its own name point here, and the browser sends that name.
 pub(super) fn is_own_host(request: &Request<'_>, names: &str) -> bool {
-    let host = request.field(b"host").unwrap_or_default();
+    let host = request.host();
     let Ok(host) = std::str::from_utf8(host) else {
         return false;
     };
@@ -21,6 +21,10 @@ pub(super) fn is_own_host(request: &Request<'_>, names: &str) -> bool {
         return literal.parse::<Ipv6Addr>().is_ok();
     }
     let name = host.split(':').next().unwrap_or_default();
+    // An operator has no reason to percent-encode a name; `evil%2ecom` hides its dot.
+    if name.contains('%') {
+        return false;
+    }
     !name.contains('.')
         || name.parse::<IpAddr>().is_ok()
         || names
@@ -34,7 +38,7 @@ pub(super) fn is_cross_site(request: &Request<'_>) -> bool {
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
         return true;
     }
-    let host = request.field(b"host").unwrap_or_default();
+    let host = request.host();
     request
         .field(b"origin")
         .is_some_and(|origin| origin.strip_prefix(b"http://") != Some(host))
@@ -57,7 +61,11 @@ mod tests {
     use crate::http::{Limits, parse};
 
     fn with<T>(fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
-        let bytes = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        with_target("/", fields, ask)
+    }
+
+    fn with_target<T>(target: &str, fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
+        let bytes = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
         let Ok(parse::Parsed::Complete(head)) = parse::head(bytes.as_bytes(), &Limits::default())
         else {
             panic!("{bytes}");
@@ -79,12 +87,31 @@ mod tests {
             ("OPS.example.com", true),
             ("evil.example.com:9090", false),
             ("127.0.0.1.example.com", false),
+            ("evil%2ecom", false),
+            ("evil%2Ecom:9090", false),
+            ("localhos%74", false),
             ("[v1.a]", false),
         ] {
             let names = "a.example, ops.example.com";
             let fields = format!("Host: {host}\r\n");
             assert_eq!(with(&fields, |r| is_own_host(r, names)), own, "{host}");
         }
+    }
+
+    #[test]
+    fn the_target_s_authority_counts_instead_of_host() {
+        for (target, host, own) in [
+            ("http://evil.example.com/admin/state", "127.0.0.1", false),
+            ("http://127.0.0.1:9090/", "evil.example.com", true),
+            ("https://evil.example.com", "localhost", false),
+            ("/", "evil.example.com", false),
+        ] {
+            let fields = format!("Host: {host}\r\n");
+            let is_own = with_target(target, &fields, |r| is_own_host(r, ""));
+            assert_eq!(is_own, own, "{target} {host}");
+        }
+        let fields = "Host: a:1\r\nOrigin: http://a:1\r\n";
+        assert!(with_target("http://b:1/", fields, is_cross_site));
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod state;
 use crate::{
     app,
     codec::{decimal, query},
-    http::{Handled, Method, Reply, Request, Service, Status, TEXT},
+    http::{Handled, Head, Method, Reply, Request, Service, Status, TEXT},
     metrics::{self, Counter},
 };
 use control::Control;
@@ -90,6 +90,13 @@ impl Service for AdminService {
             return Counter::TweetsRefused.into();
         }
         self.app.call_as_operator(worker, request, reply)
+    }
+
+    fn takes(&self, head: &Head<'_>) -> bool {
+        match Resource::of(head.path) {
+            Some(resource) => resource.takes(head.method),
+            None => self.app.takes_from_operator(head),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -56,6 +56,8 @@ static RECORDING: Mutex<()> = Mutex::new(());
 pub(super) enum ProfileError {
     #[error("a recording is under way")]
     Busy,
+    #[error("its client has gone")]
+    Abandoned,
     #[error("no sample: the process used no processor time")]
     Idle,
     #[error("{0}")]
@@ -64,8 +66,11 @@ pub(super) enum ProfileError {
     File { path: PathBuf, source: io::Error },
 }
 
-/// A flame graph of the next `seconds`, as SVG. Blocks for as long.
-pub(super) fn record(seconds: u64) -> Result<Vec<u8>, ProfileError> {
+/// How often a recording asks whether anybody still wants it.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// A flame graph of the next `seconds`, as SVG. Blocks for as long, or until nobody wants it any more.
+pub(super) fn record(seconds: u64, is_wanted: &dyn Fn() -> bool) -> Result<Vec<u8>, ProfileError> {
     let _one_at_a_time = RECORDING.try_lock().ok_or(ProfileError::Busy)?;
     // A sample taken while the unwinder itself runs would enter it a second time.
     let unwinder = ["libgcc", "vdso"];
@@ -73,7 +78,17 @@ pub(super) fn record(seconds: u64) -> Result<Vec<u8>, ProfileError> {
         .frequency(FREQUENCY_HZ)
         .blocklist(&unwinder)
         .build()?;
-    thread::sleep(Duration::from_secs(seconds));
+    let end = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        if !is_wanted() {
+            return Err(ProfileError::Abandoned);
+        }
+        thread::sleep(left.min(ASK_EVERY));
+    }
     let report = guard.report().build()?;
     drop(guard);
     if report.data.is_empty() {
@@ -100,7 +115,7 @@ pub fn on_signal(options: &Options) -> io::Result<()> {
     let record_each = move || {
         for _ in signals.forever() {
             info!(seconds, "recording a flame graph");
-            match record(seconds).and_then(|svg| write(&directory, &svg)) {
+            match record(seconds, &|| true).and_then(|svg| write(&directory, &svg)) {
                 Ok(path) => info!(path = %path.display(), "flame graph written"),
                 Err(error) => warn!(%error, "no flame graph"),
             }

@@ -16,7 +16,7 @@ mod state;
 mod twitter;
 
 use crate::{
-    http::{Handled, Reply, Request, Service},
+    http::{Handled, Head, Reply, Request, Service},
     twitter::Scratch as TwitterScratch,
 };
 
@@ -37,6 +37,15 @@ impl App {
     ) -> Handled {
         route::route(self, worker, request, reply, |_| true)
     }
+
+    /// Whether a request of the operator may be answered other than by 404 or 405.
+    pub fn takes_from_operator(&self, head: &Head<'_>) -> bool {
+        route::takes(head.path, head.method, |_| true)
+    }
+
+    fn is_visible(&self, path: &str) -> bool {
+        path != TWEETS_PATH || self.ingest.is_public()
+    }
 }
 
 impl Service for App {
@@ -51,7 +60,10 @@ impl Service for App {
     }
 
     fn call(&self, worker: &mut Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled {
-        let is_visible = |path: &str| path != TWEETS_PATH || self.ingest.is_public();
-        route::route(self, worker, request, reply, is_visible)
+        route::route(self, worker, request, reply, |path| self.is_visible(path))
+    }
+
+    fn takes(&self, head: &Head<'_>) -> bool {
+        route::takes(head.path, head.method, |path| self.is_visible(path))
     }
 }

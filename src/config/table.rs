@@ -270,7 +270,8 @@ const SERVER: &[Setting] = &[
         field: |draft| &mut draft.serve.limits.body_timeout,
         rule: TIMEOUT_MS,
         summary: "time from the end of a head to the end of its body; 408 after",
-        reason: "Raise it together with http.body_bytes_max for slow links.",
+        reason: "Starts again while the body comes at http.bytes_per_second_min, so slow links need no larger \
+                 value.",
         ..PLAIN
     },
     Setting {
@@ -287,8 +288,19 @@ const SERVER: &[Setting] = &[
         key: "http.write_timeout_ms",
         field: |draft| &mut draft.serve.limits.write_timeout,
         rule: TIMEOUT_MS,
-        summary: "time without progress while a client does not read its answers; reset after",
-        reason: "What waits is bounded by http.write_buffer_bytes_max for each such client.",
+        summary: "time for a client to read its answers; reset after",
+        reason: "Starts again while the client reads at http.bytes_per_second_min. What waits is bounded by \
+                 http.write_buffer_bytes_max for each such client.",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.bytes_per_second_min",
+        field: |draft| &mut draft.serve.limits.bytes_per_second_min,
+        rule: integer(1, 1 << 30),
+        summary: "slowest transfer that is waited for, in bytes per second",
+        reason: "http.body_timeout_ms, http.write_timeout_ms and http.linger_timeout_ms start again whenever so \
+                 many bytes have moved as this rate gives in their time. A byte now and then keeps no connection. \
+                 What a client reads is seen when its kernel has taken about a third of http.send_buffer_bytes.",
         ..PLAIN
     },
     Setting {
@@ -296,7 +308,7 @@ const SERVER: &[Setting] = &[
         field: |draft| &mut draft.serve.limits.linger_timeout,
         rule: TIMEOUT_MS,
         summary: "time the peer's bytes are dropped after the last answer; closed after",
-        reason: "Closing while the peer still sends would reset the connection and with it the answer \
+        reason: "Starts again while they come at http.bytes_per_second_min, up to http.linger_bytes_max. Closing while the peer still sends would reset the connection and with it the answer \
                  on its way (RFC 9112, 9.6).",
         ..PLAIN
     },
@@ -313,8 +325,8 @@ const SERVER: &[Setting] = &[
         field: |draft| &mut draft.serve.limits.buffered_bytes_max,
         rule: integer(1 << 20, 1 << 40),
         summary: "most bytes that wait in all connections together; 503 above",
-        reason: "Incomplete requests and unread answers. Keeps many slow clients with large bodies \
-                 from taking all memory.",
+        reason: "Incomplete requests and unread answers, with the room their buffers keep for more. Keeps many slow \
+                 clients with large bodies from taking all memory.",
         ..PLAIN
     },
 ];

@@ -4,7 +4,7 @@
 //! Extensions are checked against their grammar and dropped, trailers likewise: no endpoint uses them (RFC
 //! 9110 §6.5.1 lets a recipient discard them).
 
-use super::{limits::Limits, scan, status::Fault};
+use super::{buffer::append, limits::Limits, scan, status::Fault};
 
 /// The place in the grammar of the next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Chunked {
                 let n = rest
                     .len()
                     .min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
-                body.extend_from_slice(&rest[..n]);
+                append(body, &rest[..n]);
                 at += n;
                 self.remaining -= n as u64;
                 if self.remaining > 0 {

@@ -1,5 +1,8 @@
 //! The coarse clock: two atomics that one thread refreshes and all threads read.
 //!
+//! The clock of deadlines never runs ahead: it counts at most [`TICK`] for each refresh, so that a deadline is late
+//! and never early when its thread was kept from the processor.
+//!
 //! Timeouts are seconds long and `Date` has a resolution of one second, so a clock that lags by up
 //! to [`TICK`] is enough, and a request reads memory instead of calling the kernel.
 
@@ -15,19 +18,23 @@ use std::{
 pub const TICK: Duration = Duration::from_millis(250);
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// When it was last refreshed, in milliseconds since [`START`].
+static REFRESHED_MS: AtomicU64 = AtomicU64::new(0);
 static MILLISECONDS: AtomicU64 = AtomicU64::new(0);
 static UNIX_SECONDS: AtomicU64 = AtomicU64::new(0);
 
 /// Reads the real clocks. Called by the watcher thread on every tick.
 pub fn refresh() {
-    MILLISECONDS.store(START.elapsed().as_millis() as u64, Relaxed);
+    let now_ms = START.elapsed().as_millis() as u64;
+    let passed_ms = now_ms.saturating_sub(REFRESHED_MS.swap(now_ms, Relaxed));
+    MILLISECONDS.fetch_add(passed_ms.min(TICK.as_millis() as u64), Relaxed);
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     UNIX_SECONDS.store(since_epoch.as_secs(), Relaxed);
 }
 
-/// Milliseconds since the process first read the clock, as of the last tick.
+/// Milliseconds on the clock of deadlines, as of the last tick.
 pub fn milliseconds() -> u64 {
     MILLISECONDS.load(Relaxed)
 }
@@ -35,4 +42,11 @@ pub fn milliseconds() -> u64 {
 /// Seconds since 1970, as of the last tick.
 pub fn unix_seconds() -> u64 {
     UNIX_SECONDS.load(Relaxed)
+}
+
+/// When a deadline of `timeout` from now passes on the clock of deadlines: up to a tick late. The present tick may be
+/// over at once, so it does not count.
+pub fn deadline_ms(timeout: Duration) -> u64 {
+    let timeout_ms = timeout.saturating_add(TICK).as_millis() as u64;
+    milliseconds().saturating_add(timeout_ms)
 }

@@ -8,10 +8,14 @@
 //! Meanwhile the connection's coroutine is parked and its worker serves other connections. Dropping a
 //! promise unkept, in a panic or at a stop, wakes the connection too: it never waits forever.
 
-use std::sync::Arc;
+use std::{os::fd::RawFd, sync::Arc};
 
 use may::coroutine::{self, Coroutine};
 use parking_lot::Mutex;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::BorrowedFd,
+};
 
 use super::Reply;
 use crate::metrics::{self, Counter, Mark};
@@ -29,13 +33,29 @@ pub struct Deferred {
 type Slot<T> = Mutex<State<T>>;
 
 enum State<T> {
-    /// The promise is open; settling it wakes this coroutine.
-    Open(Option<Coroutine>),
+    /// The promise is open; settling it wakes this connection.
+    Open(Option<Parked>),
     /// The promise was kept with this value, or dropped.
     Settled(Option<T>),
 }
 
+/// A connection that waits.
+struct Parked {
+    coroutine: Coroutine,
+    /// Its socket.
+    descriptor: RawFd,
+}
+
 impl<T> Promise<T> {
+    /// Whether the peer has ended its side of the connection meanwhile. For work that is long and of no use to
+    /// anybody else; a client that only half-closes counts as gone.
+    pub fn peer_is_gone(&self) -> bool {
+        match &*self.0.lock() {
+            State::Open(Some(parked)) => has_ended(parked.descriptor),
+            State::Open(None) | State::Settled(_) => false,
+        }
+    }
+
     /// Gives the value and wakes the connection. Callable from any thread.
     pub fn keep(self, value: T) {
         self.settle(Some(value));
@@ -47,8 +67,8 @@ impl<T> Promise<T> {
             let waiting = waiting.take();
             *state = State::Settled(value);
             drop(state);
-            if let Some(coroutine) = waiting {
-                coroutine.unpark();
+            if let Some(parked) = waiting {
+                parked.coroutine.unpark();
             }
         }
     }
@@ -58,6 +78,21 @@ impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
         self.settle(None); // no effect if it was kept
     }
+}
+
+/// Whether the peer of a parked connection has ended its side. The caller holds the lock of its slot.
+#[allow(unsafe_code)] // a descriptor by number: the connection that owns it is parked
+fn has_ended(descriptor: RawFd) -> bool {
+    // SAFETY: only settling the promise wakes the connection, which takes the lock that the caller holds: until
+    // then the connection keeps its socket open.
+    let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut polled = [PollFd::from_borrowed_fd(socket, ends)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().intersects(ends)
 }
 
 impl Deferred {
@@ -85,8 +120,12 @@ impl Deferred {
     }
 
     /// Parks the running coroutine until the answer can be given.
-    pub(super) fn park(&self) {
-        while self.wait.subscribe(coroutine::current()) {
+    pub(super) fn park(&self, descriptor: RawFd) {
+        let parked = || Parked {
+            coroutine: coroutine::current(),
+            descriptor,
+        };
+        while self.wait.subscribe(parked()) {
             coroutine::park();
         }
     }
@@ -101,8 +140,8 @@ impl Deferred {
 trait Wait: Send {
     fn is_ready(&self) -> bool;
 
-    /// Stores the coroutine to wake; false if the promise is already settled.
-    fn subscribe(&self, coroutine: Coroutine) -> bool;
+    /// Stores the connection to wake; false if the promise is already settled.
+    fn subscribe(&self, parked: Parked) -> bool;
 
     fn finish(self: Box<Self>, reply: Reply<'_>) -> Counter;
 }
@@ -117,11 +156,11 @@ impl<T: Send, F: FnOnce(Option<T>, Reply<'_>) -> Counter + Send> Wait for Waitin
         matches!(*self.slot.lock(), State::Settled(_))
     }
 
-    fn subscribe(&self, coroutine: Coroutine) -> bool {
+    fn subscribe(&self, parked: Parked) -> bool {
         match &mut *self.slot.lock() {
             State::Settled(_) => false,
             State::Open(waiting) => {
-                *waiting = Some(coroutine);
+                *waiting = Some(parked);
                 true
             }
         }

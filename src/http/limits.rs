@@ -39,6 +39,9 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Time without progress while a client does not read its answers; then the connection is reset.
     pub write_timeout: Duration,
+    /// Slowest transfer that is waited for, of bodies, of answers and of what is dropped after a refusal: a deadline
+    /// of theirs starts again whenever as many bytes have moved as this rate gives in its time.
+    pub bytes_per_second_min: usize,
     /// How long the peer's further bytes are dropped after a refused request or `Connection: close`.
     pub linger_timeout: Duration,
     /// Most bytes dropped in that time on one connection.
@@ -65,9 +68,18 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(10),
+            bytes_per_second_min: 1 << 10,
             linger_timeout: Duration::from_secs(2),
             linger_bytes_max: 2 << 20,
             buffered_bytes_max: 512 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// Bytes that must have moved before a deadline of `timeout` starts again.
+    pub(super) fn quota_bytes(&self, timeout: Duration) -> usize {
+        let bytes = (self.bytes_per_second_min as u128) * timeout.as_millis() / 1000;
+        usize::try_from(bytes).unwrap_or(usize::MAX).max(1)
     }
 }

@@ -13,6 +13,7 @@
 
 mod accept;
 pub mod body;
+mod buffer;
 pub(crate) mod clock;
 mod conn;
 pub(crate) mod date;
@@ -49,6 +50,13 @@ pub trait Service: Send + Sync + 'static {
     /// Makes scratch for one worker; also called after a panic, to replace scratch that may be
     /// half-written.
     fn worker(&self) -> Self::Worker;
+
+    /// Whether a request with this head may be answered other than by 404 or 405. If not, its body is not invited
+    /// with `100 Continue`.
+    fn takes(&self, head: &Head<'_>) -> bool {
+        let _ = head;
+        true
+    }
 
     /// Answers `request` through `reply`, or defers the answer and drops `reply` unsent.
     ///

@@ -44,6 +44,9 @@ pub enum Framing {
 pub struct Head<'b> {
     /// The method.
     pub method: Method,
+    /// Authority of a target in absolute or authority form, which counts instead of Host (RFC 9112 §3.2.2); else
+    /// empty.
+    pub authority: &'b [u8],
     /// Path of the target, never empty; `*` for the asterisk form, empty for the authority form.
     pub path: &'b [u8],
     /// Query of the target without its `?`; empty if there is none.
@@ -75,6 +78,14 @@ impl<'b> Request<'b> {
     /// The value of the first field called `name` (lower case), without surrounding whitespace.
     pub fn field(&self, name: &[u8]) -> Option<&'b [u8]> {
         self.values(name).next()
+    }
+
+    /// The host and port that the request is meant for.
+    pub fn host(&self) -> &'b [u8] {
+        match self.head.authority {
+            [] => self.field(b"host").unwrap_or_default(),
+            authority => authority,
+        }
     }
 
     /// The values of all fields called `name`: a list may be spread over several (RFC 9110 §5.3).

@@ -153,17 +153,17 @@ impl Watch {
 
     /// Starts `phase`, with a deadline `timeout` from now.
     pub fn start(&mut self, phase: Phase, timeout: Duration) {
-        self.write(
-            phase,
-            clock::milliseconds().saturating_add(timeout.as_millis() as u64),
-        );
+        self.write(phase, clock::deadline_ms(timeout));
     }
 
     /// Like [`start`](Self::start), but if this phase is already running its deadline stays.
-    pub fn ensure(&mut self, phase: Phase, timeout: Duration) {
-        if self.written & PHASE_MASK != phase as u64 {
+    /// Returns whether it was started.
+    pub fn ensure(&mut self, phase: Phase, timeout: Duration) -> bool {
+        let is_new = self.written & PHASE_MASK != phase as u64;
+        if is_new {
             self.start(phase, timeout);
         }
+        is_new
     }
 
     /// Sets a further deadline after one has passed. The socket stays shut down for reading: its remaining
@@ -232,6 +232,12 @@ impl Drop for Watch {
 mod tests {
     use super::*;
 
+    /// Lets the clock of deadlines go on by more than a tick.
+    fn pass_a_tick() {
+        std::thread::sleep(clock::TICK + Duration::from_millis(20));
+        clock::refresh();
+    }
+
     fn watched() -> (Arc<Slots>, Watch) {
         clock::refresh();
         let slots = Arc::new(Slots::new(8));
@@ -253,6 +259,8 @@ mod tests {
         assert_eq!(swept(&slots), []);
         watch.start(Phase::Head, Duration::ZERO);
         assert_eq!(watch.expired(), None);
+        assert_eq!(swept(&slots), [], "not before its time");
+        pass_a_tick();
         assert_eq!(swept(&slots), [(5, Phase::Head)]);
         assert_eq!(watch.expired(), Some(Phase::Head));
         assert_eq!(swept(&slots), []);
@@ -262,6 +270,7 @@ mod tests {
     fn an_expired_slot_stays_expired_until_it_is_freed() {
         let (slots, mut watch) = watched();
         watch.start(Phase::Body, Duration::ZERO);
+        pass_a_tick();
         swept(&slots);
         watch.start(Phase::Idle, Duration::from_secs(3600));
         assert_eq!(watch.expired(), Some(Phase::Body));
@@ -277,6 +286,7 @@ mod tests {
         watch.renew(Phase::Head, Duration::from_secs(3600));
         assert_eq!((watch.expired(), swept(&slots)), (None, vec![]));
         watch.start(Phase::Head, Duration::ZERO);
+        pass_a_tick();
         assert_eq!(swept(&slots), [(5, Phase::Head)]);
         assert_eq!(watch.expired(), Some(Phase::Head));
     }
@@ -286,6 +296,7 @@ mod tests {
         let (slots, mut watch) = watched();
         watch.start(Phase::Head, Duration::ZERO);
         watch.ensure(Phase::Head, Duration::from_secs(3600));
+        pass_a_tick();
         assert_eq!(swept(&slots), [(5, Phase::Head)]);
     }
 

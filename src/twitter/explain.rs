@@ -9,7 +9,7 @@ use crate::{
     explain::{Broken, Explanation, Verdict, counted, quoted},
 };
 
-const NAMES: [&str; 4] = ["user_id", "type", "phrase", "hashtag"];
+const NAMES: [&str; 6] = ["user_id", "type", "phrase", "hashtag", "limit", "offset"];
 
 /// Rows of an answer that are shown.
 const ROWS_SHOWN_MAX: usize = 20;
@@ -44,7 +44,7 @@ pub fn explain(
                     Ok(Some(found)) => {
                         match found.write_rows(&parsed, &mut scratch.score, &mut rows) {
                             0 => nothing(&format!("user {user} has no contact of this type")),
-                            count => Verdict::Valid(shown(&rows, count)),
+                            count => Verdict::Valid(shown(&rows, parsed.page.range(count).len())),
                         }
                     }
                 }
@@ -93,6 +93,8 @@ fn malformed(reject: Reject, raw: &[u8]) -> Broken {
         Reject::UserId => "1 to 19 digits, at most 2^63 - 1",
         Reject::Type => "reply, retweet or both, in lower case",
         Reject::Phrase | Reject::Hashtag => "a text that is not empty",
+        Reject::Limit => "a number from 1 to 2^63 - 1",
+        Reject::Offset => "a number from 0 to 2^63 - 1",
     };
     let (section, rule) = reject.rule();
     Broken {

@@ -30,6 +30,35 @@ pub struct Request<'r> {
     pub phrase: &'r str,
     /// Decoded and lower-cased, not empty.
     pub hashtag: &'r str,
+    /// Which rows are wanted.
+    pub page: Page,
+}
+
+/// Rows of the whole answer that are wanted: ours, beside the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Rows left out at the beginning.
+    pub offset: usize,
+    /// Most rows after those.
+    pub limit: usize,
+}
+
+impl Default for Page {
+    /// All rows.
+    fn default() -> Self {
+        Self {
+            offset: 0,
+            limit: usize::MAX,
+        }
+    }
+}
+
+impl Page {
+    /// The rows of a whole answer of `rows`.
+    pub fn range(self, rows: usize) -> std::ops::Range<usize> {
+        let start = self.offset.min(rows);
+        start..start.saturating_add(self.limit).min(rows)
+    }
 }
 
 crate::reject::rejects! {
@@ -43,6 +72,10 @@ crate::reject::rejects! {
         Phrase = "phrase", "§1", "phrase is there and not empty";
         /// `hashtag` is missing or empty.
         Hashtag = "hashtag", "§1", "hashtag is there and not empty";
+        /// `limit` is not a decimal number from 1 to 2^63-1.
+        Limit = "limit", "§10", "limit is a number of at least 1, if it is there";
+        /// `offset` is not a decimal number up to 2^63-1.
+        Offset = "offset", "§10", "offset is a number, if it is there";
     }
 }
 
@@ -66,7 +99,7 @@ impl Scratch {
 
 /// Reads a request from the query of a URL.
 pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Request<'r>, Reject> {
-    let [user_id, kind, phrase, hashtag] = first_values(query);
+    let [user_id, kind, phrase, hashtag, limit, offset] = first_values(query);
     let user_id = user_id.and_then(|text| decimal::parse_u63(&word(text)));
     let user_id = user_id.ok_or(Reject::UserId)?;
     let kind = match &*word(kind.ok_or(Reject::Type)?) {
@@ -88,19 +121,40 @@ pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Request<'r
         kind,
         phrase,
         hashtag,
+        page: page(limit, offset)?,
     })
 }
 
+/// The rows that `limit` and `offset` ask for.
+fn page(limit: Option<&[u8]>, offset: Option<&[u8]>) -> Result<Page, Reject> {
+    let number = |raw: &[u8]| {
+        let value = decimal::parse_u63(&word(raw))?;
+        Some(usize::try_from(value).unwrap_or(usize::MAX))
+    };
+    let mut page = Page::default();
+    if let Some(raw) = limit {
+        page.limit = number(raw)
+            .filter(|limit| *limit > 0)
+            .ok_or(Reject::Limit)?;
+    }
+    if let Some(raw) = offset {
+        page.offset = number(raw).ok_or(Reject::Offset)?;
+    }
+    Ok(page)
+}
+
 /// The first value of each parameter, still encoded.
-fn first_values(query: &[u8]) -> [Option<&[u8]>; 4] {
-    let mut values = [None; 4];
-    let [user_id, kind, phrase, hashtag] = &mut values;
+fn first_values(query: &[u8]) -> [Option<&[u8]>; 6] {
+    let mut values = [None; 6];
+    let [user_id, kind, phrase, hashtag, limit, offset] = &mut values;
     for (name, value) in query::pairs(query) {
         let place = match &*word(name) {
             b"user_id" => &mut *user_id,
             b"type" => &mut *kind,
             b"phrase" => &mut *phrase,
             b"hashtag" => &mut *hashtag,
+            b"limit" => &mut *limit,
+            b"offset" => &mut *offset,
             _ => continue,
         };
         place.get_or_insert(value);
@@ -301,6 +355,51 @@ mod tests {
         ] {
             assert_eq!(parsed(query), None, "{query}");
         }
+    }
+
+    #[test]
+    fn pages_are_read_and_bounded() {
+        let page = |more: &str| {
+            let query = format!("user_id=1&type=both&phrase=a&hashtag=b{more}");
+            let mut scratch = Scratch::default();
+            parse(query.as_bytes(), &mut scratch).map(|request| request.page)
+        };
+        let of = |offset, limit| Ok(Page { offset, limit });
+        assert_eq!(page(""), Ok(Page::default()));
+        assert_eq!(page("&limit=2"), of(0, 2));
+        assert_eq!(page("&offset=3"), of(3, usize::MAX));
+        assert_eq!(page("&off%73et=%33&limit=007&limit=x"), of(3, 7));
+        for bad in ["", "0", "x", "-1", "1.0", "9223372036854775808", "+1"] {
+            assert_eq!(page(&format!("&limit={bad}")), Err(Reject::Limit), "{bad}");
+        }
+        for bad in ["", "x", "-1", "99999999999999999999"] {
+            assert_eq!(
+                page(&format!("&offset={bad}")),
+                Err(Reject::Offset),
+                "{bad}"
+            );
+        }
+        let largest = Page {
+            offset: usize::MAX,
+            limit: usize::MAX,
+        };
+        assert_eq!(largest.range(5), 5..5);
+        assert_eq!(
+            Page {
+                offset: 2,
+                limit: 2
+            }
+            .range(5),
+            2..4
+        );
+        assert_eq!(
+            Page {
+                offset: 4,
+                limit: 2
+            }
+            .range(5),
+            4..5
+        );
     }
 
     #[test]

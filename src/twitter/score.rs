@@ -72,8 +72,8 @@ impl Span {
     }
 }
 
-/// Appends the rows for `request` of the user whose validated `value` is `user`, each preceded by
-/// `\n` except the first; returns their number.
+/// Appends the wanted rows for `request` of the user whose validated `value` is `user`, each preceded by
+/// `\n` except the first; returns the number of all rows.
 pub fn write_rows(
     user: &User<'_>,
     value: &[u8],
@@ -90,7 +90,15 @@ pub fn write_rows(
         Matches::of(request.phrase, user.texts(), borders),
         rows,
     );
-    rows.sort_unstable_by_key(|row| std::cmp::Reverse((row.score, row.other_id)));
+    let order = |row: &Row| std::cmp::Reverse((row.score, row.other_id));
+    let all = rows.len();
+    let wanted = request.page.range(all);
+    if wanted.end < all && wanted.end > 0 {
+        rows.select_nth_unstable_by_key(wanted.end - 1, order);
+        rows.truncate(wanted.end); // what comes after is never sorted
+    }
+    rows.sort_unstable_by_key(order);
+    let rows = &rows[wanted];
     let bytes = rows.iter().map(|row| {
         let texts = [row.screen_name, row.description, row.text];
         ROW_EXTRA_BYTES + texts.iter().map(|span| span.bytes as usize).sum::<usize>()
@@ -106,7 +114,7 @@ pub fn write_rows(
             out.extend_from_slice(span.bytes(value));
         }
     }
-    rows.len()
+    all
 }
 
 /// One row per contact with a tweet of the requested type.

@@ -444,3 +444,48 @@ fn methods_that_no_handler_sees_are_counted() {
         assert_eq!(read(), counted, "{line}");
     }
 }
+
+/// A recording is of no use to anybody when its client has gone; the next one need not wait for its end.
+#[test]
+fn a_recording_stops_with_its_connection() {
+    let server = with_token();
+    let record = |seconds: u32| {
+        let request = format!(
+            "POST /admin/profile?seconds={seconds} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let mut client = Client::connect(server.admin.unwrap());
+        client.send(request.as_bytes());
+        client
+    };
+    let mut first = record(300);
+    assert!(eventually(|| record(300)
+        .response()
+        .is_some_and(|answer| answer.status == 409)));
+    assert!(first.is_left_waiting());
+    drop(first);
+    assert!(eventually(|| {
+        let mut second = record(1);
+        second
+            .response()
+            .is_some_and(|answer| !answer.text().contains("under way"))
+    }));
+}
+
+#[test]
+fn refused_controls_do_not_fill_the_log() {
+    const ASKED: usize = 400;
+    let server = with_token();
+    let mut client = Client::connect(server.admin.unwrap());
+    for _ in 0..ASKED {
+        let answer =
+            client.ask(b"POST /admin/drain HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(answer.status, 401);
+    }
+    assert_eq!(
+        server.metric("trident_admin_controls_total{outcome=\"refused\"}"),
+        ASKED as u64
+    );
+    assert!(eventually(|| server.log().contains("control refused")));
+    let lines = server.log().matches("control refused").count();
+    assert!(lines < ASKED / 2, "{lines} lines");
+}

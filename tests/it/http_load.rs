@@ -76,6 +76,37 @@ fn ten_thousand_idle_connections() {
     );
 }
 
+/// The budget bounds what is held, not what was sent: buffers keep room for more.
+#[test]
+fn the_budget_bounds_resident_memory() {
+    const CONNECTIONS: usize = 1000;
+    const BUDGET: u64 = 256 << 20;
+    let sent = [
+        &b"POST /blockchain HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n"[..],
+        &vec![b'x'; 530_000],
+    ];
+    let sent = sent.concat();
+    let timeouts = ["head", "body", "idle"].map(|name| format!("http.{name}_timeout_ms=3600000"));
+    let budget = format!("http.buffered_bytes_max={BUDGET}");
+    let server = Server::with(&[&budget, &timeouts[0], &timeouts[1], &timeouts[2]]);
+    assert_eq!(server.ask(GET).status, 200);
+    let before = server.resident_bytes();
+    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&sent);
+    }
+    clients.iter().for_each(Client::await_read);
+    let held = server.metric("trident_buffered_bytes");
+    assert!(
+        held > BUDGET * 9 / 10,
+        "{held} bytes: the budget was not used"
+    );
+    let grown = server.resident_bytes().saturating_sub(before);
+    let allowed = BUDGET / 4 * 5 + CONNECTIONS as u64 * IDLE_CONNECTION_BYTES_MAX;
+    eprintln!("{grown} bytes resident for {held} of {BUDGET}, allowed {allowed}");
+    assert!(grown <= allowed, "{grown} bytes for a budget of {BUDGET}");
+}
+
 /// What a large body needed is given back, even if a further request has begun behind it.
 #[test]
 fn connections_do_not_keep_the_room_of_large_bodies() {

@@ -118,7 +118,16 @@ const TARGET: &[Case] = &[
     ("asterisk for OPTIONS", b"OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", "405 open"),
     ("two asterisks", b"OPTIONS ** HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
     ("authority for another method", b"OPTIONS t:80 HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
-    ("authority for CONNECT", b"CONNECT t:80 HTTP/1.1\r\nHost: t:80\r\n\r\n", "405 open"),
+    ("authority for CONNECT", b"CONNECT t:80 HTTP/1.1\r\nHost: t:80\r\n\r\n", "405 closed"),
+    ("a length for CONNECT", b"CONNECT t:80 HTTP/1.1\r\nHost: t:80\r\nContent-Length: 99\r\n\r\n", "405 closed"),
+    ("chunks for CONNECT", b"CONNECT t:80 HTTP/1.1\r\nHost: t:80\r\nTransfer-Encoding: chunked\r\n\r\n", "405 closed"),
+    ("a tunnel's bytes for CONNECT", b"CONNECT t:80 HTTP/1.1\r\nHost: t:80\r\n\r\nGET / HTTP/1.1\r\nHost: t\r\n\r\n", "405 closed"),
+    ("a path for CONNECT", b"CONNECT / HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
+    ("a URL for CONNECT", b"CONNECT http://t/ HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
+    ("no host for CONNECT", b"CONNECT :80 HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
+    ("https", b"GET https://t/healthz HTTP/1.1\r\nHost: t\r\n\r\n", "200 open"),
+    ("https, any case, no path", b"GET HTTPS://t?x HTTP/1.1\r\nHost: t\r\n\r\n", "200 open"),
+    ("https without a host", b"GET https:///healthz HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
 ];
 
 /// RFC 9110 §7.2, RFC 9112 §3.2, RFC 3986 §3.2.2: Host.
@@ -381,6 +390,14 @@ const METHODS: &[Case] = &[
     ("continue, too large", post!("Expect: 100-continue\r\nContent-Length: 99999999999\r\n", ""), "413 closed"),
     ("another expectation", post!("Expect: 200-ok\r\nContent-Length: 3\r\n", "abc"), "417 closed"),
     ("one expectation too many", get!("Expect: 100-continue, x\r\n"), "417 closed"),
+    ("one too many in a field of its own", get!("Expect: x\r\nExpect: 100-continue\r\n"), "417 closed"),
+    ("an expectation twice", get!("Expect: 100-continue, 100-Continue\r\n"), "200 open"),
+    ("two other expectations", get!("Expect: x, y\r\n"), "417 closed"),
+    ("no expectation", get!("Expect: \r\n"), "200 open"),
+    ("404 instead of continue", b"POST /nothing HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n", "404 closed"),
+    ("405 instead of continue", b"POST /healthz HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n", "405 closed"),
+    ("405 instead of continue, chunked", b"PUT /blockchain HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", "405 closed"),
+    ("501 instead of continue", b"FOO /blockchain HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n", "501 closed"),
     ("http/1.0 expects nothing", b"POST /blockchain HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", "200 closed"),
 ];
 

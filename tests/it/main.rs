@@ -14,6 +14,7 @@ mod harness;
 mod heads;
 mod http_limits;
 mod http_load;
+mod http_rate;
 mod http_slow;
 mod http_split;
 mod http_table;

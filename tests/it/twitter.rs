@@ -4,6 +4,7 @@
 
 mod mysql;
 mod oracle;
+mod pages;
 mod reload;
 mod rules;
 pub mod stores;

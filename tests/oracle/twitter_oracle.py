@@ -401,7 +401,7 @@ def invalid():
     return (header() + "\nINVALID").encode("utf-8")
 
 
-def query(tb, user_id, kind, phrase, hashtag):
+def query(tb, user_id, kind, phrase, hashtag, offset=0, limit=None):
     """Well-formed request -> response body (bytes)."""
     rows = scored(tb, user_id, kind, phrase, hashtag)
     if not rows:
@@ -409,6 +409,9 @@ def query(tb, user_id, kind, phrase, hashtag):
             return invalid()
         return (header() + ("\n" if EMPTY_POLICY == "header_nl" else "")).encode("utf-8")
     lines = [header()]
+    rows = rows[offset:] if limit is None else rows[offset:offset + limit]
+    if not rows:
+        lines.append("")
     for _, other, screen_name, description, text, _ in rows:
         lines.append("%d\t%s\t%s\t%s" % (other, screen_name, description, text))
     return "\n".join(lines).encode("utf-8")
@@ -453,7 +456,13 @@ def handle(tb, raw):
     uid = as_id(user_id)
     if uid is None:
         return invalid()
-    return query(tb, uid, kind, phrase, hashtag)
+    page = {}
+    for name, least in (("limit", 1), ("offset", 0)):
+        if name in p:
+            page[name] = as_id(p[name])
+            if page[name] is None or page[name] < least:
+                return None  # no answer of the protocol: 400
+    return query(tb, uid, kind, phrase, hashtag, **page)
 
 
 # --------------------------------------------------------------------------

@@ -35,6 +35,17 @@ pub(super) fn invalid(team_line: &[u8], reply: Reply<'_>) -> Counter {
     Counter::TwitterInvalid
 }
 
+/// Answers a `limit` or an `offset` that is no number. They are ours, so this is not the protocol's INVALID.
+#[cold]
+pub(super) fn bad_page(reject: twitter::Reject, reply: Reply<'_>) -> Counter {
+    let text = match reject {
+        twitter::Reject::Limit => "limit: expected a number from 1 on",
+        _ => "offset: expected a number from 0 on",
+    };
+    reply.line(Status::BadRequest, text);
+    Counter::TwitterInvalid
+}
+
 /// Answers for a user that does not exist.
 pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) -> Counter {
     metrics::add(Counter::StoreMissing, 1);

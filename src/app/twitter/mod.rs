@@ -40,7 +40,12 @@ pub(super) fn answer(
         },
         Err(reject) => {
             Invalid::Twitter(reject).count();
-            answers::invalid(&app.team_line, reply).into()
+            match reject {
+                twitter::Reject::Limit | twitter::Reject::Offset => {
+                    answers::bad_page(reject, reply).into()
+                }
+                _ => answers::invalid(&app.team_line, reply).into(),
+            }
         }
     };
     scratch.release_large_buffers();

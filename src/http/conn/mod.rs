@@ -29,6 +29,7 @@ use std::{
     os::fd::AsRawFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use may::{io::WaitIo, net::TcpStream};
@@ -81,6 +82,8 @@ pub(super) struct Conn<S: Service> {
     requests_left: u64,
     /// This connection's share of the server's buffer budget.
     counted_bytes: usize,
+    /// Bytes of body, answers or dropped input that have moved since the running deadline began.
+    moved_bytes: usize,
 }
 
 /// Starts an accepted connection; false if it could not be served and was closed. The caller has counted it
@@ -127,6 +130,7 @@ impl<S: Service> Conn<S> {
             stage: Stage::default(),
             requests_left,
             counted_bytes: 0,
+            moved_bytes: 0,
         })
     }
 
@@ -162,7 +166,7 @@ impl<S: Service> Conn<S> {
                 }
                 Next::Park => {
                     if let Stage::Deferred(awaited, _) = &self.stage {
-                        awaited.answer.park();
+                        awaited.answer.park(self.stream.inner().as_raw_fd());
                     }
                     // A wake that crosses with `park` resumes the coroutine inside `park`'s bookkeeping. If
                     // the coroutine ended there, as it does after an answer, `may` would wait on the same
@@ -182,6 +186,19 @@ impl<S: Service> Conn<S> {
     fn expect_more(&mut self) {
         if self.readable == Readable::OnEvent {
             self.readable = Readable::Now;
+        }
+    }
+
+    /// Notes that `bytes` have moved in `phase`, whose deadline starts again when the slowest transfer allowed would have
+    /// moved as many.
+    fn progress(&mut self, phase: Phase, timeout: Duration, bytes: usize) {
+        if self.watch.ensure(phase, timeout) {
+            self.moved_bytes = 0;
+        }
+        self.moved_bytes += bytes;
+        if self.moved_bytes >= self.hosted.server.limits.quota_bytes(timeout) {
+            self.moved_bytes = 0;
+            self.watch.start(phase, timeout);
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     stage::{After, End, Input, Stage, Step, Stop, Then, Unsent},
 };
 use crate::{
-    http::{Service, watch::Phase, worker::Scratch},
+    http::{Service, buffer::append, watch::Phase, worker::Scratch},
     log::Throttle,
     metrics::{self, Counter, turn},
 };
@@ -131,6 +131,7 @@ impl<S: Service> Conn<S> {
         let Stage::Open(input) = std::mem::take(&mut self.stage) else {
             return Some(After::Then(Then::End(End::Now))); // no other stage reads
         };
+        self.moved_bytes += fresh.len();
         match input {
             Input::Empty => self.answer_fresh(fresh, 0, scratch),
             Input::Batch(held) | Input::Head(held) => {
@@ -152,7 +153,7 @@ impl<S: Service> Conn<S> {
         needed: usize,
         scratch: &mut Scratch<S>,
     ) -> After {
-        held.extend_from_slice(fresh);
+        append(&mut held, fresh);
         let (at, answered, stop) = if held.len() < needed {
             (0, 0, Some(Stop::Body(needed)))
         } else {
@@ -212,9 +213,15 @@ impl<S: Service> Conn<S> {
         let limits = &self.hosted.server.limits;
         match phase {
             Phase::Head if answered => self.watch.start(phase, limits.head_timeout),
-            Phase::Head => self.watch.ensure(phase, limits.head_timeout),
-            Phase::Body if answered => self.watch.start(phase, limits.body_timeout),
-            Phase::Body => self.watch.ensure(phase, limits.body_timeout),
+            Phase::Head => drop(self.watch.ensure(phase, limits.head_timeout)),
+            Phase::Body if answered => {
+                self.moved_bytes = 0;
+                self.watch.start(phase, limits.body_timeout);
+            }
+            Phase::Body => {
+                let timeout = limits.body_timeout;
+                self.progress(phase, timeout, 0);
+            }
             _ => self.watch.start(Phase::Idle, limits.idle_timeout),
         }
     }

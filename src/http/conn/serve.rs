@@ -32,6 +32,8 @@ impl<S: Service> Conn<S> {
         };
         match head.framing {
             Framing::Length(0) => self.respond(&head, &[], head.bytes, scratch),
+            // CONNECT: what follows its head belongs to a tunnel, and there is none (RFC 9110 §9.3.6).
+            _ if head.path.is_empty() => self.respond(&head, &[], head.bytes, scratch),
             Framing::Length(length) => self.with_length(&head, length, bytes, scratch),
             Framing::Chunked => {
                 let partial = PartialBody {
@@ -60,18 +62,37 @@ impl<S: Service> Conn<S> {
         let end = head.bytes + length;
         match bytes.get(head.bytes..end) {
             Some(body) => self.respond(head, body, end, scratch),
-            None => {
-                Self::invite_body(head, bytes.len() > head.bytes, scratch);
+            None if self.invites(head, bytes.len() > head.bytes, scratch) => {
                 Step::Stop(0, Stop::Body(end))
             }
+            None => self.refuse_unread(head, scratch),
         }
     }
 
     /// Sends `100 Continue` if the client waits for it and has not begun the body (RFC 9110 §10.1.1). Once
-    /// per request: the head is not parsed again before the body is complete.
-    fn invite_body(head: &Head<'_>, begun: bool, scratch: &mut Scratch<S>) {
-        if head.expects_continue && !begun {
+    /// per request: the head is not parsed again before the body is complete. False: the body is not wanted,
+    /// because the head alone decides the answer.
+    fn invites(&self, head: &Head<'_>, begun: bool, scratch: &mut Scratch<S>) -> bool {
+        if !head.expects_continue || begun {
+            return true;
+        }
+        let is_wanted = head.method != Method::Unknown && self.hosted.service.takes(head);
+        if is_wanted {
             scratch.output.extend_from_slice(CONTINUE);
+        }
+        is_wanted
+    }
+
+    /// Refuses a request by its head. Its client may send the body nevertheless, so the connection ends.
+    #[cold]
+    fn refuse_unread(&mut self, head: &Head<'_>, scratch: &mut Scratch<S>) -> Step {
+        let head = Head {
+            keep_alive: false,
+            ..*head
+        };
+        match self.respond(&head, &[], head.bytes, scratch) {
+            Step::Stop(bytes, Stop::End(_)) => Step::Stop(bytes, Stop::End(End::Linger)),
+            step => step,
         }
     }
 
@@ -95,7 +116,10 @@ impl<S: Service> Conn<S> {
                 step
             }
             Ok((_, false)) => {
-                Self::invite_body(head, !coded.is_empty(), scratch);
+                if !self.invites(head, !coded.is_empty(), scratch) {
+                    scratch.body = partial.body;
+                    return self.refuse_unread(head, scratch);
+                }
                 partial.head = bytes[..head.bytes].to_vec();
                 // The worker's buffer may be much larger than the part of the body that has arrived.
                 let begun = partial.body.to_vec();
@@ -147,7 +171,8 @@ impl<S: Service> Conn<S> {
                     .fault(Fault::UnknownMethod);
                 return answered(head, mode, bytes);
             }
-            Method::Other => self.refuse_method(&request, mode, scratch),
+            Method::Other if head.path.starts_with(b"/") => self.call(&request, mode, scratch),
+            Method::Other => return Self::refuse_target(head, mode, bytes, scratch),
         };
         match handled {
             Handled::Later(answer) => {
@@ -219,24 +244,25 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Refuses a method that no path allows. The service answers, because it knows what the path allows;
-    /// targets `*` and authority, which no service knows, are answered here.
+    /// Refuses `*` and the authority of a CONNECT, which no service knows. Behind a CONNECT the client may have begun
+    /// to use the tunnel that it does not have: the connection ends.
     #[cold]
-    fn refuse_method(
-        &mut self,
-        request: &Request<'_>,
-        mode: Mode,
-        scratch: &mut Scratch<S>,
-    ) -> Handled {
-        if request.head.path.first() == Some(&b'/') {
-            return self.call(request, mode, scratch);
-        }
+    fn refuse_target(head: &Head<'_>, mode: Mode, bytes: usize, scratch: &mut Scratch<S>) -> Step {
+        let is_connect = head.path.is_empty();
+        let mode = Mode {
+            keep_alive: mode.keep_alive && !is_connect,
+            ..mode
+        };
         let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
         let fields = [("Allow", "GET, HEAD, POST")];
         reply.send(Status::MethodNotAllowed, TEXT, &fields, |out| {
             out.extend_from_slice(b"method not allowed\n");
         });
-        Handled::Answered(Counter::OtherRefused)
+        metrics::answered(Counter::OtherRefused);
+        if is_connect {
+            return Step::Stop(bytes, Stop::End(End::Linger));
+        }
+        answered(head, mode, bytes)
     }
 
     /// Answers a fault; the connection ends after that.

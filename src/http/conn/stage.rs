@@ -114,12 +114,12 @@ impl Default for Stage {
 }
 
 impl Stage {
-    /// Bytes that count against the server's buffer budget.
+    /// Bytes that count against the server's buffer budget: all that is kept, used or not.
     pub(super) fn buffered_bytes(&self) -> usize {
         match self {
             Self::Open(input) => input.bytes(),
-            Self::Deferred(awaited, unsent) => awaited.then.bytes() + unsent.bytes.len(),
-            Self::Flushing(unsent, then) => then.bytes() + unsent.bytes.len(),
+            Self::Deferred(awaited, unsent) => awaited.then.bytes() + unsent.bytes.capacity(),
+            Self::Flushing(unsent, then) => then.bytes() + unsent.bytes.capacity(),
             Self::Lingering(_) => 0,
         }
     }
@@ -167,8 +167,8 @@ impl Input {
     fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::Batch(bytes) | Self::Head(bytes) | Self::Body(bytes, _) => bytes.len(),
-            Self::Chunked(partial) => partial.head.len() + partial.body.len(),
+            Self::Batch(bytes) | Self::Head(bytes) | Self::Body(bytes, _) => bytes.capacity(),
+            Self::Chunked(partial) => partial.head.capacity() + partial.body.capacity(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     stage::{After, End, Input, Stage, Then, Unsent},
 };
 use crate::{
-    http::{Fault, Service, parse, watch::Phase, worker::Scratch},
+    http::{Fault, Service, buffer::append, parse, watch::Phase, worker::Scratch},
     metrics::{self, Counter},
 };
 
@@ -77,7 +77,7 @@ impl<S: Service> Conn<S> {
     /// Sends `unsent` and then `answers`; returns what the socket did not take. An error: it is broken.
     fn send_all(&mut self, mut unsent: Unsent, answers: &[u8]) -> Result<Unsent, ErrorKind> {
         if !unsent.bytes.is_empty() {
-            unsent.bytes.extend_from_slice(answers);
+            append(&mut unsent.bytes, answers);
         } else if !answers.is_empty() {
             let sent = self.write(answers)?;
             if sent == answers.len() {
@@ -103,11 +103,7 @@ impl<S: Service> Conn<S> {
             }
         }
         let timeout = self.hosted.server.limits.write_timeout;
-        if unsent.start > start {
-            self.watch.start(Phase::Write, timeout)
-        } else {
-            self.watch.ensure(Phase::Write, timeout)
-        }
+        self.progress(Phase::Write, timeout, unsent.start - start);
         Ok(unsent)
     }
 
@@ -135,6 +131,7 @@ impl<S: Service> Conn<S> {
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return Next::Close;
         }
+        self.moved_bytes = 0;
         self.watch
             .start(Phase::Linger, self.hosted.server.limits.linger_timeout);
         self.stage = Stage::Lingering(0);
@@ -144,6 +141,8 @@ impl<S: Service> Conn<S> {
     pub(super) fn linger(&mut self, dropped: usize, input: &mut [u8]) -> Next {
         let next = match receive(&self.stream, input) {
             Ok(n) if n > 0 && dropped + n <= self.hosted.server.limits.linger_bytes_max => {
+                let timeout = self.hosted.server.limits.linger_timeout;
+                self.progress(Phase::Linger, timeout, n);
                 self.stage = Stage::Lingering(dropped + n);
                 return Next::Again;
             }

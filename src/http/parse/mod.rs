@@ -62,6 +62,7 @@ pub fn head_with<'b>(
     };
     Ok(Parsed::Complete(Head {
         method: line.method,
+        authority: line.authority,
         path: line.path,
         query: line.query,
         fields: &fields[..section.bytes - 2],
@@ -108,6 +109,7 @@ pub fn is_head(bytes: &[u8]) -> bool {
 
 struct RequestLine<'b> {
     method: Method,
+    authority: &'b [u8],
     path: &'b [u8],
     query: &'b [u8],
     minor: u8,
@@ -134,6 +136,7 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>,
             (Method::of(&bytes[..end]), end)
         }
     };
+    let is_connect = method == Method::Other && bytes[..method_end] == *b"CONNECT";
     match bytes.get(method_end) {
         None => return Err(partial()),
         Some(b' ') if method_end > 0 => {}
@@ -158,15 +161,21 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>,
     if line_bytes - 2 > limits.request_line_bytes_max {
         return Err(Fault::LineTooLong.into());
     }
-    let (path, query) = match bytes[start] {
-        b'/' => (
-            &bytes[start..path_end],
-            bytes[path_end..target_end].get(1..).unwrap_or(&[]),
-        ),
+    let Target {
+        authority,
+        path,
+        query,
+    } = match bytes[start] {
+        b'/' if !is_connect => Target {
+            authority: &[],
+            path: &bytes[start..path_end],
+            query: bytes[path_end..target_end].get(1..).unwrap_or(&[]),
+        },
         _ => other_form(&bytes[..method_end], &bytes[start..target_end])?,
     };
     Ok(RequestLine {
         method,
+        authority,
         path,
         query,
         minor,
@@ -199,46 +208,60 @@ fn version(bytes: &[u8]) -> Result<(u8, usize), Stop> {
     Ok((minor, PATTERN.len()))
 }
 
-/// Path and query of a target in absolute, asterisk or authority form (RFC 9112 §3.2).
+/// A target's parts; those that it does not have are empty.
+struct Target<'b> {
+    authority: &'b [u8],
+    path: &'b [u8],
+    query: &'b [u8],
+}
+
+/// A target in absolute, asterisk or authority form (RFC 9112 §3.2).
 #[cold]
-fn other_form<'b>(method: &[u8], target: &'b [u8]) -> Result<(&'b [u8], &'b [u8]), Fault> {
-    let origin = match target {
-        b"*" if Method::of(method) == Method::Other => return Ok((target, &[])),
-        _ if is_absolute(target) => absolute_path(target)?,
-        // Authority form belongs to CONNECT, which is allowed nowhere.
-        _ if method == b"CONNECT" && is_host(target) => return Ok((&[], &[])),
-        _ => return Err(Fault::BadTarget),
+fn other_form<'b>(method: &[u8], target: &'b [u8]) -> Result<Target<'b>, Fault> {
+    let whole = |authority, path| Target {
+        authority,
+        path,
+        query: &[],
     };
-    Ok(match memchr::memchr(b'?', origin) {
-        Some(0) => (b"/", &origin[1..]),
+    // Authority form belongs to CONNECT, which has no other.
+    if method == b"CONNECT" {
+        return match target {
+            [] | [b':', ..] => Err(Fault::BadTarget),
+            _ if is_host(target) => Ok(whole(target, &[])),
+            _ => Err(Fault::BadTarget),
+        };
+    }
+    if target == b"*" && Method::of(method) == Method::Other {
+        return Ok(whole(&[], target));
+    }
+    let (authority, origin) = absolute(target).ok_or(Fault::BadTarget)?;
+    let (path, query) = match memchr::memchr(b'?', origin) {
         Some(at) => (&origin[..at], &origin[at + 1..]),
-        None if origin.is_empty() => (b"/", &[]),
-        None => (origin, &[]),
+        None => (origin, &b""[..]),
+    };
+    Ok(Target {
+        authority,
+        path: if path.is_empty() { b"/" } else { path },
+        query,
     })
 }
 
-const HTTP_SCHEME: &[u8] = b"http://";
-
-fn is_absolute(target: &[u8]) -> bool {
-    target
-        .get(..HTTP_SCHEME.len())
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTP_SCHEME))
-}
-
-/// The path and query after the authority of an absolute-form target.
-fn absolute_path(target: &[u8]) -> Result<&[u8], Fault> {
-    let rest = &target[HTTP_SCHEME.len()..];
+/// Authority of an absolute-form target, and what follows it. `https` is what a proxy that ends TLS may
+/// forward: which scheme it was changes no answer.
+fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
+        let (given, rest) = target.split_at_checked(scheme.len())?;
+        given.eq_ignore_ascii_case(scheme).then_some(rest)
+    })?;
     let end = rest
         .iter()
         .position(|&b| b == b'/' || b == b'?')
         .unwrap_or(rest.len());
-    // An http URI without a host is invalid (RFC 9110 §4.2.1); a URI with user information is refused
-    // (§4.2.4), because no host contains `@`.
-    if !matches!(rest[..end], [] | [b':', ..]) && is_host(&rest[..end]) {
-        Ok(&rest[end..])
-    } else {
-        Err(Fault::BadTarget)
-    }
+    let (authority, origin) = rest.split_at(end);
+    // A URI without a host is invalid (RFC 9110 §4.2.1), one with user information is refused
+    // (§4.2.4); `@` is in no host.
+    let is_valid = !matches!(authority, [] | [b':', ..]) && is_host(authority);
+    is_valid.then_some((authority, origin))
 }
 
 /// What a valid header section means for a request of a given minor version.
@@ -363,7 +386,7 @@ impl Section {
                 self.hosts += 1;
                 self.host_valid = is_host(scan::trim_ows(value));
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => self.note_expect(scan::trim_ows(value)),
+            6 if name.eq_ignore_ascii_case(b"expect") => self.note_expect(value),
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for option in scan::list(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
@@ -390,10 +413,12 @@ impl Section {
     }
 
     fn note_expect(&mut self, value: &[u8]) {
-        if value.eq_ignore_ascii_case(b"100-continue") {
-            self.expects_continue = true
-        } else {
-            self.unknown_expectation = true
+        for member in scan::list(value) {
+            if member.eq_ignore_ascii_case(b"100-continue") {
+                self.expects_continue = true;
+            } else {
+                self.unknown_expectation = true;
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::value::Encoder;
+use crate::twitter::query::Page;
 use proptest::{collection::vec, prelude::*};
 
 /// Overlapping matches by the definition.
@@ -80,6 +81,7 @@ fn rows(value: &[u8], kind: Kind, phrase: &str, hashtag: &str) -> (usize, String
         kind,
         phrase,
         hashtag,
+        page: Page::default(),
     };
     let mut out = Vec::new();
     let rows = write_rows(&user, value, &request, &mut Scratch::default(), &mut out);
@@ -139,6 +141,7 @@ fn a_hundred_thousand_contacts_are_listed_and_the_memory_given_back() {
         kind: Kind::Both,
         phrase: "aa",
         hashtag: "t",
+        page: Page::default(),
     };
     let (mut scratch, mut out) = (Scratch::default(), Vec::new());
     let user = User::parse(&value).unwrap();
