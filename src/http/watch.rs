@@ -174,6 +174,26 @@ impl Watch {
         self.start(phase, timeout);
     }
 
+    /// A request has come whole: its client owes nothing while it is handled, however long that takes. If its
+    /// deadline has passed at this moment, it is answered nevertheless, and nothing can be read after it.
+    #[inline]
+    pub fn received(&mut self) {
+        let phase = self.written & PHASE_MASK;
+        if phase == Phase::Head as u64 || phase == Phase::Body as u64 {
+            self.end_receiving();
+        }
+    }
+
+    #[cold]
+    fn end_receiving(&mut self) {
+        self.pause();
+        if self.expired().is_some() {
+            self.release();
+            self.written = FREE;
+            self.pause();
+        }
+    }
+
     /// Frees the slot, after the watcher is done with it.
     fn release(&self) {
         let Some(slot) = self.slots.get(self.descriptor) else {
@@ -264,6 +284,22 @@ mod tests {
         assert_eq!(swept(&slots), [(5, Phase::Head)]);
         assert_eq!(watch.expired(), Some(Phase::Head));
         assert_eq!(swept(&slots), []);
+    }
+
+    #[test]
+    fn a_request_that_has_come_does_not_expire_while_it_is_handled() {
+        for phase in [Phase::Head, Phase::Body] {
+            let (slots, mut watch) = watched();
+            watch.start(phase, Duration::ZERO);
+            watch.received();
+            pass_a_tick();
+            assert_eq!((swept(&slots), watch.expired()), (vec![], None));
+            watch.start(phase, Duration::ZERO);
+            pass_a_tick();
+            assert_eq!(swept(&slots), [(5, phase)]);
+            watch.received();
+            assert_eq!((swept(&slots), watch.expired()), (vec![], None));
+        }
     }
 
     #[test]

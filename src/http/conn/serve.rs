@@ -158,6 +158,7 @@ impl<S: Service> Conn<S> {
         bytes: usize,
         scratch: &mut Scratch<S>,
     ) -> Step {
+        self.watch.received();
         self.requests_left -= 1;
         let kept = self.requests_left > 0 && !self.hosted.server.closing.load(Relaxed);
         let mode = Mode::of(head, kept && head.keep_alive);
