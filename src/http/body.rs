@@ -91,7 +91,7 @@ impl Chunked {
                 let n = rest
                     .len()
                     .min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
-                append(body, &rest[..n]);
+                append(body, &rest[..n], limits.body_bytes_max);
                 at += n;
                 self.remaining -= n as u64;
                 if self.remaining > 0 {

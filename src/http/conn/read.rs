@@ -153,7 +153,8 @@ impl<S: Service> Conn<S> {
         needed: usize,
         scratch: &mut Scratch<S>,
     ) -> After {
-        append(&mut held, fresh);
+        let most = if needed > 0 { needed } else { usize::MAX };
+        append(&mut held, fresh, most);
         let (at, answered, stop) = if held.len() < needed {
             (0, 0, Some(Stop::Body(needed)))
         } else {

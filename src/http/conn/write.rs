@@ -11,7 +11,7 @@ use super::{
     stage::{After, End, Input, Stage, Then, Unsent},
 };
 use crate::{
-    http::{Fault, Service, buffer::append, parse, watch::Phase, worker::Scratch},
+    http::{Fault, Service, parse, watch::Phase, worker::Scratch},
     metrics::{self, Counter},
 };
 
@@ -77,7 +77,7 @@ impl<S: Service> Conn<S> {
     /// Sends `unsent` and then `answers`; returns what the socket did not take. An error: it is broken.
     fn send_all(&mut self, mut unsent: Unsent, answers: &[u8]) -> Result<Unsent, ErrorKind> {
         if !unsent.bytes.is_empty() {
-            append(&mut unsent.bytes, answers);
+            unsent.bytes.extend_from_slice(answers);
         } else if !answers.is_empty() {
             let sent = self.write(answers)?;
             if sent == answers.len() {
