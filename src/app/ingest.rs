@@ -34,9 +34,12 @@ use tracing::{info, warn};
 
 use super::twitter::source::Twitter;
 use crate::{
-    etl::update::{
-        batch::{Applied, Batch},
-        refused::Refused,
+    etl::{
+        record::notice::Notice,
+        update::{
+            batch::{Applied, Batch},
+            refused::Refused,
+        },
     },
     http::{Deferred, Handled, Promise, Reply, Request, Status, TEXT},
     metrics::{self, Counter},
@@ -247,6 +250,17 @@ fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
+fn counter(notice: Notice) -> Counter {
+    match notice {
+        Notice::Delete => Counter::NoticeDelete,
+        Notice::ScrubGeo => Counter::NoticeScrubGeo,
+        Notice::Limit => Counter::NoticeLimit,
+        Notice::StatusWithheld => Counter::NoticeStatusWithheld,
+        Notice::UserWithheld => Counter::NoticeUserWithheld,
+        Notice::Warning => Counter::NoticeWarning,
+    }
+}
+
 /// Counts and, where an operator has something to do, logs.
 fn note(result: &Result<Applied, Failure>) {
     match result {
@@ -256,6 +270,12 @@ fn note(result: &Result<Applied, Failure>) {
             metrics::add(Counter::IngestReplaced, applied.tweets_replaced);
             metrics::add(Counter::IngestDuplicate, applied.duplicates);
             metrics::add(Counter::IngestDropped, applied.dropped.values().sum());
+            metrics::add(Counter::IngestDeleted, applied.tweets_deleted);
+            metrics::add(Counter::IngestOfDeleted, applied.deleted);
+            for notice in Notice::ALL {
+                let count = applied.notices.get(notice.name());
+                metrics::add(counter(notice), count.copied().unwrap_or(0));
+            }
             metrics::add(Counter::IngestValues, applied.users_touched);
             if applied.batch == 1 {
                 info!("first updates of this store");

@@ -77,6 +77,13 @@ fn as_json(stat: &Stat) -> Result<String, Stop> {
     Ok(text + "\n")
 }
 
+fn deletions_text(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        count => format!(", deleted tweets {count}"),
+    }
+}
+
 fn as_table(stat: &Stat) -> String {
     let Stat { meta, pages, .. } = stat;
     let spread = |[least, median, high, greatest]: [u64; 4]| {
@@ -84,15 +91,17 @@ fn as_table(stat: &Stat) -> String {
     };
     let history = meta.history.map_or("none".into(), |history| {
         let (tweets, people) = (history.tweets, history.people);
+        let deletions = deletions_text(history.deletions);
         format!(
-            "tweets {tweets}, users {people}, file bytes {}",
+            "tweets {tweets}, users {people}{deletions}, file bytes {}",
             stat.history_bytes
         )
     });
     let updates = stat.updates.map_or("none".into(), |updates| {
         let (batches, tweets) = (updates.batches, updates.history.tweets);
         let (users, people) = (updates.users, updates.history.people);
-        format!("batches {batches}; with them: users {users}, kept tweets {tweets}, known users {people}")
+        let deletions = deletions_text(updates.history.deletions);
+        format!("batches {batches}; with them: users {users}, kept tweets {tweets}, known users {people}{deletions}")
     });
     let rows = [
         ("built by", meta.built_by.clone()),

@@ -227,11 +227,21 @@ counters! {
         IngestRefused { outcome: "refused" },
         IngestFailed { outcome: "failed" },
     }
-    "trident_ingest_tweets_total", "Tweets of accepted batches, by result." {
+    "trident_ingest_tweets_total", "Tweets of accepted batches, by result; deleted: stored ones that a batch deleted, of_deleted: lines of deleted tweets." {
         IngestNew { result: "new" },
         IngestReplaced { result: "replaced" },
         IngestDuplicate { result: "duplicate" },
         IngestDropped { result: "dropped" },
+        IngestDeleted { result: "deleted" },
+        IngestOfDeleted { result: "of_deleted" },
+    }
+    "trident_ingest_notices_total", "Notices of Twitter's streams in accepted batches, by kind; deletions have an effect." {
+        NoticeDelete { notice: "delete" },
+        NoticeScrubGeo { notice: "scrub_geo" },
+        NoticeLimit { notice: "limit" },
+        NoticeStatusWithheld { notice: "status_withheld" },
+        NoticeUserWithheld { notice: "user_withheld" },
+        NoticeWarning { notice: "warning" },
     }
     "trident_ingest_values_total", "Values of users written by accepted batches." {
         IngestValues,

@@ -39,6 +39,9 @@ pub struct HistoryMeta {
     pub tweets: u64,
     /// Users, with or without contacts.
     pub people: u64,
+    /// Deleted tweets; their ids are kept so that they stay deleted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deletions: u64,
     /// Sum of the lengths of all records.
     pub bytes: u64,
     /// CRC-32 of all records with their keys, in order.
@@ -69,6 +72,14 @@ pub struct UpdatesHistory {
     pub tweets: u64,
     /// Users, with or without contacts.
     pub people: u64,
+    /// Deleted tweets.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deletions: u64,
+}
+
+/// A store without deletions has the metadata that it had before there were any.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl UpdatesMeta {
@@ -91,6 +102,7 @@ impl UpdatesMeta {
             history: UpdatesHistory {
                 tweets: history.tweets,
                 people: history.people,
+                deletions: history.deletions,
             },
         }
     }

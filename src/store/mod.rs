@@ -27,7 +27,7 @@ mod error;
 mod meta;
 pub mod value;
 
-pub use embedded::{Reader, Store, StoreWriter, Update, Work, maintenance};
+pub use embedded::{Reader, Store, StoreWriter, StoredTweet, Update, Work, maintenance};
 pub use error::{StoreError, UpdateError};
 pub use meta::{FORMAT, HistoryMeta, Meta, UpdatesHistory, UpdatesMeta};
 

@@ -211,6 +211,7 @@ fn counts_equal_the_oracle() {
             ("valid", "valid"),
             ("ids_differ", "ids_differ"),
             ("duplicates", "duplicates"),
+            ("deleted", "deleted"),
             ("tweets", "tweets"),
             ("profiles", "users_with_info"),
             ("users", "users_with_contacts"),
@@ -227,6 +228,16 @@ fn counts_equal_the_oracle() {
                 set.name
             );
         }
+        for (notice, count) in json["notices"].as_object().unwrap() {
+            assert_eq!(
+                *count,
+                set.stat(&format!("notice_{notice}")),
+                "{}: {notice}",
+                set.name
+            );
+            assert!(set.name != "deletions" || *count != 0, "no {notice}");
+        }
+        assert!(set.name != "deletions" || json["deleted"].as_u64() > Some(100));
         assert_eq!(json["bytes"], fs::metadata(&set.data).unwrap().len());
         assert_eq!(json["stages"].as_array().unwrap().len(), 6);
     }

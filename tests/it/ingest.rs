@@ -10,7 +10,7 @@ mod rules;
 mod serving;
 
 use crate::{
-    etl::sets::{Directory, fresh_directory},
+    etl::sets::{Directory, deletion_of, fresh_directory},
     harness::{Client, Response, Server},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -67,6 +67,23 @@ fn lines(seed: u64, count: u64, users: u64) -> Vec<Vec<u8>> {
             lines.extend(other_version(&line, &mut random));
         }
         lines.push(line);
+    }
+    lines
+}
+
+/// Lines, and among them deletions of some of their tweets and of tweets that nobody knows.
+fn lines_with_deletions(seed: u64, count: u64, users: u64) -> Vec<Vec<u8>> {
+    let mut random = Random(seed);
+    let mut lines = lines(seed, count, users);
+    let deletions: Vec<_> = lines.iter().filter(|_| random.below(9) == 0).collect();
+    let deletions = deletions.into_iter().filter_map(|line| deletion_of(line));
+    let unknown = format!(
+        "{{\"delete\":{{\"status\":{{\"id\":{}}}}}}}",
+        random.below(9)
+    );
+    let deletions: Vec<_> = deletions.chain([unknown.into_bytes()]).collect();
+    for deletion in deletions {
+        lines.push([deletion, b"\n".to_vec()].concat());
     }
     lines
 }
@@ -221,6 +238,18 @@ pub fn used_server() -> (Directory, Server) {
     let mut client = admin(&server);
     counts(&client.ask(&post(&lines.concat(), "")));
     let later = String::from_utf8_lossy(&lines.concat()).replace(" 2014\"", " 2020\"");
+    counts(&client.ask(&post(later.as_bytes(), "")));
+    let notices = [
+        "scrub_geo",
+        "limit",
+        "status_withheld",
+        "user_withheld",
+        "warning",
+    ];
+    let notices = notices.map(|notice| format!("{{\"{notice}\":{{}}}}").into_bytes());
+    let deletions = lines.iter().filter_map(|line| deletion_of(line));
+    let deletions: Vec<_> = deletions.chain(notices).collect();
+    counts(&client.ask(&post(&deletions.join(&b'\n'), "")));
     counts(&client.ask(&post(later.as_bytes(), "")));
     assert_eq!(client.ask(&post(b"x", GZIP)).status, 400);
     build(&directory, &path, &lines[..50], true);

@@ -219,6 +219,30 @@ def extract(t):
 
 
 # --------------------------------------------------------------------------
+# notices: lines of Twitter's streams that are no tweets
+# --------------------------------------------------------------------------
+
+NOTICES = ("delete", "scrub_geo", "limit", "status_withheld", "user_withheld", "warning")
+
+
+def notice(t):
+    """dict -> (kind, id of the deleted tweet or None), or None when it is no notice."""
+    if get_id(t, "id") is not None:
+        return None
+    for kind in NOTICES:
+        held = t.get(kind)
+        if not isinstance(held, dict):
+            continue
+        if kind != "delete":
+            return kind, None
+        status = held.get("status")
+        tweet_id = get_id(status, "id") if isinstance(status, dict) else None
+        if tweet_id is not None:
+            return kind, tweet_id
+    return None
+
+
+# --------------------------------------------------------------------------
 # transform: tweets -> tables
 # --------------------------------------------------------------------------
 
@@ -236,7 +260,8 @@ class Contact:
 
 class Tables:
     def __init__(self):
-        self.tweets = {}     # tweet_id -> Tweet (after filter and dedup)
+        self.tweets = {}     # tweet_id -> Tweet (after filter and dedup, without deleted ones)
+        self.deleted = set()  # ids of deleted tweets
         self.users = {}      # user_id -> (screen_name, description)
         self.tag_counts = {}  # user_id -> Counter(lower-cased tag), excluded removed
         self.contacts = {}   # user_id -> {other_id: [Contact, ...]}
@@ -260,6 +285,7 @@ def etl(lines, excluded=()):
     tb = Tables()
     st = tb.stats
 
+    of_tweet = Counter()  # tweet_id -> valid lines
     for line in lines:
         st["lines"] += 1
         st["bytes"] += len(line)
@@ -267,18 +293,28 @@ def etl(lines, excluded=()):
         if obj is None:
             st["drop_not_json"] += 1
             continue
+        found = notice(obj)
+        if found is not None:
+            st["notice_" + found[0]] += 1
+            if found[1] is not None:
+                tb.deleted.add(found[1])
+            continue
         tweet, why = extract(obj)
         if tweet is None:
             st["drop_" + why] += 1
             continue
         st["valid"] += 1
         st["ids_differ"] += tweet.ids_differ
+        of_tweet[tweet.tweet_id] += 1
         old = tb.tweets.get(tweet.tweet_id)
-        if old is not None:
-            st["duplicates"] += 1
-            if tweet.canonical() <= old.canonical():
-                continue
-        tb.tweets[tweet.tweet_id] = tweet
+        if old is None or tweet.canonical() > old.canonical():
+            tb.tweets[tweet.tweet_id] = tweet
+
+    # A deletion wins over its tweet, whichever came first.
+    for tweet_id in tb.deleted:
+        tb.tweets.pop(tweet_id, None)
+        st["deleted"] += of_tweet.pop(tweet_id, 0)
+    st["duplicates"] = sum(count - 1 for count in of_tweet.values())
 
     build(tb, excluded)
     return tb

@@ -43,13 +43,13 @@ struct TweetUser {
 
 /// An identifier: the member `x_str`, else the member `x`. Programs that keep numbers as floats round `x` from 2^53 on.
 #[derive(Clone, Copy, Default)]
-struct Id {
-    number: Option<u64>,
-    string: Option<u64>,
+pub(super) struct Id {
+    pub(super) number: Option<u64>,
+    pub(super) string: Option<u64>,
 }
 
 impl Id {
-    fn value(self) -> Option<u64> {
+    pub(super) fn value(self) -> Option<u64> {
         self.string.or(self.number)
     }
 
@@ -216,7 +216,7 @@ impl Extractor {
 
 /// Walks the members of an object with decoded keys; a value of any other kind is skipped.
 #[inline]
-fn members<'t>(
+pub(super) fn members<'t>(
     cursor: &mut Cursor<'t>,
     mut member: impl FnMut(&mut Cursor<'t>, &[u8]) -> Result<(), Syntax>,
 ) -> Result<(), Syntax> {
@@ -280,7 +280,7 @@ fn string_or_skip(cursor: &mut Cursor<'_>) -> Result<Option<RawString>, Syntax> 
 }
 
 /// An identifier: an integer, or a string of 1 to 19 digits, from 0 to 2^63 - 1.
-fn id(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
+pub(super) fn id(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
     match cursor.peek() {
         b'"' => {
             let string = cursor.string()?;

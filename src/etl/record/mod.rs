@@ -2,6 +2,7 @@
 //!
 //! - `extract`: an input line to a `t1` record, or the reason why it is [`dropped`]. `created_at`: dates.
 //! - [`records`]: the format of all data between the stages. `fields`: its fields. `escape`: its strings.
+//! - `notice`: lines that are no tweets, deletions among them.
 //! - [`compat`]: the two ways with damaged strings.
 //! - [`excluded`]: the hashtags that the counts leave out, as fields of records.
 
@@ -12,4 +13,5 @@ pub(crate) mod escape;
 pub mod excluded;
 pub(crate) mod extract;
 pub(crate) mod fields;
+pub mod notice;
 pub mod records;

@@ -7,6 +7,7 @@
 //! | after | kind | fields |
 //! | --- | --- | --- |
 //! | map | `t1` | tweet id, `t1`, created_at, user, reply target or `-`, retweeted user or `-`, screen_name, description, retweeted screen_name, retweeted description, text, tag… (as posted) |
+//! | | `d1` | tweet id, `d1`: the tweet is deleted, whatever `t1` records it has |
 //! | reduce of tweets | `a1` | user, `a1`, created_at, tweet id, 1 for the sender or 0 for the retweeted user, screen_name, description: one sighting of a profile |
 //! | | `b1` | user, `b1`, then count, tag (lower-cased) again and again: tags the user posted, excluded ones left out; several such records add up |
 //! | | `c1` … `t` | user, `c1`, other user (19 digits), `t`, created_at, tweet id, types, text, tag… (lower-cased): one contact tweet |
@@ -15,16 +16,16 @@
 //! | | `c1` … `t` | as above |
 //! | history | `p1` | user, `p1`, created_at, tweet id and sender flag of the profile or `-` three times, screen_name, description, number of tweets, the ids of all tweets the user takes part in (ascending), then count, tag … |
 //!
-//! A store needs the history to take in more tweets later: the `t1` record of every kept tweet and a `p1`
-//! record of every user. It goes to the sink on request, without a shuffle.
+//! A store needs the history to take in more tweets later: the `t1` record of every kept tweet, the `d1` record of every
+//! deleted one and a `p1` record of every user. It goes to the sink on request, without a shuffle.
 //!
 //! A shuffle is a sort by bytes (`LC_ALL=C sort`) within any partition by key. The fixed width of keys
 //! makes this numeric order. The letters are chosen so that each stage reads first what it needs first: a
-//! profile and tags before contacts, `m` before the `t` of the same contact.
+//! deletion before tweets, a profile and tags before contacts, `m` before the `t` of the same contact.
 
 use crate::etl::{
     error::EtlError,
-    record::fields::{Fields, flag, key_number, number, optional, signed},
+    record::fields::{Fields, flag, key_number, number, optional, push_field, push_key, signed},
 };
 
 /// A `t1` record, its fields still escaped.
@@ -80,6 +81,19 @@ impl<'a> TweetRecord<'a> {
             tags: fields,
         })
     }
+}
+
+/// The tweet that a `d1` record deletes; `None` for other records.
+pub fn deleted_id(line: &[u8]) -> Option<u64> {
+    let mut fields = Fields::of(line);
+    let id = key_number(fields.next()?)?;
+    (fields.next()? == b"d1" && fields.next().is_none()).then_some(id)
+}
+
+/// Appends the `d1` record of a tweet.
+pub fn push_deletion(out: &mut Vec<u8>, id: u64) {
+    push_key(out, id);
+    push_field(out, b"d1");
 }
 
 /// A record keyed by a user; strings still escaped.

@@ -46,7 +46,7 @@ pub enum Order {
     },
 }
 
-/// Input lines to `t1` records on `out`, in any order.
+/// Input lines to `t1` and `d1` records on `out`, in any order.
 pub fn map(
     reading: Reading<'_>,
     workers: usize,
@@ -61,7 +61,7 @@ pub fn map(
     map::run(reading, workers, writer, progress)
 }
 
-/// `t1` records to records of users, or records of users to the records that `build` takes.
+/// `t1` and `d1` records to records of users, or records of users to the records that `build` takes.
 pub fn reduce(
     input: impl BufRead,
     order: &Order,
@@ -77,7 +77,8 @@ pub fn reduce(
     let mut users = UserReducer::default();
     let mut are_tweets = None;
     each_sorted(input, order, |line| {
-        let are_tweets = *are_tweets.get_or_insert_with(|| line.get(19..22) == Some(b"\tt1"));
+        let are_tweets =
+            *are_tweets.get_or_insert_with(|| matches!(line.get(19..22), Some(b"\tt1" | b"\td1")));
         if are_tweets {
             tweets.line(line, &mut writer)
         } else {
@@ -203,6 +204,10 @@ impl<W: Write> Emit for PipeWriter<'_, W> {
 /// Kept tweets and tag frequencies are for runs on one machine.
 impl<W: Write> TweetOutput for PipeWriter<'_, W> {
     fn kept(&mut self, _: &[u8]) -> Result<(), EtlError> {
+        Ok(())
+    }
+
+    fn deleted(&mut self, _: u64) -> Result<(), EtlError> {
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The report of a run: counted per worker, summed per stage, kept in the manifest, printed at the end.
 
 use crate::etl::{
-    record::dropped::Dropped,
+    record::{dropped::Dropped, notice::Notice},
     stage::{
         counts::{Counts, SkippedFile},
         examples::DroppedLine,
@@ -68,6 +68,8 @@ impl Report {
             .zip(c.dropped)
             .collect();
         dropped.insert("too_long", c.dropped_too_long);
+        let names = Notice::ALL.iter().map(|notice| notice.name());
+        let notices: BTreeMap<&str, u64> = names.zip(c.notices).collect();
         let stages: Vec<_> = self
             .stages
             .iter()
@@ -82,8 +84,8 @@ impl Report {
             })
             .collect();
         serde_json::json!({
-            "lines": c.lines, "bytes": c.bytes, "dropped": dropped, "valid": c.valid,
-            "ids_differ": c.ids_differ, "duplicates": c.duplicates, "tweets": c.tweets, "profiles": c.profiles,
+            "lines": c.lines, "bytes": c.bytes, "dropped": dropped, "notices": notices, "valid": c.valid,
+            "ids_differ": c.ids_differ, "duplicates": c.duplicates, "deleted": c.deleted, "tweets": c.tweets, "profiles": c.profiles,
             "users": c.users, "pairs": self.pairs(), "directed_pairs": c.directed_pairs,
             "contact_tweets": c.contact_tweets, "tag_occurrences": c.tag_occurrences,
             "tags": self.tags.distinct(), "value_bytes": c.value_bytes,
@@ -101,6 +103,11 @@ impl fmt::Display for Counts {
             row(f, &format!("  dropped: {}", reason.name()), count)?;
         }
         row(f, "  dropped: too_long", self.dropped_too_long)?;
+        for (notice, count) in Notice::ALL.iter().zip(self.notices) {
+            if count > 0 {
+                row(f, &format!("  notices: {}", notice.name()), count)?;
+            }
+        }
         row(f, "  kept", self.valid)?;
         if self.ids_differ > 0 {
             row(f, "  kept by their _str ids", self.ids_differ)?;
@@ -115,6 +122,9 @@ impl fmt::Display for Report {
         let c = &self.counts;
         write!(f, "{c}")?;
         row(f, "  duplicates", c.duplicates)?;
+        if c.deleted > 0 {
+            row(f, "  of deleted tweets", c.deleted)?;
+        }
         row(f, "tweets", c.tweets)?;
         row(f, "hashtags", self.tags.distinct())?;
         row(f, "bytes read", c.bytes)?;

@@ -3,6 +3,7 @@
 use crate::etl::{
     error::EtlError,
     record::fields,
+    record::records::push_deletion,
     shuffle::sort::Sorted,
     shuffle::spill::{Emit, LineFile, LineReader, Lines, ShuffleWriter, partition_path},
     sink::user_sink::write_frame,
@@ -31,6 +32,13 @@ impl TweetOutput for TweetFiles<'_, '_> {
             return Ok(());
         }
         self.kept.record(|out| out.extend_from_slice(record))
+    }
+
+    fn deleted(&mut self, id: u64) -> Result<(), EtlError> {
+        if !self.history {
+            return Ok(());
+        }
+        self.kept.record(|out| push_deletion(out, id))
     }
 
     fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError> {

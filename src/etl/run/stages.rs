@@ -10,6 +10,7 @@ use crate::etl::{
     progress::Progress,
     record::excluded::Excluded,
     record::fields,
+    record::records::deleted_id,
     run::workdir::{Plan, StageOutput, WorkDir},
     shuffle::sort::{Keys, Sorted, Sorter},
     shuffle::spill::{Emit, LineReader, Shuffle, ShuffleWriter, partition_path},
@@ -335,7 +336,10 @@ pub fn build(
         let excluded = context.excluded;
         sink.begin_history(excluded).map_err(EtlError::SinkFinish)?;
         read_bytes += history(context, work, "kept", |id, record| {
-            sink.put_tweet(id, record)
+            match deleted_id(record) {
+                Some(_) => sink.put_deletion(id),
+                None => sink.put_tweet(id, record),
+            }
         })?;
         read_bytes += history(context, work, "people", |id, record| {
             sink.put_person(id, record)

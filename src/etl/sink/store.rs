@@ -59,6 +59,10 @@ impl UserSink for StoreSink {
         Ok(self.writer()?.put_tweet(tweet_id, record)?)
     }
 
+    fn put_deletion(&mut self, tweet_id: u64) -> Result<(), SinkError> {
+        Ok(self.writer()?.put_deletion(tweet_id)?)
+    }
+
     fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), SinkError> {
         Ok(self.writer()?.put_person(user_id, record)?)
     }

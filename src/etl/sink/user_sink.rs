@@ -27,6 +27,11 @@ pub trait UserSink {
         let _ = (tweet_id, record);
         Ok(())
     }
+    /// With `Options::history`, notes that a tweet is deleted, in the order of [`put_tweet`](Self::put_tweet).
+    fn put_deletion(&mut self, tweet_id: u64) -> Result<(), SinkError> {
+        let _ = tweet_id;
+        Ok(())
+    }
     /// With `Options::history`, stores the `p1` record of a user, with or without contacts. Ids come
     /// in ascending order, after all tweets and before all values.
     fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), SinkError> {

@@ -1,6 +1,6 @@
 //! What the stages count.
 
-use crate::etl::record::dropped::Dropped;
+use crate::etl::record::{dropped::Dropped, notice::Notice};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -15,6 +15,9 @@ pub struct Counts {
     pub dropped: [u64; Dropped::ALL.len()],
     /// Lines longer than `reader::LINE_BYTES_MAX`, dropped unread.
     pub dropped_too_long: u64,
+    /// Lines that are notices, by kind, in the order of [`Notice::ALL`].
+    #[serde(default)]
+    pub notices: [u64; Notice::ALL.len()],
     /// Lines that pass the filter.
     pub valid: u64,
     /// Valid lines in which an identifier and its `_str` differ.
@@ -22,6 +25,9 @@ pub struct Counts {
     pub ids_differ: u64,
     /// Valid lines whose tweet id had been seen.
     pub duplicates: u64,
+    /// Valid lines of deleted tweets.
+    #[serde(default)]
+    pub deleted: u64,
     /// Tweets after deduplication.
     pub tweets: u64,
     /// Tags of these tweets, repeats included.
@@ -48,9 +54,11 @@ impl Counts {
             bytes,
             dropped,
             dropped_too_long,
+            notices,
             valid,
             ids_differ,
             duplicates,
+            deleted,
             tweets,
             tag_occurrences,
             profiles,
@@ -63,12 +71,16 @@ impl Counts {
         for (mine, others) in dropped.iter_mut().zip(&other.dropped) {
             *mine += others;
         }
+        for (mine, others) in notices.iter_mut().zip(&other.notices) {
+            *mine += others;
+        }
         *lines += other.lines;
         *bytes += other.bytes;
         *dropped_too_long += other.dropped_too_long;
         *valid += other.valid;
         *ids_differ += other.ids_differ;
         *duplicates += other.duplicates;
+        *deleted += other.deleted;
         *tweets += other.tweets;
         *tag_occurrences += other.tag_occurrences;
         *profiles += other.profiles;

@@ -1,4 +1,4 @@
-//! First stage: input lines to `t1` records, keyed by tweet id.
+//! First stage: input lines to `t1` and `d1` records, keyed by tweet id.
 //!
 //! All workers share the open readers: a worker takes one, fills a block of lines, puts the reader back and
 //! parses the block. No thread is only a reader, so no balance is needed: one plain file keeps all cores
@@ -12,7 +12,9 @@ use crate::etl::{
         reader::{Filled, LINE_BYTES_MAX, Reader},
         walk::Place,
     },
-    record::{compat::Compat, dropped::Dropped, extract::Extractor},
+    record::{
+        compat::Compat, dropped::Dropped, extract::Extractor, notice, records::push_deletion,
+    },
     shuffle::spill::Emit,
     stage::counts::{Counts, SkippedFile},
     stage::examples::{DroppedLine, Examples},
@@ -40,7 +42,7 @@ impl Mapper {
     }
 
     /// Appends the record of `line`, newlines excluded on both sides, to `out`; `None` when the line
-    /// is dropped.
+    /// is dropped, or is a notice without effect.
     pub fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Option<u64> {
         self.counts.lines += 1;
         if line.len() > LINE_BYTES_MAX {
@@ -54,12 +56,22 @@ impl Mapper {
                 self.counts.ids_differ += u64::from(kept.ids_differ);
                 Some(kept.id)
             }
-            Err(reason) => {
-                self.counts.dropped[reason as usize] += 1;
-                self.dropped = Some(reason);
-                None
-            }
+            Err(reason) => self.without_tweet(reason, line, out),
         }
+    }
+
+    /// Counts a line that is no tweet; a deletion has a record.
+    fn without_tweet(&mut self, reason: Dropped, line: &[u8], out: &mut Vec<u8>) -> Option<u64> {
+        if reason == Dropped::NoTweetId
+            && let Some((notice, deleted)) = notice::read(line)
+        {
+            self.counts.notices[notice as usize] += 1;
+            self.dropped = None;
+            return deleted.inspect(|id| push_deletion(out, *id));
+        }
+        self.counts.dropped[reason as usize] += 1;
+        self.dropped = Some(reason);
+        None
     }
 
     /// Counts the bytes of a block and the long lines that its reader dropped.

@@ -2,14 +2,14 @@
 //!
 //! Its input is sorted `t1` records, from a partition or a pipe. Of all lines with the same tweet id, the
 //! greatest in canonical order is kept, so nothing depends on the order of the input
-//! (`docs/protocol/twitter.md` section 3). The kept tweet becomes records keyed by user.
+//! (`docs/protocol/twitter.md` section 3); of a deleted tweet none is. The kept tweet becomes records keyed by user.
 
 use crate::etl::{
     error::EtlError,
     record::escape::{compare_unescaped, push_lower},
     record::excluded::Excluded,
     record::fields::{Fields, push_field, push_key, push_number, push_signed},
-    record::records::TweetRecord,
+    record::records::{TweetRecord, deleted_id},
     stage::counts::Counts,
 };
 use crate::store::value::{REPLY, RETWEET};
@@ -19,6 +19,8 @@ use std::cmp::Ordering;
 pub trait TweetOutput {
     /// The record of a tweet that is kept, by ascending id.
     fn kept(&mut self, record: &[u8]) -> Result<(), EtlError>;
+    /// A tweet that is deleted, in the order of the kept ones.
+    fn deleted(&mut self, id: u64) -> Result<(), EtlError>;
     /// An occurrence of a lower-cased tag, as a record field.
     fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError>;
     /// Lets `write` append one record of `user`, newline excluded.
@@ -30,6 +32,8 @@ pub struct TweetReducer<'e> {
     excluded: &'e Excluded,
     /// The greatest record so far of the current tweet id; empty before the first.
     best: Vec<u8>,
+    /// The last deleted tweet. Its deletion comes before its other records.
+    deleted: Option<u64>,
     /// Lower-cased tags of the current tweet, each after a tab.
     tags: Vec<u8>,
     counts: Counts,
@@ -41,6 +45,7 @@ impl<'e> TweetReducer<'e> {
         Self {
             excluded,
             best: Vec::new(),
+            deleted: None,
             tags: Vec::new(),
             counts: Counts::default(),
         }
@@ -48,7 +53,14 @@ impl<'e> TweetReducer<'e> {
 
     /// Takes the next record. If it begins another tweet, `out` gets the records of the previous one.
     pub fn line(&mut self, line: &[u8], out: &mut impl TweetOutput) -> Result<(), EtlError> {
+        if let Some(id) = deleted_id(line) {
+            return self.deletion(id, out);
+        }
         let next = TweetRecord::parse(line)?;
+        if self.deleted == Some(next.id) {
+            self.counts.deleted += 1;
+            return Ok(());
+        }
         if !self.best.is_empty() {
             let best = TweetRecord::parse(&self.best)?;
             if best.id == next.id {
@@ -64,6 +76,15 @@ impl<'e> TweetReducer<'e> {
         self.best.clear();
         self.best.extend_from_slice(line);
         Ok(())
+    }
+
+    fn deletion(&mut self, id: u64, out: &mut impl TweetOutput) -> Result<(), EtlError> {
+        if self.deleted == Some(id) {
+            return Ok(());
+        }
+        self.finish(out)?;
+        self.deleted = Some(id);
+        out.deleted(id)
     }
 
     /// Emits the last tweet.
@@ -210,11 +231,17 @@ mod tests {
         events: Vec<String>,
         tags: Vec<String>,
         kept: Vec<String>,
+        deleted: Vec<u64>,
     }
 
     impl TweetOutput for Collected {
         fn kept(&mut self, record: &[u8]) -> Result<(), EtlError> {
             self.kept.push(String::from_utf8(record.to_vec()).unwrap());
+            Ok(())
+        }
+
+        fn deleted(&mut self, id: u64) -> Result<(), EtlError> {
+            self.deleted.push(id);
             Ok(())
         }
 
@@ -326,6 +353,31 @@ mod tests {
                 assert_eq!(counts.duplicates, 2);
             }
         }
+    }
+
+    #[test]
+    fn a_deleted_tweet_leaves_nothing() {
+        let tweet = |id: u64| format!("{id:019}\tt1\t5\t10\t-\t-\t\t\t\t\tx");
+        let deletion = |id: u64| format!("{id:019}\td1");
+        let lines = [
+            deletion(3),
+            tweet(3),
+            tweet(3),
+            tweet(4),
+            deletion(5),
+            deletion(5),
+            deletion(6),
+            tweet(7),
+        ];
+        assert!(lines.is_sorted());
+        let (out, counts) = reduce(&lines.each_ref().map(String::as_str));
+        assert_eq!(out.kept, [tweet(4), tweet(7)]);
+        assert_eq!(out.deleted, [3, 5, 6]);
+        assert_eq!(
+            (counts.tweets, counts.deleted, counts.duplicates),
+            (2, 2, 0)
+        );
+        assert!(out.events.iter().all(|event| !event.contains("\t3\t")));
     }
 
     #[test]

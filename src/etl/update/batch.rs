@@ -1,25 +1,34 @@
-//! A batch of tweets and its way into the store.
+//! A batch of tweets and deletions and its way into the store.
 
 use crate::etl::{
     error::EtlError,
     record::dropped::Dropped,
     record::excluded::Excluded,
-    record::records::TweetRecord,
+    record::notice::Notice,
+    record::records::{TweetRecord, deleted_id},
     stage::counts::Counts,
     stage::map::Mapper,
     stage::tweets::canonical_order,
     update::{changed_users::ChangedUsers, events::Events, refused::Refused, rewrite},
 };
-use crate::store::{Store, Work};
+use crate::store::{Store, StoredTweet, Update, UpdateError, Work};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The records of lines that passed the filter, one per tweet id.
+/// What lines say, whatever their order: one record per tweet id, and none of a deleted tweet.
 #[derive(Debug, Default)]
 pub struct Batch {
-    records: BTreeMap<u64, Vec<u8>>,
+    tweets: BTreeMap<u64, Lines>,
+    deletions: BTreeSet<u64>,
     counts: Counts,
-    duplicates: u64,
+}
+
+/// The lines of one tweet.
+#[derive(Debug)]
+struct Lines {
+    count: u64,
+    /// The record to keep.
+    best: Vec<u8>,
 }
 
 /// The result of a batch.
@@ -33,12 +42,18 @@ pub struct Applied {
     pub bytes: u64,
     /// Lines dropped, by rule.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Lines that are notices, by kind. Deletions have an effect.
+    pub notices: BTreeMap<&'static str, u64>,
     /// Lines not kept because the batch or the store has another line with their tweet id.
     pub duplicates: u64,
+    /// Lines not kept because their tweet is deleted.
+    pub deleted: u64,
     /// Tweets that the store did not have.
     pub tweets_new: u64,
     /// Tweets that replaced a stored tweet with the same id.
     pub tweets_replaced: u64,
+    /// Stored tweets that were deleted.
+    pub tweets_deleted: u64,
     /// Users whose value was written: their answers may have changed.
     pub users_touched: u64,
     /// What it cost.
@@ -60,57 +75,64 @@ impl Batch {
             rest = rest.get(end + 1..).unwrap_or_default();
         }
         batch.counts = mapper.counts();
+        batch.drop_deleted();
         Ok(batch)
     }
 
+    /// Deletes one tweet.
+    pub fn deletion(id: u64) -> Self {
+        Self {
+            deletions: BTreeSet::from([id]),
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, id: u64, record: Vec<u8>) -> Result<(), EtlError> {
-        let Some(kept) = self.records.get_mut(&id) else {
-            self.records.insert(id, record);
+        if deleted_id(&record).is_some() {
+            self.deletions.insert(id);
+            return Ok(());
+        }
+        let Some(lines) = self.tweets.get_mut(&id) else {
+            let (count, best) = (1, record);
+            self.tweets.insert(id, Lines { count, best });
             return Ok(());
         };
-        self.duplicates += 1;
-        if is_better(&record, kept)? {
-            *kept = record;
+        lines.count += 1;
+        if is_better(&record, &lines.best)? {
+            lines.best = record;
         }
         Ok(())
     }
 
+    /// A deletion wins over its tweet, whichever line came first.
+    fn drop_deleted(&mut self) {
+        for id in &self.deletions {
+            let lines = self.tweets.remove(id);
+            self.counts.deleted += lines.map_or(0, |lines| lines.count);
+        }
+        self.counts.duplicates = self.tweets.values().map(|lines| lines.count - 1).sum();
+    }
+
     /// Changes the store, as a whole or not at all.
     pub fn apply(&self, store: &Store, value_bytes_max: usize) -> Result<Applied, Refused> {
-        if self.records.is_empty() {
+        if self.tweets.is_empty() && self.deletions.is_empty() {
             store.check_updates()?;
             return Ok(self.applied());
         }
         let mut update = store.update()?;
         let excluded = Excluded::from_fields(update.excluded()?);
         let mut applied = self.applied();
-        let (mut removed, mut added) = (Vec::new(), Vec::new());
-        for (id, record) in &self.records {
-            match update.tweet(*id)? {
-                None => applied.tweets_new += 1,
-                Some(kept) if is_better(record, kept)? => {
-                    applied.tweets_replaced += 1;
-                    removed.push(kept.to_vec());
-                }
-                Some(_) => {
-                    applied.duplicates += 1;
-                    continue;
-                }
-            }
-            added.push((*id, record));
-        }
-        if added.is_empty() {
+        let changes = self.changes(&update, &mut applied)?;
+        if changes.deleted.is_empty() && changes.added.is_empty() {
             applied.work = update.work();
             return Ok(applied);
         }
-        for (id, record) in &added {
-            update.put_tweet(*id, record)?;
-        }
+        changes.store_tweets(&mut update)?;
         let mut changed = ChangedUsers::default();
-        for record in &removed {
+        for record in &changes.removed {
             changed.remove(&Events::of(record, &excluded)?, &update)?;
         }
-        for (_, record) in &added {
+        for (_, record) in &changes.added {
             changed.add(&Events::of(record, &excluded)?, &update)?;
         }
         changed.settle(&mut update, &excluded)?;
@@ -120,22 +142,85 @@ impl Batch {
         Ok(applied)
     }
 
+    /// Compares the batch with what is stored.
+    fn changes(&self, update: &Update<'_>, applied: &mut Applied) -> Result<Changes<'_>, Refused> {
+        let mut changes = Changes::default();
+        for &id in &self.deletions {
+            match update.tweet(id)? {
+                Some(StoredTweet::Deleted) => continue,
+                Some(StoredTweet::Kept(record)) => {
+                    applied.tweets_deleted += 1;
+                    changes.removed.push(record.to_vec());
+                }
+                None => {}
+            }
+            changes.deleted.push(id);
+        }
+        for (&id, Lines { count, best }) in &self.tweets {
+            match update.tweet(id)? {
+                None => applied.tweets_new += 1,
+                Some(StoredTweet::Kept(kept)) if is_better(best, kept)? => {
+                    applied.tweets_replaced += 1;
+                    changes.removed.push(kept.to_vec());
+                }
+                Some(StoredTweet::Kept(_)) => {
+                    applied.duplicates += 1;
+                    continue;
+                }
+                Some(StoredTweet::Deleted) => {
+                    applied.duplicates -= count - 1;
+                    applied.deleted += count;
+                    continue;
+                }
+            }
+            changes.added.push((id, best));
+        }
+        Ok(changes)
+    }
+
     fn applied(&self) -> Applied {
         let c = &self.counts;
         let rules = Dropped::ALL.iter().map(|rule| rule.name());
         let mut dropped: BTreeMap<_, _> = rules.zip(c.dropped).collect();
         dropped.insert("too_long", c.dropped_too_long);
+        let notices = Notice::ALL.iter().map(|notice| notice.name());
         Applied {
             batch: 0,
             lines: c.lines,
             bytes: c.bytes,
             dropped,
-            duplicates: self.duplicates,
+            notices: notices.zip(c.notices).collect(),
+            duplicates: c.duplicates,
+            deleted: c.deleted,
             tweets_new: 0,
             tweets_replaced: 0,
+            tweets_deleted: 0,
             users_touched: 0,
             work: Work::default(),
         }
+    }
+}
+
+/// What a batch changes in the store's tweets.
+#[derive(Default)]
+struct Changes<'b> {
+    /// Records of stored tweets that are replaced or deleted.
+    removed: Vec<Vec<u8>>,
+    /// Tweets that the store does not know as deleted yet.
+    deleted: Vec<u64>,
+    /// Tweets to store.
+    added: Vec<(u64, &'b [u8])>,
+}
+
+impl Changes<'_> {
+    fn store_tweets(&self, update: &mut Update<'_>) -> Result<(), UpdateError> {
+        for id in &self.deleted {
+            update.put_deletion(*id)?;
+        }
+        for (id, record) in &self.added {
+            update.put_tweet(*id, record)?;
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::etl::{
     stage::users::{Profile, write_user_state},
     update::{events::Events, refused::Refused},
 };
-use crate::store::Update;
+use crate::store::{StoredTweet, Update};
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The users of all tweets that a batch adds or removes.
@@ -292,7 +292,9 @@ impl ChangedUser {
                 user,
                 what: "a tweet of the user is not in the history",
             };
-            let tweet = update.tweet(id)?.ok_or_else(missing)?;
+            let Some(StoredTweet::Kept(tweet)) = update.tweet(id)? else {
+                return Err(missing().into());
+            };
             for line in Events::of(tweet, excluded)?.lines() {
                 if let (
                     sighted,

@@ -29,6 +29,10 @@ impl TweetOutput for Events {
         Ok(())
     }
 
+    fn deleted(&mut self, _id: u64) -> Result<(), EtlError> {
+        Ok(())
+    }
+
     fn tag(&mut self, _tag: &[u8]) -> Result<(), EtlError> {
         Ok(())
     }

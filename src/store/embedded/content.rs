@@ -48,6 +48,7 @@ impl Content {
     pub(in crate::store) fn add_history(&mut self, table: Table, id: u64, record: &[u8]) {
         let History { hasher, meta } = self.history.get_or_insert_default();
         match table {
+            Table::Tweets if record.is_empty() => meta.deletions += 1,
             Table::Tweets => meta.tweets += 1,
             Table::People => meta.people += 1,
             Table::Excluded | Table::Values => {}

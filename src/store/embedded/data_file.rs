@@ -59,8 +59,8 @@ impl DataFile {
             .map_err(StoreError::io("write", &self.path))
     }
 
-    /// Appends records whose keys are above all earlier keys; `bytes` is the sum of the lengths of their
-    /// values.
+    /// Appends records whose keys are above all earlier keys; `bytes` is the sum of their lengths, or
+    /// of their values' lengths where those are large.
     pub(super) fn append<'v, K: AsRef<[u8]>>(
         &mut self,
         bytes: usize,

@@ -15,7 +15,7 @@ pub(super) const META_KEY: &[u8] = b"\xffmeta";
 pub(in crate::store) enum Table {
     /// The list of excluded hashtags; its id is 0.
     Excluded = 0,
-    /// Kept tweets.
+    /// Kept tweets, and empty records of deleted ones.
     Tweets = 1,
     /// States of users.
     People = 2,

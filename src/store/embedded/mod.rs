@@ -37,7 +37,7 @@ pub(super) use scan::Scan;
 pub(super) use seal::Depth;
 pub(super) use store::Access;
 pub use store::{Reader, Store};
-pub use update::{Update, Work};
+pub use update::{StoredTweet, Update, Work};
 pub use writer::StoreWriter;
 
 #[cfg(test)]

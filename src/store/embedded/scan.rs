@@ -106,7 +106,7 @@ impl Scan<'_> {
     }
 
     /// Merges both in ascending order; of two records with one id the update wins, and an empty update
-    /// removes the record.
+    /// removes the record, except that of a tweet: there it is a record too, of a deletion.
     fn merge<'t>(
         &'t self,
         mut built: impl Iterator<Item = Record<'t>>,
@@ -131,7 +131,7 @@ impl Scan<'_> {
                 (None, Some(_)) => Ordering::Greater,
                 (Some((a, _)), Some((b, _))) => a.cmp(b),
             };
-            let gone = |(_, value): &(u64, &[u8])| value.is_empty();
+            let gone = |(_, value): &(u64, &[u8])| value.is_empty() && table != Table::Tweets;
             let taken = if order.is_lt() {
                 old
             } else {

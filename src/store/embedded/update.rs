@@ -36,6 +36,15 @@ pub struct Update<'s> {
     work: Cell<Work>,
 }
 
+/// What a store with history knows of a tweet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredTweet<'t> {
+    /// Its record.
+    Kept(&'t [u8]),
+    /// It is deleted, and stays so.
+    Deleted,
+}
+
 impl Store {
     /// Begins a batch; waits while another process has one open.
     ///
@@ -121,14 +130,19 @@ impl Update<'_> {
         Ok(found.map_err(|e| self.failed(e))?.unwrap_or_default())
     }
 
-    /// The record of a kept tweet.
-    pub fn tweet(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        self.historical(Table::Tweets, id)
+    /// What the store knows of a tweet.
+    pub fn tweet(&self, id: u64) -> Result<Option<StoredTweet<'_>>, StoreError> {
+        let found = self.historical(Table::Tweets, id)?;
+        Ok(found.map(|record| match record {
+            [] => StoredTweet::Deleted,
+            record => StoredTweet::Kept(record),
+        }))
     }
 
     /// The state of a user.
     pub fn person(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        self.historical(Table::People, id)
+        let found = self.historical(Table::People, id)?;
+        Ok(found.filter(|record| !record.is_empty()))
     }
 
     /// The value of a user.
@@ -143,9 +157,29 @@ impl Update<'_> {
 
     /// Stores a tweet; it replaces a tweet with the same id.
     pub fn put_tweet(&mut self, id: u64, record: &[u8]) -> Result<(), UpdateError> {
-        let is_new = self.tweet(id)?.is_none();
-        self.meta.history.tweets += u64::from(is_new);
+        self.replace_tweet(id)?;
+        self.meta.history.tweets += 1;
         self.put(Table::Tweets, id, record)
+    }
+
+    /// Notes that a tweet is deleted, in the place of the tweet if it is stored.
+    pub fn put_deletion(&mut self, id: u64) -> Result<(), UpdateError> {
+        self.replace_tweet(id)?;
+        self.meta.history.deletions += 1;
+        self.put(Table::Tweets, id, b"")
+    }
+
+    /// Takes what is stored of a tweet out of the sums.
+    fn replace_tweet(&mut self, id: u64) -> Result<(), StoreError> {
+        let (kept, deleted) = match self.tweet(id)? {
+            None => (0, 0),
+            Some(StoredTweet::Kept(_)) => (1, 0),
+            Some(StoredTweet::Deleted) => (0, 1),
+        };
+        let history = &mut self.meta.history;
+        history.tweets = history.tweets.saturating_sub(kept);
+        history.deletions = history.deletions.saturating_sub(deleted);
+        Ok(())
     }
 
     /// Stores the state of a user; `None`: no tweet mentions the user any more.
@@ -221,7 +255,7 @@ impl Update<'_> {
             found => Ok(found),
         };
         let found = found.map_err(|e| self.failed(e))?;
-        Ok(self.count(found.filter(|record| !record.is_empty())))
+        Ok(self.count(found))
     }
 
     fn count<'r>(&self, found: Option<&'r [u8]>) -> Option<&'r [u8]> {

@@ -1,7 +1,7 @@
 //! `updates-ID/`: records changed after the store was built, in an LMDB environment with locks.
 //!
 //! ```text
-//! 1 tweet id   kept tweet, in the place of the one in history.mdb
+//! 1 tweet id   kept tweet, in the place of the one in history.mdb; empty: deleted, as there
 //! 2 user id    what is known about a user; empty: nothing any more
 //! 3 user id    value of a user, in the place of the one in data.mdb; empty: no contacts any more
 //! ff meta      [`UpdatesMeta`], JSON

@@ -15,6 +15,10 @@ use std::path::Path;
 /// transaction take little memory.
 const BATCH_BYTES: usize = 16 << 20;
 
+/// What a record takes in a page beside its value: key, header, place in the page's table. It counts where values are
+/// empty.
+const RECORD_BYTES: usize = 32;
+
 /// A store that does not have its name yet. Dropping it unfinished leaves nothing behind.
 pub struct StoreWriter {
     staging: Staging,
@@ -52,13 +56,18 @@ impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
         self.last_key = Some(key);
         self.bytes.extend_from_slice(value);
         self.ends.push((key, self.bytes.len()));
-        if self.bytes.len() >= BATCH_BYTES {
+        if self.batch_bytes() >= BATCH_BYTES {
             self.flush()?;
         }
         Ok(())
     }
 
+    fn batch_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * RECORD_BYTES
+    }
+
     fn flush(&mut self) -> Result<(), StoreError> {
+        let batch_bytes = self.batch_bytes();
         let mut start = 0;
         let bytes = &self.bytes;
         let records = self.ends.iter().map(|&(key, end)| {
@@ -66,7 +75,7 @@ impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
             start = end;
             (key, value)
         });
-        self.file.append(bytes.len(), records)?;
+        self.file.append(batch_bytes, records)?;
         self.bytes.clear();
         self.ends.clear();
         Ok(())
@@ -130,6 +139,11 @@ impl StoreWriter {
     /// Adds the record of a kept tweet to the history. Ids ascend; all tweets come before all people.
     pub fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), StoreError> {
         self.put_history(Table::Tweets, tweet_id, record)
+    }
+
+    /// Notes in the history that a tweet is deleted, in the order of the tweets.
+    pub fn put_deletion(&mut self, tweet_id: u64) -> Result<(), StoreError> {
+        self.put_history(Table::Tweets, tweet_id, b"")
     }
 
     /// Adds the state of a user to the history. Ids ascend.

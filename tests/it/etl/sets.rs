@@ -100,6 +100,7 @@ pub fn all() -> &'static [Set] {
                 "13",
                 &["--lines", "5000", "--users", "40", "--tags", "90"],
             ),
+            deletions(),
         ];
         sets.push(by_our_generator());
         sets.push(by_hand());
@@ -126,6 +127,62 @@ fn generated(name: &'static str, seed: &str, options: &[&str]) -> Set {
     python("tweets", &data, options);
     python("excluded", &excluded, &[]);
     with_answers(name, directory, data, excluded)
+}
+
+/// Tweets of few users, one in nine of them deleted before or after its line, and every other notice.
+fn deletions() -> Set {
+    let options = ["--lines", "4000", "--users", "60", "--tags", "90"];
+    let generated = generated("", "15", &options);
+    let mut lines = Vec::new();
+    for (at, line) in generated.lines().into_iter().enumerate() {
+        let deletion = (at % 9 == 0).then(|| deletion_of(line)).flatten();
+        let (before, after) = match at % 2 {
+            0 => (deletion, None),
+            _ => (None, deletion),
+        };
+        let own = Some(line.to_vec());
+        lines.extend([before, own, after].into_iter().flatten());
+    }
+    for notice in [
+        "scrub_geo",
+        "limit",
+        "status_withheld",
+        "user_withheld",
+        "warning",
+    ] {
+        lines.push(format!("{{\"{notice}\":{{\"track\":7}}}}").into_bytes());
+    }
+    // Nobody knows the tweet, the deletion names none, or the line is a tweet.
+    for line in [
+        r#"{"delete":{"status":{"id":99,"id_str":"99","user_id":3}}}"#,
+        r#"{"delete":{"status":{"id":99}},"limit":{}}"#,
+        r#"{"delete":{"status":{}}}"#,
+        r#"{"delete":7}"#,
+        r#"{"id":98,"delete":{"status":{"id":97}}}"#,
+    ] {
+        lines.push(line.into());
+    }
+    let directory = fresh_directory("set");
+    let (data, excluded) = (
+        directory.join("tweets.jsonl"),
+        directory.join("excluded.txt"),
+    );
+    lines.push(Vec::new());
+    fs::write(&data, lines.join(&b'\n')).unwrap();
+    fs::copy(&generated.excluded, &excluded).unwrap();
+    with_answers("deletions", directory, data, excluded)
+}
+
+/// The notice that deletes the tweet of a line.
+pub fn deletion_of(line: &[u8]) -> Option<Vec<u8>> {
+    let tweet: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let (id, user) = (tweet["id"].as_u64()?, &tweet["user"]["id"]);
+    let status = serde_json::json!({"id": id, "id_str": id.to_string(), "user_id": user});
+    Some(
+        serde_json::json!({"delete": {"status": status}})
+            .to_string()
+            .into_bytes(),
+    )
 }
 
 fn by_our_generator() -> Set {

@@ -106,6 +106,54 @@ fn the_counts_of_a_batch_are_those_of_the_rules() {
     drop(directory);
 }
 
+/// A deletion is for good: the tweet may come before it, after it, or in the same batch.
+#[test]
+fn deletions_are_told_and_last() {
+    let (directory, path, _) = small(true);
+    let server = serve(&path, &[ON]);
+    let mut client = admin(&server);
+    let tweet = |id: u64| {
+        let tail = r#""created_at":"Fri Apr 04 05:30:11 +0000 2014","entities":{"hashtags":[{"text":"x"}]}"#;
+        format!(
+            "{{\"id\":{id},\"text\":\"t{id}\",\"user\":{{\"id\":701}},\"lang\":\"en\",\"in_reply_to_user_id\":702,{tail}}}\n"
+        )
+    };
+    let deletion = |id: u64| format!("{{\"delete\":{{\"status\":{{\"id\":{id}}}}}}}\n");
+    let mut send = |text: String| {
+        let counts = counts(&client.ask(&post(text.as_bytes(), "")));
+        let of = |name: &str| counts[name].as_u64().unwrap();
+        let deletions = counts["notices"]["delete"].as_u64().unwrap();
+        let told = (
+            of("tweets_new"),
+            of("tweets_deleted"),
+            of("deleted"),
+            deletions,
+        );
+        (told, of("batch"), of("duplicates"))
+    };
+    let query = || {
+        let query =
+            "GET /twitter?user_id=701&type=both&phrase=x&hashtag=y HTTP/1.1\r\nHost: t\r\n\r\n";
+        server.ask(query.as_bytes()).text()
+    };
+    assert_eq!(send(tweet(1) + &tweet(2)), ((2, 0, 0, 0), 1, 0));
+    assert!(query().ends_with("702\t\t\tt2"), "{}", query());
+    assert_eq!(send(deletion(2) + &deletion(9)), ((0, 1, 0, 2), 2, 0));
+    assert!(query().ends_with("702\t\t\tt1"), "{}", query());
+    assert_eq!(send(tweet(2) + &tweet(9) + &tweet(9)), ((0, 0, 3, 0), 0, 0));
+    assert_eq!(send(deletion(2)), ((0, 0, 0, 1), 0, 0));
+    assert_eq!(
+        send(tweet(3) + &deletion(3) + &tweet(3)),
+        ((0, 0, 2, 1), 3, 0)
+    );
+    assert_eq!(send(deletion(1)), ((0, 1, 0, 1), 4, 0));
+    assert!(query().ends_with("INVALID"), "{}", query());
+    drop(server);
+    let history = verify(&path).history.unwrap();
+    assert_eq!(history.deletions, 4);
+    drop(directory);
+}
+
 #[test]
 fn bodies_that_are_not_what_they_say_are_refused() {
     let (_directory, path, later) = small(true);

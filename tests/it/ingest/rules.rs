@@ -23,14 +23,18 @@ pub(super) fn apply(store: &Store, text: &[u8]) -> Applied {
 
 #[test]
 fn every_split_gives_the_store_of_the_whole() {
-    let mut replaced = 0;
+    let (mut replaced, mut deleted, mut too_late) = (0, 0, 0);
     for seed in 1..=24 {
         // From few users that all know each other to many that hardly do.
         let users = [12, 60, 400][seed as usize % 3];
-        let split = split(lines(seed, 500, users), seed, 1 + seed as usize % 7, false);
+        let lines = lines_with_deletions(seed, 500, users);
+        let split = split(lines, seed, 1 + seed as usize % 7, false);
         let store = open(&split.path);
         for batch in &split.batches {
-            replaced += apply(&store, batch).tweets_replaced;
+            let applied = apply(&store, batch);
+            replaced += applied.tweets_replaced;
+            deleted += applied.tweets_deleted;
+            too_late += applied.deleted;
         }
         drop(store);
         assert_eq!(verify(&split.path), split.expected[0], "seed {seed}");
@@ -39,11 +43,12 @@ fn every_split_gives_the_store_of_the_whole() {
         replaced > 100,
         "only {replaced} tweets took another's place"
     );
+    assert!(deleted > 100 && too_late > 100, "{deleted} {too_late}");
 }
 
 #[test]
 fn a_tweet_at_a_time_and_each_twice_gives_the_store_of_the_whole() {
-    let lines = lines(77, 120, 15);
+    let lines = lines_with_deletions(77, 120, 15);
     let directory = fresh_directory("ingest");
     let (path, whole) = (directory.join("store"), directory.join("whole"));
     build(&directory, &path, &[], true);
@@ -62,7 +67,7 @@ fn a_tweet_at_a_time_and_each_twice_gives_the_store_of_the_whole() {
 /// updated in turn.
 #[test]
 fn a_snapshot_takes_the_updates_in() {
-    let split = split(lines(5, 400, 40), 5, 4, true);
+    let split = split(lines_with_deletions(5, 400, 40), 5, 4, true);
     let at = |name: &str| split.directory.join(name);
     let mut path = split.path.clone();
     for (n, batch) in split.batches.iter().enumerate() {
@@ -84,7 +89,7 @@ fn a_snapshot_takes_the_updates_in() {
         assert_eq!(verify(&at("restored")), verify(from));
     }
     let mut dumps = [Vec::new(), Vec::new()];
-    apply(&open(&split.path), &split.batches.concat());
+    apply(&open(&split.path), &split.batches.join(&b'\n'));
     for (dump, path) in dumps.iter_mut().zip([&split.path, &path]) {
         maintenance::dump(path, dump).unwrap();
     }
