@@ -60,6 +60,7 @@ impl AdminService {
         self.load_gauges(&mut gauges);
         let cache = self.app.cache();
         let cache = cache.stats();
+        gauges.set(Gauge::IngestWaiting, self.app.ingest_waiting() as f64);
         gauges.set(Gauge::CacheEntries, cache.entries as f64);
         gauges.set(Gauge::CacheBytes, cache.bytes as f64);
         gauges.set(Gauge::CacheLimit, cache.bytes_max as f64);

@@ -24,8 +24,12 @@
 use std::{
     io::{self, Read},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -49,13 +53,17 @@ use crate::{
 
 const JSON: &str = "application/json";
 
-/// Seconds after which to try again.
-const RETRY_AFTER: &str = "1";
+/// Seconds after which to try again if the queue is not the reason.
+const RETRY_AFTER_S: u64 = 1;
+
+/// Most seconds that a client is told to wait.
+const RETRY_AFTER_S_MAX: u64 = 60;
 
 /// The queue and the thread behind it, if the setting is on.
 pub(super) struct Ingest {
     access: IngestAccess,
     queue: Option<Sender<Job>>,
+    pace: Arc<Pace>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -86,16 +94,23 @@ impl Ingest {
         let mut ingest = Self {
             access: options.access,
             queue: None,
+            pace: Arc::default(),
             thread: None,
         };
         if options.access != IngestAccess::Off {
             let (queue, jobs) = bounded(options.queue_max);
             let twitter = Arc::clone(twitter);
-            let work = move || work(&jobs, &options, &twitter);
+            let pace = Arc::clone(&ingest.pace);
+            let work = move || work(&jobs, &options, &twitter, &pace);
             ingest.thread = Some(thread::Builder::new().name("ingest".into()).spawn(work)?);
             ingest.queue = Some(queue);
         }
         Ok(ingest)
+    }
+
+    /// Batches that wait; the one that is being written is none of them.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, Sender::len)
     }
 
     /// Whether the endpoint exists for everybody; the operator's side knows it anyway.
@@ -153,14 +168,41 @@ pub(super) fn answer(
         Ok(()) => deferred.into(),
         Err(_full) => {
             metrics::add(Counter::IngestRefused, 1);
-            again_later("too many batches wait already", reply);
+            let seconds = ingest.pace.seconds_for(queue.len() + 1);
+            again_later("too many batches wait already", seconds, reply);
             Counter::TweetsFailed.into()
         }
     }
 }
 
-fn again_later(text: &str, reply: Reply<'_>) {
-    let fields = [("Retry-After", RETRY_AFTER)];
+/// The time that batches take, averaged; a later one weighs a quarter.
+#[derive(Default)]
+struct Pace {
+    batch_us: AtomicU64,
+}
+
+impl Pace {
+    /// Only the thread that writes batches calls it.
+    fn note(&self, taken: Duration) {
+        let taken = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
+        let average = match self.batch_us.load(Relaxed) {
+            0 => taken,
+            before => (before - before / 4).saturating_add(taken / 4),
+        };
+        self.batch_us.store(average, Relaxed);
+    }
+
+    /// Whole seconds that `batches` will take.
+    fn seconds_for(&self, batches: usize) -> u64 {
+        let us = self.batch_us.load(Relaxed).saturating_mul(batches as u64);
+        us.div_ceil(1_000_000)
+            .clamp(RETRY_AFTER_S, RETRY_AFTER_S_MAX)
+    }
+}
+
+fn again_later(text: &str, seconds: u64, reply: Reply<'_>) {
+    let seconds = seconds.to_string();
+    let fields = [("Retry-After", seconds.as_str())];
     reply.send(Status::ServiceUnavailable, TEXT, &fields, |out| {
         out.extend_from_slice(text.as_bytes());
         out.push(b'\n');
@@ -182,7 +224,7 @@ fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
     };
     let status = failure.status();
     match status {
-        Status::ServiceUnavailable => again_later(&failure.to_string(), reply),
+        Status::ServiceUnavailable => again_later(&failure.to_string(), RETRY_AFTER_S, reply),
         status => reply.line(status, &failure.to_string()),
     }
     match status.code() {
@@ -214,11 +256,13 @@ impl Failure {
 }
 
 /// Body of the thread: one batch after the other until the application ends. Sleeps in the channel.
-fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter) {
+fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: &Pace) {
     for job in jobs {
         // A panic costs its batch and not the thread; dropping the update has undone it.
         let _ = catch_unwind(AssertUnwindSafe(|| {
+            let start = Instant::now();
             let result = take(&job, options, twitter);
+            pace.note(start.elapsed());
             note(&result);
             job.promise.keep(result);
         }));
@@ -293,5 +337,23 @@ fn note(result: &Result<Applied, Failure>) {
                 metrics::add(Counter::IngestRefused, 1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_come_back_when_the_queue_has_been_written() {
+        let pace = Pace::default();
+        assert_eq!(pace.seconds_for(17), RETRY_AFTER_S);
+        pace.note(Duration::from_millis(400));
+        assert_eq!([1, 2, 3, 17].map(|n| pace.seconds_for(n)), [1, 1, 2, 7]);
+        (0..40).for_each(|_| pace.note(Duration::from_secs(2)));
+        assert!((19..=20).contains(&pace.seconds_for(10)));
+        assert_eq!(pace.seconds_for(10_000), RETRY_AFTER_S_MAX);
+        pace.note(Duration::MAX);
+        assert_eq!(pace.seconds_for(usize::MAX), RETRY_AFTER_S_MAX);
     }
 }

@@ -137,6 +137,11 @@ impl App {
         self.twitter.updates()
     }
 
+    /// Batches of tweets that wait to be written.
+    pub fn ingest_waiting(&self) -> usize {
+        self.ingest.waiting()
+    }
+
     /// The client of the store of `/twitter`, if that is in a database.
     pub(super) fn database(&self) -> Option<&database::Client> {
         self.twitter.database()

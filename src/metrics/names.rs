@@ -338,6 +338,9 @@ series! {
     "trident_store_value_bytes", "Bytes of all stored values." {
         StoreValueBytes,
     }
+    "trident_ingest_waiting", "Batches of tweets that wait to be written; at twitter.ingest_queue_max the next one is answered 503." {
+        IngestWaiting,
+    }
     "trident_database_up", "1 while lookups are sent to the database of /twitter, 0 while it is down." {
         DatabaseUp,
     }

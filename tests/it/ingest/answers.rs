@@ -375,7 +375,8 @@ fn batches_beyond_the_queue_are_refused_at_once() {
     assert_eq!(with(200) + with(503), 12);
     assert!(with(200) >= 2 && with(503) >= 1, "{} taken", with(200));
     for busy in answers.iter().filter(|answer| answer.status == 503) {
-        assert_eq!(busy.field("retry-after"), Some("1"));
+        let seconds: u64 = busy.field("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
         assert!(!busy.closes());
     }
     assert!(eventually(
