@@ -6,6 +6,7 @@ mod compat;
 mod containers;
 mod damage;
 mod history;
+mod hostile;
 mod inputs;
 mod packing;
 mod pipes;

@@ -1,5 +1,6 @@
 //! How much one input may make of itself, and how it says what is wrong with it.
 
+use crate::etl::read::shown::shown;
 use std::{
     io::{self, Read},
     sync::{
@@ -106,7 +107,8 @@ impl Fault {
         }
         let what = match error.kind() {
             io::ErrorKind::UnexpectedEof => "is truncated".to_owned(),
-            _ => format!("is damaged: {error}"),
+            // Libraries quote what they have found.
+            _ => format!("is damaged: {}", shown(&error.to_string())),
         };
         Self::new(noun, what, offset).into()
     }

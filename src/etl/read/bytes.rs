@@ -3,6 +3,7 @@
 use crate::etl::read::{
     blocks::retry,
     budget::{Budget, Fault},
+    names::compression_of_name,
 };
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::GzDecoder;
@@ -111,22 +112,24 @@ pub(super) fn compression_of(start: &[u8]) -> Option<&'static str> {
     match start {
         [0x1F, 0x8B, ..] => Some("gzip"),
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some("bzip2"),
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some("zstd"),
+        // A frame, or one to skip: pzstd begins with those.
+        [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Some("zstd"),
         [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         _ => None,
     }
 }
 
-/// How the file called `path` should be compressed.
-pub(crate) fn compression_of_name(path: &Path) -> Option<&'static str> {
-    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
-    match ending.as_str() {
-        "gz" | "tgz" => Some("gzip"),
-        "bz2" | "tbz2" => Some("bzip2"),
-        "zst" => Some("zstd"),
-        "xz" | "txz" => Some("xz"),
-        _ => None,
-    }
+/// A fault if the file or member `name`, which begins with `start`, is called as a compressed one and is none.
+pub(super) fn check_name(name: &Path, start: &[u8]) -> io::Result<()> {
+    let (None, Some(format)) = (compression_of(start), compression_of_name(name)) else {
+        return Ok(());
+    };
+    // No compressed file is empty: even of nothing gzip makes 20 bytes.
+    let what = match start.is_empty() {
+        true => "is truncated".to_owned(),
+        false => format!("is damaged: no {format} header"),
+    };
+    Err(Fault::new(format!("{format} stream"), what, 0).into())
 }
 
 fn read_gzip<R: Read>(

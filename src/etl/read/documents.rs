@@ -165,6 +165,7 @@ impl<R: Read> Documents<R> {
                 self.in_string = true;
                 self.keep(b"\"");
             }
+            b' ' | b'\t' | b'\r' if self.item.is_empty() => {}
             byte => self.keep(&[byte]),
         }
     }
@@ -200,7 +201,7 @@ impl<R: Read> Documents<R> {
             self.finish();
             (self.depth, self.elements_at) = (0, 0);
             (self.in_string, self.after_backslash, self.in_tail) = (false, false, false);
-        } else {
+        } else if !self.item.is_empty() {
             self.keep(b" ");
         }
     }

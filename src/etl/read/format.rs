@@ -1,10 +1,13 @@
 //! What a text is, by its first bytes.
 
-use crate::etl::read::{
-    bytes::compression_of,
-    documents::Layout,
-    layout::{self, Text},
-    list::looks_like_tweets,
+use crate::etl::{
+    read::{
+        bytes::compression_of,
+        documents::Layout,
+        layout::{self, Text},
+        names::{is_hidden, looks_like_tweets},
+    },
+    record::dropped::Dropped,
 };
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
@@ -17,7 +20,7 @@ pub(super) enum Kind {
     Documents(Layout),
     /// Lines that end with a carriage return only.
     CarriageReturns,
-    /// UTF-16 behind a byte order mark.
+    /// UTF-16, with a byte order mark or without.
     Utf16(&'static Encoding),
     Compressed,
     Tar,
@@ -39,11 +42,21 @@ const DUCKDB: &str =
 const UNPACK: &str = "unpack it";
 
 /// First bytes, the format's name, and the way out.
-const MAGICS: [(&[u8], &str, &str); 11] = [
+const MAGICS: [(&[u8], &str, &str); 13] = [
     (b"PAR1", "Parquet", DUCKDB),
     (b"ORC", "ORC", DUCKDB),
     (b"Obj\x01", "Avro", DUCKDB),
     (b"ARROW1", "Arrow", DUCKDB),
+    (
+        b"SEQ\x06",
+        "Hadoop SequenceFile",
+        "write its values as lines, for instance with hadoop fs -text FILE",
+    ),
+    (
+        b"\x1F\x9D",
+        "compress (.Z)",
+        "gzip -dc FILE | trident etl --input -",
+    ),
     (
         b"SQLite format 3\0",
         "SQLite",
@@ -69,6 +82,9 @@ const MAGICS: [(&[u8], &str, &str); 11] = [
     ),
 ];
 
+/// Endings of names of those that have no first bytes of interest: whole directories are written in them.
+const ENDINGS: [(&str, &str); 3] = [("parquet", "Parquet"), ("orc", "ORC"), ("avro", "Avro")];
+
 pub(super) const API_V2: Unreadable = Unreadable {
     format: "API v2",
     way_out: "its tweets lack what the rules need (`user`, `retweeted_status`); get them as API v1.1 objects, \
@@ -90,6 +106,9 @@ impl Kind {
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Self::Zip,
             [0xFF, 0xFE, ..] => return Self::Utf16(UTF_16LE),
             [0xFE, 0xFF, ..] => return Self::Utf16(UTF_16BE),
+            // JSON begins with two characters of ASCII.
+            [b'{' | b'[', 0, 1..=255, 0, ..] => return Self::Utf16(UTF_16LE),
+            [0, b'{' | b'[', 0, 1..=255, ..] => return Self::Utf16(UTF_16BE),
             _ if is_tar(head) => return Self::Tar,
             _ => {}
         }
@@ -125,8 +144,7 @@ fn is_tar(head: &[u8]) -> bool {
 /// Whether the member `name` of an archive, which begins with `head`, may hold tweets.
 pub(super) fn is_member_of_interest(name: &str, head: &[u8], is_whole: bool) -> bool {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    // What macOS keeps about a file lies beside it under the same name.
-    if base.starts_with("._") || name.starts_with("__MACOSX/") {
+    if name.split(['/', '\\']).any(is_hidden) {
         return false;
     }
     if looks_like_tweets(base) {
@@ -146,8 +164,19 @@ pub(super) fn is_member_of_interest(name: &str, head: &[u8], is_whole: bool) -> 
     }
 }
 
-/// What text is that gave no tweet, for the message that says so.
-pub(crate) fn text_hint(start: &[u8]) -> &'static str {
+/// The format that the name of a file says, if it is not read.
+pub(super) fn unreadable_of_name(name: &str) -> Option<Unreadable> {
+    let (_, ending) = name.rsplit_once('.')?;
+    let mut known = ENDINGS.iter();
+    let (_, format) = known.find(|(known, _)| ending.eq_ignore_ascii_case(known))?;
+    Some(Unreadable {
+        format,
+        way_out: DUCKDB,
+    })
+}
+
+/// What text is that gave no tweet because of `reason`, for the message that says so.
+pub(crate) fn text_hint(reason: Dropped, start: &[u8]) -> &'static str {
     let text = start.trim_ascii_start();
     if text.is_empty() {
         return "the input is empty";
@@ -158,9 +187,8 @@ pub(crate) fn text_hint(start: &[u8]) -> &'static str {
     if !text.starts_with(b"{") {
         return "no JSON; tweets as JSON objects are read";
     }
-    if layout::has_no_user(text) {
-        return "a tweet without `user`, as in a Twitter archive: put the account in, \
-                jq -c '.user = {id_str: \"…\", screen_name: \"…\"} | .text //= .full_text'";
+    if reason == Dropped::NoUserId && layout::has_no_user(text) {
+        return "a tweet without `user`, as in a Twitter archive; docs/etl.md has the command that puts the account in";
     }
     "JSON; see the reasons above and docs/protocol/twitter.md section 3"
 }
@@ -185,6 +213,10 @@ mod tests {
             (b"PK\x03\x04\x14", Kind::Zip),
             (b"\xFF\xFE{\0", Kind::Utf16(UTF_16LE)),
             (b"\xFE\xFF\0{", Kind::Utf16(UTF_16BE)),
+            (b"{\0\"\0", Kind::Utf16(UTF_16LE)),
+            (b"\0[\0{", Kind::Utf16(UTF_16BE)),
+            (b"{\0\"id\":1}\n", Kind::Lines),
+            (b"\x51\x2A\x4D\x18\x04\0\0\0", Kind::Compressed),
             (tar.as_bytes(), Kind::Tar),
             (&flipped, Kind::Lines),
             (b"{\"id\":1}\r{\"id\":2}\r", Kind::CarriageReturns),
@@ -229,6 +261,9 @@ mod tests {
             ("notes.txt", json, false),
             ("__MACOSX/._a.json", json, false),
             ("x/._a.json", json, false),
+            ("x/.part-0.json.crc", json, false),
+            ("_temporary/0/part-0.json", json, false),
+            ("./x/../a.json", json, true),
             ("a.parquet", b"PAR1", false),
         ] {
             assert_eq!(is_member_of_interest(name, head, true), expected, "{name}");
@@ -237,17 +272,17 @@ mod tests {
 
     #[test]
     fn text_without_a_tweet_gets_a_hint() {
-        for (start, hint) in [
-            (&b""[..], "empty"),
-            (b" [\n", "an empty array"),
-            (b"id,text\n", "no JSON"),
-            (
-                b"{\"full_text\":\"a\",\"created_at\":\"x\"}",
-                "without `user`",
-            ),
-            (b"{\"delete\":{}}\n", "reasons above"),
+        let archived = &b"{\"full_text\":\"a\",\"created_at\":\"x\"}"[..];
+        for (reason, start, hint) in [
+            (Dropped::NotJson, &b""[..], "empty"),
+            (Dropped::NotJson, b" [\n", "an empty array"),
+            (Dropped::NotJson, b"id,text\n", "no JSON"),
+            (Dropped::NoUserId, archived, "without `user`"),
+            // Only the start of the line is known here.
+            (Dropped::NotJson, archived, "reasons above"),
+            (Dropped::NoTweetId, b"{\"delete\":{}}\n", "reasons above"),
         ] {
-            assert!(text_hint(start).contains(hint), "{hint}");
+            assert!(text_hint(reason, start).contains(hint), "{hint}");
         }
     }
 }

@@ -36,24 +36,10 @@ impl<R: Read> Headed<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let mut filled = 0;
-        self.head.resize(HEAD_BYTES, 0);
-        let result = loop {
-            if filled == HEAD_BYTES {
-                break Ok(());
-            }
-            match self.rest.read(&mut self.head[filled..]) {
-                Ok(0) => {
-                    self.ended = true;
-                    break Ok(());
-                }
-                Ok(read) => filled += read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        self.head.truncate(filled);
-        result
+        let mut first = (&mut self.rest).take(HEAD_BYTES as u64);
+        first.read_to_end(&mut self.head)?;
+        self.ended = self.head.len() < HEAD_BYTES;
+        Ok(())
     }
 
     /// What has been looked at and not been read.
@@ -75,6 +61,13 @@ impl<R: Read> Headed<R> {
     pub(super) fn skip_byte_order_mark(&mut self) {
         if self.head().starts_with(BYTE_ORDER_MARK) {
             self.skip(BYTE_ORDER_MARK.len());
+        }
+    }
+
+    /// Passes over a byte order mark of UTF-16.
+    pub(super) fn skip_utf16_mark(&mut self) {
+        if let [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] = self.head() {
+            self.skip(2);
         }
     }
 

@@ -1,6 +1,12 @@
 //! Which files are read: every named file, and files in named directories by their names and kinds.
 
-use crate::etl::error::EtlError;
+use crate::etl::{
+    error::EtlError,
+    read::{
+        format::{Unreadable, unreadable_of_name},
+        names::{is_hidden, looks_like_tweets},
+    },
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -8,17 +14,13 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-/// Endings of names that are read in a directory or an archive, in any letter case.
-const ENDINGS: [&str; 12] = [
-    "json", "jsonl", "ndjson", "gz", "bz2", "zst", "xz", "tar", "tgz", "tbz2", "txz", "zip",
-];
 /// Those endings, for messages.
 const ENDINGS_SHOWN: &str =
     ".json, .jsonl, .ndjson, .tar, .zip, .gz, .bz2, .zst, .xz, part-* and tweets.js";
 /// What is said of a link that leads nowhere.
 const DEAD_LINK: &str = "a link to nothing or to itself";
-/// How Spark and Hadoop begin the names of their output files.
-const PART_PREFIX: &str = "part-";
+/// What is said of names as [`is_hidden`] knows them.
+const HIDDEN: &str = "hidden or temporary";
 /// Most names of left-out files in a message.
 const NAMES_SHOWN: usize = 8;
 
@@ -34,6 +36,14 @@ pub struct Source {
 }
 
 impl Source {
+    /// The file's name for messages.
+    pub fn shown_path(&self) -> PathBuf {
+        match self.is_stdin() {
+            true => "standard input".into(),
+            false => self.path.clone(),
+        }
+    }
+
     /// Whether this is standard input.
     pub fn is_stdin(&self) -> bool {
         self.path == Path::new("-")
@@ -65,6 +75,18 @@ impl Listing {
             "not read: {names}{more} (directories stand for {ENDINGS_SHOWN}; name other files)"
         ))
     }
+
+    /// What to say if a left-out file is of a format that is known by its name.
+    fn unreadable(&self) -> Option<EtlError> {
+        self.left_out.iter().find_map(|name| {
+            let Unreadable { format, way_out } = unreadable_of_name(name)?;
+            Some(EtlError::Format {
+                path: name.into(),
+                format,
+                way_out,
+            })
+        })
+    }
 }
 
 /// The files that `inputs` stand for, sorted: a directory stands for the files below it whose names look
@@ -89,6 +111,9 @@ pub fn list_without(inputs: &[PathBuf], ours: &[&Path]) -> Result<Listing, EtlEr
     listing.sources.dedup();
     listing.left_out.sort();
     if listing.sources.is_empty() {
+        if let Some(error) = listing.unreadable() {
+            return Err(error);
+        }
         let left_out = listing.left_out_line();
         let left_out = left_out.map_or(String::new(), |line| format!("; {line}"));
         return Err(EtlError::Usage(format!(
@@ -144,6 +169,11 @@ impl Walk {
     }
 
     fn entry(&mut self, path: &Path) -> Result<(), EtlError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if is_hidden(&name) {
+            self.leave_out(path, Some(HIDDEN));
+            return Ok(());
+        }
         let found = match fs::metadata(path) {
             Err(e) if is_dead_link(&e) => {
                 self.leave_out(path, Some(DEAD_LINK));
@@ -156,7 +186,7 @@ impl Walk {
         } else if !found.is_file() {
             self.leave_out(path, Some("a FIFO, socket or device"));
             Ok(())
-        } else if looks_like_tweets(&path.file_name().unwrap_or_default().to_string_lossy()) {
+        } else if looks_like_tweets(&name) {
             self.source(path, &found)
         } else {
             self.leave_out(path, None);
@@ -186,27 +216,6 @@ impl Walk {
             .left_out
             .push(format!("{}{why}", path.display()));
     }
-}
-
-/// Whether a file of this name is one of tweets.
-pub(super) fn looks_like_tweets(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending))
-        || name.starts_with(PART_PREFIX) && ending.is_none_or(|ending| ending == "txt")
-        || is_of_twitter_archive(&name)
-}
-
-/// Whether a Twitter archive keeps tweets under this name: `tweets.js`, `tweet.js`, `tweets-part1.js`.
-fn is_of_twitter_archive(name: &str) -> bool {
-    let Some(rest) = name
-        .strip_prefix("tweet")
-        .and_then(|name| name.strip_suffix(".js"))
-    else {
-        return false;
-    };
-    let rest = rest.strip_prefix('s').unwrap_or(rest);
-    rest.is_empty() || rest.starts_with("-part")
 }
 
 /// The reason why `input` cannot be opened: the system says of a dead link that there is no such file, but there is.
@@ -241,8 +250,18 @@ mod tests {
             "e.json.GZ",
             "f.jsonl",
         ];
-        let left = ["below/_SUCCESS", "c.parquet", "notes.txt", "part-0.parquet"];
-        for name in taken.iter().chain(&left).chain(&["below/store/x.json"]) {
+        let left = [
+            "._e.json.GZ",
+            ".part-1.json.crc",
+            "_SUCCESS",
+            "a.parquet",
+            "notes.txt",
+        ];
+        let hidden = ["_temporary/0/part-0.json", ".x/y.json"];
+        let below = ["below/store/x.json"];
+        fs::create_dir_all(root.join("_temporary/0")).unwrap();
+        fs::create_dir_all(root.join(".x")).unwrap();
+        for name in taken.iter().chain(&left).chain(&hidden).chain(&below) {
             fs::write(root.join(name), "{}\n").unwrap();
         }
         symlink(&root, root.join("below/again")).unwrap();
@@ -259,27 +278,27 @@ mod tests {
             .map(|s| s.path.strip_prefix(&root).unwrap());
         let names: Vec<_> = names.map(|name| name.to_str().unwrap()).collect();
         assert_eq!(names, taken);
+        let left_out = listing.left_out.iter();
+        let left_out = left_out.map(|name| name.replacen(&format!("{}/", root.display()), "", 1));
+        let expected = [
+            "._e.json.GZ (hidden or temporary)",
+            ".part-1.json.crc (hidden or temporary)",
+            ".x (hidden or temporary)",
+            "_SUCCESS",
+            "_temporary (hidden or temporary)",
+            "a.parquet",
+            "below/again (a link to a directory above it)",
+            "dead.json (a link to nothing or to itself)",
+            "notes.txt",
+            "pipe.json (a FIFO, socket or device)",
+        ];
+        assert_eq!(left_out.collect::<Vec<_>>(), expected);
         let line = listing.left_out_line().unwrap();
-        for name in left {
-            assert!(
-                line.contains(&root.join(name).display().to_string()),
-                "{line}"
-            );
-        }
         assert!(
-            line.contains("below/again (a link to a directory above it)"),
-            "{line}"
-        );
-        assert!(
-            line.contains("dead.json (a link to nothing or to itself)"),
-            "{line}"
-        );
-        assert!(
-            line.contains("pipe.json (a FIFO, socket or device)"),
+            line.contains("a.parquet") && line.contains(" and 2 more ("),
             "{line}"
         );
         assert_eq!(line.lines().count(), 1);
-        assert!(!line.contains("below/store"), "{line}");
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use crate::etl::{
     read::{
         blocks::{Blocks, READ_BYTES},
         budget::{Budget, Metered},
-        bytes::{Counted, Input, compression_of_name},
+        bytes::{Counted, Input, check_name},
         format::Kind,
         head::{BYTE_ORDER_MARK, Headed},
         list::Source,
@@ -70,20 +70,20 @@ pub struct Filled {
 impl Reader {
     /// Opens `source` and looks what it is.
     pub fn open(source: &Source) -> Result<Self, EtlError> {
-        let path = source.path.clone();
+        let path = source.shown_path();
         let budget = Arc::<Budget>::default();
-        let failed = |e| EtlError::io("open", &source.path, 0, e);
+        let failed = |e| EtlError::io("open", &path, 0, e);
         let raw: Box<dyn Read + Send> = if source.is_stdin() {
             Box::new(Metered::new(io::stdin(), budget.clone()))
         } else {
-            let file = File::open(&path).map_err(failed)?;
+            let file = File::open(&source.path).map_err(failed)?;
             Box::new(Metered::new(file, budget.clone()))
         };
         let mut raw = Counted::new(raw, READ_BYTES);
-        let unread = |e| EtlError::io("read", &source.path, 0, e);
-        let is_empty = raw.fill_buf().map_err(unread)?.is_empty();
+        let unread = |e| damaged(path.clone(), e, 0, 0);
+        let start = raw.fill_buf().map_err(unread)?;
+        check_name(&path, start).map_err(unread)?;
         let input = Input::new(raw, budget.clone()).map_err(unread)?;
-        check_name(&path, &input, is_empty)?;
         let text = Self::look(source, input, &budget).map_err(unread)?;
         Ok(Self {
             path,
@@ -115,7 +115,7 @@ impl Reader {
             Kind::Zip if is_plain && source.bytes > 0 => Walked::Zip(File::open(&source.path)?),
             _ => Walked::Text(text.boxed()),
         };
-        let receiver = walk::start(&source.path, walked, budget.clone())?;
+        let receiver = walk::start(&source.shown_path(), walked, budget.clone())?;
         Ok(Text::Walked(Some(receiver)))
     }
 
@@ -228,25 +228,6 @@ fn without_mark(head: &[u8]) -> &[u8] {
     head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head)
 }
 
-/// An error if a file is called as a compressed one and is none.
-fn check_name(path: &Path, input: &Input<impl Read>, is_empty: bool) -> Result<(), EtlError> {
-    let (None, Some(format)) = (input.compression(), compression_of_name(path)) else {
-        return Ok(());
-    };
-    // No compressed file is empty: even of nothing gzip makes 20 bytes.
-    let what = match is_empty {
-        true => "is truncated".to_owned(),
-        false => format!("is damaged: no {format} header"),
-    };
-    Err(EtlError::Damaged {
-        path: path.to_owned(),
-        noun: format!("{format} stream"),
-        what,
-        offset: 0,
-        text_offset: 0,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +333,27 @@ mod tests {
                 .unwrap();
         });
         assert!(message.contains("8 of its 14 bytes"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_grows_is_read_to_its_end() {
+        let path = std::env::temp_dir().join(format!("trident-{}-grows", std::process::id()));
+        for (first, more) in [(&b"a\n"[..], &b"b\n"[..]), (b"[{},", b"{}]")] {
+            fs::write(&path, first).unwrap();
+            let source = list(std::slice::from_ref(&path)).unwrap().sources.remove(0);
+            fs::write(&path, [first, more].concat()).unwrap();
+            let (mut reader, mut lines) = (Reader::open(&source).unwrap(), Vec::new());
+            loop {
+                let mut block = Vec::new();
+                let filled = reader.fill(&mut block).unwrap();
+                lines.extend(block);
+                if filled.ended {
+                    break;
+                }
+            }
+            assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 2);
+        }
+        fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The members of a tar archive, in order.
 
-use crate::etl::read::budget::Fault;
+use crate::etl::read::{budget::Fault, shown::shown};
 use std::{
     cell::Cell,
     io::{self, Read},
@@ -74,7 +74,8 @@ fn file<E: From<io::Error>>(
     visit(name, Member::File(&mut measured))?;
     io::copy(&mut measured, &mut io::sink()).map_err(|e| gauge.fault(e))?;
     if measured.read < size {
-        let what = format!("is truncated: {} of {size} bytes of {name}", measured.read);
+        let (read, name) = (measured.read, shown(name));
+        let what = format!("is truncated: {read} of {size} bytes of {name}");
         return Err(io::Error::from(Fault::new(NOUN, what, gauge.read.get())).into());
     }
     Ok(())

@@ -9,11 +9,12 @@ use crate::etl::{
     read::{
         blocks::{Blocks, READ_BYTES},
         budget::{Budget, Fault, is_bomb},
-        bytes::{Counted, Input},
+        bytes::{Counted, Input, check_name},
         documents::{Documents, Layout},
         encoding::{CrToLf, Utf16},
         format::{Kind, Unreadable, is_member_of_interest},
         head::Headed,
+        shown::shown,
         tar, zip,
     },
 };
@@ -34,6 +35,8 @@ pub const LAYERS_MAX: usize = 6;
 const BLOCKS_WAITING: usize = 2;
 /// Names of left-out members that are told.
 const NAMES_SHOWN: usize = 8;
+/// Members that cannot be read and are told one by one; the rest is counted.
+const BAD_MEMBERS_TOLD: u64 = 1000;
 
 /// What a line's number counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +99,7 @@ pub(super) fn start(
         text_bytes: 0,
         left_out: Vec::new(),
         left_out_more: 0,
+        bad_members: 0,
     };
     let builder = thread::Builder::new().name("etl-read".to_owned());
     builder.spawn(move || walk.run(walked))?;
@@ -127,6 +131,7 @@ struct Walk {
     text_bytes: u64,
     left_out: Vec<String>,
     left_out_more: usize,
+    bad_members: u64,
 }
 
 impl Walk {
@@ -135,6 +140,9 @@ impl Walk {
             Walked::Text(mut text) => self.content(text.borrowed(), 1),
             Walked::Zip(file) => self.zip_file(file),
         };
+        if let Err(Stop::Gone) = self.tell_untold() {
+            return;
+        }
         let last = match result {
             Ok(()) => Message::End(self.left_out_line()),
             Err(Stop::Gone) => return,
@@ -142,6 +150,20 @@ impl Walk {
         };
         // Whoever has gone does not mind.
         let _ = self.out.send(last);
+    }
+
+    /// Says how many members cannot be read beside those that were told.
+    fn tell_untold(&self) -> Result<(), Stop> {
+        match self.bad_members.saturating_sub(BAD_MEMBERS_TOLD) {
+            0 => Ok(()),
+            more => self.send(Message::Bad(EtlError::Damaged {
+                path: self.path.clone(),
+                noun: "the archive".to_owned(),
+                what: format!("has {more} more members that cannot be read"),
+                offset: 0,
+                text_offset: 0,
+            })),
+        }
     }
 
     fn send(&self, message: Message) -> Result<(), Stop> {
@@ -168,9 +190,12 @@ impl Walk {
                 tar::Member::File(file) => self.member(name, file, layer + 1),
                 tar::Member::Other(why) => self.leave_out(name, why),
             }),
-            Kind::Zip => zip::each_in_order(&mut text, &mut self.zip_members(layer + 1)),
+            Kind::Zip => {
+                let budget = self.budget.clone();
+                zip::each_in_order(&mut text, &budget, &mut self.zip_members(layer + 1))
+            }
             Kind::Utf16(encoding) => {
-                text.skip(2);
+                text.skip_utf16_mark();
                 let mut decoded = Utf16::new(text, encoding);
                 self.content(Headed::new(&mut decoded), layer + 1)
             }
@@ -184,9 +209,10 @@ impl Walk {
     }
 
     fn zip_file(&mut self, file: File) -> Result<(), Stop> {
-        let length = file.metadata()?.len();
-        self.budget.take(length);
-        zip::each(file, &mut self.zip_members(2))
+        let budget = self.budget.clone();
+        // Its first bytes have been taken to tell what it is.
+        budget.take(file.metadata()?.len().saturating_sub(budget.taken()));
+        zip::each(file, &budget, &mut self.zip_members(2))
     }
 
     fn zip_members(
@@ -206,17 +232,38 @@ impl Walk {
         if !is_member_of_interest(name, text.head(), text.is_whole()) {
             return self.leave_out(name, "");
         }
-        self.members.push(name.to_owned());
+        self.members.push(shown(name));
         self.member_index += 1;
         self.text_bytes = 0;
-        let result = match self.content(text, layer) {
+        let result = match self.named_content(name, text, layer) {
             Err(Stop::Gone) => Err(Stop::Gone),
             Err(Stop::Io(error)) if is_bomb(&error) => Err(Stop::Io(error)),
-            Err(stop) => self.send(Message::Bad(self.error(stop))),
+            Err(stop) => self.bad_member(stop),
             Ok(()) => Ok(()),
         };
         self.members.pop();
         result
+    }
+
+    fn named_content(
+        &mut self,
+        name: &str,
+        text: Headed<&mut dyn Read>,
+        layer: usize,
+    ) -> Result<(), Stop> {
+        // Of an unreadable one the error is told when it is read.
+        if text.is_whole() || !text.head().is_empty() {
+            check_name(Path::new(name), text.head())?;
+        }
+        self.content(text, layer)
+    }
+
+    fn bad_member(&mut self, stop: Stop) -> Result<(), Stop> {
+        self.bad_members += 1;
+        if self.bad_members > BAD_MEMBERS_TOLD {
+            return Ok(());
+        }
+        self.send(Message::Bad(self.error(stop)))
     }
 
     fn leave_out(&mut self, name: &str, why: &str) -> Result<(), Stop> {
@@ -224,13 +271,13 @@ impl Walk {
             self.left_out_more += 1;
             return Ok(());
         }
-        let label = [&self.label_of_members(), name].concat();
+        let label = self.label_of_members() + &shown(name);
         let why = if why.is_empty() {
             String::new()
         } else {
             format!(" ({why})")
         };
-        self.left_out.push(format!("{}{why}", label.escape_debug()));
+        self.left_out.push(label + &why);
         Ok(())
     }
 
@@ -257,7 +304,7 @@ impl Walk {
     fn place(&self, first: u64, unit: Unit) -> Place {
         let member = self.members.join("!");
         Place {
-            member: (!member.is_empty()).then(|| member.escape_debug().to_string().into()),
+            member: (!member.is_empty()).then(|| member.into()),
             member_index: self.member_index,
             uncounted: 0,
             first,
@@ -306,7 +353,7 @@ impl Walk {
         let mut path = self.path.clone().into_os_string();
         for member in &self.members {
             path.push("!");
-            path.push(member.escape_debug().to_string());
+            path.push(member);
         }
         let path = PathBuf::from(path);
         match stop {

@@ -1,7 +1,7 @@
 //! The members of a zip archive: by its directory where it is a file, in order where it comes through a pipe or out of another
 //! archive.
 
-use crate::etl::read::budget::Fault;
+use crate::etl::read::budget::{Budget, Fault};
 use std::{
     fs::File,
     io::{self, BufReader, Read},
@@ -30,6 +30,7 @@ pub(super) enum Member<'r> {
 /// Shows `visit` the members of the archive in `file`. Its directory is not kept in memory.
 pub(super) fn each<E: From<io::Error>>(
     file: File,
+    budget: &Budget,
     visit: &mut dyn FnMut(&str, Member<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut archive =
@@ -53,7 +54,10 @@ pub(super) fn each<E: From<io::Error>>(
                 .map_err(fault)
         });
         match opened {
-            Ok(mut file) => visit(&name, Member::File(&mut Checked::new(&mut file, size)))?,
+            Ok(mut file) => {
+                let mut file = Checked::new(&mut file, size, budget);
+                visit(&name, Member::File(&mut file))?;
+            }
             Err(error) => visit(&name, Member::Bad(error))?,
         }
     }
@@ -63,6 +67,7 @@ pub(super) fn each<E: From<io::Error>>(
 /// As above, for an archive that can be read only once, from its start to its end.
 pub(super) fn each_in_order<E: From<io::Error>>(
     mut archive: &mut dyn Read,
+    budget: &Budget,
     visit: &mut dyn FnMut(&str, Member<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     while let Some(mut file) = read_zipfile_from_stream(&mut archive).map_err(fault)? {
@@ -70,9 +75,10 @@ pub(super) fn each_in_order<E: From<io::Error>>(
         supported(file.compression())?;
         if !file.is_dir() {
             let size = file.size();
-            visit(&name, Member::File(&mut Checked::new(&mut file, size)))?;
+            let mut file = Checked::new(&mut file, size, budget);
+            visit(&name, Member::File(&mut file))?;
+            io::copy(&mut file, &mut io::sink())?;
         }
-        io::copy(&mut file, &mut io::sink()).map_err(|e| Fault::of(e, NOUN, 0))?;
     }
     io::copy(archive, &mut io::sink())?;
     Ok(())
@@ -91,19 +97,22 @@ fn supported(method: CompressionMethod) -> io::Result<()> {
     Err(Fault::new(NOUN, what, 0).into())
 }
 
-/// Compares what a member holds with its size, and says of its errors that they are the archive's.
+/// Compares what a member holds with its size, and says of its errors that they are the archive's. Counts what it makes:
+/// any number of members may share their bytes.
 struct Checked<'f, 'r, R: Read> {
     file: &'f mut ZipFile<'r, R>,
     size: u64,
     read: u64,
+    budget: &'f Budget,
 }
 
 impl<'f, 'r, R: Read> Checked<'f, 'r, R> {
-    fn new(file: &'f mut ZipFile<'r, R>, size: u64) -> Self {
+    fn new(file: &'f mut ZipFile<'r, R>, size: u64, budget: &'f Budget) -> Self {
         Self {
             file,
             size,
             read: 0,
+            budget,
         }
     }
 }
@@ -112,6 +121,7 @@ impl<R: Read> Read for Checked<'_, '_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(out).map_err(|e| Fault::of(e, NOUN, 0))?;
         self.read += read as u64;
+        self.budget.make(read)?;
         if read == 0 && !out.is_empty() && self.read != self.size {
             let what = format!(
                 "is damaged: a member of {} bytes has {}",

@@ -3,8 +3,9 @@
 //! - [`pipeline`]: a whole run: options, resume, report. `stages`, `stage_files`: its stages over
 //!   files. `workdir`: the directory of those files, with the manifest that makes a run resumable.
 //! - [`pipe`]: one stage from standard input to standard output.
-//! - [`report`], [`plot`]: the report at the end of a run.
+//! - [`report`], [`plot`]: the report at the end of a run. `nothing`: what is said instead if no tweet was kept.
 
+mod nothing;
 pub mod pipe;
 pub mod pipeline;
 pub mod plot;

@@ -4,16 +4,15 @@ use crate::etl::{
     error::EtlError,
     progress::Progress,
     read::{
-        bytes::compression_of_name,
         list::{self, Listing, Source},
+        names::compression_of_name,
     },
     record::{compat::Compat, excluded::Excluded},
-    run::report::{Report, StageReport, example_of_most},
+    run::nothing::{self, Found},
+    run::report::{Report, StageReport},
     run::stages::{self, Context},
     run::workdir::{self, Plan, StageOutput, WorkDir},
     sink::user_sink::UserSink,
-    stage::counts::Counts,
-    stage::examples::DroppedLine,
 };
 use std::{
     path::{Path, PathBuf},
@@ -191,7 +190,12 @@ impl<'o> Run<'o> {
             let began = Instant::now();
             let outcome = (stage.run)(&self.context(), &self.work)?;
             if stage.name == MAP {
-                self.refuse_nothing(&outcome.counts, &outcome.examples, &outcome.left_out)?;
+                self.refuse_nothing(&Found {
+                    counts: &outcome.counts,
+                    examples: &outcome.examples,
+                    left_out: &outcome.left_out,
+                    skipped_files: &outcome.skipped_files,
+                })?;
             }
             let report = stage_report(stage.name, began, outcome.read_bytes, self.workers);
             self.work.finish(report, outcome, stage.consumes)?;
@@ -202,41 +206,21 @@ impl<'o> Run<'o> {
 
     /// Ends a run that kept no tweet before its map stage counts as finished, so that the next run may read
     /// other files and an existing store stays.
-    fn refuse_nothing(
-        &self,
-        counts: &Counts,
-        examples: &[DroppedLine],
-        left_out: &[String],
-    ) -> Result<(), EtlError> {
-        if counts.valid > 0 || self.options.allow_empty {
+    fn refuse_nothing(&self, found: &Found<'_>) -> Result<(), EtlError> {
+        if found.counts.valid > 0 || self.options.allow_empty {
             return Ok(());
         }
-        let (why, example) = match example_of_most(counts, examples) {
-            Some((line, count)) => (
-                format!(", {count} of them dropped as {}", line.reason),
-                format!("; {} begins with {}: {}", line.place, line.start, line.hint),
-            ),
-            None if !left_out.is_empty() => (
-                String::new(),
-                format!("; not read in {}", left_out.join("; not read in ")),
-            ),
-            None if counts.lines == 0 => {
-                let first = self.plan.sources.first();
-                let name = first.map_or(String::new(), |source| source.path.display().to_string());
-                (String::new(), format!("; {name}: the input is empty"))
-            }
-            None => (String::new(), String::new()),
-        };
-        Err(EtlError::NothingKept {
-            lines: counts.lines,
-            why,
-            example,
-        })
+        Err(nothing::error(found, self.plan.sources.as_slice()))
     }
 
     fn build(&self, sink: &mut dyn UserSink) -> Result<StageReport, EtlError> {
         let report = self.work.report();
-        self.refuse_nothing(&report.counts, &report.examples, &report.left_out)?;
+        self.refuse_nothing(&Found {
+            counts: &report.counts,
+            examples: &report.examples,
+            left_out: &report.left_out,
+            skipped_files: &report.skipped_files,
+        })?;
         let began = Instant::now();
         self.progress.begin("build", build_bytes(&self.work)?);
         let read_bytes = stages::build(&self.context(), &self.work, sink)?;

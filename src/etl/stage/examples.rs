@@ -120,12 +120,9 @@ impl Example {
             .filter(|earlier| earlier.source == source && earlier.block < blocks)
             .map(|earlier| earlier.lines);
         let number = number + before.sum::<u64>();
-        let file = sources
-            .get(source)
-            .map_or(String::new(), |source| match source.is_stdin() {
-                true => "standard input".to_owned(),
-                false => source.path.display().to_string(),
-            });
+        let file = sources.get(source).map_or(String::new(), |source| {
+            source.shown_path().display().to_string()
+        });
         let member = self
             .member
             .map_or(String::new(), |member| format!("!{member}"));
@@ -138,7 +135,7 @@ impl Example {
             reason: reason.name().to_owned(),
             place: format!("{file}{member} {unit} {number}"),
             start: start.escape_ascii().to_string(),
-            hint: crate::etl::read::format::text_hint(&self.start).to_owned(),
+            hint: crate::etl::read::format::text_hint(reason, &self.start).to_owned(),
         }
     }
 }

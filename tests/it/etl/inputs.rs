@@ -142,6 +142,17 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
     succeeds(&mut command);
     assert!(data(&glob) == data(&expected));
 
+    // What Spark, Hadoop and macOS leave beside and below.
+    fs::create_dir_all(input.join("_temporary/0")).unwrap();
+    for name in [
+        "_SUCCESS",
+        "._SUCCESS.crc",
+        ".part-00000.crc",
+        "._e.json.gz",
+        "_temporary/0/part-00000",
+    ] {
+        fs::write(input.join(name), "\0\x05\x16\x07").unwrap();
+    }
     fs::write(input.join("c.parquet"), "PAR1").unwrap();
     let fifo = input.join("fifo.json");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status();
@@ -156,7 +167,20 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
         line.contains("c.parquet") && line.contains("fifo.json (a FIFO"),
         "{line}"
     );
+    assert!(line.contains("_temporary (hidden"), "{line}");
     assert_eq!(names(&directory), ["expected", "glob", "in", "walked"]);
+
+    let parquet = directory.join("parquet");
+    fs::create_dir(&parquet).unwrap();
+    fs::write(parquet.join("part-00000.snappy.parquet"), "PAR1").unwrap();
+    fs::write(parquet.join("_SUCCESS"), "").unwrap();
+    let (code, _, err) = ended(&mut etl(&parquet, set, &walked, &["--replace"]));
+    assert_eq!(code, Some(65), "{err}");
+    assert!(
+        err.contains("snappy.parquet: its format is Parquet; write JSON lines"),
+        "{err}"
+    );
+    assert!(data(&walked) == data(&expected));
 }
 
 #[test]
