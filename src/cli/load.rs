@@ -56,6 +56,7 @@ pub struct LoadCommand {
     #[arg(default_value_ifs([
         ("requests", ArgPredicate::IsPresent, Some("168h")),
         ("replay", ArgPredicate::IsPresent, Some("168h")),
+        ("find", ArgPredicate::IsPresent, Some("2s")),
     ]))]
     pub duration: Duration,
     /// Requests in all, instead of a time
@@ -145,6 +146,13 @@ pub struct LoadCommand {
     /// condition on correctness must reach 100 %, one without a condition on errors 0 %.
     #[arg(long = "require", value_name = "CONDITIONS")]
     pub requirements: Vec<String>,
+    /// Find the highest rate that holds these: p99<5ms
+    ///
+    /// Conditions as with --require. Tries one rate after the other, each for --duration (default 2s), until the least
+    /// rate that fails is within 3 % of the highest that holds. At most 28 tries.
+    #[arg(long, value_name = "CONDITIONS")]
+    #[arg(conflicts_with_all = ["rate", "scenario", "requests", "replay", "warmup", "record", "hdr"])]
+    pub find: Option<String>,
     /// Start without a first request to each target
     ///
     /// Otherwise a target that does not answer within a second, or answers for another team, is an error

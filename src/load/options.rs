@@ -95,6 +95,8 @@ pub struct Options {
     pub hdr: Option<PathBuf>,
     /// File for failing pairs.
     pub record: Option<PathBuf>,
+    /// Conditions whose highest rate is to be found, instead of a run at a known load.
+    pub find: Option<String>,
     /// Whether each target gets one request before the run.
     pub preflight: bool,
     /// Version of this program, for the report.
@@ -205,7 +207,7 @@ pub fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
         .collect())
 }
 
-/// The conditions of `--require`.
+/// The conditions of `--require` and `--find`.
 ///
 /// # Errors
 /// One cannot be read, or is about an endpoint that the corpus does not have.
@@ -214,15 +216,17 @@ pub fn requirements(
     endpoints: &[String],
 ) -> Result<Vec<Requirement>, LoadError> {
     let mut all = Vec::new();
-    for text in &options.requirements {
-        for requirement in requirement::parse(text)? {
+    let required = options.requirements.iter().map(|text| ("--require", text));
+    let found = options.find.iter().map(|text| ("--find", text));
+    for (flag, text) in required.chain(found) {
+        for requirement in requirement::parse(flag, text)? {
             if let Some(name) = requirement
                 .endpoint
                 .as_ref()
                 .filter(|name| !endpoints.contains(name))
             {
                 return Err(LoadError::Usage(format!(
-                    "--require {:?}: the corpus has no endpoint {name:?}, only {}",
+                    "{flag} {:?}: the corpus has no endpoint {name:?}, only {}",
                     requirement.text,
                     endpoints.join(", ")
                 )));

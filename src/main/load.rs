@@ -109,6 +109,7 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
         },
         goal: command.goal,
         requirements: command.requirements,
+        find: command.find,
         hdr: command.hdr,
         record: command.record,
         preflight: !command.no_preflight,

@@ -3,6 +3,7 @@
 mod amount;
 mod compare;
 mod exits;
+mod find;
 mod hdr;
 mod liars;
 mod lists;

@@ -174,7 +174,11 @@ mod tests {
             requests: ahead,
             whole_s: 10.0,
         };
-        is_lost(&requirement::parse(condition).unwrap()[0], &seen, ahead)
+        is_lost(
+            &requirement::parse("--require", condition).unwrap()[0],
+            &seen,
+            ahead,
+        )
     }
 
     #[test]

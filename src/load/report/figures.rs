@@ -5,6 +5,7 @@ use crate::load::{
     format::rounded,
     plan::stage::Stage,
     report::{
+        found::Found,
         requirement::{Judgement, Requirement, judge},
         stages::{self, StageReport},
         summary::Summary,
@@ -81,6 +82,9 @@ pub struct Report {
     pub requirements: Vec<Judgement>,
     /// Whether all requirements were met.
     pub passed: bool,
+    /// The result of `--find`; the other figures are those of its best try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
 }
 
 /// The input of a report, besides the collected counts.
@@ -98,6 +102,12 @@ pub struct Frame<'a> {
 }
 
 impl Report {
+    /// Adds the result of a search, and judges by it.
+    pub fn set_found(&mut self, found: Found) {
+        self.passed = found.rate.is_some() && !self.setup.interrupted;
+        self.found = Some(found);
+    }
+
     /// Computes the report.
     pub fn new(frame: Frame<'_>, collected: &Collector<'_>) -> Self {
         let targets = frame.setup.targets.len();
@@ -158,6 +168,7 @@ impl Report {
                 && frame.setup.ended_early.is_none()
                 && all.requests() > 0
                 && requirements.iter().all(|judgement| judgement.met),
+            found: None,
             setup: frame.setup,
             total,
             endpoints,

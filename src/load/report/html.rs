@@ -26,6 +26,10 @@ pub fn render(report: &Report) -> String {
         escaped(name)
     );
     verdict(&mut out, report);
+    if let Some(found) = &report.found {
+        heading(&mut out, "Search");
+        found.html(&mut out);
+    }
     heading(&mut out, "By endpoint");
     table(
         &mut out,

@@ -10,6 +10,7 @@ mod chart;
 pub mod compare;
 pub(crate) mod early;
 pub(crate) mod figures;
+pub(crate) mod found;
 pub mod html;
 pub(crate) mod requirement;
 mod stages;

@@ -1,4 +1,4 @@
-//! `--require`: conditions a run must meet.
+//! `--require` and `--find`: conditions a run must meet.
 //!
 //! ```text
 //! condition  = [endpoint "."] metric op value
@@ -62,15 +62,13 @@ pub struct Requirement {
 ///
 /// # Errors
 /// The message gives the position of the first mistake, from 1.
-pub fn parse(text: &str) -> Result<Vec<Requirement>, LoadError> {
+pub fn parse(flag: &str, text: &str) -> Result<Vec<Requirement>, LoadError> {
     let mut at = 0;
     let mut out = Vec::new();
     for condition in text.split(',') {
         out.push(parse_one(condition).map_err(|(offset, message)| {
             let position = text[..at + offset].chars().count() + 1;
-            LoadError::Usage(format!(
-                "--require {text:?}, position {position}: {message}"
-            ))
+            LoadError::Usage(format!("{flag} {text:?}, position {position}: {message}"))
         })?);
         at += condition.len() + 1;
     }
@@ -271,6 +269,7 @@ mod tests {
     #[test]
     fn conditions_are_read() {
         let all = parse(
+            "--require",
             "blockchain.correctness>=99.9, qrcode.p99.9 < 5ms,p99.9<1s,all.rps>10,errors<=0.1%",
         )
         .unwrap();
@@ -307,7 +306,7 @@ mod tests {
             ("rps==5", 1, "expected a condition"),
             ("rps>=", 6, "expected a number"),
         ] {
-            let message = parse(text).unwrap_err().to_string();
+            let message = parse("--require", text).unwrap_err().to_string();
             assert!(
                 message.contains(&format!("position {position}: ")),
                 "{message}"
@@ -318,7 +317,7 @@ mod tests {
 
     #[test]
     fn conditions_hold_or_do_not() {
-        let holds = |text: &str, actual| parse(text).unwrap()[0].holds(actual);
+        let holds = |text: &str, actual| parse("--require", text).unwrap()[0].holds(actual);
         assert!(holds("rps>=5", Some(5.0)) && !holds("rps>5", Some(5.0)));
         assert!(holds("rps<=5", Some(5.0)) && !holds("rps<5", Some(5.0)));
         assert!(!holds("p99<5ms", None));

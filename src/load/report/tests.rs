@@ -62,7 +62,7 @@ fn report(stages: &[Stage], tallies: Vec<[Tally; 4]>, requirements: &str) -> Rep
     collected.by_stage = tallies.into_iter().map(Vec::from).collect();
     let requirements = match requirements {
         "" => Vec::new(),
-        text => requirement::parse(text).unwrap(),
+        text => requirement::parse("--require", text).unwrap(),
     };
     let frame = Frame {
         setup: setup(),

@@ -58,6 +58,9 @@ pub fn render(report: &Report) -> String {
         };
         let _ = writeln!(out, "not met: {} ({actual})", judgement.requirement);
     }
+    if let Some(found) = &report.found {
+        let _ = writeln!(out, "{}", found.text());
+    }
     if let Some(why) = &report.setup.ended_early {
         let _ = writeln!(out, "ended early: {why}");
     }

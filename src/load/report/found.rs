@@ -1,0 +1,111 @@
+//! What `--find` found: the rate, and every try on the way.
+
+use crate::load::{
+    format::{count_text, duration_text, escaped},
+    report::figures::Report,
+};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// Servers that answer less than this share of the rate do not keep up with it, whatever the conditions say.
+const KEEPING_UP: f64 = 0.98;
+
+/// The result of a search.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    /// As given.
+    pub conditions: String,
+    /// The highest rate at which they held; `None` if at none.
+    pub rate: Option<f64>,
+    /// The least rate at which they did not.
+    pub too_high: Option<f64>,
+    /// In the order of the search.
+    pub tries: Vec<Try>,
+}
+
+/// A run at one rate.
+#[derive(Clone, Debug, Serialize)]
+pub struct Try {
+    /// Requests due per second.
+    pub rate: f64,
+    /// Requests that ended, per second.
+    pub rps: f64,
+    /// Median latency, from when a request was due.
+    pub p50_us: f64,
+    /// 99th percentile.
+    pub p99_us: f64,
+    /// Whether all conditions held.
+    pub held: bool,
+    /// The first that did not, and what was measured.
+    pub why: Option<String>,
+}
+
+impl Try {
+    /// The try that `report` is about.
+    pub fn of(rate: f64, report: &Report) -> Self {
+        let total = &report.total;
+        let unmet = report.requirements.iter().find(|one| !one.met);
+        let unmet = unmet.map(|one| format!("{} measured {}", one.requirement, one.actual_text));
+        let keeps_up = total.rps >= rate * KEEPING_UP;
+        let late = (!keeps_up).then(|| format!("only {} were answered", count_text(total.rps)));
+        Self {
+            rate,
+            rps: total.rps,
+            p50_us: total.latency_us.p50,
+            p99_us: total.latency_us.p99,
+            held: report.passed && keeps_up,
+            why: report.setup.ended_early.clone().or(unmet).or(late),
+        }
+    }
+
+    /// One line.
+    pub fn text(&self) -> String {
+        let rate = count_text(self.rate);
+        match &self.why {
+            None => format!("{rate} requests/s: held"),
+            Some(why) => format!("{rate} requests/s: {why}"),
+        }
+    }
+}
+
+impl Found {
+    /// The result in one sentence.
+    pub fn text(&self) -> String {
+        let conditions = &self.conditions;
+        match (self.rate, self.too_high) {
+            (Some(rate), Some(high)) => format!(
+                "found: {} requests/s hold {conditions}; {} do not",
+                count_text(rate),
+                count_text(high)
+            ),
+            (Some(rate), None) => format!(
+                "found: {} requests/s hold {conditions}; the search ended before a rate that does not",
+                count_text(rate)
+            ),
+            (None, _) => format!("not found: no rate that was tried holds {conditions}"),
+        }
+    }
+
+    /// The result and its tries for a page.
+    pub(super) fn html(&self, out: &mut String) {
+        let _ = write!(
+            out,
+            "<p><strong>{}</strong></p><div class='scroll'><table><thead><tr><th scope='col'>requests/s due</th>\
+             <th scope='col'>answered</th><th scope='col'>p50</th><th scope='col'>p99</th><th scope='col'>result</th></tr></thead><tbody>",
+            escaped(&self.text())
+        );
+        for one in &self.tries {
+            let _ = write!(
+                out,
+                "<tr><th scope='row'>{}</th><td>{}</td><td>{}</td><td>{}</td><td{}>{}</td></tr>",
+                count_text(one.rate),
+                count_text(one.rps),
+                duration_text(one.p50_us),
+                duration_text(one.p99_us),
+                if one.held { "" } else { " class='bad'" },
+                escaped(one.why.as_deref().unwrap_or("held"))
+            );
+        }
+        out.push_str("</tbody></table></div>");
+    }
+}

@@ -1,0 +1,301 @@
+//! A run: what it needs is prepared once and measured once, or as often as a search asks.
+
+use crate::load::{
+    error::LoadError,
+    find,
+    identity::Identity,
+    options::{self, Options},
+    plan::{
+        corpus::Corpus,
+        stage::{Load, Stage},
+    },
+    preflight,
+    report::{
+        early,
+        figures::{Frame, Report, Setup},
+    },
+    tally::{
+        collect::{Collector, Progress},
+        hdr::HdrLog,
+        record::Recorder,
+    },
+    temporary_server::TemporaryServer,
+    wire::target::Target,
+    worker::{Shared, Worker},
+};
+use crossbeam::channel;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Instant, SystemTime},
+};
+
+/// Key of the temporary server's tokens. It protects nothing, so it is not secret.
+const TEMPORARY_AUTH_KEY: [u8; 32] = *b"trident load: not a secret key!!";
+
+/// The result of a run.
+pub struct RunOutput {
+    /// Its figures.
+    pub report: Report,
+    /// Why `--record` or `--hdr` is not complete; the figures are reported all the same.
+    pub not_recorded: Option<LoadError>,
+}
+
+/// Runs the load test until its end, or until `stop` is set.
+///
+/// # Errors
+/// The test cannot be run. Faults of the servers are not errors: they are in the report.
+pub fn run(
+    options: &Options,
+    progress: &mut Progress<'_>,
+    stop: &AtomicBool,
+) -> Result<RunOutput, LoadError> {
+    raise_descriptor_limit();
+    let (session, files) = Session::prepare(options, progress)?;
+    if options.find.is_some() {
+        find::find(&session, options, progress, stop)
+    } else {
+        session.measure(options, files, progress, stop)
+    }
+}
+
+/// What a run writes while it lasts.
+#[derive(Default)]
+pub(super) struct Files {
+    recorder: Option<Recorder>,
+    hdr: Option<HdrLog>,
+}
+
+/// The requests and the servers of a run.
+pub(super) struct Session<'a> {
+    identity: Identity,
+    corpus: Corpus,
+    targets: Vec<Target>,
+    /// Started for the run, and stopped when it ends.
+    local: Option<TemporaryServer>,
+    options: &'a Options,
+}
+
+impl<'a> Session<'a> {
+    /// Reads the requests, opens files, starts a server if none is named, and asks each one once.
+    fn prepare(
+        options: &'a Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Self, Files), LoadError> {
+        let identity = identity(options);
+        let corpus = options
+            .source
+            .read(&identity, !options.targets.is_empty())?;
+        // What is wrong with flags and files is told before anything is started.
+        let (_, stages) = options::stages(options, &corpus)?;
+        options::goals(&options.goal, &corpus.endpoints)?;
+        options::requirements(options, &corpus.endpoints)?;
+        let recorder = options.record.as_deref().map(Recorder::create);
+        let files = Files {
+            recorder: recorder.transpose()?,
+            hdr: options.hdr.as_deref().map(HdrLog::create).transpose()?,
+        };
+        let urls: Vec<String> = match (&options.targets[..], &corpus.server) {
+            ([], Some(server)) => vec![server.clone()],
+            (given, _) => given.to_vec(),
+        };
+        let local = urls
+            .is_empty()
+            .then(|| TemporaryServer::start(&identity))
+            .transpose()?;
+        let targets = targets(&urls, local.as_ref())?;
+        if let Some(note) = corpus.note.as_ref().filter(|_| !progress.quiet) {
+            let _ = writeln!(progress.out, "{note}");
+        }
+        if options.preflight {
+            preflight::check(&targets, &stages, &corpus, &identity)?;
+        }
+        let session = Self {
+            identity,
+            corpus,
+            targets,
+            local,
+            options,
+        };
+        Ok((session, files))
+    }
+
+    /// Sends the load that `options` describe; they differ from those of the session in the load only.
+    pub(super) fn measure(
+        &self,
+        options: &Options,
+        files: Files,
+        progress: &mut Progress<'_>,
+        stop: &AtomicBool,
+    ) -> Result<RunOutput, LoadError> {
+        let Files { recorder, hdr } = files;
+        let corpus = &self.corpus;
+        let (name, stages) = options::stages(options, corpus)?;
+        let goals = options::goals(&options.goal, &corpus.endpoints)?;
+        let requirements = options::requirements(options, &corpus.endpoints)?;
+        let (start, started) = (Instant::now(), SystemTime::now());
+        let mut collector = Collector::new(&stages, corpus.endpoints.len(), self.targets.len());
+        if let Some(log) = hdr {
+            collector.write_hdr(log.begin(options.version, started, &corpus.endpoints));
+        }
+        let given_up = AtomicBool::new(false);
+        let shared = Shared {
+            corpus,
+            identity: &self.identity,
+            targets: &self.targets,
+            stages: &stages,
+            connections: options.connections,
+            pipeline: options.pipeline,
+            timeout: options.timeout,
+            check: options.check,
+            lifetime: options.lifetime,
+            workers: workers(options, &stages),
+            start,
+            stop,
+            given_up: &given_up,
+            recorder: recorder.as_ref(),
+        };
+        let mut hopeless = None;
+        let mut watch = |collected: &Collector<'_>| {
+            if hopeless.is_none() {
+                let elapsed = start.elapsed();
+                hopeless = early::hopeless(&requirements, collected, &corpus.endpoints, elapsed);
+                given_up.store(hopeless.is_some(), Relaxed);
+            }
+        };
+        drive(&shared, &mut collector, progress, &mut watch)?;
+        let elapsed = start.elapsed();
+        let mut setup = setup(self.options, &shared, name, started, self.local.is_some());
+        setup.ended_early = hopeless;
+        let not_logged = collector.finish_hdr().err();
+        let not_recorded = recorder.and_then(|recorder| recorder.finish().err());
+        let frame = Frame {
+            setup,
+            stages: &stages,
+            elapsed,
+            goals,
+            requirements,
+        };
+        Ok(RunOutput {
+            report: Report::new(frame, &collector),
+            not_recorded: not_recorded.or(not_logged),
+        })
+    }
+}
+
+/// The identity of the servers; a temporary server needs a key.
+fn identity(options: &Options) -> Identity {
+    let mut identity = options.identity.clone();
+    if options.targets.is_empty() {
+        identity.auth_key.get_or_insert(TEMPORARY_AUTH_KEY);
+    }
+    identity
+}
+
+fn targets(urls: &[String], local: Option<&TemporaryServer>) -> Result<Vec<Target>, LoadError> {
+    let local = local.map(|local| &local.url);
+    let urls = urls.iter().chain(local);
+    urls.map(|url| Target::resolve(url)).collect()
+}
+
+fn workers(options: &Options, stages: &[Stage]) -> usize {
+    let asked = match options.workers {
+        0 => thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
+        n => n,
+    };
+    let at_rate = |stage: &Stage| !matches!(stage.load, Load::Users { .. });
+    if stages.iter().any(at_rate) {
+        // A worker without a connection could not send its share of the rate.
+        asked.min(options.connections)
+    } else {
+        asked
+    }
+}
+
+/// The head of the report.
+fn setup(
+    options: &Options,
+    shared: &Shared<'_>,
+    scenario: Option<String>,
+    started: SystemTime,
+    is_local: bool,
+) -> Setup {
+    let url = |target: &Target| {
+        if is_local {
+            "temporary server".into() // its port does not interest readers
+        } else {
+            target.url.clone()
+        }
+    };
+    Setup {
+        version: options.version,
+        started: humantime::format_rfc3339_seconds(started).to_string(),
+        host: host(),
+        command: options.command.clone(),
+        scenario,
+        targets: shared.targets.iter().map(url).collect(),
+        endpoints: shared.corpus.endpoints.clone(),
+        corpus_entries: shared.corpus.entries.len(),
+        checked: shared.check,
+        workers: shared.workers,
+        pipeline: shared.pipeline,
+        timeout_s: shared.timeout.as_secs_f64(),
+        interrupted: shared.stop.load(Relaxed),
+        ended_early: None,
+    }
+}
+
+/// Host name, kernel and processors of this machine.
+fn host() -> String {
+    let line = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}"));
+        text.map_or("unknown".into(), |text| text.trim().to_owned())
+    };
+    let processors = thread::available_parallelism().map_or(1, |n| n.get());
+    format!(
+        "{}, Linux {}, {processors} processor(s)",
+        line("hostname"),
+        line("osrelease")
+    )
+}
+
+/// Runs the workers to their end.
+fn drive(
+    shared: &Shared<'_>,
+    collector: &mut Collector<'_>,
+    progress: &mut Progress<'_>,
+    watch: &mut dyn FnMut(&Collector<'_>),
+) -> Result<(), LoadError> {
+    let (send, receive) = channel::unbounded();
+    thread::scope(|scope| {
+        let workers = (0..shared.workers)
+            .map(|number| Worker::new(shared, number, send.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let running: Vec<_> = workers
+            .into_iter()
+            .map(|worker| scope.spawn(|| worker.run()))
+            .collect();
+        drop(send);
+        collector.collect(&receive, progress, watch);
+        for worker in running {
+            worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(())
+    })
+}
+
+/// Each user needs a descriptor, and the usual limit is 1,024. If raising it fails, connecting fails later.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+}
