@@ -101,6 +101,7 @@ counters! {
         TwitterValid = Twitter, Valid;
         TwitterNothing = Twitter, Empty;
         TwitterInvalid = Twitter, Invalid;
+        TwitterRefused = Twitter, ClientError;
         TwitterUnavailable = Twitter, ServerError;
         TweetsValid = Tweets, Valid;
         TweetsRefused = Tweets, ClientError;
@@ -261,7 +262,7 @@ counters! {
 series! {
     /// A family whose series the caller of `write_text` gives: the reasons of INVALID.
     Invalid;
-    "trident_invalid_total", "Answers INVALID by the first rule that the request breaks; `trident explain` shows it for one request." {
+    "trident_invalid_total", "Answers INVALID, and 400 for the pages of `/twitter`, by the first rule that the request breaks; `trident explain` shows it for one request." {
         Reasons,
     }
 }

@@ -55,6 +55,8 @@ const TWITTER: &[(&str, &str)] = &[
     ("user_id=1&type=all&phrase=a&hashtag=a", "type"),
     ("user_id=1&type=both&hashtag=a", "phrase"),
     ("user_id=1&type=both&phrase=a&hashtag=", "hashtag"),
+    ("user_id=1&type=both&phrase=a&hashtag=a&limit=x", "limit"),
+    ("user_id=1&type=both&phrase=a&hashtag=a&offset=-1", "offset"),
 ];
 
 /// A server, and the series that were provoked.
@@ -73,18 +75,18 @@ impl<'s> Provoked<'s> {
         }
     }
 
-    /// Sends `target` and expects INVALID and one more of this reason, and of this reason alone.
+    /// Sends `target` and expects INVALID (400 for a page) and one more of this reason, and of this reason alone.
     fn by(&mut self, target: &str, endpoint: &str, reason: &str) {
         let labels = format!("{{endpoint=\"{endpoint}\",reason=\"{reason}\"}}");
         let series = format!("trident_invalid_total{labels}");
         let before = self.server.metrics();
         let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n");
         let answer: Response = self.client.ask(request.as_bytes());
-        assert!(
-            answer.status == 200 && answer.text().ends_with("\nINVALID"),
-            "{target}: {}",
-            answer.text()
-        );
+        let is_refused = match reason {
+            "limit" | "offset" => answer.status == 400,
+            _ => answer.status == 200 && answer.text().ends_with("\nINVALID"),
+        };
+        assert!(is_refused, "{target}: {}", answer.text());
         let after = self.server.metrics();
         for name in [series.as_str(), "trident_invalid_total{"] {
             assert_eq!(after.sum(name), before.sum(name) + 1, "{target} {name}");

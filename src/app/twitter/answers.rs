@@ -43,7 +43,7 @@ pub(super) fn bad_page(reject: twitter::Reject, reply: Reply<'_>) -> Counter {
         _ => "offset: expected a number from 0 on",
     };
     reply.line(Status::BadRequest, text);
-    Counter::TwitterInvalid
+    Counter::TwitterRefused
 }
 
 /// Answers for a user that does not exist.

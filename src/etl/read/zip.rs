@@ -14,8 +14,6 @@ use zip::{
 };
 
 const NOUN: &str = "zip archive";
-/// What helps where an archive comes in order and its writer did not know the sizes.
-const IN_ORDER: &str = "the sizes of its members stand behind them; unzip it, or name it as a file";
 
 /// A member, as far as it can be told without its content.
 pub(super) enum Member<'r> {
@@ -140,7 +138,8 @@ fn fault(error: ZipError) -> io::Error {
             "is encrypted; decrypt it: unzip -P PASSWORD FILE".to_owned()
         }
         ZipError::UnsupportedArchive("The file length is not available in the local header") => {
-            format!("cannot be read in order: {IN_ORDER}")
+            // Its writer did not know the sizes.
+            "cannot be read in order; unzip it, or name it as a file: the sizes of its members stand behind them".into()
         }
         error => format!("is damaged: {error}"),
     };

@@ -182,7 +182,7 @@ fn reloads_are_counted_as_requests() {
     let path = place.at("store");
     numbered(&path, "first");
     let server = serve(&path, &[]);
-    let valid = || server.metric("trident_requests_total{endpoint=\"other\",outcome=\"valid\"}");
+    let valid = || server.metric("trident_requests_total{endpoint=\"admin\",outcome=\"valid\"}");
     let before = valid();
     for _ in 0..3 {
         assert_eq!(reload(&server).status, 200);
