@@ -6,9 +6,13 @@
 
 use crate::load::{
     error::LoadError,
+    format::count_text,
     options::Options,
-    report::found::{Found, Try},
-    run::{Files, RunOutput, Session},
+    report::{
+        figures::Report,
+        found::{Found, Try},
+    },
+    session::{Files, RunOutput, Session},
     tally::collect::Progress,
 };
 use std::{
@@ -26,6 +30,8 @@ const TRIES_MAX: usize = 28;
 const PRECISION: f64 = 1.03;
 /// The first try, of what a closed loop reached.
 const FIRST: f64 = 0.8;
+/// Servers that answer less than this share of the rate do not keep up with it, whatever the conditions say.
+const KEEPING_UP: f64 = 0.98;
 /// Steps up and down until one rate holds and another does not.
 const UP: f64 = 1.25;
 const DOWN: f64 = 0.5;
@@ -49,7 +55,7 @@ pub(super) fn find(
             quiet: true,
         };
         let run = session.measure(&one, Files::default(), &mut silent, stop)?;
-        let result = rate.map(|rate| Try::of(rate, &run.report));
+        let result = rate.map(|rate| tried(rate, &run.report));
         if let Some(result) = result.as_ref().filter(|_| !progress.quiet) {
             let _ = writeln!(progress.out, "{}", result.text());
         }
@@ -77,6 +83,23 @@ pub(super) fn find(
         tries,
     });
     Ok(output)
+}
+
+/// The try that `report` is about.
+fn tried(rate: f64, report: &Report) -> Try {
+    let total = &report.total;
+    let unmet = report.requirements.iter().find(|one| !one.met);
+    let unmet = unmet.map(|one| format!("{} measured {}", one.requirement, one.actual_text));
+    let keeps_up = total.rps >= rate * KEEPING_UP;
+    let late = (!keeps_up).then(|| format!("only {} were answered", count_text(total.rps)));
+    Try {
+        rate,
+        rps: total.rps,
+        p50_us: total.latency_us.p50,
+        p99_us: total.latency_us.p99,
+        held: report.passed && keeps_up,
+        why: report.setup.ended_early.clone().or(unmet).or(late),
+    }
 }
 
 /// Which rate comes next.

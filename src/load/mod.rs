@@ -19,7 +19,7 @@ mod options;
 mod plan;
 mod preflight;
 pub mod report;
-mod run;
+mod session;
 mod tally;
 mod temporary_server;
 #[cfg(test)]
@@ -32,6 +32,26 @@ pub use format::digest;
 pub use identity::Identity;
 pub use options::{Options, Source};
 pub use report::figures::Report;
-pub use run::{RunOutput, run};
+pub use session::RunOutput;
 pub use tally::collect::Progress;
 pub use wire::connection::Lifetime;
+
+use session::Session;
+use std::sync::atomic::AtomicBool;
+
+/// Runs the load test until its end, or until `stop` is set.
+///
+/// # Errors
+/// The test cannot be run. Faults of the servers are not errors: they are in the report.
+pub fn run(
+    options: &Options,
+    progress: &mut Progress<'_>,
+    stop: &AtomicBool,
+) -> Result<RunOutput, LoadError> {
+    let (session, files) = Session::prepare(options, progress)?;
+    if options.find.is_some() {
+        find::find(&session, options, progress, stop)
+    } else {
+        session.measure(options, files, progress, stop)
+    }
+}

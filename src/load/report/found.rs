@@ -1,14 +1,8 @@
 //! What `--find` found: the rate, and every try on the way.
 
-use crate::load::{
-    format::{count_text, duration_text, escaped},
-    report::figures::Report,
-};
+use crate::load::format::{count_text, duration_text, escaped};
 use serde::Serialize;
 use std::fmt::Write;
-
-/// Servers that answer less than this share of the rate do not keep up with it, whatever the conditions say.
-const KEEPING_UP: f64 = 0.98;
 
 /// The result of a search.
 #[derive(Clone, Debug, Serialize)]
@@ -41,23 +35,6 @@ pub struct Try {
 }
 
 impl Try {
-    /// The try that `report` is about.
-    pub fn of(rate: f64, report: &Report) -> Self {
-        let total = &report.total;
-        let unmet = report.requirements.iter().find(|one| !one.met);
-        let unmet = unmet.map(|one| format!("{} measured {}", one.requirement, one.actual_text));
-        let keeps_up = total.rps >= rate * KEEPING_UP;
-        let late = (!keeps_up).then(|| format!("only {} were answered", count_text(total.rps)));
-        Self {
-            rate,
-            rps: total.rps,
-            p50_us: total.latency_us.p50,
-            p99_us: total.latency_us.p99,
-            held: report.passed && keeps_up,
-            why: report.setup.ended_early.clone().or(unmet).or(late),
-        }
-    }
-
     /// One line.
     pub fn text(&self) -> String {
         let rate = count_text(self.rate);

@@ -2,7 +2,6 @@
 
 use crate::load::{
     error::LoadError,
-    find,
     identity::Identity,
     options::{self, Options},
     plan::{
@@ -43,24 +42,6 @@ pub struct RunOutput {
     pub not_recorded: Option<LoadError>,
 }
 
-/// Runs the load test until its end, or until `stop` is set.
-///
-/// # Errors
-/// The test cannot be run. Faults of the servers are not errors: they are in the report.
-pub fn run(
-    options: &Options,
-    progress: &mut Progress<'_>,
-    stop: &AtomicBool,
-) -> Result<RunOutput, LoadError> {
-    raise_descriptor_limit();
-    let (session, files) = Session::prepare(options, progress)?;
-    if options.find.is_some() {
-        find::find(&session, options, progress, stop)
-    } else {
-        session.measure(options, files, progress, stop)
-    }
-}
-
 /// What a run writes while it lasts.
 #[derive(Default)]
 pub(super) struct Files {
@@ -80,7 +61,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Reads the requests, opens files, starts a server if none is named, and asks each one once.
-    fn prepare(
+    pub(super) fn prepare(
         options: &'a Options,
         progress: &mut Progress<'_>,
     ) -> Result<(Self, Files), LoadError> {
@@ -88,6 +69,7 @@ impl<'a> Session<'a> {
         let corpus = options
             .source
             .read(&identity, !options.targets.is_empty())?;
+        raise_descriptor_limit();
         // What is wrong with flags and files is told before anything is started.
         let (_, stages) = options::stages(options, &corpus)?;
         options::goals(&options.goal, &corpus.endpoints)?;
