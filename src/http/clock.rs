@@ -15,7 +15,8 @@ use std::{
 };
 
 /// How often the clock is refreshed, hence the resolution of every timeout.
-pub const TICK: Duration = Duration::from_millis(250);
+pub const TICK: Duration = Duration::from_millis(TICK_MS);
+const TICK_MS: u64 = 250;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// When it was last refreshed, in milliseconds since [`START`].
@@ -27,7 +28,7 @@ static UNIX_SECONDS: AtomicU64 = AtomicU64::new(0);
 pub fn refresh() {
     let now_ms = START.elapsed().as_millis() as u64;
     let passed_ms = now_ms.saturating_sub(REFRESHED_MS.swap(now_ms, Relaxed));
-    MILLISECONDS.fetch_add(passed_ms.min(TICK.as_millis() as u64), Relaxed);
+    MILLISECONDS.fetch_add(passed_ms.min(TICK_MS), Relaxed);
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -46,7 +47,9 @@ pub fn unix_seconds() -> u64 {
 
 /// When a deadline of `timeout` from now passes on the clock of deadlines: up to a tick late. The present tick may be
 /// over at once, so it does not count.
+#[inline]
 pub fn deadline_ms(timeout: Duration) -> u64 {
-    let timeout_ms = timeout.saturating_add(TICK).as_millis() as u64;
-    milliseconds().saturating_add(timeout_ms)
+    // Integers, because every request comes here: adding `Duration`s carries nanoseconds.
+    let timeout_ms = timeout.as_millis() as u64;
+    (milliseconds() + TICK_MS).saturating_add(timeout_ms)
 }

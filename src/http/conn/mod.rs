@@ -191,6 +191,7 @@ impl<S: Service> Conn<S> {
 
     /// Notes that `bytes` have moved in `phase`, whose deadline starts again when the slowest transfer allowed would have
     /// moved as many.
+    #[inline(never)] // no part of a request that comes and goes whole
     fn progress(&mut self, phase: Phase, timeout: Duration, bytes: usize) {
         if self.watch.ensure(phase, timeout) {
             self.moved_bytes = 0;

@@ -165,15 +165,16 @@ impl<S: Service> Conn<S> {
         let request = Request { head, body };
         let start = scratch.output.len();
         let handled = match head.method {
-            Method::Get | Method::Head | Method::Post => self.call(&request, mode, scratch),
             Method::Unknown => {
                 metrics::add(Fault::UnknownMethod.counter(), 1);
                 Reply::new(&mut scratch.output, &mut scratch.heads, mode)
                     .fault(Fault::UnknownMethod);
                 return answered(head, mode, bytes);
             }
-            Method::Other if head.path.starts_with(b"/") => self.call(&request, mode, scratch),
-            Method::Other => return Self::refuse_target(head, mode, bytes, scratch),
+            Method::Other if !head.path.starts_with(b"/") => {
+                return Self::refuse_target(head, mode, bytes, scratch);
+            }
+            _ => self.call(&request, mode, scratch),
         };
         match handled {
             Handled::Later(answer) => {
@@ -229,6 +230,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Calls the service; a panic becomes an answer of 500 and new scratch.
+    #[inline(always)] // into `respond`, its only caller
     fn call(&mut self, request: &Request<'_>, mode: Mode, scratch: &mut Scratch<S>) -> Handled {
         let start = scratch.output.len();
         let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);

@@ -91,6 +91,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Writes as much of `unsent` as the socket takes; returns the rest.
+    #[cold]
     fn flush(&mut self, mut unsent: Unsent) -> Result<Unsent, ErrorKind> {
         let start = unsent.start;
         loop {

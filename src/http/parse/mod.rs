@@ -136,7 +136,6 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>,
             (Method::of(&bytes[..end]), end)
         }
     };
-    let is_connect = method == Method::Other && bytes[..method_end] == *b"CONNECT";
     match bytes.get(method_end) {
         None => return Err(partial()),
         Some(b' ') if method_end > 0 => {}
@@ -166,7 +165,7 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<RequestLine<'b>,
         path,
         query,
     } = match bytes[start] {
-        b'/' if !is_connect => Target {
+        b'/' if method != Method::Other || bytes[..method_end] != *b"CONNECT" => Target {
             authority: &[],
             path: &bytes[start..path_end],
             query: bytes[path_end..target_end].get(1..).unwrap_or(&[]),
