@@ -196,7 +196,7 @@ fn mistakes(out: &mut String, report: &Report) {
 
 fn stages(out: &mut String, report: &Report) {
     let name = |stage: &StageReport| {
-        if stage.measured {
+        if stage.measured || stage.name == "warm-up" {
             stage.name.clone()
         } else {
             format!("{} (warm-up)", stage.name)
