@@ -131,11 +131,15 @@ fn what_is_too_much_is_invalid_and_memory_stays() {
     // The allocator keeps freed pages of the worker: a fraction of what one bomb would take.
     let once = send_all();
     assert!(once - before < 64 << 20, "{} bytes kept", once - before);
-    let again = send_all().max(send_all());
+    // What leaks does so every time; what the allocator does with its pages differs from time to time.
+    let mut before = once;
+    let grown = [(); 4].map(|()| {
+        let after = send_all();
+        after.saturating_sub(std::mem::replace(&mut before, after))
+    });
     assert!(
-        again.saturating_sub(once) < 8 << 20,
-        "{} bytes more each time",
-        again - once
+        grown.iter().min() < Some(&(1 << 20)),
+        "{grown:?} bytes more"
     );
     assert_eq!(server.metric("trident_handler_panics_total"), 0);
 }

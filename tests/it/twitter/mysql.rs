@@ -18,6 +18,9 @@ use std::process::{Command, Output};
 const STATEMENTS: &str = "trident_database_statements_total{outcome=\"ok\"}";
 
 /// A server that answers from the database at `url` in the oracle's name.
+/// How long a lookup may take in tests of right answers: on a busy machine longer than the default.
+const PATIENT: &str = "twitter.mysql_deadline_ms=30000";
+
 fn serve_from(url: &str, settings: &[&str]) -> Server {
     Server::spawn(serving(url, settings))
 }
@@ -144,8 +147,11 @@ fn answers_are_those_of_the_embedded_store_and_of_the_oracle() {
     load(&database.url(), &path);
     let setting = "twitter.nothing_to_list=header";
     let embedded = serve(&path, &["--set", setting]);
-    let server = serve_from(&database.url(), &[setting]);
-    let cold = serve_from(&database.url(), &[setting, "twitter.cache_bytes=0"]);
+    let server = serve_from(&database.url(), &[setting, PATIENT]);
+    let cold = serve_from(
+        &database.url(),
+        &[setting, PATIENT, "twitter.cache_bytes=0"],
+    );
     let mut clients = [&embedded, &server, &server, &cold].map(Server::connect);
     for line in answers.lines() {
         let (query, want): (String, String) = serde_json::from_str(line).unwrap();
@@ -168,7 +174,7 @@ fn everybody_gets_the_own_answer_at_once() {
         return;
     };
     for cache in ["twitter.cache_bytes=0", "twitter.cache_bytes=100000"] {
-        let server = serve_from(&database.url(), &[cache]);
+        let server = serve_from(&database.url(), &[cache, PATIENT]);
         std::thread::scope(|scope| {
             for start in 0..16u64 {
                 let mut client = server.connect();
@@ -199,7 +205,7 @@ fn users_that_do_not_exist_are_asked_for_once() {
     let Some((_place, database)) = filled(5, &[]) else {
         return;
     };
-    let server = serve_from(&database.url(), &[]);
+    let server = serve_from(&database.url(), &[PATIENT]);
     let mut client = server.connect();
     for _ in 0..3 {
         for user in [0, 77, 9_223_372_036_854_775_807] {
@@ -262,7 +268,7 @@ fn a_corrupt_value_costs_its_user_only() {
             format!("UPDATE trident.trident_users SET data = {data} WHERE user_id = {user}");
         database.root(&change);
     }
-    let server = serve_from(&database.url(), &[]);
+    let server = serve_from(&database.url(), &[PATIENT]);
     let mut client = server.connect();
     for _ in 0..2 {
         for user in 1..=20 {
@@ -289,7 +295,7 @@ fn capacity_and_policy_change_while_serving() {
     let Some((_place, database)) = filled(400, &[]) else {
         return;
     };
-    let server = serve_from(&database.url(), &[]);
+    let server = serve_from(&database.url(), &[PATIENT]);
     let ask_all = || {
         let mut client = server.connect();
         for user in 1..=400 {

@@ -10,7 +10,7 @@ fn new_data_take_the_place_of_old_ones_while_serving() {
     let Some((place, database)) = filled(300, &[]) else {
         return;
     };
-    let server = serve_from(&database.url(), &["twitter.mysql_check_ms=50"]);
+    let server = serve_from(&database.url(), &["twitter.mysql_check_ms=50", PATIENT]);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for start in 0..4 {
@@ -53,7 +53,7 @@ fn new_data_are_noticed_without_being_announced() {
     let Some((place, database)) = filled(3, &[]) else {
         return;
     };
-    let server = serve_from(&database.url(), &["twitter.mysql_check_ms=50"]);
+    let server = serve_from(&database.url(), &["twitter.mysql_check_ms=50", PATIENT]);
     let mut client = server.connect();
     assert_eq!(ask(&mut client, &about(2)).text(), answer(2, "first"));
     numbered(&place.at("next"), 3, "second");
@@ -94,7 +94,7 @@ fn a_killed_load_is_resumed() {
         seen = database.number(rows);
         assert!(seen < users, "killed too late: nothing is left to resume");
     }
-    let server = serve_from(&database.url(), &[]);
+    let server = serve_from(&database.url(), &[PATIENT]);
     assert_eq!(
         ask(&mut server.connect(), &about(2)).text(),
         answer(2, "first")
@@ -135,7 +135,7 @@ fn a_load_that_went_wrong_is_not_put_in_place() {
     let (code, err) = told(loading(&database.url(), &place.at("store")));
     assert_eq!(code, 69, "{err}");
     assert!(err.contains("differs from the store"), "{err}");
-    let server = serve_from(&database.url(), &[]);
+    let server = serve_from(&database.url(), &[PATIENT]);
     assert_eq!(
         ask(&mut server.connect(), &about(2)).text(),
         answer(2, "first")
