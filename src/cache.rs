@@ -168,7 +168,8 @@ impl Cache {
         evicted
     }
 
-    fn remove(&self, key: &[u8]) {
+    /// Drops an entry if it is there.
+    pub fn remove(&self, key: &[u8]) {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash).lock();
         if let Some(slot) = shard.find(hash, key) {

@@ -14,12 +14,13 @@
 //! | larger than `http.body_bytes_max`, or than `twitter.ingest_inflated_bytes_max` when inflated | 413 |
 //! | a user's value would be too large | 422 |
 //! | the store keeps no history | 409 |
-//! | the store is in a database | 501 |
-//! | no store is open, the queue is full, the store was replaced | 503 and Retry-After |
+//! | the batch reads and writes more than `twitter.mysql_write_bytes_max` of a database | 413 |
+//! | no store is open, the queue is full, the store was replaced, the database cannot be reached or is busy | 503 and Retry-After |
 //! | no room for the updates | 507 |
 //! | the store cannot be read or written | 500 |
 //!
-//! An answer other than 200 means that nothing was changed.
+//! An answer other than 200 means that nothing was changed; only after a 503 that says so nobody knows, because the
+//! database was lost while it was asked to commit.
 
 use std::{
     io::{self, Read},
@@ -47,7 +48,10 @@ use crate::{
     },
     http::{Deferred, Handled, Promise, Reply, Request, Status, TEXT},
     metrics::{self, Counter},
-    store::{StoreError, UpdateError},
+    store::{
+        StoreError, UpdateError,
+        database::{self, Fault},
+    },
     twitter::{IngestAccess, IngestOptions},
 };
 
@@ -128,23 +132,13 @@ impl Drop for Ingest {
     }
 }
 
-/// `POST /twitter/tweets`, to a store that is a database or is not.
-pub(super) fn answer(
-    ingest: &Ingest,
-    is_database: bool,
-    request: &Request<'_>,
-    reply: Reply<'_>,
-) -> Handled {
+/// `POST /twitter/tweets`.
+pub(super) fn answer(ingest: &Ingest, request: &Request<'_>, reply: Reply<'_>) -> Handled {
     let Some(queue) = &ingest.queue else {
         let text = "ingestion is off: set twitter.ingest to \"admin\"";
         reply.line(Status::Forbidden, text);
         return Counter::TweetsRefused.into();
     };
-    if is_database {
-        let text = "a store in a database takes no tweets; load it anew with `trident etl import`";
-        reply.line(Status::NotImplemented, text);
-        return Counter::TweetsFailed.into();
-    }
     let gzip = match request.field(b"content-encoding") {
         None | Some(b"") => false,
         Some(coding) if coding.eq_ignore_ascii_case(b"identity") => false,
@@ -242,12 +236,7 @@ impl Failure {
             Self::Refused(Refused::ValueTooLarge { .. } | Refused::Format { .. }) => {
                 Status::UnprocessableContent
             }
-            Self::Refused(Refused::Update(error)) => match error {
-                UpdateError::NoHistory => Status::Conflict,
-                UpdateError::Full { .. } => Status::InsufficientStorage,
-                UpdateError::Store(StoreError::Replaced(_)) => Status::ServiceUnavailable,
-                UpdateError::Store(_) => Status::InternalServerError,
-            },
+            Self::Refused(Refused::Update(error)) => status_of(error),
             Self::Refused(Refused::Damaged { .. } | Refused::History(_)) => {
                 Status::InternalServerError
             }
@@ -255,13 +244,30 @@ impl Failure {
     }
 }
 
+fn status_of(error: &UpdateError) -> Status {
+    match error {
+        UpdateError::NoHistory | UpdateError::NoHistoryInDatabase => Status::Conflict,
+        UpdateError::Full { .. } => Status::InsufficientStorage,
+        UpdateError::Store(StoreError::Replaced(_)) => Status::ServiceUnavailable,
+        UpdateError::Store(StoreError::Database(error)) => match &error.fault {
+            Fault::TooLarge { .. } => Status::UnprocessableContent,
+            Fault::BatchTooLarge { .. } => Status::ContentTooLarge,
+            Fault::Unsettled => Status::ServiceUnavailable,
+            fault if fault.may_be_tried_again() => Status::ServiceUnavailable,
+            _ => Status::InternalServerError,
+        },
+        UpdateError::Store(_) => Status::InternalServerError,
+    }
+}
+
 /// Body of the thread: one batch after the other until the application ends. Sleeps in the channel.
 fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: &Pace) {
+    let mut writer = None;
     for job in jobs {
         // A panic costs its batch and not the thread; dropping the update has undone it.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let start = Instant::now();
-            let result = take(&job, options, twitter);
+            let result = take(&job, options, twitter, &mut writer);
             pace.note(start.elapsed());
             note(&result);
             job.promise.keep(result);
@@ -269,8 +275,13 @@ fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: 
     }
 }
 
-fn take(job: &Job, options: &IngestOptions, twitter: &Twitter) -> Result<Applied, Failure> {
-    let store = twitter.store().ok_or(Failure::NoStore)?;
+/// `writer`: the connection to a database, from one batch to the next.
+fn take(
+    job: &Job,
+    options: &IngestOptions,
+    twitter: &Twitter,
+    writer: &mut Option<database::Writer>,
+) -> Result<Applied, Failure> {
     let inflated;
     let text = if job.gzip {
         inflated = inflate(&job.body, options.inflated_bytes_max)?;
@@ -281,7 +292,20 @@ fn take(job: &Job, options: &IngestOptions, twitter: &Twitter) -> Result<Applied
         &job.body
     };
     let batch = Batch::read(text).map_err(Refused::from)?;
-    Ok(batch.apply(&store, options.value_bytes_max)?)
+    let Some(client) = twitter.database() else {
+        let store = twitter.store().ok_or(Failure::NoStore)?;
+        return Ok(batch.apply(&store, options.value_bytes_max)?);
+    };
+    let writer = match writer {
+        Some(writer) => writer,
+        None => {
+            let new = client.writer().map_err(StoreError::from);
+            writer.insert(new.map_err(Refused::from)?)
+        }
+    };
+    let attempt =
+        |update: database::Update<'_>| batch.apply_within(update.into(), options.value_bytes_max);
+    Ok(writer.apply(attempt, Refused::fault)?)
 }
 
 fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Failure> {

@@ -181,9 +181,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: TWEETS_PATH,
         methods: Methods::Post,
-        handler: |app, _, request, reply| {
-            ingest::answer(&app.ingest, app.database().is_some(), request, reply)
-        },
+        handler: |app, _, request, reply| ingest::answer(&app.ingest, request, reply),
         requests: &[Form {
             request: "POST /twitter/tweets",
             answer: "takes tweets into the store while it serves; off unless twitter.ingest says where",

@@ -12,6 +12,11 @@ pub struct EtlImport {
     /// the environment variable TRIDENT_TWITTER_STORE.
     #[arg(long, value_name = "URL")]
     pub mysql: Option<DatabaseUrl>,
+    /// Import the history too: the database then takes POST /twitter/tweets
+    ///
+    /// The store must have one (`trident etl --keep-history`). It doubles what the database holds.
+    #[arg(long)]
+    pub keep_history: bool,
     /// Directory of the store
     pub store: PathBuf,
 }

@@ -10,9 +10,7 @@ use super::{
     system_limits::SystemLimits,
     value::{Raw, Value},
 };
-use crate::{
-    http::limits::OTHER_DESCRIPTORS_MAX, remedy::Trying, store::Location, twitter::IngestAccess,
-};
+use crate::{http::limits::OTHER_DESCRIPTORS_MAX, remedy::Trying, store::Location};
 use num_bigint::BigUint;
 use std::{fs, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -152,18 +150,11 @@ fn store(loaded: &mut Loaded) {
     let Some(Location::Database(address)) = &twitter.store else {
         return;
     };
-    let cannot_ingest = twitter.ingest.access != IngestAccess::Off;
     if address.has_password() && matches!(loaded.source("twitter.store"), Source::Flag(_)) {
         loaded.warn(
             "twitter.store",
             "other users of the machine can read the password on the command line; set \
              TRIDENT_TWITTER_STORE instead",
-        );
-    }
-    if cannot_ingest {
-        loaded.warn(
-            "twitter.ingest",
-            "has no effect while twitter.store is a database; load a new store into it instead",
         );
     }
 }

@@ -9,7 +9,7 @@ use trident::{
     exit::{ExitCode, Stop},
     store::{
         StoreError,
-        database::{self, Address, Progress},
+        database::{self, Address, LoadOptions, Progress},
     },
 };
 
@@ -24,14 +24,22 @@ pub fn run(what: &EtlImport) -> Result<(), Stop> {
     let address = address(what)?;
     let start = Instant::now();
     let mut last = start;
-    let mut progress = |Progress { users, users_total }| {
+    let mut progress = |progress: Progress| {
         if last.elapsed() >= PROGRESS_INTERVAL {
             last = Instant::now();
-            let text = format!("trident: loaded {users} of {users_total} users");
+            let Progress {
+                what,
+                rows,
+                rows_total,
+            } = progress;
+            let text = format!("trident: loaded {rows} of {rows_total} {what}");
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     };
-    let report = database::load(&address, &what.store, &mut progress).map_err(stopped)?;
+    let options = LoadOptions {
+        history: what.keep_history,
+    };
+    let report = database::load(&address, &what.store, options, &mut progress).map_err(stopped)?;
     cli::print(&format!(
         "loaded {} into {address}: users={} resumed={} value_bytes={} data={:08x} seconds={:.1}\n",
         what.store.display(),

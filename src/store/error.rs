@@ -76,6 +76,9 @@ pub enum StoreError {
     /// The final name is taken.
     #[error("{} exists already; choose another name, or give --replace to replace it", .0.display())]
     Exists(PathBuf),
+    /// Its history was asked for.
+    #[error("store {} keeps no history; build it with `trident etl --keep-history`", .0.display())]
+    WithoutHistory(PathBuf),
     /// The store is in a database, which has a fault.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -117,6 +120,11 @@ pub enum UpdateError {
     /// The store has no history to compare new tweets with.
     #[error("the store keeps no history of its tweets; build it with `trident etl --keep-history`")]
     NoHistory,
+    /// The database has no history either.
+    #[error(
+        "the database keeps no history of its tweets; load it with `trident etl import --keep-history`"
+    )]
+    NoHistoryInDatabase,
     /// The map is full.
     #[error(
         "updates in {} have reached {bytes_max} bytes; run `trident store fold` on the store and reload, \

@@ -17,7 +17,7 @@
 //! Never copy over a store in use: its pages are mapped. Updates replace records of the files without
 //! touching them; a snapshot makes one store of both.
 //!
-//! [`Store`] serves, [`Update`] ingests, [`maintenance`] has the operators' commands. Values are returned
+//! [`Store`] serves, [`Update`] ingests into either kind, [`maintenance`] has the operators' commands. Values are returned
 //! as bytes and [`value`] validates them; history is records of `etl`, which this module does not read.
 //! Only `embedded` knows LMDB. [`database`] keeps the same values in a database.
 
@@ -25,11 +25,13 @@ pub mod database;
 mod embedded;
 mod error;
 mod meta;
+mod update;
 pub mod value;
 
-pub use embedded::{Reader, Store, StoreWriter, StoredTweet, Update, Work, maintenance};
+pub use embedded::{Reader, Store, StoreWriter, StoredTweet, Work, maintenance};
 pub use error::{StoreError, UpdateError};
 pub use meta::{FORMAT, HistoryMeta, Meta, UpdatesHistory, UpdatesMeta};
+pub use update::Update;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@
 mod answers;
 mod cost;
 mod crash;
+mod mysql;
 mod rules;
 mod serving;
 

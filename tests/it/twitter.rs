@@ -2,7 +2,7 @@
 //!
 //! [`oracle`] needs `python3`. `TRIDENT_TEST_CASES` sets the number of queries per data set.
 
-mod mysql;
+pub mod mysql;
 mod oracle;
 mod pages;
 mod reload;

@@ -127,8 +127,11 @@ impl Twitter {
         Some((store.path().display().to_string(), store.meta().clone()))
     }
 
-    /// Batches taken since the store was built; 0 in a database, which takes none.
+    /// Batches taken since the store was built, or loaded into the database.
     pub(in crate::app) fn updates(&self) -> u64 {
+        if let Some(database) = &self.database {
+            return database.batches();
+        }
         let store = self.store.load();
         let updates = store.as_deref().and_then(|open| open.updates_meta().ok());
         updates.map_or(0, |updates| updates.batches)
@@ -143,14 +146,18 @@ impl Twitter {
         let users = updates
             .filter(|updates| updates.batches > 0)
             .map_or(meta.users, |updates| updates.users);
-        let takes_tweets = self.ingest.access != IngestAccess::Off && self.database.is_none();
+        let takes_tweets = self.ingest.access != IngestAccess::Off;
+        let again = match self.database {
+            None => "build it again with `trident etl --keep-history`",
+            Some(_) => "load it again with `trident etl import --keep-history`",
+        };
         let empty = format!(
             "twitter.store: {place} has no users, so /twitter lists nothing; `trident etl --input TWEETS \
              --output STORE` makes a store of your tweets"
         );
         let refuses = format!(
-            "twitter.ingest: {place} keeps no history, so it takes no tweets (409); build it again with \
-             `trident etl --keep-history`, or set this to \"off\""
+            "twitter.ingest: {place} keeps no history, so it takes no tweets (409); {again}, or set this to \
+             \"off\""
         );
         [
             (users == 0, empty),

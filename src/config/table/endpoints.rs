@@ -256,6 +256,43 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "twitter.mysql_write_ms",
+        field: |draft| &mut draft.app.twitter.mysql.write_timeout,
+        rule: integer(1, 600_000),
+        summary: "time a batch of tweets may take in the database; 503 after",
+        reason: "All attempts together: a batch that meets another one, or loses its connection, is tried \
+                 again from the start, after pauses that double up to a second.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_write_bytes_max",
+        field: |draft| &mut draft.app.twitter.mysql.write_bytes_max,
+        rule: integer(1 << 20, 1 << 40),
+        summary: "bytes of records a batch may read and write there; 413 above",
+        reason: "They are in memory until the batch is committed: values and states of the users in its \
+                 tweets, and values of their contacts where a name or the hashtags have changed.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_changes_max",
+        field: |draft| &mut draft.app.twitter.mysql.changes_max,
+        rule: integer(1, 1_000_000),
+        summary: "batches whose changes the database keeps",
+        reason: "An instance that has missed batches drops the users that these have changed from its \
+                 cache; one that has missed more than these drops all. Eight bytes a user.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.mysql_behind_ms",
+        field: |draft| &mut draft.app.twitter.mysql.behind,
+        rule: integer(0, 86_400_000),
+        summary: "how long to wait for a host that has the last batch seen",
+        reason: "Hosts that are behind are not asked, so that nobody gets old answers after new ones. When \
+                 all are for so long, the batch counts as lost (a failover to a replica that did not have \
+                 it), the log says so, and what is there is served.",
+        ..PLAIN
+    },
+    Setting {
         key: "twitter.mysql_outage_unready",
         field: |draft| &mut draft.app.twitter.mysql.outage_unready,
         summary: "whether an outage of the database makes /readyz fail",

@@ -119,7 +119,15 @@ impl Batch {
             store.check_updates()?;
             return Ok(self.applied());
         }
-        let mut update = store.update()?;
+        self.apply_within(store.update()?, value_bytes_max)
+    }
+
+    /// The same within `update`, which the caller began; commits it.
+    pub fn apply_within(
+        &self,
+        mut update: Update<'_>,
+        value_bytes_max: usize,
+    ) -> Result<Applied, Refused> {
         let excluded = Excluded::from_fields(update.excluded()?);
         let mut applied = self.applied();
         let changes = self.changes(&update, &mut applied)?;
@@ -128,23 +136,18 @@ impl Batch {
             return Ok(applied);
         }
         changes.store_tweets(&mut update)?;
-        let mut changed = ChangedUsers::default();
-        for record in &changes.removed {
-            changed.remove(&Events::of(record, &excluded)?, &update)?;
-        }
-        for (_, record) in &changes.added {
-            changed.add(&Events::of(record, &excluded)?, &update)?;
-        }
+        let mut changed = changes.users(&update, &excluded)?;
         changed.settle(&mut update, &excluded)?;
         applied.users_touched = rewrite::write(&changed, &mut update, value_bytes_max)?;
         applied.work = update.work();
-        applied.batch = update.commit()?.batches;
+        applied.batch = update.commit()?;
         Ok(applied)
     }
 
     /// Compares the batch with what is stored.
     fn changes(&self, update: &Update<'_>, applied: &mut Applied) -> Result<Changes<'_>, Refused> {
         let mut changes = Changes::default();
+        update.prefetch_tweets(self.tweets.keys().chain(&self.deletions).copied())?;
         for &id in &self.deletions {
             match update.tweet(id)? {
                 Some(StoredTweet::Deleted) => continue,
@@ -221,6 +224,30 @@ impl Changes<'_> {
             update.put_tweet(*id, record)?;
         }
         Ok(())
+    }
+
+    /// The users whom this changes.
+    fn users(&self, update: &Update<'_>, excluded: &Excluded) -> Result<ChangedUsers, Refused> {
+        let removed = self.removed.iter().map(Vec::as_slice);
+        let removed: Vec<Events> = removed
+            .map(|record| Events::of(record, excluded))
+            .collect::<Result<_, _>>()?;
+        let added: Vec<Events> = (self.added.iter())
+            .map(|(_, record)| Events::of(record, excluded))
+            .collect::<Result<_, _>>()?;
+        let mut users = Vec::new();
+        for events in removed.iter().chain(&added) {
+            users.extend(events.users()?);
+        }
+        update.prefetch_people(users)?;
+        let mut changed = ChangedUsers::default();
+        for events in &removed {
+            changed.remove(events, update)?;
+        }
+        for events in &added {
+            changed.add(events, update)?;
+        }
+        Ok(changed)
     }
 }
 

@@ -287,6 +287,7 @@ impl ChangedUser {
         excluded: &Excluded,
     ) -> Result<(), Refused> {
         self.state.profile = None;
+        update.prefetch_tweets(self.state.tweet_ids.iter().copied())?;
         for id in self.state.tweet_ids.clone() {
             let missing = || EtlError::Incomplete {
                 user,

@@ -3,6 +3,7 @@
 use crate::etl::{
     error::EtlError,
     record::excluded::Excluded,
+    record::records::UserRecord,
     stage::tweets::{TweetOutput, TweetReducer},
 };
 
@@ -16,6 +17,13 @@ impl Events {
         reducer.line(record, &mut events)?;
         reducer.finish(&mut events)?;
         Ok(events)
+    }
+
+    /// The users whose records these are.
+    pub(super) fn users(&self) -> Result<Vec<u64>, EtlError> {
+        self.lines()
+            .map(|line| UserRecord::parse(line).map(|(user, ..)| user))
+            .collect()
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {

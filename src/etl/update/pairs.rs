@@ -31,6 +31,7 @@ pub(super) struct ChangedPairs {
 impl ChangedPairs {
     pub(super) fn of(changed: &ChangedUsers, update: &Update<'_>) -> Result<Self, Refused> {
         let mut pairs = Self::default();
+        update.prefetch_values(changed.iter().map(|(user, _)| user))?;
         for (user, person) in changed.iter() {
             if !(person.removed.is_empty() && person.added.is_empty()) {
                 pairs.users.insert(user);
@@ -42,7 +43,12 @@ impl ChangedPairs {
             let Some(value) = update.value(user)? else {
                 continue;
             };
-            for contact in parse(user, value)?.contacts() {
+            let value = parse(user, value)?;
+            if !person.tags_before.is_empty() {
+                let others = value.contacts().map(|contact| contact.other_id);
+                update.prefetch_people(others.filter(|other| changed.get(*other).is_none()))?;
+            }
+            for contact in value.contacts() {
                 pairs.contact(user, person, &contact, changed, update)?;
             }
         }

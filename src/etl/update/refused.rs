@@ -3,6 +3,7 @@
 use crate::etl::error::EtlError;
 use crate::store::{
     StoreError, UpdateError,
+    database::{DatabaseError, Fault},
     value::{Corrupt, TooLarge},
 };
 use thiserror::Error;
@@ -42,6 +43,18 @@ pub enum Refused {
     /// The store.
     #[error(transparent)]
     Update(#[from] UpdateError),
+}
+
+impl Refused {
+    /// What the database said, if the batch failed because of it.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Update(UpdateError::Store(StoreError::Database(DatabaseError {
+                fault, ..
+            }))) => Some(fault),
+            _ => None,
+        }
+    }
 }
 
 impl From<StoreError> for Refused {

@@ -27,6 +27,7 @@ pub(super) fn write(
     let mut value = Vec::new();
     let mut written = 0;
     let pairs = ChangedPairs::of(changed, update)?;
+    update.prefetch_values(pairs.users.iter().copied())?;
     for &user in &pairs.users {
         value.clear();
         let contacts = encode(user, changed, &pairs, update, &mut encoder)?;

@@ -9,9 +9,19 @@ use super::{
     Fault,
     link::Link,
     lookups::{Answer, LookupError},
+    schema::{BATCH, Batch},
 };
 use crate::store::value::User;
 use mysql_async::{Params, Row, Value, prelude::Queryable};
+
+/// What came back for a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Read {
+    /// `None`: the user came into being while it was asked for; to be asked again.
+    pub(super) answer: Option<Answer>,
+    /// How far the batches were.
+    pub(super) batch: Batch,
+}
 
 /// The statements for 1, 2, 4, … keys, up to the largest batch or the power of two above it: few enough to be
 /// prepared once per connection.
@@ -21,17 +31,19 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    pub(super) fn new(keys_max: usize) -> Self {
+    /// `has_batches`: whether the tables have them, see [`super::schema::Version`].
+    pub(super) fn new(keys_max: usize, has_batches: bool) -> Self {
+        let batch = if has_batches { BATCH } else { "NULL" };
         let sizes = 0..=keys_max.next_power_of_two().ilog2();
         let sizes = || sizes.clone().map(|log| 1usize << log);
         let values = |keys: usize| {
             let more = ",?".repeat(keys - 1);
-            format!("SELECT user_id, data FROM trident_users WHERE user_id IN (?{more})")
+            format!("SELECT user_id, data, {batch} FROM trident_users WHERE user_id IN (?{more})")
         };
         let absences = |keys: usize| {
             let more = " UNION ALL SELECT CAST(? AS UNSIGNED)".repeat(keys - 1);
             format!(
-                "SELECT k.user_id, CRC32(CONCAT(k.user_id, IF(u.user_id IS NULL, ':absent', ':present'))) \
+                "SELECT k.user_id, CRC32(CONCAT(k.user_id, IF(u.user_id IS NULL, ':absent', ':present'))), {batch} \
                  FROM (SELECT CAST(? AS UNSIGNED) AS user_id{more}) k \
                  LEFT JOIN trident_users u ON u.user_id = k.user_id"
             )
@@ -46,24 +58,23 @@ impl Statements {
     ///
     /// # Errors
     /// Also [`Fault::Garbled`]: what came is not about these keys.
-    pub(super) async fn ask(&self, link: &mut Link, keys: &[u64]) -> Result<Vec<Answer>, Fault> {
+    pub(super) async fn ask(&self, link: &mut Link, keys: &[u64]) -> Result<Vec<Read>, Fault> {
         let rows = run(link, &self.values, keys).await?;
-        let mut answers = found(keys, rows)?;
+        let mut reads = found(keys, rows)?;
         let missing: Vec<u64> = keys
             .iter()
-            .zip(&answers)
-            .filter(|(_, answer)| answer.is_none())
+            .zip(&reads)
+            .filter(|(_, read)| read.answer.is_none())
             .map(|(key, _)| *key)
             .collect();
         if !missing.is_empty() {
             let rows = run(link, &self.absences, &missing).await?;
             let mut absent = confirmed(&missing, rows)?.into_iter();
-            for answer in answers.iter_mut().filter(|answer| answer.is_none()) {
-                *answer = absent.next();
+            for read in reads.iter_mut().filter(|read| read.answer.is_none()) {
+                *read = absent.next().unwrap_or_default();
             }
         }
-        let all: Option<Vec<Answer>> = answers.into_iter().collect();
-        all.ok_or_else(|| Fault::Garbled("fewer answers than keys".into()))
+        Ok(reads)
     }
 }
 
@@ -84,51 +95,69 @@ async fn run(link: &mut Link, statements: &[String], keys: &[u64]) -> Result<Vec
 }
 
 /// The values among `rows`, by the place of their key.
-fn found(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Option<Answer>>, Fault> {
-    let mut answers = vec![None; keys.len()];
+fn found(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, Fault> {
+    let mut reads = vec![Read::default(); keys.len()];
     for mut row in rows {
         let id: Option<u64> = row.take_opt(0).and_then(Result::ok);
         let value: Option<Vec<u8>> = row.take_opt(1).and_then(Result::ok);
         let place = id.and_then(|id| keys.binary_search(&id).ok());
-        let (Some(id), Some(value), Some(answer)) =
-            (id, value, place.and_then(|place| answers.get_mut(place)))
+        let (Some(id), Some(value), Some(read)) =
+            (id, value, place.and_then(|place| reads.get_mut(place)))
         else {
             return Err(Fault::Garbled("a row nobody asked for".into()));
         };
-        *answer = Some(match User::verify(id, &value) {
+        let answer = match User::verify(id, &value) {
             Ok(_) => Ok(Some(value.into())),
             // Not kept: once it is mended it is served.
             Err(_) => Err(LookupError::Corrupt),
-        });
+        };
+        *read = Read {
+            answer: Some(answer),
+            batch: batch(&mut row)?,
+        };
     }
-    Ok(answers)
+    Ok(reads)
+}
+
+fn batch(row: &mut Row) -> Result<Batch, Fault> {
+    let text: Option<Option<Vec<u8>>> = row.take_opt(2).and_then(Result::ok);
+    let text = text.ok_or_else(|| Fault::Garbled("a row without a batch number".into()))?;
+    Batch::parse(text.as_deref())
 }
 
 /// "No such user" for each of `keys`, if the server says so of each.
-fn confirmed(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Answer>, Fault> {
-    let mut is_absent = vec![false; keys.len()];
+fn confirmed(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, Fault> {
+    let unproven = || Fault::Garbled("no proof that a user does not exist".into());
+    let mut reads: Vec<Option<Read>> = vec![None; keys.len()];
     for mut row in rows {
         let id: Option<u64> = row.take_opt(0).and_then(Result::ok);
         let checksum: Option<u64> = row.take_opt(1).and_then(Result::ok);
         let place = id.and_then(|id| keys.binary_search(&id).ok());
-        let is_proven = id
-            .zip(checksum)
-            .is_some_and(|(id, checksum)| absence(id) == checksum);
-        match place.and_then(|place| is_absent.get_mut(place)) {
-            Some(absent) if is_proven => *absent = true,
-            // Or the user came into being between the two statements: asked again it is found.
-            _ => return Err(Fault::Garbled("no proof that a user does not exist".into())),
-        }
+        let (Some(id), Some(checksum), Some(read)) =
+            (id, checksum, place.and_then(|place| reads.get_mut(place)))
+        else {
+            return Err(unproven());
+        };
+        let answer = if checksum == proof(id, "absent") {
+            Some(Ok(None))
+        } else if checksum == proof(id, "present") {
+            // It came into being between the two statements.
+            None
+        } else {
+            return Err(unproven());
+        };
+        *read = Some(Read {
+            answer,
+            batch: batch(&mut row)?,
+        });
     }
-    if is_absent.contains(&false) {
-        return Err(Fault::Garbled("no proof that a user does not exist".into()));
-    }
-    Ok(vec![Ok(None); keys.len()])
+    let all: Option<Vec<Read>> = reads.into_iter().collect();
+    all.ok_or_else(unproven)
 }
 
-/// What the server computes for a user that does not exist.
-fn absence(id: u64) -> u64 {
-    crc32fast::hash(format!("{id}:absent").as_bytes()).into()
+/// What the server computes for a user.
+fn proof(id: u64, state: &str) -> u64 {
+    crc32fast::hash(format!("{id}:{state}").as_bytes()).into()
 }
 
 #[cfg(test)]

@@ -61,6 +61,13 @@ impl ValueCache {
         }
     }
 
+    /// Drops what is kept of a user, because it has changed.
+    pub(super) fn forget(&self, user_id: u64) {
+        let key = user_id.to_be_bytes();
+        self.values.remove(&key);
+        self.absent.remove(&key);
+    }
+
     /// Drops everything, because the data were replaced.
     pub(super) fn clear(&self) {
         let evicted = self.values.clear() + self.absent.clear();

@@ -2,7 +2,7 @@
 
 use super::{
     Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, hosts::Hosts,
-    lookups::Lookups, shared::Shared, tasks,
+    lookups::Lookups, seen::Seen, shared::Shared, tasks, write::Writer,
 };
 use crate::{
     cache::{self, Policy},
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -66,8 +66,7 @@ impl Client {
             options,
             connections: AtomicUsize::new(0),
             was_ready: AtomicBool::new(false),
-            meta: Mutex::new(None),
-            generation: AtomicU64::new(0),
+            seen: Seen::default(),
             checks: Mutex::new(Vec::new()),
             check_now: Notify::new(),
             stop: Notify::new(),
@@ -152,9 +151,19 @@ impl Client {
         &self.shared.address
     }
 
+    /// Batches that were taken into the store since it was loaded, as far as this instance has seen them.
+    pub fn batches(&self) -> u64 {
+        self.shared.seen.mark().batch().number
+    }
+
+    /// What the thread that takes batches needs.
+    pub fn writer(&self) -> Result<Writer, DatabaseError> {
+        Writer::new(Arc::clone(&self.shared))
+    }
+
     /// The metadata of the served store; `None` = the database has not answered yet.
     pub fn meta(&self) -> Option<Meta> {
-        self.shared.meta.lock().clone()
+        self.shared.seen.meta()
     }
 }
 

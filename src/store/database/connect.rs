@@ -1,17 +1,23 @@
 //! Connections to a host that has a store which can be served.
 
-use super::{Fault, hosts::Place, link::Link, schema, shared::Shared, tls::Tls};
-use crate::{
-    metrics::{self, Counter},
-    store::Meta,
+use super::{
+    Fault,
+    hosts::Place,
+    link::Link,
+    schema::{self, Version},
+    seen::{Change, Changes, Noted},
+    shared::Shared,
+    tls::Tls,
 };
+use crate::metrics::{self, Counter};
+use mysql_async::{Conn, Row, prelude::Queryable};
 use std::{
     future::Future,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{info, warn};
 
 impl Shared {
     /// Opens a connection to a database that can be served, on the first host that has one.
@@ -20,9 +26,8 @@ impl Shared {
         let mut worst: Option<Fault> = None;
         for host in order {
             match self.try_host(host).await {
-                Ok((link, meta)) => {
+                Ok(link) => {
                     self.was_ready.store(true, Relaxed);
-                    self.note(meta);
                     return Ok((link, Place { host, wanted }));
                 }
                 // One host that may come back is worth waiting for.
@@ -40,7 +45,7 @@ impl Shared {
         }
     }
 
-    async fn try_host(&self, host: usize) -> Result<(Link, Meta), Fault> {
+    pub(super) async fn try_host(&self, host: usize) -> Result<Link, Fault> {
         let start = Instant::now();
         let opened = self.connect_to(host).await;
         self.hosts
@@ -53,33 +58,89 @@ impl Shared {
         opened
     }
 
-    async fn connect_to(&self, index: usize) -> Result<(Link, Meta), Fault> {
+    async fn connect_to(&self, index: usize) -> Result<Link, Fault> {
         let host = self.address.hosts().get(index);
         let host = host.ok_or_else(|| Fault::Unreachable("no host".into()))?;
         // Read anew: certificates are renewed while the server runs.
         let tls = Arc::new(Tls::load(self.address.tls())?);
         let attempt = async {
             let mut link = Link::open(&self.address, host, &tls).await?;
-            let meta = schema::check(&mut link.conn).await;
-            let meta = meta.map_err(|fault| link.explain(fault))?;
-            Ok((link, meta))
+            let followed = self.follow(&mut link.conn).await;
+            let (version, _) = followed.map_err(|fault| link.explain(fault))?;
+            link.has_batches = version.has_batches();
+            Ok(link)
         };
         within(self.options.connect_timeout, attempt).await
     }
 
-    /// Takes note of the data's version. Whether they were replaced.
-    pub(super) fn note(&self, meta: Meta) -> bool {
-        let mut known = self.meta.lock();
-        if known.as_ref() == Some(&meta) {
-            return false;
+    /// Compares the data with what was seen, and drops what they have changed. Also returns whether they were
+    /// replaced.
+    ///
+    /// # Errors
+    /// Also [`Fault::Behind`]: the host has not got there yet.
+    pub(super) async fn follow(&self, conn: &mut Conn) -> Result<(Version, bool), Fault> {
+        let version = schema::check(conn).await?;
+        let number = version.batch.number;
+        let noted = self.seen.note(&version, &self.cache, self.options.behind);
+        match noted {
+            Noted::Same => {}
+            Noted::First | Noted::Replaced => {
+                let meta = &version.meta;
+                let data = format_args!("{:08x}", meta.content_crc32).to_string();
+                info!(database = %self.address, users = meta.users, data, batches = number, "data of /twitter");
+            }
+            Noted::Ahead(since) => {
+                let changes = changes(conn, since.batch().number, number).await?;
+                self.seen.advance(since, number, changes, &self.cache);
+            }
+            Noted::Behind(seen) => {
+                return Err(Fault::Behind {
+                    found: number,
+                    seen,
+                });
+            }
+            Noted::WentBack(seen) => {
+                warn!(database = %self.address, seen, found = number, "batches of /twitter are lost: no host has them; send them again");
+            }
         }
-        let data = format_args!("{:08x}", meta.content_crc32).to_string();
-        info!(database = %self.address, users = meta.users, data, "data of /twitter");
-        let is_first = known.replace(meta).is_none();
-        self.generation.fetch_add(1, Relaxed);
-        self.cache.clear();
-        !is_first
+        Ok((version, matches!(noted, Noted::Replaced)))
     }
+}
+
+/// Most batches whose changes are read at once; behind more, everything is dropped.
+const CHANGES_MAX: u64 = 4096;
+
+/// What the batches after `since` have changed, up to `to`. What the table does not tell any more is left out.
+async fn changes(conn: &mut Conn, since: u64, to: u64) -> Result<Changes, Fault> {
+    if to - since > CHANGES_MAX {
+        return Ok(Vec::new());
+    }
+    let query = format!(
+        "SELECT batch, users, CRC32(CONCAT(batch, ':', COALESCE(users, 'all'))) FROM trident_changes \
+         WHERE batch > {since} AND batch <= {to} ORDER BY batch"
+    );
+    let rows: Vec<Row> = conn.query(query).await?;
+    rows.into_iter().map(change).collect()
+}
+
+fn change(mut row: Row) -> Result<Change, Fault> {
+    let batch: Option<u64> = row.take_opt(0).and_then(Result::ok);
+    let users: Option<Option<Vec<u8>>> = row.take_opt(1).and_then(Result::ok);
+    let checksum: Option<u32> = row.take_opt(2).and_then(Result::ok);
+    let read = || {
+        let (batch, users) = (batch?, users?);
+        let mut text = format!("{batch}:").into_bytes();
+        text.extend_from_slice(users.as_deref().unwrap_or(b"all"));
+        (crc32fast::hash(&text) == checksum?).then_some(())?;
+        Some((batch, users.map(|users| unpack(&users))))
+    };
+    read().ok_or_else(|| Fault::Garbled("changes that are none".into()))
+}
+
+/// Users as `trident_changes` has them: eight bytes each, big-endian, ascending.
+fn unpack(users: &[u8]) -> Box<[u64]> {
+    let (users, _) = users.as_chunks();
+    users.iter().map(|user| u64::from_be_bytes(*user)).collect()
 }
 
 /// `attempt`, or an error after `time`.

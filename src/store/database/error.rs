@@ -55,6 +55,32 @@ pub enum Fault {
         known = value::VERSION
     )]
     Values(u8),
+    /// The host does not have a batch that was seen on another one. May pass by itself.
+    #[error("is behind: it has batch {found}, and {seen} was seen; check its replication")]
+    Behind {
+        /// The last batch that it has.
+        found: u64,
+        /// The last batch that was seen.
+        seen: u64,
+    },
+    /// Another batch is in the way; it may be tried again.
+    #[error("another batch is in the way: {0}")]
+    Conflict(String),
+    /// It takes no changes.
+    #[error("takes no changes: {0}; name the host that does first in the address")]
+    ReadOnly(String),
+    /// The connection was lost while a batch was being committed, and the database was not found again.
+    #[error("was lost while the batch was being committed: it may have been taken; send it again")]
+    Unsettled,
+    /// A batch touches too much.
+    #[error(
+        "the batch reads and writes more than {bytes_max} bytes; send smaller ones, or raise \
+         twitter.mysql_write_bytes_max"
+    )]
+    BatchTooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
     /// A statement failed.
     #[error("a statement failed: {0}")]
     Statement(String),
@@ -87,7 +113,25 @@ impl Fault {
     pub fn is_permanent(&self) -> bool {
         !matches!(
             self,
-            Self::Unreachable(_) | Self::Statement(_) | Self::Garbled(_)
+            Self::Unreachable(_)
+                | Self::Statement(_)
+                | Self::Garbled(_)
+                | Self::Behind { .. }
+                | Self::Conflict(_)
+                | Self::ReadOnly(_)
+                | Self::Unsettled
+        )
+    }
+
+    /// Whether a batch may be tried again from the start.
+    pub(crate) fn may_be_tried_again(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_)
+                | Self::Garbled(_)
+                | Self::Behind { .. }
+                | Self::Conflict(_)
+                | Self::ReadOnly(_)
         )
     }
 }
@@ -101,6 +145,11 @@ pub(super) mod code {
     /// Too many connections; a Galera node that is not part of the cluster ("WSREP has not yet prepared node");
     /// shutdown in progress; connection killed; query interrupted.
     pub(in crate::store::database) const PASSING: [u16; 5] = [1040, 1047, 1053, 1927, 1317];
+    /// Lock wait timeout; deadlock, which is also Galera's conflict in certification; error during commit; the row was
+    /// changed since it was read; TiDB's write conflicts.
+    pub(in crate::store::database) const CONFLICT: [u16; 6] = [1205, 1213, 1180, 1020, 9007, 8028];
+    /// `read_only`, `super_read_only`, a transaction or a server that only reads.
+    pub(in crate::store::database) const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
     /// `require_secure_transport` is on.
     pub(in crate::store::database) const TLS_REQUIRED: u16 = 3159;
     /// No such table.
@@ -124,6 +173,8 @@ impl From<mysql_async::Error> for Fault {
                     code::TLS_REQUIRED => Self::Tls(format!("{text}; say ?ssl=require or better")),
                     code if code::REFUSED.contains(&code) => Self::Refused(text),
                     code if code::PASSING.contains(&code) => Self::Unreachable(text),
+                    code if code::CONFLICT.contains(&code) => Self::Conflict(text),
+                    code if code::READ_ONLY.contains(&code) => Self::ReadOnly(text),
                     _ => Self::Statement(text),
                 }
             }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub(super) struct Link {
     guard: Guard,
     pub(super) conn: Conn,
+    /// The tables have batches, see [`super::schema::Version`].
+    pub(super) has_batches: bool,
 }
 
 impl Link {
@@ -22,7 +24,11 @@ impl Link {
         let (guard, path) = guarded.map_err(|error| Fault::Thread(error.to_string()))?;
         // A task of its own: should the driver panic, it is the task that ends.
         match tokio::spawn(Conn::new(address.opts(path))).await {
-            Ok(Ok(conn)) => Ok(Self { guard, conn }),
+            Ok(Ok(conn)) => Ok(Self {
+                guard,
+                conn,
+                has_batches: false,
+            }),
             Ok(Err(error)) => Err(guard.explain(error.into())),
             Err(_) => Err(Fault::Garbled("a login that the driver cannot read".into())),
         }

@@ -184,6 +184,9 @@ impl Lookups {
 
     /// Lets another connection query `keys`.
     pub(super) fn put_back(&self, keys: &[u64]) {
+        if keys.is_empty() {
+            return;
+        }
         let mut inner = self.inner.lock();
         keys.iter()
             .rev()

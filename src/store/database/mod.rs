@@ -22,7 +22,8 @@
 //! - `client`: what workers and operators call. `shared`: what it shares with the database thread.
 //! - `tasks`: what runs on the database thread. `ask`: one batch of keys, and what its answers are worth.
 //! - `hosts`: which host is next. `connect`: a connection to it. `link`: a connection. `guard`: what stands between driver and server. `tls`.
-//! - `load`: fills the tables from a store.
+//! - `seen`: which batch was seen, and what may be kept.
+//! - `write`: fills the tables from a store, and takes batches of tweets.
 //!
 //! Only this folder names tokio and mysql_async. Tables, outages and sizing: `docs/twitter-mysql.md`.
 
@@ -35,19 +36,20 @@ mod error;
 mod guard;
 mod hosts;
 mod link;
-mod load;
 mod lookups;
 mod schema;
+mod seen;
 mod shared;
 mod tasks;
 mod tls;
+mod write;
 
 pub use address::{Address, BadAddress};
 pub use client::{Client, Start, State};
 pub use error::{DatabaseError, Fault};
-pub use load::{LoadReport, Progress, load};
 pub use lookups::{Answer, Done, LookupError, Value};
 pub use schema::SCHEMA_VERSION;
+pub use write::{LoadOptions, LoadReport, Progress, Update, Writer, load};
 
 use crate::cache::Policy;
 use std::time::Duration;
@@ -67,6 +69,14 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Time between two checks of the version of the data.
     pub check_interval: Duration,
+    /// Time for a batch of tweets, all its attempts included.
+    pub write_timeout: Duration,
+    /// Most bytes of records that a batch holds in memory.
+    pub write_bytes_max: usize,
+    /// Batches whose changes stay in the database for instances that have not seen them.
+    pub changes_max: u64,
+    /// Time without any host that has the last batch that was seen; then it counts as lost.
+    pub behind: Duration,
     /// Most bytes of cached values; 0 turns the cache off.
     pub cache_bytes: usize,
     /// Which value is evicted for another.
@@ -84,6 +94,10 @@ impl Default for Options {
             deadline: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(2),
             check_interval: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(10),
+            write_bytes_max: 1 << 30,
+            changes_max: 10_000,
+            behind: Duration::from_secs(10),
             cache_bytes: 256 << 20,
             cache_policy: Policy::Lru,
             outage_unready: false,

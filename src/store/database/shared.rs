@@ -2,11 +2,11 @@
 
 use super::{
     Address, DatabaseError, Fault, Options, cache::ValueCache, hosts::Hosts, lookups::Lookups,
+    seen::Seen,
 };
-use crate::store::Meta;
 use parking_lot::Mutex;
 use std::sync::{
-    atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    atomic::{AtomicBool, AtomicUsize},
     mpsc,
 };
 use tokio::sync::Notify;
@@ -22,10 +22,8 @@ pub(super) struct Shared {
     pub(super) connections: AtomicUsize,
     /// The database has answered once and has a store that can be served.
     pub(super) was_ready: AtomicBool,
-    /// The metadata of the served store.
-    pub(super) meta: Mutex<Option<Meta>>,
-    /// How often `meta` was set.
-    pub(super) generation: AtomicU64,
+    /// The data as they are known.
+    pub(super) seen: Seen,
     /// Callers that wait for the next check of the version of the data.
     pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, Fault>>>>,
     /// Notified when `checks` has an entry.

@@ -13,8 +13,13 @@
 //! attempt succeeds.
 
 use super::{
-    Fault, LookupError, ask::Statements, connect::within, hosts::Place, link::Link,
-    lookups::Answer, schema, shared::Shared,
+    Fault, LookupError,
+    ask::{Read, Statements},
+    connect::within,
+    hosts::Place,
+    link::Link,
+    seen::{Mark, Verdict},
+    shared::Shared,
 };
 use crate::metrics::{self, Counter};
 use std::{
@@ -33,6 +38,11 @@ use tracing::{info, warn};
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// See [`PAUSE_MIN`]. Longest time until a returned database is noticed.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Pause before a host is asked again that is behind, and how often it is asked before another one is: replicas and
+/// nodes of a cluster are behind for milliseconds.
+const BEHIND_PAUSE: Duration = Duration::from_millis(5);
+const BEHIND_READS_MAX: u32 = 10;
 
 /// A runtime for the calling thread.
 pub(super) fn runtime() -> Result<Runtime, Fault> {
@@ -92,12 +102,6 @@ fn supervise<F: Future<Output = ()> + 'static>(
 }
 
 impl Shared {
-    /// Counts the data seen so far. What was asked for under another generation may be of data that
-    /// were dropped since: it answers those who wait and is not kept.
-    fn generation(&self) -> u64 {
-        self.generation.load(Relaxed)
-    }
-
     /// Handles a failed attempt to connect.
     fn attempt_failed(&self, fault: &Fault) {
         if self.connections.load(Relaxed) == 0 && self.lookups.close() {
@@ -149,14 +153,17 @@ impl Drop for Batch<'_> {
 
 /// Looks users up, on one connection after the other.
 async fn serve(shared: Arc<Shared>) {
-    let statements = Statements::new(shared.options.batch_max);
+    let statements =
+        [false, true].map(|has_batches| Statements::new(shared.options.batch_max, has_batches));
+    let [without, with] = &statements;
     let mut pause = PAUSE_MIN;
     loop {
         match shared.connect().await {
             Ok((link, place)) => {
                 pause = PAUSE_MIN;
                 let _open = Open::new(&shared);
-                if let Err(fault) = serve_on(link, place, &statements, &shared).await {
+                let statements = if link.has_batches { with } else { without };
+                if let Err(fault) = serve_on(link, place, statements, &shared).await {
                     // Not in a tight loop with a server that talks nonsense.
                     if let Fault::Garbled(_) = fault {
                         warn!(database = %shared.address, %fault, "a connection of /twitter was given up");
@@ -181,23 +188,39 @@ async fn serve_on(
     shared: &Shared,
 ) -> Result<(), Fault> {
     let mut told = None;
+    let mut behind = 0;
     while !shared.hosts.is_elsewhere(place) {
         let keys = shared.lookups.next_batch(shared.options.batch_max).await;
         let batch = Batch { keys, shared };
-        let generation = shared.generation();
-        let asking = statements.ask(&mut link, &batch.keys);
-        let answers = within(shared.options.deadline, asking).await;
+        let sent = shared.seen.mark();
+        let asking = read(&mut link, statements, &batch.keys, shared);
+        let reads = within(shared.options.deadline, asking).await;
         let keys = batch.release();
-        match answers {
-            Ok(answers) => {
+        match reads {
+            Ok(reads) => {
                 metrics::add(Counter::DatabaseStatementsOk, 1);
                 metrics::add(Counter::DatabaseKeys, keys.len() as u64);
-                deliver(&keys, answers, generation, shared);
                 told = None;
+                let seen = sent.batch();
+                let was_behind = |read: &&Read| {
+                    read.batch.number < seen.number || read.batch.loaded != seen.loaded
+                };
+                let last = reads.iter().find(was_behind).map(|read| read.batch.number);
+                let (true, Some(found)) = (deliver(&keys, &reads, sent, shared), last) else {
+                    behind = 0;
+                    continue;
+                };
+                behind += 1;
+                if behind > BEHIND_READS_MAX {
+                    shared.hosts.note(place.host, None);
+                    let seen = seen.number;
+                    return Err(Fault::Behind { found, seen });
+                }
+                sleep(BEHIND_PAUSE).await;
             }
             Err(fault) => {
                 metrics::add(Counter::DatabaseStatementsFailed, 1);
-                if let Fault::Unreachable(_) | Fault::Garbled(_) = fault {
+                if let Fault::Unreachable(_) | Fault::Garbled(_) | Fault::Behind { .. } = fault {
                     // Another connection asks again, until the lookups' deadlines.
                     shared.lookups.put_back(&keys);
                     return Err(fault);
@@ -217,18 +240,35 @@ async fn serve_on(
     Ok(())
 }
 
-/// Keeps and hands over what came back for `keys`.
-fn deliver(keys: &[u64], answers: Vec<Answer>, generation: u64, shared: &Shared) {
-    // Nothing is awaited from here on, so the data are not noted to be others meanwhile.
-    let is_current = generation == shared.generation();
-    for (id, answer) in keys.iter().zip(answers) {
-        if let Ok(value) = &answer
-            && is_current
-        {
-            shared.cache.keep(*id, value.clone()); // first: see `Lookups::submit`
-        }
-        shared.lookups.deliver(*id, &answer);
+/// Asks for `keys`. If what comes is of a batch that was not seen yet, what that has changed is dropped first:
+/// nobody gets new and then old.
+async fn read(
+    link: &mut Link,
+    statements: &Statements,
+    keys: &[u64],
+    shared: &Shared,
+) -> Result<Vec<Read>, Fault> {
+    let reads = statements.ask(link, keys).await?;
+    if !shared.seen.knows(&reads) {
+        let followed = shared.follow(&mut link.conn).await;
+        followed.map_err(|fault| link.explain(fault))?;
     }
+    Ok(reads)
+}
+
+/// Keeps and hands over what came back for `keys`. What may have changed since is asked for again; whether there is
+/// such.
+fn deliver(keys: &[u64], reads: &[Read], sent: Mark, shared: &Shared) -> bool {
+    let mut again = Vec::new();
+    for (id, read) in keys.iter().zip(reads) {
+        let verdict = shared.seen.keep(*id, read, sent, &shared.cache); // first: see `Lookups::submit`
+        match (&read.answer, verdict) {
+            (Some(answer), Verdict::Answer) => shared.lookups.deliver(*id, answer),
+            _ => again.push(*id),
+        }
+    }
+    shared.lookups.put_back(&again);
+    !again.is_empty()
 }
 
 /// Looks at the version of the data from time to time, and whenever somebody asks for it.
@@ -259,19 +299,15 @@ async fn watch(shared: Arc<Shared>, mut link: Option<Link>) {
 
 /// Whether the data were replaced since the last look.
 async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<bool, Fault> {
-    let before = shared.generation();
+    let before = shared.seen.generation();
     let Some(open) = link else {
         let (open, _) = shared.connect().await?;
         *link = Some(open);
-        return Ok(before != 0 && before != shared.generation());
+        return Ok(before != 0 && before != shared.seen.generation());
     };
-    let checked = within(
-        shared.options.connect_timeout,
-        schema::check(&mut open.conn),
-    )
-    .await;
-    match checked {
-        Ok(meta) => Ok(shared.note(meta)),
+    let following = shared.follow(&mut open.conn);
+    match within(shared.options.connect_timeout, following).await {
+        Ok((_, is_replaced)) => Ok(is_replaced),
         Err(fault) => {
             let fault = open.explain(fault);
             *link = None;

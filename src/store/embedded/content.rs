@@ -113,7 +113,8 @@ const HISTORY: [Table; 3] = [Table::Excluded, Table::Tweets, Table::People];
 
 type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
 
-pub(super) fn add_history(
+/// Adds all tables of a history.
+pub(in crate::store) fn add_history(
     content: &mut Content,
     records: impl Fn(Table, Each<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ pub(super) const META_KEY: &[u8] = b"\xffmeta";
 
 /// The table of a record of the history or the updates; first byte of its key. The id follows, big-endian,
 /// so that the records of a table are together, by ascending id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::store) enum Table {
     /// The list of excluded hashtags; its id is 0.
     Excluded = 0,

@@ -32,12 +32,14 @@ mod update;
 mod updates;
 mod writer;
 
-pub(super) use content::Content;
+pub(super) use content::{Content, add_history};
+pub(super) use files::Table;
 pub(super) use scan::Scan;
 pub(super) use seal::Depth;
 pub(super) use store::Access;
 pub use store::{Reader, Store};
-pub use update::{StoredTweet, Update, Work};
+pub(super) use update::Update;
+pub use update::{StoredTweet, Work};
 pub use writer::StoreWriter;
 
 #[cfg(test)]

@@ -45,12 +45,25 @@ pub enum StoredTweet<'t> {
     Deleted,
 }
 
+impl<'t> StoredTweet<'t> {
+    /// The record of a deletion.
+    pub(in crate::store) const DELETED: &'static [u8] = b"";
+
+    /// What a record in the table of tweets says.
+    pub(in crate::store) fn of(record: &'t [u8]) -> Self {
+        match record {
+            [] => Self::Deleted,
+            record => Self::Kept(record),
+        }
+    }
+}
+
 impl Store {
     /// Begins a batch; waits while another process has one open.
     ///
     /// # Errors
     /// The store keeps no history, was not opened for updates, or was replaced.
-    pub fn update(&self) -> Result<Update<'_>, UpdateError> {
+    pub(in crate::store) fn begin_update(&self) -> Result<Update<'_>, UpdateError> {
         let updates = self.takes_updates()?;
         let failed = |error| UpdateError::Store(lmdb(&updates.dir, error));
         // Otherwise a process killed while reading would keep pages from being reused forever.
@@ -133,10 +146,7 @@ impl Update<'_> {
     /// What the store knows of a tweet.
     pub fn tweet(&self, id: u64) -> Result<Option<StoredTweet<'_>>, StoreError> {
         let found = self.historical(Table::Tweets, id)?;
-        Ok(found.map(|record| match record {
-            [] => StoredTweet::Deleted,
-            record => StoredTweet::Kept(record),
-        }))
+        Ok(found.map(StoredTweet::of))
     }
 
     /// The state of a user.
@@ -166,7 +176,7 @@ impl Update<'_> {
     pub fn put_deletion(&mut self, id: u64) -> Result<(), UpdateError> {
         self.replace_tweet(id)?;
         self.meta.history.deletions += 1;
-        self.put(Table::Tweets, id, b"")
+        self.put(Table::Tweets, id, StoredTweet::DELETED)
     }
 
     /// Takes what is stored of a tweet out of the sums.

@@ -345,13 +345,17 @@ fn a_killed_dump_is_no_reader_any_more() {
 }
 
 #[test]
-fn a_store_in_a_database_takes_none() {
-    let server = serve(Path::new("mysql://nobody@127.0.0.1:1/none"), &[ON]);
+fn a_database_that_cannot_be_reached_is_waited_for_as_long_as_is_said() {
+    let settings = [ON, "twitter.mysql_write_ms=200"];
+    let server = serve(Path::new("mysql://nobody@127.0.0.1:1/none"), &settings);
     let answer = admin(&server).ask(&post(b"{}\n", ""));
-    assert_eq!(answer.status, 501, "{}", answer.text());
-    assert!(answer.text().contains("trident etl import"));
-    // whatever it is coded with
-    assert_eq!(admin(&server).ask(&post(b"", GZIP)).status, 501);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.field("retry-after"), Some("1"));
+    assert!(
+        answer.text().contains("cannot be reached"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]

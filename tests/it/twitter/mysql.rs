@@ -2,7 +2,7 @@
 //!
 //! Needs `mariadb-server`; `TRIDENT_SKIP=mariadb` leaves these tests out.
 
-mod database;
+pub mod database;
 mod garbled;
 mod hosts;
 mod loads;

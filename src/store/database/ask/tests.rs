@@ -24,23 +24,58 @@ fn value(user_id: u64) -> Vec<u8> {
 }
 
 fn value_row(id: u64, value: Vec<u8>) -> Row {
-    row(vec![Value::UInt(id), Value::Bytes(value)])
+    row(vec![Value::UInt(id), Value::Bytes(value), Value::NULL])
+}
+
+/// As the server writes it.
+fn batch_text(loaded: u64, number: u64) -> Value {
+    let numbers = format!("{loaded}:{number}");
+    let checksum = crc32fast::hash(numbers.as_bytes());
+    Value::Bytes(format!("{numbers}:{checksum}").into_bytes())
+}
+
+fn read(answer: Answer, number: u64) -> Read {
+    Read {
+        answer: Some(answer),
+        batch: Batch {
+            loaded: if number == 0 { 0 } else { 9 },
+            number,
+        },
+    }
 }
 
 #[test]
 fn rows_are_believed_for_the_keys_that_were_asked_for() {
-    let answers = found(
-        &[3, 5, 8],
-        vec![value_row(8, value(8)), value_row(3, value(3))],
-    )
-    .unwrap();
-    let places: Vec<bool> = answers.iter().map(Option::is_some).collect();
-    assert_eq!(places, [true, false, true]);
-    assert_eq!(answers[2], Some(Ok(Some(value(8).into()))));
+    let eight = vec![
+        Value::UInt(8),
+        Value::Bytes(value(8)),
+        batch_text(9, u64::MAX),
+    ];
+    let reads = found(&[3, 5, 8], vec![row(eight), value_row(3, value(3))]).unwrap();
+    let good = |id| Ok(Some(value(id).into()));
+    assert_eq!(
+        reads,
+        [read(good(3), 0), Read::default(), read(good(8), u64::MAX)]
+    );
     // The value of another user, under the id of this one.
     let swapped = found(&[3, 5], vec![value_row(3, value(5))]).unwrap();
-    assert_eq!(swapped, [Some(Err(LookupError::Corrupt)), None]);
+    assert_eq!(
+        swapped,
+        [read(Err(LookupError::Corrupt), 0), Read::default()]
+    );
+    let with_batch = |text: &[u8]| {
+        row(vec![
+            Value::UInt(3),
+            Value::Bytes(value(3)),
+            Value::Bytes(text.into()),
+        ])
+    };
     for odd in [
+        row(vec![Value::UInt(3), Value::Bytes(value(3))]),
+        with_batch(b""),
+        with_batch(b"9:1"),
+        with_batch(b"9:1:77"),
+        with_batch(b"\xff:1:77"),
         value_row(4, value(4)),
         row(vec![Value::NULL, Value::Bytes(value(3))]),
         row(vec![Value::UInt(3), Value::NULL]),
@@ -57,21 +92,23 @@ fn rows_are_believed_for_the_keys_that_were_asked_for() {
 
 #[test]
 fn nobody_is_absent_without_proof() {
-    let absent = |id: u64| row(vec![Value::UInt(id), Value::UInt(absence(id))]);
-    let present = crc32fast::hash(b"7:present").into();
+    let said = |id: u64, proof: u64| row(vec![Value::UInt(id), Value::UInt(proof), Value::NULL]);
+    let absent = |id: u64| said(id, proof(id, "absent"));
     assert_eq!(
         confirmed(&[2, 7], vec![absent(7), absent(2), absent(7)]),
-        Ok(vec![Ok(None); 2])
+        Ok(vec![read(Ok(None), 0); 2])
+    );
+    // It came into being meanwhile: neither absent nor a fault.
+    assert_eq!(
+        confirmed(&[2, 7], vec![said(7, proof(7, "present")), absent(2)]),
+        Ok(vec![read(Ok(None), 0), Read::default()])
     );
     for rows in [
         vec![],
         vec![absent(2)],
         vec![absent(2), absent(8)],
-        vec![
-            absent(2),
-            row(vec![Value::UInt(7), Value::UInt(absence(2))]),
-        ],
-        vec![absent(2), row(vec![Value::UInt(7), Value::UInt(present)])],
+        vec![absent(2), said(7, proof(2, "absent"))],
+        vec![absent(2), said(7, proof(2, "present"))],
         vec![absent(2), row(vec![Value::UInt(7), Value::NULL])],
         vec![absent(2), row(vec![Value::UInt(7)])],
     ] {

@@ -3,9 +3,10 @@
 use crate::harness::{PATIENCE, eventually, required};
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -91,6 +92,25 @@ impl Database {
         String::from_utf8(output.stdout).unwrap().trim_end().into()
     }
 
+    /// A transaction that has run a statement and stays open until it is dropped.
+    pub fn holding(&self, statement: &str) -> Holding {
+        let mut child = Command::new("mariadb")
+            .args(["--no-defaults", "-uroot", "-N", "-B", "--unbuffered"])
+            .arg(format!("--socket={}", socket(&self.directory).display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        writeln!(stdin, "START TRANSACTION; {statement}; SELECT 'held';").unwrap();
+        let mut lines = BufReader::new(stdout).lines();
+        assert!(lines.any(|line| line.unwrap() == "held"));
+        Holding {
+            child,
+            _stdin: stdin,
+        }
+    }
+
     /// A number that a statement answers.
     pub fn number(&self, statement: &str) -> u64 {
         let text = self.root(statement);
@@ -134,6 +154,20 @@ impl Database {
         let is_up = eventually(is_settled) && !has_ended();
         let log = fs::read_to_string(directory.join("log.err")).unwrap_or_default();
         assert!(is_up, "MariaDB does not start:\n{log}");
+    }
+}
+
+/// See [`Database::holding`].
+pub struct Holding {
+    child: Child,
+    /// Its end would be the client's.
+    _stdin: ChildStdin,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,0 +1,295 @@
+//! `trident etl import`: loads an embedded store into a database, beside the served tables, then replaces
+//! them.
+//!
+//! 1. Migrate the schema.
+//! 2. Fill `trident_users_load`, and with history `trident_tweets_load` and `trident_people_load`, in ascending
+//!    order of ids. Every statement is all or nothing, so after a kill the greatest id says where to resume;
+//!    `trident_meta_load` names the store.
+//! 3. Let the server count and checksum the rows, and compare.
+//! 4. Rename all tables into place in one statement; drop the old ones.
+//!
+//! A lock on the server keeps two loads from mixing.
+
+use super::{
+    PACKET_RESERVE_BYTES, random,
+    rows::{Rows, Statement, Sums, check_length},
+};
+use crate::store::{
+    Meta, Store, StoreError,
+    database::{Address, DatabaseError, Fault, link::Link, schema, tasks, tls::Tls},
+    embedded::{Access, Content, Depth, Scan, Table, add_history},
+};
+use mysql_async::{Conn, prelude::Queryable};
+use std::{path::Path, sync::Arc};
+use tokio::runtime::Runtime;
+
+/// Ends the names of the tables that are being loaded, and of those that were served before.
+const LOAD: &str = "_load";
+const OLD: &str = "_old";
+
+/// What one load replaces.
+const TABLES: [&str; 6] = [
+    "trident_meta",
+    "trident_users",
+    "trident_tweets",
+    "trident_people",
+    "trident_batch",
+    "trident_changes",
+];
+
+/// How long to wait for the lock: the server may not have noticed the end of another load yet.
+const LOCK_SECONDS: u32 = 10;
+
+/// What to load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// The history too: then the database takes batches of tweets.
+    pub history: bool,
+}
+
+/// Progress of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being loaded: users, tweets, or states of users.
+    pub what: &'static str,
+    /// How many so far, including those of an interrupted load.
+    pub rows: u64,
+    /// How many there are.
+    pub rows_total: u64,
+}
+
+/// The result of a load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Metadata of the store, which is now served.
+    pub meta: Meta,
+    /// Users that an interrupted load had left.
+    pub resumed: u64,
+}
+
+/// Loads the store at `path`. Servers keep using the old data until all new data are loaded.
+///
+/// # Errors
+/// A fault of the store or the database. Loaded rows stay for the next attempt, unless they were wrong.
+pub fn load(
+    address: &Address,
+    path: &Path,
+    options: LoadOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<LoadReport, StoreError> {
+    let store = Store::open_for(path, Access::Scan, Depth::Full)?;
+    let scan = store.scan(options.history)?;
+    let meta = meta_of(&store, &scan)?;
+    if options.history && meta.history.is_none() {
+        return Err(StoreError::WithoutHistory(path.into()));
+    }
+    let of_database = |fault| {
+        let address = address.clone();
+        StoreError::from(DatabaseError { address, fault })
+    };
+    let runtime = tasks::runtime().map_err(of_database)?;
+    let open = async {
+        let mut link = connect(address).await?;
+        let conn = &mut link.conn;
+        schema::migrate(conn).await?;
+        lock(conn).await?;
+        prepare(conn, &meta).await?;
+        let packet: Option<u64> = conn.query_first("SELECT @@max_allowed_packet").await?;
+        Ok((link, packet.unwrap_or(0) as usize))
+    };
+    let (link, packet_bytes) = runtime.block_on(open).map_err(of_database)?;
+    let mut loader = Loader {
+        runtime: &runtime,
+        link,
+        room: packet_bytes.saturating_sub(PACKET_RESERVE_BYTES),
+        of_database: &of_database,
+        progress,
+    };
+    let resumed = loader.table(Rows::VALUES, "users", meta.users, |each| scan.values(each))?;
+    if let Some(history) = meta.history {
+        let tweets = history.tweets + history.deletions;
+        let tables = [
+            (Rows::TWEETS, "tweets", tweets, Table::Tweets),
+            (
+                Rows::PEOPLE,
+                "states of users",
+                history.people,
+                Table::People,
+            ),
+        ];
+        for (rows, what, total, table) in tables {
+            loader.table(rows, what, total, |each| scan.history(table, each))?;
+        }
+        let excluded = excluded(&scan)?;
+        loader.run(async |conn| begin_batches(conn, &excluded).await)?;
+    }
+    loader.run(async |conn| put_in_place(conn).await)?;
+    let _ = runtime.block_on(loader.link.conn.disconnect());
+    Ok(LoadReport { meta, resumed })
+}
+
+/// The store's metadata with its updates included; without history if that is not scanned.
+fn meta_of(store: &Store, scan: &Scan<'_>) -> Result<Meta, StoreError> {
+    let mut content = Content::default();
+    scan.values(|id, value| {
+        content
+            .add(id, value)
+            .map_err(|corrupt| StoreError::value(store.path(), id, corrupt))
+    })?;
+    add_history(&mut content, |table, each| scan.history(table, each))?;
+    Ok(Meta {
+        built_by: store.meta().built_by.clone(),
+        ..content.meta()
+    })
+}
+
+fn excluded(scan: &Scan<'_>) -> Result<Vec<u8>, StoreError> {
+    let mut excluded = Vec::new();
+    scan.history(Table::Excluded, |_, record| {
+        excluded = record.to_vec();
+        Ok(())
+    })?;
+    Ok(excluded)
+}
+
+/// Connects to the first host that answers.
+async fn connect(address: &Address) -> Result<Link, Fault> {
+    let tls = Arc::new(Tls::load(address.tls())?);
+    let mut last = Fault::Unreachable("no host".into());
+    for host in address.hosts() {
+        match Link::open(address, host, &tls).await {
+            Ok(link) => return Ok(link),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+async fn lock(conn: &mut Conn) -> Result<(), Fault> {
+    let name = "LEFT(CONCAT('trident_load.', DATABASE()), 64)";
+    let got: Option<Option<u8>> = conn
+        .query_first(format!("SELECT GET_LOCK({name}, {LOCK_SECONDS})"))
+        .await?;
+    if got.flatten() == Some(1) {
+        return Ok(());
+    }
+    Err(Fault::Locked)
+}
+
+/// Creates the tables to load into, or finds what an interrupted load of the same store has left.
+async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<(), Fault> {
+    // A truncated value or a value of the wrong type must be an error.
+    conn.query_drop("SET SESSION sql_mode = 'STRICT_ALL_TABLES'")
+        .await?;
+    let text = serde_json::to_string(meta).map_err(|error| Fault::Statement(error.to_string()))?;
+    let is_resumed = schema::meta_in(conn, "trident_meta_load").await? == Some(text.clone());
+    if !is_resumed {
+        drop_tables(conn, LOAD).await?;
+        drop_tables(conn, OLD).await?;
+    }
+    // An earlier version of this program has left fewer.
+    for table in TABLES {
+        let create = format!("CREATE TABLE IF NOT EXISTS {table}{LOAD} LIKE {table}");
+        conn.query_drop(create).await?;
+    }
+    if is_resumed {
+        return Ok(());
+    }
+    let note = "INSERT INTO trident_meta_load (id, meta) VALUES (1, ?)";
+    Ok(conn.exec_drop(note, (text,)).await?)
+}
+
+async fn drop_tables(conn: &mut Conn, suffix: &str) -> Result<(), Fault> {
+    let tables = TABLES.map(|table| format!("{table}{suffix}")).join(", ");
+    Ok(conn
+        .query_drop(format!("DROP TABLE IF EXISTS {tables}"))
+        .await?)
+}
+
+/// Makes the database one that takes batches.
+async fn begin_batches(conn: &mut Conn, excluded: &[u8]) -> Result<(), Fault> {
+    let insert =
+        "REPLACE INTO trident_batch_load (id, loaded, number, excluded) VALUES (1, ?, 0, ?)";
+    Ok(conn.exec_drop(insert, (random(), excluded)).await?)
+}
+
+async fn put_in_place(conn: &mut Conn) -> Result<(), Fault> {
+    drop_tables(conn, OLD).await?;
+    let renamed = TABLES.map(|table| format!("{table} TO {table}{OLD}, {table}{LOAD} TO {table}"));
+    conn.query_drop(format!("RENAME TABLE {}", renamed.join(", ")))
+        .await?;
+    drop_tables(conn, OLD).await
+}
+
+/// Sends rows.
+struct Loader<'r> {
+    runtime: &'r Runtime,
+    link: Link,
+    /// Bytes of a statement the server takes.
+    room: usize,
+    of_database: &'r dyn Fn(Fault) -> StoreError,
+    progress: &'r mut dyn FnMut(Progress),
+}
+
+type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
+
+impl Loader<'_> {
+    /// Fills a table and compares it with what was to be loaded; returns how many rows it had.
+    fn table(
+        &mut self,
+        rows: Rows,
+        what: &'static str,
+        rows_total: u64,
+        records: impl FnOnce(Each<'_>) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let Rows { name, id, .. } = rows;
+        let query = format!("SELECT COUNT(*), MAX({id}) FROM {name}{LOAD}");
+        let there: Option<(u64, Option<u64>)> =
+            self.run(async |conn| Ok(conn.query_first(query).await?))?;
+        let (resumed, last) = there.unwrap_or_default();
+        let (mut sums, mut statement) = (Sums::default(), Statement::default());
+        let insert = |statement: &mut Statement, loader: &mut Self| {
+            loader.run(async |conn| statement.run(conn, "INSERT", rows, LOAD).await)
+        };
+        records(&mut |id, record| {
+            sums.add(id, record);
+            if last.is_some_and(|last| id <= last) {
+                return Ok(());
+            }
+            check_length(id, record, self.room).map_err(self.of_database)?;
+            if statement.is_full_for(record, self.room) {
+                insert(&mut statement, self)?;
+                (self.progress)(Progress {
+                    what,
+                    rows: sums.rows - 1,
+                    rows_total,
+                });
+            }
+            statement.push(id, record);
+            Ok(())
+        })?;
+        insert(&mut statement, self)?;
+        (self.progress)(Progress {
+            what,
+            rows: sums.rows,
+            rows_total,
+        });
+        self.run(async |conn| {
+            let found = rows.sums(conn, LOAD, "").await?;
+            if found == sums {
+                return Ok(());
+            }
+            drop_tables(conn, LOAD).await?;
+            Err(Fault::Mismatch(format!("{found:?} instead of {sums:?}")))
+        })?;
+        Ok(resumed)
+    }
+
+    fn run<T>(
+        &mut self,
+        statements: impl AsyncFnOnce(&mut Conn) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let done = self.runtime.block_on(statements(&mut self.link.conn));
+        done.map_err(self.of_database)
+    }
+}

@@ -1,0 +1,91 @@
+//! Deletions in a database: a deleted tweet keeps its row, whichever instance and whichever import made it.
+
+use super::*;
+
+/// Two instances in turn answer each batch as the embedded store does, and leave what `trident etl` makes.
+#[test]
+fn deletions_through_two_instances_give_the_store_of_the_whole() {
+    let split = split(lines_with_deletions(320, 500, 30), 320, 8, true);
+    let Some(database) = loaded(&split, &[]) else {
+        return;
+    };
+    assert_eq!(checksums(&database), checksums_of(&split.expected[0]));
+    let embedded = serve(&split.path, &[ON]);
+    let servers = [(); 2].map(|()| serve_from(&database.url(), &[ON]));
+    let (mut deleted, mut too_late) = (0, 0);
+    for (n, batch) in split.batches.iter().enumerate() {
+        let wanted = answer(&embedded, batch);
+        assert_eq!(answer(&servers[n % 2], batch), wanted, "batch {n}");
+        assert_eq!(
+            checksums(&database),
+            checksums_of(&split.expected[n + 1]),
+            "batch {n}"
+        );
+        deleted += wanted["tweets_deleted"].as_u64().unwrap();
+        too_late += wanted["deleted"].as_u64().unwrap();
+    }
+    assert!(deleted > 10 && too_late > 10, "{deleted} {too_late}");
+    let history = split.expected.last().unwrap().history.unwrap();
+    let rows = |condition: &str| {
+        database.number(&format!(
+            "SELECT COUNT(*) FROM trident.trident_tweets {condition}"
+        ))
+    };
+    assert_eq!(rows("WHERE record = ''"), history.deletions);
+    assert_eq!(rows(""), history.tweets + history.deletions);
+}
+
+/// A tweet that is deleted on one instance is not taken again by the other, nor after an import of what is left.
+#[test]
+fn a_deleted_tweet_stays_deleted_on_every_instance_and_after_an_import() {
+    let lines = lines(321, 200, 20);
+    let directory = fresh_directory("ingest");
+    let path = directory.join("store");
+    build(&directory, &path, &lines, true);
+    let Some(database) = Database::start(&[]) else {
+        return;
+    };
+    import(&database.url(), &path, true);
+    let servers = [(); 2].map(|()| serve_from(&database.url(), &[ON]));
+    let all = lines.concat();
+    let deletions: Vec<_> = lines.iter().filter_map(|line| deletion_of(line)).collect();
+    let deletions = deletions.join(&b'\n');
+    let gone = answer(&servers[0], &deletions);
+    let tweets = gone["tweets_deleted"].as_u64().unwrap();
+    assert!(tweets > 100, "{gone}");
+    for server in &servers {
+        for batch in [&deletions, &all] {
+            let again = answer(server, batch);
+            let changed = [
+                &again["batch"],
+                &again["tweets_new"],
+                &again["tweets_deleted"],
+            ];
+            assert_eq!(changed, [0, 0, 0], "{again}");
+        }
+        assert!(answer(server, &all)["deleted"].as_u64().unwrap() >= tweets);
+    }
+    // Nobody has a contact any more.
+    assert_eq!(
+        database.number("SELECT COUNT(*) FROM trident.trident_users"),
+        0
+    );
+    let left = checksums(&database);
+    let expected = build(
+        &directory,
+        &path,
+        &[lines, vec![deletions.clone()]].concat(),
+        true,
+    );
+    assert_eq!(left, checksums_of(&expected));
+    import(&database.url(), &path, true);
+    assert_eq!(checksums(&database), left);
+    assert_eq!(answer(&servers[1], &all)["batch"], 0);
+}
+
+/// What a batch is answered, but for what it cost.
+fn answer(server: &Server, batch: &[u8]) -> serde_json::Value {
+    let mut answer = counts(&admin(server).ask(&post(&gzip(batch), GZIP)));
+    answer.as_object_mut().unwrap().remove("work").unwrap();
+    answer
+}

@@ -1,0 +1,274 @@
+//! Instances that are killed, locks, deadlocks, connections that are lost in the worst moment.
+
+use super::*;
+use crate::harness::pace;
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// Kills at random points until all batches are in; after each kill the database holds the batches accepted so far, or
+/// one more, whose answer was lost.
+#[test]
+fn no_accepted_batch_is_lost_with_its_instance() {
+    let split = split(lines(321, 500, 40), 321, 12, true);
+    let Some(database) = loaded(&split, &[]) else {
+        return;
+    };
+    let (mut random, mut accepted, mut kills) = (Random(321), 0, 0);
+    while accepted < split.batches.len() {
+        let server = serve_from(&database.url(), &[ON]);
+        let (address, pid) = (server.admin.unwrap(), server.pid());
+        let patience = Duration::from_micros(random.below(60_000) as u64);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                pace(patience);
+                let sent = Command::new("kill")
+                    .args(["-s", "KILL", &pid.to_string()])
+                    .status();
+                assert!(sent.unwrap().success());
+            });
+            let Ok(stream) = TcpStream::connect(address) else {
+                return;
+            };
+            let mut client = Client::over(stream);
+            for batch in &split.batches[accepted..] {
+                client.send(&post(&gzip(batch), GZIP));
+                let Some(answer) = client.response() else {
+                    break;
+                };
+                counts(&answer);
+                accepted += 1;
+            }
+        });
+        kills += 1;
+        drop(server);
+        let found = checksums(&database);
+        let is_of = |n: usize| {
+            split
+                .expected
+                .get(n)
+                .is_some_and(|meta| checksums_of(meta) == found)
+        };
+        assert!(
+            is_of(accepted) || is_of(accepted + 1),
+            "{accepted} accepted"
+        );
+        // What is in is not sent as another one.
+        if !is_of(accepted) {
+            accepted += 1;
+        }
+    }
+    assert!(kills > 2, "only {kills} kills");
+}
+
+/// The server refuses an update of the number so many times.
+fn refuse(database: &Database, code: u16, times: u32) {
+    database.root(&format!(
+        "CREATE OR REPLACE TABLE trident.faults (n INT) ENGINE=MyISAM; \
+         INSERT INTO trident.faults VALUES ({times}); \
+         DROP TRIGGER IF EXISTS trident.fault"
+    ));
+    database.root(&format!(
+        "DELIMITER //\nCREATE TRIGGER trident.fault BEFORE UPDATE ON trident.trident_batch FOR EACH ROW \
+         IF (SELECT n FROM trident.faults) > 0 THEN UPDATE trident.faults SET n = n - 1; \
+         SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = {code}; END IF//"
+    ));
+}
+
+#[test]
+fn what_passes_is_tried_again_and_what_does_not_is_told() {
+    let split = split(lines(322, 300, 30), 322, 6, true);
+    let Some(database) = loaded(&split, &[]) else {
+        return;
+    };
+    let server = serve_from(&database.url(), &[ON]);
+    for (n, code) in [1213, 1205, 1047, 1290, 1180].into_iter().enumerate() {
+        refuse(&database, code, 3);
+        let counts = counts(&admin(&server).ask(&post(&split.batches[n], "")));
+        assert_eq!(counts["batch"], n as u64 + 1, "{code}");
+        assert_eq!(database.number("SELECT n FROM trident.faults"), 0);
+        assert_eq!(
+            checksums(&database),
+            checksums_of(&split.expected[n + 1]),
+            "{code}"
+        );
+    }
+    let impatient = serve_from(&database.url(), &[ON, "twitter.mysql_write_ms=500"]);
+    for (code, status) in [(1213, 503), (1064, 500)] {
+        refuse(&database, code, 1_000_000);
+        let answer = admin(&impatient).ask(&post(&split.batches[5], ""));
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(answer.field("retry-after").is_some(), status == 503);
+        assert_eq!(checksums(&database), checksums_of(&split.expected[5]));
+    }
+    refuse(&database, 1213, 0);
+    counts(&admin(&impatient).ask(&post(&split.batches[5], "")));
+    assert_eq!(checksums(&database), checksums_of(&split.expected[6]));
+}
+
+const WAITING: &str = "SELECT COUNT(*) FROM information_schema.processlist \
+                       WHERE user = 'trident' AND info LIKE '%FOR UPDATE'";
+
+/// Somebody has the lock: the batch waits; its connection is killed meanwhile: it begins again.
+#[test]
+fn a_batch_waits_for_its_turn() {
+    let split = split(lines(323, 200, 30), 323, 1, false);
+    let Some(database) = loaded(&split, &[]) else {
+        return;
+    };
+    let server = serve_from(&database.url(), &[ON, "twitter.mysql_write_ms=60000"]);
+    let holder = database.holding("SELECT number FROM trident.trident_batch FOR UPDATE");
+    let mut client = admin(&server);
+    client.send(&post(&split.batches[0], ""));
+    assert!(eventually(|| database.number(WAITING) == 1));
+    let id = database.number(&WAITING.replace("COUNT(*)", "MAX(id)"));
+    database.root(&format!("KILL {id}"));
+    let begins_again =
+        || database.number(&WAITING.replace("COUNT(*)", "COALESCE(MAX(id), 0)")) > id;
+    assert!(eventually(begins_again));
+    assert!(!client.has_unread());
+    drop(holder);
+    assert_eq!(counts(&client.response().unwrap())["batch"], 1);
+    assert_eq!(checksums(&database), checksums_of(&split.expected[0]));
+}
+
+/// What becomes of COMMIT on the way.
+const PASS: u32 = 0;
+/// It arrives, and its answer does not.
+const LOSE_ANSWER: u32 = 1;
+/// It does not arrive.
+const LOSE_COMMIT: u32 = 2;
+/// As [`LOSE_ANSWER`], and nobody can connect from then on.
+const LOSE_ALL: u32 = 3;
+const GONE: u32 = 4;
+
+/// A proxy that does so to the next COMMIT.
+fn proxy(database: SocketAddr) -> (SocketAddr, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mode = Arc::new(AtomicU32::new(PASS));
+    let shared = Arc::clone(&mode);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (Ok(client), Ok(server)) = (client, TcpStream::connect(database)) else {
+                continue;
+            };
+            if shared.load(Relaxed) == GONE {
+                continue;
+            }
+            let mode = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (back, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                thread::spawn(move || pump(&back, &to_client, |_| true));
+                let commits = |bytes: &[u8]| bytes.windows(6).any(|text| text == b"COMMIT");
+                pump(&client, &server, |bytes| {
+                    if !commits(bytes) {
+                        return true;
+                    }
+                    let harm = mode.load(Relaxed);
+                    mode.store(if harm == LOSE_ALL { GONE } else { PASS }, Relaxed);
+                    if harm == PASS {
+                        return true;
+                    }
+                    let _ = client.shutdown(Shutdown::Both);
+                    if harm != LOSE_COMMIT {
+                        let _ = (&server).write_all(bytes);
+                    }
+                    false
+                });
+            });
+        }
+    });
+    (address, mode)
+}
+
+fn pump(mut from: &TcpStream, mut to: &TcpStream, mut passes: impl FnMut(&[u8]) -> bool) {
+    let mut bytes = vec![0; 16 << 10];
+    while let Ok(count) = from.read(&mut bytes) {
+        if count == 0 || !passes(&bytes[..count]) || to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    // Only this direction: what was written arrives.
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// The connection is lost in COMMIT: the answer is that of the batch, and it is in once.
+#[test]
+fn a_lost_commit_is_settled() {
+    let split = split(lines(324, 200, 30), 324, 5, true);
+    let Some(database) = loaded(&split, &[]) else {
+        return;
+    };
+    let (address, mode) = proxy(database.address());
+    let url = database
+        .url()
+        .replace(&database.address().to_string(), &address.to_string());
+    let server = serve_from(&url, &[ON]);
+    for (n, harm) in [LOSE_ANSWER, LOSE_COMMIT, LOSE_ANSWER]
+        .into_iter()
+        .enumerate()
+    {
+        mode.store(harm, Relaxed);
+        let counts = counts(&admin(&server).ask(&post(&split.batches[n], "")));
+        assert_eq!(counts["batch"], n as u64 + 1, "{harm}: {counts}");
+        assert!(
+            counts["tweets_new"].as_u64().unwrap() > 0,
+            "{harm}: {counts}"
+        );
+        assert_eq!(mode.load(Relaxed), PASS);
+        assert_eq!(
+            checksums(&database),
+            checksums_of(&split.expected[n + 1]),
+            "{harm}"
+        );
+    }
+    // Nobody can say: not 200, and sent again it does no harm.
+    let impatient = serve_from(&url, &[ON, "twitter.mysql_write_ms=1000"]);
+    mode.store(LOSE_ALL, Relaxed);
+    let answer = admin(&impatient).ask(&post(&split.batches[3], ""));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(
+        answer
+            .text()
+            .contains("it may have been taken; send it again"),
+        "{}",
+        answer.text()
+    );
+    mode.store(PASS, Relaxed);
+    assert_eq!(checksums(&database), checksums_of(&split.expected[4]));
+    let again = counts(&admin(&server).ask(&post(&split.batches[3], "")));
+    assert_eq!(
+        (&again["batch"], &again["tweets_new"]),
+        (&0.into(), &0.into())
+    );
+    counts(&admin(&impatient).ask(&post(&split.batches[4], "")));
+    assert_eq!(checksums(&database), checksums_of(&split.expected[5]));
+}
+
+/// The database ends as in a power cut and comes back: batches meanwhile are taken when it is there again.
+#[test]
+fn a_database_that_crashes_keeps_what_was_accepted() {
+    let split = split(lines(325, 300, 30), 325, 4, true);
+    let durable = ["--innodb-flush-log-at-trx-commit=1"];
+    let Some(mut database) = loaded(&split, &durable) else {
+        return;
+    };
+    let server = serve_from(&database.url(), &[ON, "twitter.mysql_write_ms=60000"]);
+    for (n, batch) in split.batches.iter().enumerate() {
+        database.crash();
+        let mut client = admin(&server);
+        client.send(&post(batch, ""));
+        database.restart();
+        assert_eq!(counts(&client.response().unwrap())["batch"], n as u64 + 1);
+        database.crash();
+        database.restart();
+        assert_eq!(checksums(&database), checksums_of(&split.expected[n + 1]));
+    }
+}
