@@ -1,11 +1,13 @@
 # shellcheck shell=bash
 # Sourced: sets python to one that has tests/ops/requirements.txt, the machine's or an environment of our own.
 python=python3
-if ! "$python" -c 'import hcl2, moto.server, yaml, cfnlint, awscli' 2>/dev/null; then
+has_all() { "$1" -c 'import hcl2, moto.server, yaml, cfnlint, awscli, kubernetes_validate' 2>/dev/null; }
+if ! has_all "$python"; then
     python=$PWD/target/ops-venv/bin/python
-    if [[ ! -x $python ]]; then
+    # One that is there may be of an older list.
+    if ! has_all "$python"; then
         echo '== Python packages of tests/ops/requirements.txt'
-        python3 -m venv target/ops-venv
+        [[ -x $python ]] || python3 -m venv target/ops-venv
         "$python" -m pip install --quiet --disable-pip-version-check -r tests/ops/requirements.txt
     fi
     export PATH=$PWD/target/ops-venv/bin:$PATH
