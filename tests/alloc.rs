@@ -1,4 +1,5 @@
-//! The allocation budget: none, for every endpoint on a warm connection, from socket to socket.
+//! The allocation budget of every request on a warm connection, from socket to socket: none, except where
+//! [`allocations_max`] says so.
 //!
 //! The server runs inside this process under a counting allocator. The client sends prepared bytes
 //! and reads into a prepared buffer, so whatever is counted between is the server's.
@@ -14,8 +15,12 @@ use std::{
 };
 
 use trident::{
-    app::{App, Options},
+    app::{
+        App, Options, Phase,
+        route::{ENDPOINTS, Example},
+    },
     http::{Acceptor, Limits, Listener, Server, Settings},
+    metrics::Endpoint,
     store::{StoreWriter, value::Encoder},
 };
 
@@ -77,6 +82,17 @@ fn make_store() -> std::path::PathBuf {
     path
 }
 
+/// Allocations that an endpoint may make for its example.
+fn allocations_max(endpoint: Endpoint) -> u64 {
+    match endpoint {
+        // `qrcodegen` allocates its matrix and what it draws from.
+        Endpoint::QrPicture => 30,
+        // Other programs' tokens in JSON, by serde: a few a second.
+        Endpoint::RestAuth | Endpoint::RestVerify => 10,
+        _ => 0,
+    }
+}
+
 /// One exchange; the answer's length is known from the first one.
 fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut [u8]) {
     stream.write_all(request).unwrap();
@@ -94,15 +110,18 @@ fn warm_requests_allocate_nothing() {
     let mut options = Options::default();
     options.twitter.store = Some(make_store().into());
     let server = Server::start(Limits::default()).unwrap();
-    let app = server.host(Arc::new(App::open(options).unwrap()));
+    let app = App::open(options).unwrap();
+    app.health().enter(Phase::Ready);
+    let app = server.host(Arc::new(app));
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let listener = Listener::new(socket, false, &app);
     let _acceptor = Acceptor::start(&server, vec![listener]).unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
 
-    let targets = [
-        ("/healthz".to_owned(), "ok"),
+    let get =
+        |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n");
+    let mut requests: Vec<_> = [
         ("/qrcode?type=encode&data=CC+Team".to_owned(), "0x66d92b80"),
         (first_target("qr_decode.txt"), "TEAMID"),
         (
@@ -118,16 +137,30 @@ fn warm_requests_allocate_nothing() {
             "/twitter?user_id=8&type=both&phrase=a&hashtag=b".to_owned(),
             "INVALID",
         ),
-    ];
-    for (target, want) in targets {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n");
+    ]
+    .into_iter()
+    .map(|(target, want)| (get(&target), want, 0))
+    .collect();
+    for form in ENDPOINTS.iter().flat_map(|endpoint| endpoint.requests) {
+        let request = match form.example {
+            Example::Get(target) | Example::FirstStep(target) => get(target),
+            Example::Post(target, body) => {
+                let len = body.len();
+                let head = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\n");
+                format!("{head}Content-Length: {len}\r\n\r\n{body}")
+            }
+            Example::None => continue,
+        };
+        requests.push((request, "", allocations_max(form.label)));
+    }
+    for (request, want, allocations_max) in requests {
         stream.write_all(request.as_bytes()).unwrap();
         let mut first = vec![0; 64 << 10];
         let n = stream.read(&mut first).unwrap();
         let text = String::from_utf8_lossy(&first[..n]);
         assert!(
             text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains(want),
-            "{target}: {text}"
+            "{request}: {text}"
         );
         let answer = &mut first[..n];
         (0..REQUESTS).for_each(|_| exchange(&mut stream, request.as_bytes(), answer));
@@ -138,6 +171,9 @@ fn warm_requests_allocate_nothing() {
             ALLOCATIONS.load(Relaxed) - before
         };
         let allocations = (0..3).map(|_| round()).min();
-        assert_eq!(allocations, Some(0), "in {REQUESTS} requests of {target}");
+        assert!(
+            allocations.is_some_and(|n| n <= allocations_max * REQUESTS),
+            "{allocations:?} in {REQUESTS} requests of {request}"
+        );
     }
 }

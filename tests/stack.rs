@@ -4,7 +4,10 @@
 //! size, and the paint that is left tells how deep it went.
 
 use trident::{
-    app::{App, Options},
+    app::{
+        App, Options,
+        route::{ENDPOINTS, Example},
+    },
     http::{Framing, Handled, Head, Heads, Method, Mode, Reply, Request, Service},
     store::{StoreWriter, value::Encoder},
 };
@@ -92,8 +95,7 @@ fn every_endpoint_stays_within_half_of_the_stack() {
     };
     let long = "x".repeat(2_953);
     let deep = "[".repeat(100_000);
-    let cases: Vec<(&str, Method, String, &[u8])> = vec![
-        ("health", Method::Get, "/healthz".into(), b""),
+    let mut cases: Vec<(&str, Method, String, &[u8])> = vec![
         ("blockchain", Method::Get, data("blockchain_valid.txt"), b""),
         (
             "qrcode encode",
@@ -127,6 +129,17 @@ fn every_endpoint_stays_within_half_of_the_stack() {
             deep.as_bytes(),
         ),
     ];
+    for form in ENDPOINTS.iter().flat_map(|endpoint| endpoint.requests) {
+        cases.push(match form.example {
+            Example::Get(target) | Example::FirstStep(target) => {
+                (form.request, Method::Get, target.into(), b"")
+            }
+            Example::Post(target, body) => {
+                (form.request, Method::Post, target.into(), body.as_bytes())
+            }
+            Example::None => continue,
+        });
+    }
     for (name, method, target, body) in cases {
         let mut answer = Vec::new();
         let used = stack_used(|| answer = call(&app, &mut worker, method, &target, body));

@@ -71,10 +71,8 @@ impl Refusal {
     }
 }
 
-type Outcome = Result<Done, Refusal>;
-
 /// Work that blocks, for a thread of its own. It may ask whether its client is still there.
-type Work = Box<dyn FnOnce(&dyn Fn() -> bool) -> Outcome + Send>;
+type Work = Box<dyn FnOnce(&dyn Fn() -> bool) -> Result<Done, Refusal> + Send>;
 
 /// Progress of a control on the worker.
 enum Progress {
@@ -231,7 +229,7 @@ fn in_thread(control: Control, work: Work, reply: Reply<'_>) -> Handled {
 }
 
 /// Answers, logs and counts the result of a control.
-fn answer(control: Control, outcome: Outcome, reply: Reply<'_>) -> Counter {
+fn answer(control: Control, outcome: Result<Done, Refusal>, reply: Reply<'_>) -> Counter {
     let Refusal(status, text) = match outcome {
         Ok(done) => {
             metrics::add(Counter::ControlsDone, 1);

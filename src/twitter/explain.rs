@@ -56,7 +56,7 @@ pub fn explain(
 
 fn nothing(why: &str) -> Verdict {
     Verdict::Valid(format!(
-        "  nothing to list: {why}; the setting twitter.nothing_to_list is the answer\n"
+        "  nothing to list: {why}; the setting twitter.empty_answer is the answer\n"
     ))
 }
 

@@ -31,7 +31,7 @@ pub struct Options {
     /// How a store in a database is used.
     pub mysql: database::Options,
     /// The answer to a well-formed request with nothing to list.
-    pub nothing_to_list: NothingToList,
+    pub empty_answer: EmptyAnswer,
     /// `POST /twitter/tweets`.
     pub ingest: IngestOptions,
 }
@@ -96,7 +96,7 @@ impl Scratch {
 /// What to answer to a well-formed request with nothing to list: the user is unknown, or has no
 /// contact of the requested type (`docs/protocol/twitter.md` section 7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NothingToList {
+pub enum EmptyAnswer {
     /// First line and `INVALID`.
     #[default]
     Invalid,
@@ -106,7 +106,7 @@ pub enum NothingToList {
     HeaderNewline,
 }
 
-impl NothingToList {
+impl EmptyAnswer {
     /// Appends the answer; `team_line` ends in a newline.
     pub fn write(self, team_line: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(team_line);

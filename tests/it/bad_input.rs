@@ -9,6 +9,7 @@ use std::{
 };
 
 use trident::{
+    app::route::ENDPOINTS,
     http::{Handled, Limits, Reply, Request, Service},
     metrics::Counter,
 };
@@ -225,13 +226,10 @@ fn texts_that_are_not_json_are_invalid() {
 fn urls_of_ten_megabytes_are_refused() {
     let server = Server::start(&[]);
     let before = resident_bytes_in_use(&server);
-    for start in [
-        "/blockchain?cc=",
-        "/qrcode?type=encode&data=",
-        "/",
-        "",
-        "http://",
-    ] {
+    let endpoints = ENDPOINTS
+        .iter()
+        .map(|endpoint| format!("{}?data=", endpoint.path));
+    for start in endpoints.chain(["/", "", "http://"].map(str::to_owned)) {
         let mut client = server.connect();
         client.send(format!("GET {start}").as_bytes());
         client.send(&vec![b'A'; 10 << 20]);

@@ -9,21 +9,21 @@ use crate::{
     http::{Reply, Status},
     log::Throttle,
     metrics::{self, Counter},
-    twitter::{self, Found, NothingToList, score},
+    twitter::{self, EmptyAnswer, Found, score},
 };
 
 /// What all answers have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Identity<'a> {
     pub(super) team_line: &'a [u8],
-    pub(super) nothing_to_list: NothingToList,
+    pub(super) empty_answer: EmptyAnswer,
 }
 
 impl<'a> Identity<'a> {
     pub(super) fn of(app: &'a App) -> Self {
         Self {
             team_line: &app.team_line,
-            nothing_to_list: app.twitter.nothing_to_list,
+            empty_answer: app.twitter.empty_answer,
         }
     }
 }
@@ -31,7 +31,7 @@ impl<'a> Identity<'a> {
 /// Answers a malformed query.
 #[cold]
 pub(super) fn invalid(team_line: &[u8], reply: Reply<'_>) -> Counter {
-    reply.text(|out| NothingToList::Invalid.write(team_line, out));
+    reply.text(|out| EmptyAnswer::Invalid.write(team_line, out));
     Counter::TwitterInvalid
 }
 
@@ -51,9 +51,9 @@ pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) -> Counter {
     metrics::add(Counter::StoreMissing, 1);
     let Identity {
         team_line,
-        nothing_to_list,
+        empty_answer,
     } = identity;
-    reply.text(|out| nothing_to_list.write(team_line, out));
+    reply.text(|out| empty_answer.write(team_line, out));
     Counter::TwitterNothing
 }
 
@@ -72,7 +72,7 @@ pub(super) fn list(
         match found.write_rows(request, scratch, out) {
             0 => {
                 out.truncate(start);
-                identity.nothing_to_list.write(identity.team_line, out);
+                identity.empty_answer.write(identity.team_line, out);
                 Counter::TwitterNothing
             }
             _ => Counter::TwitterValid,

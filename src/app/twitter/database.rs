@@ -49,12 +49,12 @@ fn later(
 ) -> impl FnOnce(Option<Answer>, Reply<'_>) -> Counter + Send + use<> {
     let query: Box<[u8]> = query.into();
     let team_line = Arc::clone(&app.team_line);
-    let nothing_to_list = Identity::of(app).nothing_to_list;
+    let empty_answer = Identity::of(app).empty_answer;
     move |answer, reply| {
         let answer = answer.unwrap_or(Err(LookupError::Down));
         let identity = Identity {
             team_line: &team_line,
-            nothing_to_list,
+            empty_answer,
         };
         let mut scratch = Scratch::default();
         match query::parse(&query, &mut scratch.query) {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | none is open | 503 |
 //! | the user's value is corrupt, or LMDB reports an error | 500: a list that is wrong or empty would look like the truth; another instance may have a good copy |
-//! | the user is not in it, or has no contact of the type | as `twitter.nothing_to_list` says |
+//! | the user is not in it, or has no contact of the type | as `twitter.empty_answer` says |
 //!
 //! `source` opens and replaces the store, `answers` writes what both this file and `database` answer.
 

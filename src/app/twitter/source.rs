@@ -16,7 +16,7 @@ use crate::{
         Location, Meta, Store, StoreError,
         database::{self, Address, Client, Start},
     },
-    twitter::{IngestAccess, IngestOptions, NothingToList, Options},
+    twitter::{EmptyAnswer, IngestAccess, IngestOptions, Options},
 };
 
 /// The store and what names it.
@@ -24,7 +24,7 @@ pub(in crate::app) struct Twitter {
     path: Option<PathBuf>,
     /// The store if it is in a database; `store` is then empty for ever.
     database: Option<Client>,
-    pub(super) nothing_to_list: NothingToList,
+    pub(super) empty_answer: EmptyAnswer,
     ingest: IngestOptions,
     /// Swapped by reloads. A reader holds what it loaded for one request, so an old store is closed
     /// as soon as the last request that found it is answered.
@@ -61,7 +61,7 @@ impl Twitter {
         Ok(Self {
             path,
             database,
-            nothing_to_list: options.nothing_to_list,
+            empty_answer: options.empty_answer,
             ingest: options.ingest,
             store: ArcSwapOption::new(store.map(Arc::new)),
             reloading: Mutex::new(()),

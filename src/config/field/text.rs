@@ -209,10 +209,10 @@ word_field!(crate::cache::Policy {
     "lru" => crate::cache::Policy::Lru,
     "random" => crate::cache::Policy::Random
 });
-word_field!(crate::twitter::NothingToList {
-    "invalid" => crate::twitter::NothingToList::Invalid,
-    "header" => crate::twitter::NothingToList::Header,
-    "header_newline" => crate::twitter::NothingToList::HeaderNewline
+word_field!(crate::twitter::EmptyAnswer {
+    "invalid" => crate::twitter::EmptyAnswer::Invalid,
+    "header" => crate::twitter::EmptyAnswer::Header,
+    "header_newline" => crate::twitter::EmptyAnswer::HeaderNewline
 });
 
 word_field!(crate::twitter::IngestAccess {

@@ -302,8 +302,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
-        key: "twitter.nothing_to_list",
-        field: |draft| &mut draft.app.twitter.nothing_to_list,
+        key: "twitter.empty_answer",
+        field: |draft| &mut draft.app.twitter.empty_answer,
         summary: "what /twitter answers for a user without contacts to list",
         reason: "For unknown users and for users without a contact of the requested type: the first \
                  line and INVALID, the first line without its newline, or the first line with its \

@@ -44,7 +44,7 @@ impl Budget {
         let what = format!(
             "expands more than {EXPANSION_RATIO_MAX} times, to over {made} bytes; no file of tweets does"
         );
-        Err(Fault::bomb(what).into())
+        Err(LayerError::bomb(what).into())
     }
 }
 
@@ -71,7 +71,7 @@ impl<R: Read> Read for Metered<R> {
 /// What is wrong with a layer of an input. Travels inside `io::Error` through the layers above it.
 #[derive(Debug, Error)]
 #[error("{noun} {what}")]
-pub(super) struct Fault {
+pub(super) struct LayerError {
     /// `gzip stream`, `tar archive` …
     pub(super) noun: String,
     /// `is truncated`, `is damaged: …`.
@@ -82,7 +82,7 @@ pub(super) struct Fault {
     pub(super) is_bomb: bool,
 }
 
-impl Fault {
+impl LayerError {
     pub(super) fn new(noun: impl Into<String>, what: impl Into<String>, offset: u64) -> Self {
         Self {
             noun: noun.into(),
@@ -114,8 +114,8 @@ impl Fault {
     }
 }
 
-impl From<Fault> for io::Error {
-    fn from(fault: Fault) -> Self {
+impl From<LayerError> for io::Error {
+    fn from(fault: LayerError) -> Self {
         Self::other(fault)
     }
 }
@@ -124,6 +124,6 @@ impl From<Fault> for io::Error {
 pub(super) fn is_bomb(error: &io::Error) -> bool {
     let inner = error
         .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Fault>());
+        .and_then(|inner| inner.downcast_ref::<LayerError>());
     inner.is_some_and(|fault| fault.is_bomb)
 }

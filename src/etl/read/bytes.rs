@@ -2,7 +2,7 @@
 
 use crate::etl::read::{
     blocks::retry,
-    budget::{Budget, Fault},
+    budget::{Budget, LayerError},
     names::compression_of_name,
 };
 use bzip2::bufread::MultiBzDecoder;
@@ -100,7 +100,7 @@ impl<R: Read> Read for Input<R> {
         };
         let read = read.map_err(|error| {
             let format = self.compression().unwrap_or_default();
-            Fault::of(error, &format!("{format} stream"), self.consumed())
+            LayerError::of(error, &format!("{format} stream"), self.consumed())
         })?;
         self.budget.make(read)?;
         Ok(read)
@@ -129,7 +129,7 @@ pub(super) fn check_name(name: &Path, start: &[u8]) -> io::Result<()> {
         true => "is truncated".to_owned(),
         false => format!("is damaged: no {format} header"),
     };
-    Err(Fault::new(format!("{format} stream"), what, 0).into())
+    Err(LayerError::new(format!("{format} stream"), what, 0).into())
 }
 
 fn read_gzip<R: Read>(

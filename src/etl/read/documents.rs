@@ -8,7 +8,7 @@ use crate::{
     codec::json::Cursor,
     etl::read::{
         blocks::{BLOCK_BYTES, LINE_BYTES_MAX},
-        budget::Fault,
+        budget::LayerError,
     },
 };
 use memchr::memchr3;
@@ -143,7 +143,7 @@ impl<R: Read> Documents<R> {
                 "is truncated: it ends inside {inside}, after {} objects",
                 self.found
             );
-            return Err(Fault::new("JSON", what, self.read).into());
+            return Err(LayerError::new("JSON", what, self.read).into());
         }
         self.finish();
         Ok(())

@@ -1,6 +1,6 @@
 //! Text that is not UTF-8 with line feeds: UTF-16, and lines that end with a carriage return.
 
-use crate::etl::read::budget::Fault;
+use crate::etl::read::budget::LayerError;
 use encoding_rs::{CoderResult, Decoder, Encoding};
 use std::{
     io::{self, Read},
@@ -48,7 +48,7 @@ impl<R: Read> Utf16<R> {
         self.ended = read == 0;
         if self.ended && !self.read.is_multiple_of(2) {
             let what = "is truncated: it has an odd number of bytes";
-            return Err(Fault::new("UTF-16 text", what, self.read).into());
+            return Err(LayerError::new("UTF-16 text", what, self.read).into());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The members of a tar archive, in order.
 
-use crate::etl::read::{budget::Fault, shown::shown};
+use crate::etl::read::{budget::LayerError, shown::shown};
 use std::{
     cell::Cell,
     io::{self, Read},
@@ -55,7 +55,7 @@ pub(super) fn each<E: From<io::Error>>(
     // An archive ends with zeros, so that one that was cut between two members is not taken for a whole one.
     if gauge.zeros.get() < RECORD_BYTES {
         let what = "is truncated: it has no end mark";
-        return Err(io::Error::from(Fault::new(NOUN, what, gauge.read.get())).into());
+        return Err(io::Error::from(LayerError::new(NOUN, what, gauge.read.get())).into());
     }
     Ok(())
 }
@@ -76,7 +76,7 @@ fn file<E: From<io::Error>>(
     if measured.read < size {
         let (read, name) = (measured.read, shown(name));
         let what = format!("is truncated: {read} of {size} bytes of {name}");
-        return Err(io::Error::from(Fault::new(NOUN, what, gauge.read.get())).into());
+        return Err(io::Error::from(LayerError::new(NOUN, what, gauge.read.get())).into());
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ impl Default for Gauge {
 
 impl Gauge {
     fn fault(&self, error: io::Error) -> io::Error {
-        Fault::of(error, NOUN, self.read.get())
+        LayerError::of(error, NOUN, self.read.get())
     }
 }
 
@@ -138,7 +138,7 @@ impl Read for Gauged<'_, '_> {
             let what = format!(
                 "is damaged: more than {HEADER_BYTES_MAX} bytes of headers before one member"
             );
-            return Err(Fault::new(NOUN, what, gauge.read.get()).into());
+            return Err(LayerError::new(NOUN, what, gauge.read.get()).into());
         };
         gauge.left.set(left);
         Ok(read)

@@ -8,7 +8,7 @@ use crate::etl::{
     error::EtlError,
     read::{
         blocks::{Blocks, READ_BYTES},
-        budget::{Budget, Fault, is_bomb},
+        budget::{Budget, LayerError, is_bomb},
         bytes::{Counted, Input, check_name},
         documents::{Documents, Layout},
         encoding::{CrToLf, Utf16},
@@ -370,7 +370,7 @@ impl Walk {
 
 /// What `error` says of the file or member `path`.
 pub(super) fn damaged(path: PathBuf, error: io::Error, offset: u64, text_offset: u64) -> EtlError {
-    match error.downcast::<Fault>() {
+    match error.downcast::<LayerError>() {
         Ok(fault) => EtlError::Damaged {
             path,
             noun: fault.noun,

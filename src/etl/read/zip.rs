@@ -1,7 +1,7 @@
 //! The members of a zip archive: by its directory where it is a file, in order where it comes through a pipe or out of another
 //! archive.
 
-use crate::etl::read::budget::{Budget, Fault};
+use crate::etl::read::budget::{Budget, LayerError};
 use std::{
     fs::File,
     io::{self, BufReader, Read},
@@ -92,7 +92,7 @@ fn supported(method: CompressionMethod) -> io::Result<()> {
     let what = format!(
         "uses compression method {method:?}; unzip it (stored and deflated members are read)"
     );
-    Err(Fault::new(NOUN, what, 0).into())
+    Err(LayerError::new(NOUN, what, 0).into())
 }
 
 /// Compares what a member holds with its size, and says of its errors that they are the archive's. Counts what it makes:
@@ -117,7 +117,10 @@ impl<'f, 'r, R: Read> Checked<'f, 'r, R> {
 
 impl<R: Read> Read for Checked<'_, '_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(out).map_err(|e| Fault::of(e, NOUN, 0))?;
+        let read = self
+            .file
+            .read(out)
+            .map_err(|e| LayerError::of(e, NOUN, 0))?;
         self.read += read as u64;
         self.budget.make(read)?;
         if read == 0 && !out.is_empty() && self.read != self.size {
@@ -125,7 +128,7 @@ impl<R: Read> Read for Checked<'_, '_, R> {
                 "is damaged: a member of {} bytes has {}",
                 self.size, self.read
             );
-            return Err(Fault::new(NOUN, what, 0).into());
+            return Err(LayerError::new(NOUN, what, 0).into());
         }
         Ok(read)
     }
@@ -133,7 +136,7 @@ impl<R: Read> Read for Checked<'_, '_, R> {
 
 fn fault(error: ZipError) -> io::Error {
     let what = match error {
-        ZipError::Io(error) => return Fault::of(error, NOUN, 0),
+        ZipError::Io(error) => return LayerError::of(error, NOUN, 0),
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => {
             "is encrypted; decrypt it: unzip -P PASSWORD FILE".to_owned()
         }
@@ -143,5 +146,5 @@ fn fault(error: ZipError) -> io::Error {
         }
         error => format!("is damaged: {error}"),
     };
-    Fault::new(NOUN, what, 0).into()
+    LayerError::new(NOUN, what, 0).into()
 }

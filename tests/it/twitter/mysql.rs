@@ -138,14 +138,14 @@ fn answers_are_those_of_the_embedded_store_and_of_the_oracle() {
         queries: 1500,
         users: "300",
         empty: "header",
-        nothing_to_list: "header",
+        empty_answer: "header",
     };
     let cases = std::env::var(CASES).map_or(set.queries, |text| text.parse().unwrap());
     let answers = oracle::ask_oracle(&place, &set, cases);
     let path = place.at("store");
     oracle::build(&path, &fs::read_to_string(place.at("dump.jsonl")).unwrap());
     load(&database.url(), &path);
-    let setting = "twitter.nothing_to_list=header";
+    let setting = "twitter.empty_answer=header";
     let embedded = serve(&path, &["--set", setting]);
     let server = serve_from(&database.url(), &[setting, PATIENT]);
     let cold = serve_from(

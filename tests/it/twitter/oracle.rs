@@ -13,7 +13,7 @@ pub(super) struct Set {
     /// Users: the fewer, the more contacts each.
     pub(super) users: &'static str,
     pub(super) empty: &'static str,
-    pub(super) nothing_to_list: &'static str,
+    pub(super) empty_answer: &'static str,
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn answers_are_the_oracles_with_few_users_and_many_contacts() {
         queries: 3_000,
         users: "40",
         empty: "invalid",
-        nothing_to_list: "invalid",
+        empty_answer: "invalid",
     });
 }
 
@@ -34,7 +34,7 @@ fn answers_are_the_oracles_with_the_usual_mix() {
         queries: 9_000,
         users: "600",
         empty: "header",
-        nothing_to_list: "header",
+        empty_answer: "header",
     });
 }
 
@@ -45,7 +45,7 @@ fn answers_are_the_oracles_with_many_users_and_few_contacts() {
         queries: 9_000,
         users: "5000",
         empty: "header_nl",
-        nothing_to_list: "header_newline",
+        empty_answer: "header_newline",
     });
 }
 
@@ -59,7 +59,7 @@ fn compare(set: &Set) {
     build(&path, &oracle_dump);
     assert_eq!(dump(&path), oracle_dump);
 
-    let setting = format!("twitter.nothing_to_list={}", set.nothing_to_list);
+    let setting = format!("twitter.empty_answer={}", set.empty_answer);
     let server = serve(&path, &["--set", &setting]);
     let mut client = server.connect();
     let mut rows = 0;

@@ -132,14 +132,14 @@ fn rows_carry_the_latest_tweet_of_the_type_unescaped() {
 }
 
 #[test]
-fn the_three_settings_for_nothing_to_list() {
+fn the_three_settings_for_empty_answer() {
     for (setting, want) in [
         ("invalid", format!("{FIRST_LINE}INVALID")),
         ("header", FIRST_LINE.trim_end().to_owned()),
         ("header_newline", FIRST_LINE.to_owned()),
     ] {
         let place = Place::new();
-        let setting = format!("twitter.nothing_to_list={setting}");
+        let setting = format!("twitter.empty_answer={setting}");
         let users: &[(u64, &[Contact<'_>])] = &[(1, &[(2, 0, &[(1, "a reply", &[])])])];
         let server = serve_users(&place, users, &["--set", &setting]);
         let mut client = server.connect();
@@ -216,7 +216,7 @@ fn every_malformed_query_is_invalid() {
     let users: &[(u64, &[Contact<'_>])] = &[(1, &[(2, 0, &[(1, "a reply", &[])])])];
     for setting in ["invalid", "header", "header_newline"] {
         let place = Place::new();
-        let setting = format!("twitter.nothing_to_list={setting}");
+        let setting = format!("twitter.empty_answer={setting}");
         let line = "http.request_line_bytes_max=200000";
         let server = serve_users(&place, users, &["--set", &setting, "--set", line]);
         let mut client = server.connect();
