@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the test scripts that need a Debian: debian_root NAME PACKAGES prints the path of its root, packed.
-# It is made once and kept in target/image; another list of packages makes it anew.
+# It is made once and kept in target/image; another list of packages makes another one.
 debian_root() {
     local base
     base=target/image/$1-$(printf %s "trixie,$2" | sha256sum | head -c 12).tar.zst

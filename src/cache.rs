@@ -3,7 +3,7 @@
 //! Sharded by hash so that workers rarely meet; whole keys are compared, so a hash collision can
 //! never give a wrong answer; hashes are seeded per process, so a client cannot aim for collisions.
 //! Bound and replacement policy may be changed while it is in use.
-//! Names nothing of ours: hits and misses are counted by whoever asks.
+//! Names nothing of ours: hits and misses are counted by the caller.
 
 use std::{
     hash::BuildHasher,

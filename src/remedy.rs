@@ -1,6 +1,6 @@
 //! What to do when the operating system refuses something: the end of every message that begins with "cannot".
 //!
-//! The system says what went wrong ("Permission denied"); whoever reads the message wants the next step.
+//! The system says what went wrong ("Permission denied"); the reader of the message wants the next step.
 
 use std::io::{Error, ErrorKind};
 

@@ -76,7 +76,7 @@ fn make_store() -> std::path::PathBuf {
 }
 
 #[test]
-#[allow(clippy::print_stdout)] // the figures, for who runs it with --nocapture
+#[allow(clippy::print_stdout)] // the figures, shown with --nocapture
 fn every_endpoint_stays_within_half_of_the_stack() {
     let mut options = Options::default();
     options.twitter.store = Some(make_store().into());

@@ -4,7 +4,7 @@ set -euo pipefail
 
 bake=/opt/trident-bake
 "$bake/scripts/install-units" --root / --binary "$bake/trident"
-# Put into place by trident-userdata on an instance that is told of a database.
+# Put into place by trident-userdata on an instance that uses a database.
 install -D -m 0644 "$bake/systemd/database.conf" /usr/lib/trident/database.conf
 install -D -m 0644 "$bake/image.json" /usr/share/doc/trident/image.json
 install -D -m 0644 "$bake/sbom.json" /usr/share/doc/trident/sbom.json

@@ -1,4 +1,4 @@
-//! Pictures of `/qrcode`: a standard code for a person, kept by whoever asks more than once.
+//! Pictures of `/qrcode`: a standard code for a person, cached by clients that ask more than once.
 //!
 //! A picture is a function of its request alone, so caches may keep it for ever, and a client that has it is
 //! told so (304). Its entity tag is a digest of its bytes: a release that draws differently has other tags.

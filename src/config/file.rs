@@ -1,6 +1,6 @@
 //! The configuration file: TOML in, given values with their lines out.
 //!
-//! Syntax errors are told without the offending line, because it may hold a secret.
+//! Syntax errors are reported without the offending line, because it may hold a secret.
 
 use super::{
     source::{ConfigError, Given, Reading, Source, unknown_key},

@@ -156,7 +156,7 @@ const SERVER: &[Setting] = &[
         field: |draft| &mut draft.serve.drain.finish,
         rule: integer(0, 3_600_000),
         summary: "time before drain.deadline_ms in which requests in flight are finished",
-        reason: "Accepting ends then, whoever still asks; not before drain.accept_ms has passed.",
+        reason: "Accepting ends then, even if clients still connect; not before drain.accept_ms has passed.",
         ..PLAIN
     },
     Setting {

@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
             .source
             .read(&identity, !options.targets.is_empty())?;
         raise_descriptor_limit();
-        // What is wrong with flags and files is told before anything is started.
+        // What is wrong with flags and files is reported before anything is started.
         let (_, stages) = options::stages(options, &corpus)?;
         options::goals(&options.goal, &corpus.endpoints)?;
         options::requirements(options, &corpus.endpoints)?;

@@ -132,7 +132,7 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
         warn!("{warning}");
     }
     greet(&addresses, workers);
-    // The service manager is told when the next request would succeed: a database may be slow.
+    // The service manager learns of it when the next request would succeed: a database may be slow.
     let signal = signals.wait_until(|| app.is_ready()).unwrap_or_else(|| {
         lifecycle::enter(health, Phase::Ready, &manager);
         signals.wait()

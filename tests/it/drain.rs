@@ -159,7 +159,7 @@ fn requests_in_flight_are_finished() {
     assert!(server.wait().success());
 }
 
-/// With hours of drain ahead, Ctrl-C ends a server at once when nobody is connected, whoever was before.
+/// With hours of drain ahead, Ctrl-C ends a server at once when nobody is connected any more.
 #[test]
 fn an_interrupt_ends_a_server_that_nobody_is_connected_to() {
     let mut server = draining(3_000_000, 3_600_000);
@@ -344,7 +344,7 @@ fn inherited_listeners_are_all_served_and_outlive_the_server() {
     server.signal("TERM");
     assert!(server.wait().success());
     for (listener, address) in passed.iter().zip(addresses) {
-        // Nobody accepts at the moment; the socket still takes connections for who comes next.
+        // Nobody accepts at the moment; the socket still queues connections for the next server.
         let waiting = Client::connect(address);
         let (accepted, _) = listener.accept().expect("not shut down");
         assert_eq!(

@@ -100,7 +100,7 @@ impl Manager {
     }
 }
 
-/// Whether it tells of a worker that has not run for a second or more; a shorter time is a busy machine.
+/// Whether it reports a worker that has not run for a second or more; a shorter time is a busy machine.
 fn is_stuck(message: &str) -> bool {
     let status = status(message);
     status.contains("; worker ") && !status.ends_with(" stuck for 0 s")
@@ -207,7 +207,7 @@ fn beats_stop_when_a_worker_is_stuck() {
     let told = (0..PATIENCE.as_millis())
         .map(|_| manager.next())
         .find(|message| is_stuck(message))
-        .expect("the stuck worker is told");
+        .expect("the stuck worker is reported");
     assert!(!told.contains("WATCHDOG"), "{told}");
     assert!(manager.only_tells_status(9));
 }

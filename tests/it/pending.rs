@@ -346,7 +346,7 @@ fn earlier_answers_are_written_while_one_waits() {
     assert!(service.is_empty());
 }
 
-/// Who does not read an earlier answer is cut off all the same.
+/// A client that does not read an earlier answer is cut off too.
 #[test]
 fn an_unread_answer_ends_the_wait_for_the_next() {
     let limits = Limits {

@@ -103,7 +103,7 @@ def calls():
 
 def instance_calls():
     """Those of an instance's own scripts."""
-    # What an instance tells of itself is too small for several parts.
+    # What an instance publishes is too small for several parts.
     return set().union(*(calls_in(path.read_text()) for path in INSTANCE.iterdir())) - {"s3:AbortMultipartUpload"}
 
 

@@ -320,7 +320,7 @@ class Instance(unittest.TestCase):
         self.assertGreater(second["RequestsPerSecond"], 0)
         self.assertEqual(second["ErrorSharePercent"], 4.0)
         self.assertLess(second["ProbeLatencyMs"], 10_000)
-        self.paths["/metrics"] = page.format(requests=100, refused=0)  # started anew
+        self.paths["/metrics"] = page.format(requests=100, refused=0)  # restarted
         self.assertEqual(self.publish()["ErrorSharePercent"], 0)
 
     def test_the_slowest_hundredth_is_of_the_requests_since(self):

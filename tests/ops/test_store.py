@@ -1,5 +1,5 @@
 """How an instance follows the published store (ami/rootfs/usr/lib/trident/store): against an S3 of files, an `aws` that
-reads them, and a server that opens what it is told to at a reload. scripts/test-fleet does it with real ones under load."""
+reads them, and a server that opens what its setting names at a reload. scripts/test-fleet does it with real ones under load."""
 import hashlib
 import http.server
 import json
@@ -32,7 +32,7 @@ if [[ -e $FAKE/hang-$name ]]; then
 fi
 exec cat "$object"
 """
-# The server opens what the link names, unless it is told not to.
+# The server opens what the link names, unless a test forbids it.
 SYSTEMCTL = r"""#!/usr/bin/env bash
 [[ ! -e $FAKE/deaf ]] || exit 0
 readlink "$ROOT/var/lib/trident-stores/current" >"$FAKE/open"

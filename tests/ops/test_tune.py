@@ -10,7 +10,7 @@ import unittest
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "ami/rootfs/usr/lib/trident"
 
-# A driver: rings and moderation in files. As real ones do, it asks for its interrupts anew when a ring is resized, so
+# A driver: rings and moderation in files. As real ones do, it requests its interrupts again when a ring is resized, so
 # that they go anywhere again, and moderates by itself when told to adapt.
 ETHTOOL = """#!/bin/sh
 option=$1 at=$FAKE/driver/$2

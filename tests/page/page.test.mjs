@@ -173,7 +173,7 @@ const cases = {
     await page.waitForSelector('#outcome.refused');
     assert.match(await outcome.textContent(), /wrong or missing token/);
     assert.notEqual((await state()).cache.limit_bytes, 32 << 20);
-    faults.splice(0, 1); // the browser tells of the 401 itself
+    faults.splice(0, 1); // the browser logs the 401 itself
     await page.fill('#token', TOKEN);
     await page.getByRole('button', { name: 'Set cache' }).click();
     await page.waitForSelector('#outcome.done');

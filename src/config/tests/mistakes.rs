@@ -1,4 +1,4 @@
-//! What is refused, what is warned of, and how it is told.
+//! What is refused, what is warned of, and how it is reported.
 
 use super::*;
 

@@ -20,7 +20,7 @@ pub(super) struct Headed<R> {
 }
 
 impl<R: Read> Headed<R> {
-    /// Reads the head. An error in there is told when the bytes before it have been read.
+    /// Reads the head. An error within it is reported when the bytes before it have been read.
     pub(super) fn new(rest: R) -> Self {
         let mut headed = Self {
             head: Vec::new(),

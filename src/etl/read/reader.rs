@@ -2,7 +2,7 @@
 //!
 //! The map stage's workers share the readers (see [`crate::etl::stage::map`]): one takes a reader, fills a block,
 //! puts the reader back and then parses, so one large file feeds all cores and many compressed files are
-//! decompressed in parallel. What an input is, is told by its first bytes. Lines, plain or compressed once, are read here;
+//! decompressed in parallel. The first bytes of an input say what it is. Lines, plain or compressed once, are read here;
 //! everything else comes from a thread of its own (`super::walk`).
 
 use crate::etl::{

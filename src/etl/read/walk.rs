@@ -33,9 +33,9 @@ use std::{
 pub const LAYERS_MAX: usize = 6;
 /// Blocks that wait for a worker.
 const BLOCKS_WAITING: usize = 2;
-/// Names of left-out members that are told.
+/// Names of left-out members that are reported.
 const NAMES_SHOWN: usize = 8;
-/// Members that cannot be read and are told one by one; the rest is counted.
+/// Unreadable members that are reported one by one; the rest is counted.
 const BAD_MEMBERS_TOLD: u64 = 1000;
 
 /// What a line's number counts.

@@ -1,4 +1,4 @@
-//! Dropped lines to show: for each reason the first one, whoever read it.
+//! Dropped lines to show: for each reason the first one, by any worker.
 
 use crate::etl::{
     read::{

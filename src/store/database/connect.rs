@@ -61,7 +61,7 @@ impl Shared {
     async fn connect_to(&self, index: usize) -> Result<Link, Fault> {
         let host = self.address.hosts().get(index);
         let host = host.ok_or_else(|| Fault::Unreachable("no host".into()))?;
-        // Read anew: certificates are renewed while the server runs.
+        // Read again: certificates are renewed while the server runs.
         let tls = Arc::new(Tls::load(self.address.tls())?);
         let attempt = async {
             let mut link = Link::open(&self.address, host, &tls).await?;

@@ -103,7 +103,7 @@ pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreErr
     if found == *meta {
         Ok(())
     } else {
-        let why = "its records are not those its metadata tells of";
+        let why = "its records are not those that its metadata describes";
         Err(StoreError::damaged(store.path(), why))
     }
 }

@@ -46,7 +46,7 @@ pub fn verify(path: &Path) -> Result<Meta, StoreError> {
                     ..UpdatesMeta::of(&found)
                 }) =>
         {
-            let why = "its updates are not those their metadata tells of";
+            let why = "its updates are not those that their metadata describes";
             Err(StoreError::damaged(store.path(), why))
         }
         _ => Ok(found),

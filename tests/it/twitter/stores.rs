@@ -241,7 +241,7 @@ fn without_a_place_for_the_sample_everything_else_is_served() {
     let refused = ask(&mut client, "user_id=1&type=both&phrase=a&hashtag=b");
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("--twitter-store"), "{refused:?}");
-    // what is malformed is INVALID all the same
+    // malformed requests are still INVALID
     assert_eq!(
         ask(&mut client, "user_id=1").text(),
         format!("{FIRST_LINE}INVALID")

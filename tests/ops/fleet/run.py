@@ -3,7 +3,7 @@
     run.py BINARY [--real-times] [CASE...]
 
 Run by scripts/test-fleet; cases.py has what is done, delays.py the balancer's times. A planned change must cost no
-request; of a fault the errors and the time until the last of them are told, and bounded. One case is there to fail: a
+request; of a fault the errors and the time until the last of them are reported and bounded. One case is there to fail: a
 drain that does not outlast the balancer must lose requests here, or this fleet would prove nothing.
 """
 import argparse

@@ -11,8 +11,10 @@
 //! 3. If a byte is outside the alphabet of the JSON code, the text is encoded again with the fixed code of
 //!    RFC 1951, which has all bytes.
 //!
-//! Left out: lazy matching, hash chains, codes fitted to the text. Binary data and prose become larger than
-//! with a library's level 1; the caller falls back to stored blocks when the output would grow.
+//! Left out: lazy matching, hash chains, codes fitted to the text. Beginning an answer with the bits of its
+//! request and going on in their codes was tried: 2.5 % smaller answers, 1.6 times the time. Binary data and
+//! prose become larger than with a library's level 1; the caller falls back to stored blocks when the output
+//! would grow.
 
 mod code;
 mod emit;

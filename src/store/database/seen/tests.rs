@@ -165,7 +165,7 @@ fn hosts_that_are_behind_are_waited_for_and_then_believed() {
     let behind = |patience| seen.note(&version(4), &cache, patience);
     assert_eq!(behind(PATIENCE), Noted::Behind(5));
     assert!(cached(&cache, 1).is_some());
-    // Another host has it: the time begins anew.
+    // Another host has it: the time starts over.
     assert_eq!(seen.note(&version(5), &cache, PATIENCE), Noted::Same);
     assert!(seen.0.lock().behind_since.is_none());
     assert_eq!(behind(PATIENCE), Noted::Behind(5));
