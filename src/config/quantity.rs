@@ -10,6 +10,8 @@ pub enum Unit {
     Items,
     /// Bytes.
     Bytes,
+    /// Microseconds.
+    Microseconds,
     /// Milliseconds.
     Milliseconds,
     /// Seconds.
@@ -43,11 +45,12 @@ const BYTES: &[(&str, u64)] = &[
 ];
 
 const TIMES: &[(&str, u64)] = &[
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
 ];
 
 impl Unit {
@@ -55,15 +58,16 @@ impl Unit {
         match self {
             Self::Items => THOUSANDS,
             Self::Bytes => BYTES,
-            Self::Milliseconds | Self::Seconds => TIMES,
+            Self::Microseconds | Self::Milliseconds | Self::Seconds => TIMES,
         }
     }
 
     /// How much of the table's smallest step one is.
     fn steps(self) -> u64 {
         match self {
-            Self::Seconds => 1_000,
-            Self::Items | Self::Bytes | Self::Milliseconds => 1,
+            Self::Seconds => 1_000_000,
+            Self::Milliseconds => 1_000,
+            Self::Items | Self::Bytes | Self::Microseconds => 1,
         }
     }
 
@@ -72,6 +76,7 @@ impl Unit {
         match self {
             Self::Items => "5000, 10K or 1M",
             Self::Bytes => "65536, 64K, 512M or 1G",
+            Self::Microseconds => "250, 250us or 1ms",
             Self::Milliseconds => "500ms, 30s or 5m",
             Self::Seconds => "30, 30s or 5m",
         }
@@ -133,6 +138,10 @@ mod tests {
             ("250", Unit::Milliseconds, 250),
             ("250ms", Unit::Milliseconds, 250),
             ("1.5s", Unit::Milliseconds, 1_500),
+            ("250", Unit::Microseconds, 250),
+            ("250us", Unit::Microseconds, 250),
+            ("1.5ms", Unit::Microseconds, 1_500),
+            ("2000us", Unit::Milliseconds, 2),
             ("5m", Unit::Milliseconds, 300_000),
             ("30", Unit::Seconds, 30),
             ("5m", Unit::Seconds, 300),
@@ -172,7 +181,7 @@ mod tests {
             assert_eq!(parse(text, Unit::Items), None, "{text}");
             assert_eq!(parse(text, Unit::Bytes), None, "{text}");
         }
-        for text in ["1M", "1S", "1d2h", "1.5ms", "-1s", "s", "inf"] {
+        for text in ["1M", "1S", "1d2h", "1.5ms", "500us", "-1s", "s", "inf"] {
             assert_eq!(parse(text, Unit::Milliseconds), None, "{text}");
         }
         assert_eq!(parse("1500ms", Unit::Seconds), None);

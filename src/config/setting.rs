@@ -80,6 +80,8 @@ impl Setting {
         let key = self.key.trim_end_matches("_max");
         if key.ends_with("_ms") {
             Some("milliseconds")
+        } else if key.ends_with("_us") {
+            Some("microseconds")
         } else if key.ends_with("_bytes") {
             Some("bytes")
         } else if self.name() == "seconds" {
@@ -92,6 +94,7 @@ impl Setting {
     /// What the number of this setting counts.
     pub fn quantity(&self) -> Unit {
         match self.unit() {
+            Some("microseconds") => Unit::Microseconds,
             Some("milliseconds") => Unit::Milliseconds,
             Some("bytes") => Unit::Bytes,
             Some("seconds") => Unit::Seconds,

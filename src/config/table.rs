@@ -228,6 +228,17 @@ const SERVER: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "http.turn_us",
+        field: |draft| &mut draft.serve.limits.turn_us,
+        rule: integer(1, 1_000_000),
+        summary: "time after which a connection's turn answers no further request",
+        reason: "Requests of less than a tenth of it, nearly all, are pipelined through one turn as before. A connection \
+                 whose turn took as long waits behind those that use less, and each worker gives one such \
+                 connection a turn before it looks at its sockets again: 64 clients that pipeline dear requests \
+                 hold up a cheap one by one of these, and a dear one by one for each client before it.",
+        ..PLAIN
+    },
+    Setting {
         key: "http.write_buffer_bytes_max",
         field: |draft| &mut draft.serve.limits.write_buffer_bytes_max,
         rule: integer(4096, 64 << 20),

@@ -24,6 +24,9 @@ pub struct Limits {
     pub requests_per_connection_max: u64,
     /// Pipelined requests answered before the answers are written out.
     pub pipelined_batch_max: usize,
+    /// Time in microseconds after which a turn answers no further request; the connection waits behind those that use
+    /// less.
+    pub turn_us: u64,
     /// Answer bytes collected before they are written out.
     pub write_buffer_bytes_max: usize,
     /// The kernel's send buffer of a connection (`SO_SNDBUF`, which the kernel doubles for its own
@@ -61,6 +64,7 @@ impl Default for Limits {
             chunk_overhead_bytes_max: 8 << 10,
             requests_per_connection_max: 0,
             pipelined_batch_max: 256,
+            turn_us: 250,
             write_buffer_bytes_max: 256 << 10,
             send_buffer_bytes: 128 << 10,
             connections_max: 20_000,
@@ -77,6 +81,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// `turn_us` as the turn's clock counts.
+    #[inline]
+    pub(super) fn turn_nanoseconds(&self) -> u64 {
+        self.turn_us.saturating_mul(1000)
+    }
+
     /// Bytes that must have moved before a deadline of `timeout` starts again.
     pub(super) fn quota_bytes(&self, timeout: Duration) -> usize {
         let bytes = (self.bytes_per_second_min as u128) * timeout.as_millis() / 1000;

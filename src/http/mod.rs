@@ -19,7 +19,6 @@ mod conn;
 pub(crate) mod date;
 mod deferred;
 pub(crate) mod encode;
-mod host;
 pub(crate) mod limits;
 pub mod parse;
 mod pulse;

@@ -12,6 +12,7 @@ mod far_end;
 mod h1check;
 mod harness;
 mod heads;
+mod http_fairness;
 mod http_limits;
 mod http_load;
 mod http_rate;

@@ -360,8 +360,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         field: |draft| &mut draft.serve.measure.histograms,
         summary: "measure latencies by endpoint",
         reason: "Three reads of the processor's time counter for a request that comes alone, one for \
-                 a pipelined one: 1.2 % of a fixed answer. Off, there is no log of slow \
-                 requests either.",
+                 a pipelined one: 1.2 % of a fixed answer. Off, two reads are left, which keep turns \
+                 fair (http.turn_us), and there is no log of slow requests either.",
         ..PLAIN
     },
     Setting {

@@ -17,9 +17,13 @@
 //! | `Open` | idle for too long, or the server stops | `Open` for one more request |
 //! | any | the peer has ended, the socket is broken, a deadline passed, a turn panicked | closed |
 //!
+//! A turn ends early when it has used up its share of the worker's time; the connection goes behind the others
+//! (`costly`).
+//!
 //! Between turns a connection owns only the bytes of an incomplete request and of unwritten answers. Both
 //! are bounded ([`Limits`](super::Limits)) and counted in one budget for the whole server.
 
+mod costly;
 mod read;
 mod serve;
 mod stage;
@@ -34,6 +38,7 @@ use std::{
 
 use may::{io::WaitIo, net::TcpStream};
 
+use costly::{Place, Waiting};
 use stage::{After, Stage};
 
 use super::{
@@ -53,7 +58,7 @@ enum Next {
     Wait,
     /// Wait for the deferred answer.
     Park,
-    /// Take another turn after all other connections had theirs.
+    /// Take another turn after the other connections had theirs.
     Again,
     /// End.
     Close,
@@ -78,6 +83,8 @@ pub(super) struct Conn<S: Service> {
     stream: TcpStream,
     readable: Readable,
     stage: Stage,
+    /// Whether its last turn used up its share of the worker's time: it waits behind the others.
+    is_costly: bool,
     /// Requests it may still have answered.
     requests_left: u64,
     /// This connection's share of the server's buffer budget.
@@ -91,7 +98,7 @@ pub(super) struct Conn<S: Service> {
 pub(super) fn start<S: Service>(hosted: &Arc<Hosted<S>>, stream: std::net::TcpStream) -> bool {
     match Conn::new(Arc::clone(hosted), stream) {
         Some(conn) => {
-            Box::new(conn).spawn();
+            Box::new(conn).spawn(None);
             true
         }
         None => false,
@@ -128,6 +135,7 @@ impl<S: Service> Conn<S> {
             stream,
             readable: Readable::OnEvent,
             stage: Stage::default(),
+            is_costly: false,
             requests_left,
             counted_bytes: 0,
             moved_bytes: 0,
@@ -135,9 +143,9 @@ impl<S: Service> Conn<S> {
     }
 
     /// Starts or continues the connection in a new coroutine on its descriptor's worker. If no stack can be
-    /// mapped, the connection is closed.
+    /// mapped, the connection is closed; false then.
     #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
-    fn spawn(self: Box<Self>) {
+    fn spawn(self: Box<Self>, place: Option<Place>) -> bool {
         let id = self.stream.inner().as_raw_fd() as usize;
         let start = AssertUnwindSafe(|| {
             // SAFETY: the coroutine keeps no thread-local address across a wait (`worker::lend` is not
@@ -145,23 +153,41 @@ impl<S: Service> Conn<S> {
             unsafe {
                 may::coroutine::Builder::new()
                     .id(id)
-                    .spawn(move || self.run())
+                    .spawn(move || self.run(place))
             }
         });
-        match catch_unwind(start) {
-            Ok(Ok(_detached)) => {}
-            Ok(Err(_)) | Err(_) => metrics::add(Counter::AcceptMemory, 1),
+        let is_started = matches!(catch_unwind(start), Ok(Ok(_detached)));
+        if !is_started {
+            metrics::add(Counter::AcceptMemory, 1);
+        }
+        is_started
+    }
+
+    /// Continues behind the other connections of its worker. Not by `yield_now`: a worker empties its local queue
+    /// before it polls sockets again, so a flooding connection that yields would starve the others. A new
+    /// coroutine comes in through epoll.
+    fn go_behind(self: Box<Self>) {
+        if self.is_costly {
+            costly::enter(self.stream.inner().as_raw_fd() as usize, self);
+        } else {
+            self.spawn(None);
         }
     }
 
-    /// The body of the coroutine: drives the connection to its end.
-    fn run(mut self: Box<Self>) {
+    /// The body of the coroutine: drives the connection until it goes behind the others, or to its end. `place` is
+    /// for its first turn.
+    fn run(mut self: Box<Self>, place: Option<Place>) {
+        let held = place.map(Place::hold);
+        let mut next = self.borrow_turn();
+        drop(held);
         loop {
-            let next = worker::lend(&mut *self, |conn| &*conn.hosted, Self::turn);
-            match next.unwrap_or_else(panicked) {
+            match next {
                 Next::Wait => {
                     if self.stream.wait_io() & HANGUP_FLAGS != 0 {
                         self.readable = Readable::ToEnd;
+                    }
+                    if self.is_costly {
+                        return self.go_behind();
                     }
                 }
                 Next::Park => {
@@ -173,13 +199,16 @@ impl<S: Service> Conn<S> {
                     // stack for that bookkeeping: the worker would spin forever.
                     may::coroutine::yield_now();
                 }
-                // Not `yield_now`: a worker empties its local queue before it polls sockets again, so a
-                // flooding connection that yields would starve the others. A new coroutine comes in through
-                // epoll.
-                Next::Again => return self.spawn(),
+                Next::Again => return self.go_behind(),
                 Next::Close => return,
             }
+            next = self.borrow_turn();
         }
+    }
+
+    /// One turn with what the worker lends.
+    fn borrow_turn(&mut self) -> Next {
+        worker::lend(self, |conn| &*conn.hosted, Self::turn).unwrap_or_else(panicked)
     }
 
     /// Notes that bytes may be readable although no event will say so.
@@ -207,6 +236,7 @@ impl<S: Service> Conn<S> {
     fn turn(&mut self, input: &mut [u8], scratch: &mut Scratch<S>) -> Next {
         scratch.output.clear();
         scratch.heads.refresh();
+        self.is_costly = false;
         match self.watch.expired() {
             None => {}
             Some(Phase::Idle | Phase::Fresh) => self.expire_idle(),
@@ -246,6 +276,12 @@ impl<S: Service> Conn<S> {
             self.watch_input(input.phase(), true);
         }
         Next::Again
+    }
+}
+
+impl<S: Service> Waiting for Conn<S> {
+    fn start(self: Box<Self>, place: Place) -> bool {
+        self.spawn(Some(place))
     }
 }
 

@@ -1,9 +1,6 @@
 //! The reading half of a connection: reads what has arrived, answers complete requests, keeps the rest.
 
-use std::{
-    io::ErrorKind,
-    time::{Duration, Instant},
-};
+use std::{io::ErrorKind, time::Duration};
 
 use may::net::TcpStream;
 use rustix::net::RecvFlags;
@@ -21,27 +18,6 @@ use crate::{
 
 /// Unused capacity that a connection may keep behind its waiting bytes.
 const SLACK_BYTES: usize = 4 << 10;
-
-/// Time after which a turn ends although it has requests left.
-///
-/// One read holds at most four hundred plain requests, which take a tenth of this. But the search for a
-/// block's pow may take 2 ms, and a batch of those must not hold up the worker's other connections.
-const TURN_MAX: Duration = Duration::from_millis(1);
-
-/// A turn's share of its worker's time.
-#[derive(Default)]
-struct Share {
-    began: Option<Instant>,
-}
-
-impl Share {
-    /// Whether the next request must wait for another turn. Reads the clock after 1, 2, 4, 8, 16, 32, …
-    /// answers: a turn of one request never reads it, and a turn of sixteen pays 6 ns per request.
-    fn is_used_up(&mut self, answered: usize) -> bool {
-        let look = answered != 0 && (answered.is_power_of_two() || answered.is_multiple_of(16));
-        look && self.began.get_or_insert_with(Instant::now).elapsed() >= TURN_MAX
-    }
-}
 
 /// One `recv`, straight to the kernel: around each call the C library arms and disarms the cancellation
 /// of threads, which nothing here uses, with two locked instructions (a tenth of a request's
@@ -70,8 +46,11 @@ impl<S: Service> Conn<S> {
                 None => self.write_answers(scratch), // nearly always
                 Some(after) => self.write_out(Unsent::default(), after, scratch),
             };
-            if let Some(slow) = turn::end() {
-                log_slow(&slow, fresh, scratch.output.len());
+            if let Some(long) = turn::end(self.hosted.server.limits.turn_nanoseconds()) {
+                self.is_costly = long.is_over;
+                if let Some(slow) = long.slow {
+                    log_slow(&slow, fresh, scratch.output.len());
+                }
             }
             if let Some(next) = next {
                 return next;
@@ -188,7 +167,6 @@ impl<S: Service> Conn<S> {
         scratch: &mut Scratch<S>,
     ) -> (usize, usize, Option<Stop>) {
         let mut at = 0;
-        let mut share = Share::default();
         loop {
             let rest = &bytes[at..];
             if rest.is_empty() {
@@ -197,7 +175,7 @@ impl<S: Service> Conn<S> {
             let limits = &self.hosted.server.limits;
             if answered >= limits.pipelined_batch_max
                 || scratch.output.len() >= limits.write_buffer_bytes_max
-                || share.is_used_up(answered)
+                || answered != 0 && turn::is_over(limits.turn_nanoseconds())
             {
                 return (at, answered, Some(Stop::Turn));
             }

@@ -7,8 +7,11 @@
 //! The caller keeps the bytes and calls again with more when the answer is [`Parsed::Partial`]; a fault is
 //! reported as soon as the bytes that prove it have arrived.
 
+mod host;
+
+use host::is_host;
+
 use super::{
-    host::is_host,
     limits::Limits,
     request::{Framing, Head, Method},
     scan,

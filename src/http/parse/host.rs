@@ -5,7 +5,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::scan;
+use crate::http::scan;
 
 /// Whether `value` is a host with or without a port, an empty host included.
 pub(super) fn is_host(value: &[u8]) -> bool {
