@@ -326,7 +326,8 @@ fn answers_that_come_during_a_stop_are_delivered() {
 fn earlier_answers_are_written_while_one_waits() {
     let limits = Limits {
         write_timeout: Duration::from_secs(2),
-        write_buffer_bytes_max: 2 * LARGE_BYTES, // both requests in one turn
+        write_buffer_bytes_max: 2 * LARGE_BYTES, // both requests in one turn,
+        turn_us: u64::MAX,                       // however long it takes
         ..Limits::default()
     };
     let service = InProcess::start(Deferring::default(), limits);
@@ -351,7 +352,8 @@ fn earlier_answers_are_written_while_one_waits() {
 fn an_unread_answer_ends_the_wait_for_the_next() {
     let limits = Limits {
         write_timeout: Duration::from_millis(300),
-        write_buffer_bytes_max: 2 * LARGE_BYTES, // both requests in one turn
+        write_buffer_bytes_max: 2 * LARGE_BYTES, // both requests in one turn,
+        turn_us: u64::MAX,                       // however long it takes
         ..Limits::default()
     };
     let service = InProcess::start(Deferring::default(), limits);
