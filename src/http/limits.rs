@@ -81,12 +81,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// `turn_us` as the turn's clock counts.
-    #[inline]
-    pub(super) fn turn_nanoseconds(&self) -> u64 {
-        self.turn_us.saturating_mul(1000)
-    }
-
     /// Bytes that must have moved before a deadline of `timeout` starts again.
     pub(super) fn quota_bytes(&self, timeout: Duration) -> usize {
         let bytes = (self.bytes_per_second_min as u128) * timeout.as_millis() / 1000;

@@ -23,6 +23,8 @@ use super::{
 /// A running server.
 pub struct Server {
     pub(super) limits: Limits,
+    /// `Limits::turn_us` in nanoseconds, as the turns' clock counts.
+    pub(super) turn_ns: u64,
     pub(super) slots: Arc<Slots>,
     /// Open connections.
     pub(super) open: AtomicUsize,
@@ -57,6 +59,7 @@ impl Server {
                 }
             })?;
         Ok(Arc::new(Self {
+            turn_ns: limits.turn_us.saturating_mul(1000),
             limits,
             slots,
             open: AtomicUsize::new(0),

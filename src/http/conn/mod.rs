@@ -56,10 +56,14 @@ const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
 enum Next {
     /// Wait for the socket.
     Wait,
+    /// Wait for the socket, then go behind the others: the turn was costly.
+    WaitBehind,
     /// Wait for the deferred answer.
     Park,
     /// Take another turn after the other connections had theirs.
     Again,
+    /// Take another turn behind the others: this one was costly.
+    AgainBehind,
     /// End.
     Close,
 }
@@ -83,8 +87,6 @@ pub(super) struct Conn<S: Service> {
     stream: TcpStream,
     readable: Readable,
     stage: Stage,
-    /// Whether its last turn used up its share of the worker's time: it waits behind the others.
-    is_costly: bool,
     /// Requests it may still have answered.
     requests_left: u64,
     /// This connection's share of the server's buffer budget.
@@ -135,7 +137,6 @@ impl<S: Service> Conn<S> {
             stream,
             readable: Readable::OnEvent,
             stage: Stage::default(),
-            is_costly: false,
             requests_left,
             counted_bytes: 0,
             moved_bytes: 0,
@@ -163,32 +164,23 @@ impl<S: Service> Conn<S> {
         is_started
     }
 
-    /// Continues behind the other connections of its worker. Not by `yield_now`: a worker empties its local queue
-    /// before it polls sockets again, so a flooding connection that yields would starve the others. A new
-    /// coroutine comes in through epoll.
+    /// Puts the connection behind those whose turns are cheap.
     fn go_behind(self: Box<Self>) {
-        if self.is_costly {
-            costly::enter(self.stream.inner().as_raw_fd() as usize, self);
-        } else {
-            self.spawn(None);
-        }
+        costly::enter(self.stream.inner().as_raw_fd() as usize, self);
     }
 
-    /// The body of the coroutine: drives the connection until it goes behind the others, or to its end. `place` is
-    /// for its first turn.
+    /// The body of the coroutine: drives the connection until it takes a place behind others, or to its end. `place` is
+    /// for the first turn.
     fn run(mut self: Box<Self>, place: Option<Place>) {
-        let held = place.map(Place::hold);
-        let mut next = self.borrow_turn();
-        drop(held);
+        let mut held = place.map(Place::hold);
         loop {
-            match next {
-                Next::Wait => {
-                    if self.stream.wait_io() & HANGUP_FLAGS != 0 {
-                        self.readable = Readable::ToEnd;
-                    }
-                    if self.is_costly {
-                        return self.go_behind();
-                    }
+            let next = worker::lend(&mut *self, |conn| &*conn.hosted, Self::turn);
+            drop(held.take());
+            match next.unwrap_or_else(panicked) {
+                Next::Wait => self.wait(),
+                Next::WaitBehind => {
+                    self.wait();
+                    return self.go_behind();
                 }
                 Next::Park => {
                     if let Stage::Deferred(awaited, _) = &self.stage {
@@ -199,16 +191,24 @@ impl<S: Service> Conn<S> {
                     // stack for that bookkeeping: the worker would spin forever.
                     may::coroutine::yield_now();
                 }
-                Next::Again => return self.go_behind(),
+                // Not `yield_now`: a worker empties its local queue before it polls sockets again, so a
+                // flooding connection that yields would starve the others. A new coroutine comes in through
+                // epoll.
+                Next::Again => {
+                    self.spawn(None);
+                    return;
+                }
+                Next::AgainBehind => return self.go_behind(),
                 Next::Close => return,
             }
-            next = self.borrow_turn();
         }
     }
 
-    /// One turn with what the worker lends.
-    fn borrow_turn(&mut self) -> Next {
-        worker::lend(self, |conn| &*conn.hosted, Self::turn).unwrap_or_else(panicked)
+    /// Waits for the socket.
+    fn wait(&mut self) {
+        if self.stream.wait_io() & HANGUP_FLAGS != 0 {
+            self.readable = Readable::ToEnd;
+        }
     }
 
     /// Notes that bytes may be readable although no event will say so.
@@ -236,7 +236,6 @@ impl<S: Service> Conn<S> {
     fn turn(&mut self, input: &mut [u8], scratch: &mut Scratch<S>) -> Next {
         scratch.output.clear();
         scratch.heads.refresh();
-        self.is_costly = false;
         match self.watch.expired() {
             None => {}
             Some(Phase::Idle | Phase::Fresh) => self.expire_idle(),
@@ -247,7 +246,8 @@ impl<S: Service> Conn<S> {
             _ => self.resume_stage(input, scratch),
         };
         match next {
-            Next::Wait | Next::Park | Next::Again if self.exceeds_budget() => self.give_up(scratch),
+            Next::Close => Next::Close,
+            _ if self.exceeds_budget() => self.give_up(scratch),
             next => next,
         }
     }

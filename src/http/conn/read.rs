@@ -46,10 +46,12 @@ impl<S: Service> Conn<S> {
                 None => self.write_answers(scratch), // nearly always
                 Some(after) => self.write_out(Unsent::default(), after, scratch),
             };
-            if let Some(long) = turn::end(self.hosted.server.limits.turn_nanoseconds()) {
-                self.is_costly = long.is_over;
+            if let Some(long) = turn::end(self.hosted.server.turn_ns) {
                 if let Some(slow) = long.slow {
                     log_slow(&slow, fresh, scratch.output.len());
+                }
+                if long.is_over {
+                    return self.after_costly(next);
                 }
             }
             if let Some(next) = next {
@@ -62,6 +64,21 @@ impl<S: Service> Conn<S> {
                 // That read took the last bytes. No event will announce the end of the stream: read it now.
                 (_, Readable::ToEnd) => scratch.output.clear(),
             }
+        }
+    }
+
+    /// What follows a costly turn that would end with `next`; `None`: it has written all and is open.
+    #[cold]
+    fn after_costly(&self, next: Option<Next>) -> Next {
+        match next {
+            Some(Next::Wait) => Next::WaitBehind,
+            Some(Next::Again) => Next::AgainBehind,
+            Some(next) => next,
+            None => match (&self.stage, self.readable) {
+                (Stage::Open(Input::Batch(_)), _) => Next::AgainBehind,
+                (_, Readable::OnEvent) => Next::WaitBehind,
+                (_, Readable::Now | Readable::ToEnd) => Next::AgainBehind,
+            },
         }
     }
 
@@ -175,7 +192,7 @@ impl<S: Service> Conn<S> {
             let limits = &self.hosted.server.limits;
             if answered >= limits.pipelined_batch_max
                 || scratch.output.len() >= limits.write_buffer_bytes_max
-                || answered != 0 && turn::is_over(limits.turn_nanoseconds())
+                || answered != 0 && turn::is_over(self.hosted.server.turn_ns)
             {
                 return (at, answered, Some(Stop::Turn));
             }
