@@ -207,7 +207,7 @@ fn record(query: &[u8]) -> Result<Work, Refusal> {
 
 /// Does `work` in a separate thread while the connection waits.
 fn in_thread(control: Control, work: Work, reply: Reply<'_>) -> Handled {
-    let (promise, deferred) = Deferred::new(move |outcome, reply| {
+    let (promise, mut deferred) = Deferred::new(move |outcome, reply| {
         let lost = Refusal::new(
             Status::InternalServerError,
             "its thread panicked; see the log",
@@ -215,8 +215,9 @@ fn in_thread(control: Control, work: Work, reply: Reply<'_>) -> Handled {
         answer(control, outcome.unwrap_or(Err(lost)), reply)
     });
     let thread = thread::Builder::new().name("control".into());
+    let peer = deferred.watch();
     let work = move || {
-        let outcome = work(&|| !promise.peer_is_gone());
+        let outcome = work(&|| !peer.is_gone());
         promise.keep(outcome);
     };
     match thread.spawn(work) {

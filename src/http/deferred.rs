@@ -7,15 +7,18 @@
 //!
 //! Meanwhile the connection's coroutine is parked and its worker serves other connections. Dropping a
 //! promise unkept, in a panic or at a stop, wakes the connection too: it never waits forever.
+//!
+//! Long work may ask whether its client still waits ([`Deferred::watch`]). It asks a descriptor of its own, a duplicate
+//! that is closed with the wait: the number of the connection's descriptor may mean another socket by then.
 
-use std::{os::fd::RawFd, sync::Arc};
+use std::{
+    os::fd::{BorrowedFd, OwnedFd},
+    sync::Arc,
+};
 
 use may::coroutine::{self, Coroutine};
 use parking_lot::Mutex;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fd::BorrowedFd,
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Reply;
 use crate::metrics::{self, Counter, Mark};
@@ -26,6 +29,7 @@ pub struct Promise<T>(Arc<Slot<T>>);
 /// The connection's side: answers the request when its promise is kept or dropped.
 pub struct Deferred {
     wait: Box<dyn Wait>,
+    watched: Option<Watched>,
     /// When the request's handling began.
     since: Mark,
 }
@@ -34,28 +38,12 @@ type Slot<T> = Mutex<State<T>>;
 
 enum State<T> {
     /// The promise is open; settling it wakes this connection.
-    Open(Option<Parked>),
+    Open(Option<Coroutine>),
     /// The promise was kept with this value, or dropped.
     Settled(Option<T>),
 }
 
-/// A connection that waits.
-struct Parked {
-    coroutine: Coroutine,
-    /// Its socket.
-    descriptor: RawFd,
-}
-
 impl<T> Promise<T> {
-    /// Whether the peer has ended its side of the connection meanwhile. For work that is long and of no use to
-    /// anybody else; a client that only half-closes counts as gone.
-    pub fn peer_is_gone(&self) -> bool {
-        match &*self.0.lock() {
-            State::Open(Some(parked)) => has_ended(parked.descriptor),
-            State::Open(None) | State::Settled(_) => false,
-        }
-    }
-
     /// Gives the value and wakes the connection. Callable from any thread.
     pub fn keep(self, value: T) {
         self.settle(Some(value));
@@ -67,8 +55,8 @@ impl<T> Promise<T> {
             let waiting = waiting.take();
             *state = State::Settled(value);
             drop(state);
-            if let Some(parked) = waiting {
-                parked.coroutine.unpark();
+            if let Some(coroutine) = waiting {
+                coroutine.unpark();
             }
         }
     }
@@ -80,14 +68,31 @@ impl<T> Drop for Promise<T> {
     }
 }
 
-/// Whether the peer of a parked connection has ended its side. The caller holds the lock of its slot.
-#[allow(unsafe_code)] // a descriptor by number: the connection that owns it is parked
-fn has_ended(descriptor: RawFd) -> bool {
-    // SAFETY: only settling the promise wakes the connection, which takes the lock that the caller holds: until
-    // then the connection keeps its socket open.
-    let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
+/// A client that waits for a deferred answer. For work that is long and of no use to anybody else.
+pub struct Peer(Arc<Mutex<Option<OwnedFd>>>);
+
+impl Peer {
+    /// Whether it has ended its side of the connection; a client that only half-closes counts as gone. False before it
+    /// waits, after its wait, and if the process had no descriptor left to watch it.
+    pub fn is_gone(&self) -> bool {
+        self.0.lock().as_ref().is_some_and(has_ended)
+    }
+}
+
+/// The connection's side of a [`Peer`]: closes the duplicate when the wait is over. A descriptor that stayed open would
+/// keep the connection open.
+struct Watched(Arc<Mutex<Option<OwnedFd>>>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
+    }
+}
+
+/// Whether the peer of this socket has ended its side.
+fn has_ended(socket: &OwnedFd) -> bool {
     let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut polled = [PollFd::from_borrowed_fd(socket, ends)];
+    let mut polled = [PollFd::new(socket, ends)];
     let at_once = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -110,6 +115,7 @@ impl Deferred {
                 slot: Arc::clone(&slot),
                 finish,
             }),
+            watched: None,
             since: metrics::mark(),
         };
         (Promise(slot), deferred)
@@ -119,14 +125,25 @@ impl Deferred {
         self.wait.is_ready()
     }
 
-    /// Parks the running coroutine until the answer can be given.
-    pub(super) fn park(&self, descriptor: RawFd) {
-        let parked = || Parked {
-            coroutine: coroutine::current(),
-            descriptor,
-        };
-        while self.wait.subscribe(parked()) {
+    /// Lets other threads see whether the client still waits.
+    pub fn watch(&mut self) -> Peer {
+        let descriptor = Arc::default();
+        self.watched = Some(Watched(Arc::clone(&descriptor)));
+        Peer(descriptor)
+    }
+
+    /// Parks the running coroutine, whose connection has this socket, until the answer can be given.
+    pub(super) fn park(&self, socket: BorrowedFd<'_>) {
+        self.show(socket);
+        while self.wait.subscribe(coroutine::current()) {
             coroutine::park();
+        }
+    }
+
+    /// Duplicates the socket for whoever watches the client.
+    fn show(&self, socket: BorrowedFd<'_>) {
+        if let Some(Watched(descriptor)) = &self.watched {
+            *descriptor.lock() = socket.try_clone_to_owned().ok();
         }
     }
 
@@ -141,7 +158,7 @@ trait Wait: Send {
     fn is_ready(&self) -> bool;
 
     /// Stores the connection to wake; false if the promise is already settled.
-    fn subscribe(&self, parked: Parked) -> bool;
+    fn subscribe(&self, coroutine: Coroutine) -> bool;
 
     fn finish(self: Box<Self>, reply: Reply<'_>) -> Counter;
 }
@@ -156,11 +173,11 @@ impl<T: Send, F: FnOnce(Option<T>, Reply<'_>) -> Counter + Send> Wait for Waitin
         matches!(*self.slot.lock(), State::Settled(_))
     }
 
-    fn subscribe(&self, parked: Parked) -> bool {
+    fn subscribe(&self, coroutine: Coroutine) -> bool {
         match &mut *self.slot.lock() {
             State::Settled(_) => false,
             State::Open(waiting) => {
-                *waiting = Some(parked);
+                *waiting = Some(coroutine);
                 true
             }
         }
@@ -173,5 +190,61 @@ impl<T: Send, F: FnOnce(Option<T>, Reply<'_>) -> Counter + Send> Wait for Waitin
             State::Open(_) => None,
         };
         finish(value, reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        net::Shutdown,
+        os::{fd::AsFd, unix::net::UnixStream},
+    };
+
+    fn watched() -> (Deferred, Peer) {
+        let (_promise, mut deferred) = Deferred::new(|_: Option<()>, _| Counter::OtherValid);
+        let peer = deferred.watch();
+        (deferred, peer)
+    }
+
+    #[test]
+    fn a_peer_is_gone_once_it_ends_its_side() {
+        let (deferred, peer) = watched();
+        assert!(!peer.is_gone(), "nobody waits");
+        let (socket, client) = UnixStream::pair().unwrap();
+        deferred.show(socket.as_fd());
+        assert!(!peer.is_gone());
+        client.shutdown(Shutdown::Write).unwrap();
+        assert!(peer.is_gone());
+        drop(deferred);
+        assert!(!peer.is_gone(), "the wait is over");
+    }
+
+    /// The connection's number may be that of another socket, whose peer is gone.
+    #[test]
+    fn a_descriptor_that_is_used_again_tells_nothing_of_another_peer() {
+        let (deferred, peer) = watched();
+        let (socket, client) = UnixStream::pair().unwrap();
+        deferred.show(socket.as_fd());
+        let (other, _) = UnixStream::pair().unwrap(); // its peer has ended
+        let mut number = OwnedFd::from(socket);
+        rustix::io::dup3(&other, &mut number, rustix::io::DupFlags::empty()).unwrap();
+        assert!(has_ended(&number));
+        assert!(!peer.is_gone());
+        drop(client);
+        assert!(peer.is_gone());
+    }
+
+    /// A duplicate that outlived the wait would hide the end of the connection from its client.
+    #[test]
+    fn the_duplicate_is_closed_with_the_wait() {
+        let (deferred, _peer) = watched();
+        let (socket, client) = UnixStream::pair().unwrap();
+        deferred.show(socket.as_fd());
+        drop(socket);
+        let client = OwnedFd::from(client);
+        assert!(!has_ended(&client));
+        drop(deferred);
+        assert!(has_ended(&client));
     }
 }

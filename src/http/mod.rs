@@ -30,7 +30,7 @@ pub(crate) mod watch;
 mod worker;
 
 pub use accept::{Acceptor, Listener};
-pub use deferred::{Deferred, Promise};
+pub use deferred::{Deferred, Peer, Promise};
 pub use encode::{ASCII_TEXT, BY_ACCEPT, Heads, Mode, Reply, TEXT};
 pub use limits::Limits;
 pub use pulse::Pulse;

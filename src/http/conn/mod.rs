@@ -30,7 +30,7 @@ mod stage;
 mod write;
 
 use std::{
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -184,7 +184,7 @@ impl<S: Service> Conn<S> {
                 }
                 Next::Park => {
                     if let Stage::Deferred(awaited, _) = &self.stage {
-                        awaited.answer.park(self.stream.inner().as_raw_fd());
+                        awaited.answer.park(self.stream.inner().as_fd());
                     }
                     // A wake that crosses with `park` resumes the coroutine inside `park`'s bookkeeping. If
                     // the coroutine ended there, as it does after an answer, `may` would wait on the same
