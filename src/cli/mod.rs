@@ -26,7 +26,7 @@ pub use flags::SettingFlags;
 pub use load::{LoadCommand, LoadTask};
 pub use output::{closed_is_success, print};
 pub use store::StoreCommand;
-pub use synth::{GenCommand, GenTargets, GenTo, GenTweets};
+pub use synth::{GenCommand, GenCorpus, GenTargets, GenTo, GenTweets};
 
 use crate::{
     config::{self, Loaded},

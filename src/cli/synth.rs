@@ -36,6 +36,17 @@ pub enum GenCommand {
         #[allow(missing_docs, reason = "its fields say it")]
         to: GenTo,
     },
+    /// The corpus of `trident load`: its store, its requests with the right answers
+    ///
+    /// docs/load.md has the format. Corpora of your own tweets: scripts/make-corpus.
+    Corpus {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        what: GenCorpus,
+        /// Replace a store of that name
+        #[arg(long, requires = "store")]
+        replace: bool,
+    },
     /// Requests to /blockchain, one target per line
     Blockchain {
         #[command(flatten)]
@@ -54,6 +65,21 @@ pub enum GenCommand {
         #[allow(missing_docs, reason = "its fields say it")]
         to: GenTo,
     },
+}
+
+/// What of the built-in corpus to write.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[group(required = true, multiple = true)]
+pub struct GenCorpus {
+    /// Store to make: the one that its answers of /twitter come from
+    ///
+    /// A server answers them with --twitter-store DIR. It is the sample that `trident serve` has
+    /// without a store.
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// File to write the requests and answers to; gzip if it ends in .gz, - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// A data set of tweets.

@@ -36,13 +36,21 @@ const MEMORY_BYTES: usize = 64 << 20;
 #[error("no place for the sample store: {}", .0.join("; "))]
 pub struct NoPlace(Vec<String>);
 
-/// Why one directory was not usable.
+/// Why the store was not built.
 #[derive(Debug, Error)]
-enum Failure {
+pub enum Failure {
+    /// A directory cannot be made or written to.
     #[error("{}: {source}", path.display())]
-    Directory { path: PathBuf, source: io::Error },
+    Directory {
+        /// The directory, or a file in it.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store's files, or a store of that name is there.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The run over the tweets.
     #[error(transparent)]
     Etl(#[from] EtlError),
 }
@@ -106,7 +114,8 @@ fn prepare_in(place: &Place) -> Result<PathBuf, Failure> {
     if Store::open(&target).is_ok() {
         return Ok(target);
     }
-    match build(&place.path, &target) {
+    // An incomplete store of this name is replaced; a store that another process has just built is not.
+    match build(&place.path, &target, target.exists()) {
         // Another process was faster.
         Err(_) if Store::open(&target).is_ok() => Ok(target),
         Err(failure) => Err(failure),
@@ -136,7 +145,19 @@ impl Place {
     }
 }
 
-fn build(directory: &Path, target: &Path) -> Result<(), Failure> {
+/// Builds the store under a name of the caller's choice: what the built-in corpus of `trident load` is about.
+///
+/// # Errors
+/// A store of that name is there and `replace` is not set, or a directory cannot be written to.
+pub fn write(target: &Path, replace: bool) -> Result<(), Failure> {
+    let parent = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    build(parent.unwrap_or(Path::new(".")), target, replace)
+}
+
+fn build(directory: &Path, target: &Path, replace: bool) -> Result<(), Failure> {
+    let mut sink = StoreSink::create(target, replace)?;
     let work = Work(directory.join(format!(".sample-{}.work", process::id())));
     let tweets = work.0.join("tweets.jsonl.gz");
     let written = fs::create_dir_all(&work.0).and_then(|()| fs::write(&tweets, TWEETS));
@@ -148,9 +169,6 @@ fn build(directory: &Path, target: &Path) -> Result<(), Failure> {
     options.memory_bytes = MEMORY_BYTES;
     // So that POST /twitter/tweets can be tried at once.
     options.history = true;
-    // An incomplete store of this name is replaced; a store that another process has just built is not.
-    let replace = target.exists();
-    let mut sink = StoreSink::create(target, replace)?;
     run(&options, &mut sink, &Silent)?;
     Ok(())
 }
@@ -248,7 +266,7 @@ mod tests {
                 .map(|n| {
                     fs::create_dir_all(work(n)).unwrap();
                     let path = &path;
-                    scope.spawn(move || build(&work(n), path).is_ok())
+                    scope.spawn(move || build(&work(n), path, false).is_ok())
                 })
                 .collect();
             builders

@@ -31,6 +31,7 @@ pub use error::LoadError;
 pub use format::digest;
 pub use identity::Identity;
 pub use options::{Options, Source};
+pub use plan::corpus::built_in as built_in_corpus;
 pub use report::figures::Report;
 pub use session::RunOutput;
 pub use tally::collect::Progress;

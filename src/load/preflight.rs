@@ -57,7 +57,7 @@ pub fn check(
     let sample = store_sample(corpus, stages, &team_line);
     targets.iter().try_for_each(|target| {
         check_one(target, entry, &team_line)?;
-        check_store(target, &sample)
+        check_store(target, &sample, store_remedy(corpus.is_built_in))
     })
 }
 
@@ -85,8 +85,20 @@ fn store_sample<'a>(corpus: &'a Corpus, stages: &[Stage], team_line: &str) -> Ve
     entries.filter(is_telling).take(SAMPLE_MAX).collect()
 }
 
+/// What to do about another store.
+fn store_remedy(is_built_in: bool) -> &'static str {
+    const OTHER_CORPUS: &str = "make a corpus of the tweets of that store (scripts/make-corpus --tweets FILE --out CORPUS, \
+                                then --corpus CORPUS)";
+    if is_built_in {
+        "let the server have the corpus' store (trident gen corpus --store DIR, then trident serve --twitter-store \
+         DIR), or make a corpus of its own tweets (scripts/make-corpus --tweets FILE --out CORPUS, then --corpus CORPUS)"
+    } else {
+        OTHER_CORPUS
+    }
+}
+
 /// Fails when none of `sample` is answered as the corpus says: then the store is another one.
-fn check_store(target: &Target, sample: &[&Entry]) -> Result<(), LoadError> {
+fn check_store(target: &Target, sample: &[&Entry], remedy: &str) -> Result<(), LoadError> {
     let mut answered = 0;
     for entry in sample {
         let bytes = exchange(target, entry).map_err(|message| LoadError::Target {
@@ -106,8 +118,7 @@ fn check_store(target: &Target, sample: &[&Entry]) -> Result<(), LoadError> {
         return Ok(());
     }
     Err(LoadError::Usage(format!(
-        "{}: its answers of /{STORE_ENDPOINT} are from another store than the corpus'; make a corpus of the tweets of \
-         that store (scripts/make-corpus --tweets FILE --out CORPUS, then --corpus CORPUS), leave the endpoint out \
+        "{}: its answers of /{STORE_ENDPOINT} are from another store than the corpus'; {remedy}, leave the endpoint out \
          (--mix blockchain,qrcode), or start anyway with --no-preflight",
         target.url
     )))

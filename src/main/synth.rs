@@ -1,13 +1,16 @@
 //! Runs `trident gen`.
 
+use anyhow::Context;
 use std::{
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
     path::Path,
 };
 use trident::{
-    cli::{GenCommand, GenTargets, GenTo, GenTweets},
+    cli::{GenCommand, GenCorpus, GenTargets, GenTo, GenTweets},
+    etl::sample,
     exit::{ExitCode, Stop},
+    load,
     remedy::Trying,
     synth::{
         Dataset, Options, blockchain, is_of_share,
@@ -41,6 +44,7 @@ pub fn run(what: &GenCommand) -> Result<(), Stop> {
                 out.extend_from_slice(target.as_bytes());
             })
         }
+        GenCommand::Corpus { what, replace } => corpus(what, *replace),
         GenCommand::Blockchain { targets, to } => {
             let GenTargets {
                 count,
@@ -63,6 +67,26 @@ pub fn run(what: &GenCommand) -> Result<(), Stop> {
             })
         }
     }
+}
+
+/// The store first: when it cannot be made, nothing is written.
+fn corpus(what: &GenCorpus, replace: bool) -> Result<(), Stop> {
+    if let Some(store) = &what.store {
+        sample::write(store, replace)
+            .with_context(|| format!("cannot make the store {}", store.display()))?;
+    }
+    let Some(output) = &what.output else {
+        return Ok(());
+    };
+    let text = load::built_in_corpus().context("the built-in corpus is damaged")?;
+    let lines: Vec<&[u8]> = text.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+    let to = GenTo {
+        output: output.clone(),
+        workers: Some(1),
+    };
+    write(lines.len() as u64, &to, |index, out| {
+        out.extend_from_slice(lines[index as usize]);
+    })
 }
 
 fn dataset(tweets: &GenTweets) -> Dataset {

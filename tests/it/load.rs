@@ -53,12 +53,18 @@ impl Drop for Place {
     }
 }
 
-/// `trident load` with `arguments`, without variables of this process.
-fn load(arguments: &[&str]) -> Command {
+/// `trident` with `arguments`, without variables of this process.
+fn trident(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-    let command_line = without_settings(&mut command).arg("load").args(arguments);
-    command_line.stdin(Stdio::null());
+    without_settings(&mut command)
+        .args(arguments)
+        .stdin(Stdio::null());
     command
+}
+
+/// `trident load` with `arguments`.
+fn load(arguments: &[&str]) -> Command {
+    trident(&[&["load"], arguments].concat())
 }
 
 /// Exit code, standard output and standard error.

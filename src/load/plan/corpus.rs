@@ -11,7 +11,12 @@ use crate::load::{
 };
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
-use std::{collections::BTreeMap, fs, io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 /// The corpus that is part of the program: `scripts/make-corpus` without arguments.
 const BUILT_IN: &[u8] = include_bytes!("../../../data/load-corpus.jsonl.gz");
@@ -39,6 +44,8 @@ pub struct Corpus {
     pub server: Option<String>,
     /// What the reader of the run should know about it.
     pub note: Option<String>,
+    /// Whether it is the one in the program, whose store `trident gen corpus` makes.
+    pub is_built_in: bool,
 }
 
 /// A request and its right answer.
@@ -87,15 +94,13 @@ impl Corpus {
             path: name.clone().into(),
             source,
         };
-        let bytes = path.map_or_else(|| Ok(BUILT_IN.to_vec()), fs::read);
-        let mut bytes = bytes.map_err(failed)?;
-        if bytes.starts_with(GZIP) {
-            let mut plain = Vec::new();
-            let unpacked = MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain);
-            unpacked.map_err(failed)?;
-            bytes = plain;
-        }
-        Self::parse(&bytes, &name, identity)
+        let bytes = match path {
+            None => built_in(),
+            Some(path) => fs::read(path).and_then(unpacked),
+        };
+        let mut corpus = Self::parse(&bytes.map_err(failed)?, &name, identity)?;
+        corpus.is_built_in = path.is_none();
+        Ok(corpus)
     }
 
     pub fn parse(bytes: &[u8], name: &str, identity: &Identity) -> Result<Self, LoadError> {
@@ -141,6 +146,23 @@ impl Corpus {
         });
         Ok(())
     }
+}
+
+/// The lines of the built-in corpus.
+///
+/// # Errors
+/// None, unless the program is damaged.
+pub fn built_in() -> io::Result<Vec<u8>> {
+    unpacked(BUILT_IN.to_vec())
+}
+
+fn unpacked(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    if !bytes.starts_with(GZIP) {
+        return Ok(bytes);
+    }
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain)?;
+    Ok(plain)
 }
 
 /// The bytes of a request.

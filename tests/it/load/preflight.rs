@@ -3,6 +3,7 @@
 use super::{
     HELLO, Place, ended, ended_against, load,
     standin::{Reply, StandIn, answer},
+    trident,
 };
 use crate::harness::Server;
 use std::{fs, net::TcpListener, sync::atomic::Ordering::Relaxed};
@@ -138,9 +139,60 @@ fn another_store_is_said() {
     for part in ["another store", "make-corpus", "--no-preflight"] {
         assert!(err.contains(part), "{part}: {err}");
     }
+    assert!(
+        !err.contains("gen corpus"),
+        "that is another corpus' store: {err}"
+    );
     // what every store answers tells nothing
     let corpus = place.file("same.jsonl", &invalid);
     let run = ["--target", &url, "--corpus", &corpus, "-n", "5", "--quiet"];
     let (code, out, err) = ended(&mut load(&run));
     assert_eq!(code, 0, "{out}{err}");
+}
+
+/// A server of other tweets is told apart from a wrong one, and the command that the message names makes it pass.
+#[test]
+fn the_store_of_the_built_in_corpus_is_made_by_a_command() {
+    let place = Place::new();
+    let at = |name: &str| place.0.join(name).display().to_string();
+    let (tweets, other, own) = (at("tweets.jsonl"), at("other"), at("own"));
+    let made = |arguments: &[&str]| {
+        let (code, out, err) = ended(&mut trident(arguments));
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+    };
+    made(&[
+        "gen", "tweets", "--lines", "2000", "--seed", "7", "--output", &tweets,
+    ]);
+    made(&["etl", "--input", &tweets, "--output", &other]);
+    let run = |store: &str| {
+        let server = Server::start(&["--twitter-store", store]);
+        let url = format!("http://{}", server.address);
+        ended(load(&["--target", &url, "-n", "600", "--quiet"]).args(["--connections", "2"]))
+    };
+    let (code, out, err) = run(&other);
+    assert_eq!((code, out.as_str()), (64, ""), "{err}");
+    assert!(err.contains("trident gen corpus --store"), "{err}");
+    made(&["gen", "corpus", "--store", &own]);
+    let (code, out, err) = run(&own);
+    assert_eq!(code, 0, "{out}{err}");
+    // a store that is there is not overwritten unless it is asked for
+    let (code, _, err) = ended(&mut trident(&["gen", "corpus", "--store", &own]));
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("--replace"), "{err}");
+    made(&["gen", "corpus", "--store", &own, "--replace"]);
+}
+
+#[test]
+fn the_built_in_corpus_is_written_as_it_is_used() {
+    let place = Place::new();
+    let file = place.0.join("corpus.jsonl.gz").display().to_string();
+    let (code, _, err) = ended(&mut trident(&["gen", "corpus", "--output", &file]));
+    assert_eq!(code, 0, "{err}");
+    let server = Server::start(&[]);
+    let url = format!("http://{}", server.address);
+    let run = ["--target", &url, "--corpus", &file, "-n", "600", "--quiet"];
+    let (code, out, err) = ended(&mut load(&run));
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, _, err) = ended(&mut trident(&["gen", "corpus"]));
+    assert_eq!(code, 64, "{err}");
 }
