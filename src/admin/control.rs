@@ -21,10 +21,10 @@ use super::{
     state::{POLICIES, policy_name},
 };
 use crate::{
-    app::Reload,
+    app::{Reload, bearer},
     cache::Policy,
     codec::{decimal, query},
-    http::{Deferred, Handled, Reply, Request, Status, TEXT},
+    http::{Deferred, Handled, Reply, Request, Status},
     log::Throttle,
     metrics::{self, Counter},
 };
@@ -120,7 +120,7 @@ impl AdminService {
                 Status::Forbidden,
                 "controls are off: set admin_token to use them",
             )),
-            (token, _) if guard::has_token(request, token) => Ok(()),
+            (token, _) if bearer::has_token(request, token) => Ok(()),
             _ => Err(Refusal::new(
                 Status::Unauthorized,
                 "wrong or missing token: send Authorization: Bearer and the admin_token",
@@ -249,14 +249,7 @@ fn answer(control: Control, outcome: Result<Done, Refusal>, reply: Reply<'_>) ->
         Err(refusal) => refusal,
     };
     log_refusal(control, status, &text);
-    let fields: &[_] = match status {
-        Status::Unauthorized => &[("WWW-Authenticate", "Bearer")],
-        _ => &[],
-    };
-    reply.send(status, TEXT, fields, |out| {
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'\n');
-    });
+    bearer::refuse(status, &text, reply);
     let (control, answer) = match status.code() {
         ..500 => (Counter::ControlsRefused, Counter::AdminRefused),
         _ => (Counter::ControlsFailed, Counter::AdminFailed),

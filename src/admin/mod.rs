@@ -9,8 +9,8 @@
 //! | `GET /admin/history?since=MS` | the last two minutes by the second, the last thirty by the minute, as JSON; with `since` only what is newer |
 //! | `POST /admin/…` | a control, see `control` |
 //!
-//! Everything else is the application's. `POST /twitter/tweets` is too, but pages of other sites must not
-//! send it here.
+//! Everything else is the application's. `/twitter/tweets` is too, but pages of other sites must not send tweets
+//! and deletions here.
 //!
 //! The connection's worker answers everything within some hundred microseconds; blocking work has a
 //! separate thread.
@@ -66,7 +66,7 @@ impl Resource {
         match method {
             Method::Get | Method::Head => self.allow() == "GET, HEAD",
             Method::Post => self.allow() == "POST",
-            Method::Other | Method::Unknown => false,
+            Method::Delete | Method::Other | Method::Unknown => false,
         }
     }
 }

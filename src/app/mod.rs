@@ -5,6 +5,7 @@
 
 mod accept;
 mod answer;
+pub mod bearer;
 mod explain;
 pub mod guide;
 mod health;
@@ -38,9 +39,16 @@ impl App {
         route::route(self, worker, request, reply, |_| true)
     }
 
-    /// Whether a request of the operator may be answered other than by 404 or 405.
+    /// Whether a request of the operator may be answered other than by 401, 404 or 405.
     pub fn takes_from_operator(&self, head: &Head<'_>) -> bool {
-        route::takes(head.path, head.method, |_| true)
+        self.takes_from(head, |_| true)
+    }
+
+    /// Whether the head alone does not decide the answer yet: path, method and, where tweets go in, the token.
+    fn takes_from(&self, head: &Head<'_>, is_visible: impl Fn(&str) -> bool) -> bool {
+        route::takes(head.path, head.method, is_visible)
+            && (head.path != TWEETS_PATH.as_bytes()
+                || self.ingest.admits(&Request { head, body: &[] }))
     }
 
     fn is_visible(&self, path: &str) -> bool {
@@ -64,6 +72,6 @@ impl Service for App {
     }
 
     fn takes(&self, head: &Head<'_>) -> bool {
-        route::takes(head.path, head.method, |path| self.is_visible(path))
+        self.takes_from(head, |path| self.is_visible(path))
     }
 }

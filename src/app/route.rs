@@ -19,7 +19,7 @@ use crate::{
 /// Requests up to this width have their answer beside them on the page at `/`.
 const REQUEST_WIDTH: usize = 46;
 
-/// Path of the request that takes tweets in.
+/// Path of the requests that take tweets and deletions in.
 pub const TWEETS_PATH: &str = "/twitter/tweets";
 
 /// A path and its properties.
@@ -64,6 +64,7 @@ enum Methods {
     Get,
     Post,
     GetAndPost,
+    PostAndDelete,
 }
 
 impl Methods {
@@ -73,13 +74,15 @@ impl Methods {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
             Self::GetAndPost => "GET, HEAD, POST",
+            Self::PostAndDelete => "POST, DELETE",
         }
     }
 
     const fn take(self, method: Method) -> bool {
         match method {
             Method::Get | Method::Head => matches!(self, Self::Get | Self::GetAndPost),
-            Method::Post => matches!(self, Self::Post | Self::GetAndPost),
+            Method::Post => matches!(self, Self::Post | Self::GetAndPost | Self::PostAndDelete),
+            Method::Delete => matches!(self, Self::PostAndDelete),
             Method::Other | Method::Unknown => false,
         }
     }
@@ -180,14 +183,22 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         path: TWEETS_PATH,
-        methods: Methods::Post,
+        methods: Methods::PostAndDelete,
         handler: |app, _, request, reply| ingest::answer(&app.ingest, request, reply),
-        requests: &[Form {
-            request: "POST /twitter/tweets",
-            answer: "takes tweets into the store while it serves; off unless twitter.ingest says where",
-            label: Label::Tweets,
-            example: Example::None,
-        }],
+        requests: &[
+            Form {
+                request: "POST /twitter/tweets",
+                answer: "takes tweets into the store while it serves; off unless twitter.ingest says where",
+                label: Label::Tweets,
+                example: Example::None,
+            },
+            Form {
+                request: "DELETE /twitter/tweets?id=N",
+                answer: "deletes a tweet for good, also one that comes later; as above",
+                label: Label::Tweets,
+                example: Example::None,
+            },
+        ],
     },
     Endpoint {
         path: "/healthz",
@@ -314,12 +325,18 @@ mod tests {
 
     #[test]
     fn allow_says_what_is_taken() {
-        for methods in [Methods::Get, Methods::Post, Methods::GetAndPost] {
+        for methods in [
+            Methods::Get,
+            Methods::Post,
+            Methods::GetAndPost,
+            Methods::PostAndDelete,
+        ] {
             let allowed: Vec<_> = methods.allow().split(", ").collect();
             for (method, name) in [
                 (Method::Get, "GET"),
                 (Method::Head, "HEAD"),
                 (Method::Post, "POST"),
+                (Method::Delete, "DELETE"),
                 (Method::Other, "PUT"),
             ] {
                 assert_eq!(methods.take(method), allowed.contains(&name), "{name}");

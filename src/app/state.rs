@@ -74,7 +74,7 @@ pub struct App {
     pub(super) tokens: Tokens,
     /// Shared with the threads that reload and ingest.
     pub(super) twitter: Arc<Twitter>,
-    /// `POST /twitter/tweets`.
+    /// `/twitter/tweets`.
     pub(super) ingest: Ingest,
 }
 
@@ -88,7 +88,7 @@ pub struct Worker {
 impl App {
     /// Prepares every endpoint.
     pub fn open(options: Options) -> anyhow::Result<Self> {
-        let ingest = options.twitter.ingest;
+        let ingest = options.twitter.ingest.clone();
         let twitter = Arc::new(Twitter::open(options.twitter)?);
         let team_line = format!("{},{}\n", options.team_name, options.aws_account);
         Ok(Self {

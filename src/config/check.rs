@@ -10,7 +10,9 @@ use super::{
     system_limits::SystemLimits,
     value::{Raw, Value},
 };
-use crate::{http::limits::OTHER_DESCRIPTORS_MAX, remedy::Trying, store::Location};
+use crate::{
+    http::limits::OTHER_DESCRIPTORS_MAX, remedy::Trying, store::Location, twitter::IngestAccess,
+};
 use num_bigint::BigUint;
 use std::{fs, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -28,6 +30,7 @@ pub fn check(loaded: &mut Loaded, system: SystemLimits, errors: &mut Vec<ConfigE
     authority(loaded, errors);
     account(loaded);
     store(loaded);
+    ingest(loaded);
     timeouts(loaded);
     capacity(loaded, system);
 }
@@ -155,6 +158,17 @@ fn store(loaded: &mut Loaded) {
             "twitter.store",
             "other users of the machine can read the password on the command line; set \
              TRIDENT_TWITTER_STORE instead",
+        );
+    }
+}
+
+fn ingest(loaded: &mut Loaded) {
+    let ingest = &loaded.draft.app.twitter.ingest;
+    if ingest.access == IngestAccess::Public && ingest.token.is_empty() {
+        loaded.warn(
+            "twitter.ingest",
+            "\"public\" without a token: whoever reaches this server can change and delete what it serves; \
+             set twitter.ingest_token (TRIDENT_TWITTER_INGEST_TOKEN)",
         );
     }
 }

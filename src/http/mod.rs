@@ -50,8 +50,8 @@ pub trait Service: Send + Sync + 'static {
     /// half-written.
     fn worker(&self) -> Self::Worker;
 
-    /// Whether a request with this head may be answered other than by 404 or 405. If not, its body is not invited
-    /// with `100 Continue`.
+    /// Whether the body of a request with this head may matter to the answer. If not (401, 404, 405), it is not
+    /// invited with `100 Continue`.
     fn takes(&self, head: &Head<'_>) -> bool {
         let _ = head;
         true

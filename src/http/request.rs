@@ -11,7 +11,9 @@ pub enum Method {
     Head,
     /// RFC 9110 §9.3.3.
     Post,
-    /// PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH: known, allowed nowhere.
+    /// RFC 9110 §9.3.5.
+    Delete,
+    /// PUT, CONNECT, OPTIONS, TRACE or PATCH: known, allowed nowhere.
     Other,
     /// Any other token: not implemented.
     Unknown,
@@ -24,7 +26,8 @@ impl Method {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,
             b"POST" => Self::Post,
-            b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => Self::Other,
+            b"DELETE" => Self::Delete,
+            b"PUT" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => Self::Other,
             _ => Self::Unknown,
         }
     }

@@ -223,7 +223,7 @@ counters! {
         ReloadUnchanged { outcome: "unchanged" },
         ReloadFailed { outcome: "failed" },
     }
-    "trident_ingest_batches_total", "Batches of POST /twitter/tweets, by outcome; only accepted ones changed the store." {
+    "trident_ingest_batches_total", "Batches of tweets, or single deletions, by outcome; only accepted ones changed the store." {
         IngestAccepted { outcome: "accepted" },
         IngestRefused { outcome: "refused" },
         IngestFailed { outcome: "failed" },

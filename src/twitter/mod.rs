@@ -18,6 +18,8 @@ pub mod score;
 pub use explain::explain;
 pub use query::{Reject, Request};
 
+use std::fmt;
+
 use crate::store::{
     Location, database,
     value::{Corrupt, User},
@@ -32,15 +34,17 @@ pub struct Options {
     pub mysql: database::Options,
     /// The answer to a well-formed request with nothing to list.
     pub empty_answer: EmptyAnswer,
-    /// `POST /twitter/tweets`.
+    /// Tweets and deletions into the store, `/twitter/tweets`.
     pub ingest: IngestOptions,
 }
 
-/// Settings of `POST /twitter/tweets`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Settings of `/twitter/tweets`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct IngestOptions {
     /// Which addresses accept it.
     pub access: IngestAccess,
+    /// Bearer token that senders need; empty = none.
+    pub token: String,
     /// Most bytes of lines in a batch, once inflated. Together with the batch's records they are in
     /// memory, of one batch at a time.
     pub inflated_bytes_max: usize,
@@ -56,11 +60,26 @@ impl Default for IngestOptions {
     fn default() -> Self {
         Self {
             access: IngestAccess::Off,
+            token: String::new(),
             inflated_bytes_max: 64 << 20,
             queue_max: 16,
             value_bytes_max: 256 << 20,
             updates_bytes_max: 16 << 30,
         }
+    }
+}
+
+impl fmt::Debug for IngestOptions {
+    /// Everything but the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IngestOptions")
+            .field("access", &self.access)
+            .field("token", &!self.token.is_empty())
+            .field("inflated_bytes_max", &self.inflated_bytes_max)
+            .field("queue_max", &self.queue_max)
+            .field("value_bytes_max", &self.value_bytes_max)
+            .field("updates_bytes_max", &self.updates_bytes_max)
+            .finish()
     }
 }
 

@@ -62,7 +62,7 @@ impl Twitter {
             path,
             database,
             empty_answer: options.empty_answer,
-            ingest: options.ingest,
+            ingest: options.ingest.clone(),
             store: ArcSwapOption::new(store.map(Arc::new)),
             reloading: Mutex::new(()),
         })

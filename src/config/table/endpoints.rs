@@ -1,7 +1,8 @@
 //! The second half of the table: team, endpoints, stores, metrics, profiles and log.
 
 use super::entry::{
-    HTTP_URL, IDENTITY, LOG_LEVEL, PLAIN, integer, is_http_url, is_identity, is_user_signal,
+    HTTP_URL, IDENTITY, LOG_LEVEL, PLAIN, TOKEN, integer, is_http_url, is_identity, is_token,
+    is_user_signal,
 };
 use crate::config::{
     field::Rule,
@@ -313,11 +314,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "twitter.ingest",
         field: |draft| &mut draft.app.twitter.ingest.access,
-        summary: "who may POST /twitter/tweets: \"off\", \"admin\" or \"public\"",
+        summary: "which addresses take tweets and deletions: \"off\", \"admin\" or \"public\"",
         reason: "Takes tweets into the store while it serves; the store must keep history \
                  (`trident etl --keep-history`). Off by \
                  default because it writes beside the store. \"admin\": on the admin address only. \
-                 \"public\": on every address; nothing authenticates the sender.",
+                 \"public\": on every address; set twitter.ingest_token too.",
+        ..PLAIN
+    },
+    Setting {
+        key: "twitter.ingest_token",
+        field: |draft| &mut draft.app.twitter.ingest.token,
+        rule: Rule::Text {
+            holds: is_token,
+            allowed: TOKEN,
+        },
+        secrecy: Secrecy::Hidden,
+        summary: "token that senders of tweets and deletions need, on every address; \"\" = none",
+        reason: "Sent as `Authorization: Bearer TOKEN`; 401 without. `openssl rand -hex 16` makes one. \
+                 Prefer the environment: other users of the machine can read a command line.",
         ..PLAIN
     },
     Setting {

@@ -280,6 +280,8 @@ fn what_is_probably_not_meant_is_a_warning() {
             "not the twelve digits",
         ),
         ("auth.url", "http://a/b", "has no effect"),
+        ("twitter.ingest", "admin", ""),
+        ("twitter.ingest", "public", "\"public\" without a token"),
     ];
     for (key, value, problem) in table {
         let warnings = warned(&[(key, value)], SystemLimits::default());
@@ -293,6 +295,11 @@ fn what_is_probably_not_meant_is_a_warning() {
             assert_eq!(warnings.lines().count(), 1, "{warnings}");
         }
     }
+    let with_token = [
+        ("twitter.ingest", "public"),
+        ("twitter.ingest_token", "0123456789abcdef"),
+    ];
+    assert_eq!(warned(&with_token, SystemLimits::default()), "");
     let pair = warned(&[("blockchain.team_account", "3")], SystemLimits::default());
     assert!(
         pair.starts_with("blockchain.team_private_exponent: does not belong to"),

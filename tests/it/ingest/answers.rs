@@ -216,7 +216,10 @@ fn it_is_off_unless_it_is_asked_for() {
         assert_eq!(answer.status, on_admin, "{setting}");
         assert_eq!(server.ask(&post(&body, "")).status, on_public, "{setting}");
         let wrong = admin(&server).ask(get);
-        assert_eq!((wrong.status, wrong.field("allow")), (405, Some("POST")));
+        assert_eq!(
+            (wrong.status, wrong.field("allow")),
+            (405, Some("POST, DELETE"))
+        );
         assert_eq!(
             server.ask(get).status,
             if on_public == 404 { 404 } else { 405 }
@@ -422,4 +425,101 @@ fn pages_of_other_sites_are_refused() {
     let same_site = format!("Origin: http://{own}\r\nSec-Fetch-Site: same-origin\r\n");
     assert_eq!(counts(&ask(&own, &same_site))["lines"], 1);
     assert_eq!(counts(&ask("ops.example.com", ""))["lines"], 1);
+}
+
+fn delete(query: &str, fields: &str) -> Vec<u8> {
+    format!("DELETE /twitter/tweets{query} HTTP/1.1\r\nHost: t\r\n{fields}\r\n").into()
+}
+
+/// `DELETE` does what the line of a stream does, and wants one tweet's number.
+#[test]
+fn one_tweet_is_deleted_by_its_number() {
+    let (directory, path, _) = small(true);
+    let server = serve(&path, &[ON]);
+    let mut client = admin(&server);
+    let tweet = |id: u64| {
+        let tail = r#""created_at":"Fri Apr 04 05:30:11 +0000 2014","entities":{"hashtags":[{"text":"x"}]}"#;
+        format!(
+            "{{\"id\":{id},\"text\":\"t{id}\",\"user\":{{\"id\":801}},\"lang\":\"en\",\"in_reply_to_user_id\":802,{tail}}}\n"
+        )
+    };
+    let both = tweet(1) + &tweet(2);
+    assert_eq!(
+        counts(&client.ask(&post(both.as_bytes(), "")))["tweets_new"],
+        2
+    );
+    // A stored tweet, a tweet that comes later, one deleted before; what else is in the query is ignored.
+    for (query, deleted, batch) in [("?id=2", 1, 2), ("?a=b&id=9", 0, 3), ("?id=2", 0, 0)] {
+        let answer = counts(&client.ask(&delete(query, "")));
+        assert_eq!(answer["tweets_deleted"], deleted, "{query}: {answer}");
+        assert_eq!(answer["batch"], batch, "{query}: {answer}");
+        assert_eq!(
+            (&answer["lines"], &answer["deleted"]),
+            (&0.into(), &0.into())
+        );
+    }
+    let again = counts(&client.ask(&post((tweet(2) + &tweet(9)).as_bytes(), "")));
+    assert_eq!(
+        (&again["tweets_new"], &again["deleted"]),
+        (&0.into(), &2.into())
+    );
+    let query = "GET /twitter?user_id=801&type=both&phrase=x&hashtag=y HTTP/1.1\r\nHost: t\r\n\r\n";
+    let text = server.ask(query.as_bytes()).text();
+    assert!(text.ends_with("802\t\t\tt1"), "{text}");
+    for query in [
+        "",
+        "?id=",
+        "?id=x",
+        "?id=-1",
+        "?id=1.5",
+        "?ID=1",
+        "?id=9223372036854775808",
+    ] {
+        let answer = client.ask(&delete(query, ""));
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(answer.text().contains("?id="), "{}", answer.text());
+    }
+    // Only here, and not for pages of other sites.
+    let site = client.ask(&delete("?id=1", "Sec-Fetch-Site: cross-site\r\n"));
+    assert_eq!(site.status, 403, "{}", site.text());
+    assert_eq!(server.ask(&delete("?id=1", "")).status, 404);
+    let get = client.ask(b"GET /twitter/tweets HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(
+        (get.status, get.field("allow")),
+        (405, Some("POST, DELETE"))
+    );
+    drop(server);
+    let history = verify(&path).history.unwrap();
+    assert_eq!(history.deletions, 2);
+    drop(directory);
+}
+
+/// With `twitter.ingest_token` nobody changes the store without it, on either address.
+#[test]
+fn the_token_is_wanted_on_every_address() {
+    let (_directory, path, later) = small(true);
+    let token = "0123456789abcdef";
+    let setting = format!("twitter.ingest_token={token}");
+    let server = serve(&path, &["twitter.ingest=public", &setting]);
+    let right = format!("Authorization: Bearer {token}\r\n");
+    for mut client in [admin(&server), server.connect()] {
+        for fields in ["", "Authorization: Bearer 0123456789abcdeF\r\n"] {
+            for request in [post(&later[0], fields), delete("?id=1", fields)] {
+                let answer = client.ask(&request);
+                assert_eq!(answer.status, 401, "{}", answer.text());
+                assert_eq!(answer.field("www-authenticate"), Some("Bearer"));
+                assert!(answer.text().contains("twitter.ingest_token"));
+            }
+        }
+        counts(&client.ask(&post(&later[0], &right)));
+        counts(&client.ask(&delete("?id=1", &right)));
+        // A body that will be refused is not invited.
+        client.send(b"POST /twitter/tweets HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n");
+        let answer = client.response().unwrap();
+        assert!(answer.status == 401 && answer.closes(), "{}", answer.status);
+    }
+    assert_eq!(
+        server.metric("trident_ingest_batches_total{outcome=\"refused\"}"),
+        10
+    );
 }

@@ -83,6 +83,34 @@ fn a_deleted_tweet_stays_deleted_on_every_instance_and_after_an_import() {
     assert_eq!(answer(&servers[1], &all)["batch"], 0);
 }
 
+/// `DELETE` on one instance is what the others have too.
+#[test]
+fn one_tweet_is_deleted_by_its_number_on_every_instance() {
+    let lines = lines(322, 100, 20);
+    let directory = fresh_directory("ingest");
+    let path = directory.join("store");
+    build(&directory, &path, &lines, true);
+    let Some(database) = Database::start(&[]) else {
+        return;
+    };
+    import(&database.url(), &path, true);
+    let servers = [(); 2].map(|()| serve_from(&database.url(), &[ON]));
+    let ids = database.root(
+        "SELECT tweet_id FROM trident.trident_tweets WHERE record != '' ORDER BY tweet_id LIMIT 9",
+    );
+    let mut deletions = Vec::new();
+    for (n, id) in ids.lines().chain(["7"]).enumerate() {
+        let request = format!("DELETE /twitter/tweets?id={id} HTTP/1.1\r\nHost: t\r\n\r\n");
+        let first = counts(&admin(&servers[n % 2]).ask(request.as_bytes()));
+        assert_eq!(first["tweets_deleted"], u64::from(id != "7"), "{first}");
+        let again = counts(&admin(&servers[(n + 1) % 2]).ask(request.as_bytes()));
+        assert_eq!(again["batch"], 0, "{id}");
+        deletions.push(format!("{{\"delete\":{{\"status\":{{\"id\":{id}}}}}}}\n").into_bytes());
+    }
+    let expected = build(&directory, &path, &[lines, deletions].concat(), true);
+    assert_eq!(checksums(&database), checksums_of(&expected));
+}
+
 /// What a batch is answered, but for what it cost.
 fn answer(server: &Server, batch: &[u8]) -> serde_json::Value {
     let mut answer = counts(&admin(server).ask(&post(&gzip(batch), GZIP)));

@@ -1,4 +1,5 @@
-//! `POST /twitter/tweets`: JSON lines go into the store, a batch at a time, while it serves.
+//! `POST /twitter/tweets`: JSON lines go into the store, a batch at a time, while it serves. `DELETE` on the same
+//! path is the batch that deletes one tweet.
 //!
 //! The connection waits, its worker does not: one thread inflates, reads and writes the batches in turn. A
 //! batch is answered when it is durable.
@@ -6,11 +7,12 @@
 //! | | answer |
 //! | --- | --- |
 //! | taken | 200, counts as JSON ([`Applied`]) |
+//! | the token of `twitter.ingest_token` is missing or wrong | 401 |
 //! | the setting is off | 403 on the admin address, 404 elsewhere |
 //! | on the admin address, a page of another site sent it (`admin`) | 403 |
 //! | the setting is `admin` and the request came elsewhere | 404 |
 //! | a content coding other than gzip | 415 |
-//! | damaged gzip | 400 |
+//! | damaged gzip; no tweet's id to delete | 400 |
 //! | larger than `http.body_bytes_max`, or than `twitter.ingest_inflated_bytes_max` when inflated | 413 |
 //! | a user's value would be too large | 422 |
 //! | the store keeps no history | 409 |
@@ -22,23 +24,24 @@
 //! An answer other than 200 means that nothing was changed; only after a 503 that says so nobody knows, because the
 //! database was lost while it was asked to commit.
 
+mod failure;
+mod pace;
+
 use std::{
     io::{self, Read},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use flate2::read::MultiGzDecoder;
 use tracing::{info, warn};
 
-use super::twitter::source::Twitter;
+use super::{bearer, twitter::source::Twitter};
 use crate::{
+    codec::{decimal, query},
     etl::{
         record::notice::Notice,
         update::{
@@ -46,26 +49,27 @@ use crate::{
             refused::Refused,
         },
     },
-    http::{Deferred, Handled, Promise, Reply, Request, Status, TEXT},
+    http::{Deferred, Handled, Method, Promise, Reply, Request, Status, TEXT},
     metrics::{self, Counter},
-    store::{
-        StoreError, UpdateError,
-        database::{self, Fault},
-    },
+    store::{StoreError, database},
     twitter::{IngestAccess, IngestOptions},
 };
+use failure::Failure;
+use pace::{Pace, RETRY_AFTER_S};
 
 const JSON: &str = "application/json";
 
-/// Seconds after which to try again if the queue is not the reason.
-const RETRY_AFTER_S: u64 = 1;
+const WRONG_TOKEN: &str =
+    "wrong or missing token: send Authorization: Bearer and the twitter.ingest_token";
 
-/// Most seconds that a client is told to wait.
-const RETRY_AFTER_S_MAX: u64 = 60;
+const NO_ID: &str = "which tweet? send its number as in /twitter/tweets?id=1234";
+
+const OTHER_CODING: &str = "send JSON lines plain or with Content-Encoding: gzip";
 
 /// The queue and the thread behind it, if the setting is on.
 pub(super) struct Ingest {
     access: IngestAccess,
+    token: String,
     queue: Option<Sender<Job>>,
     pace: Arc<Pace>,
     thread: Option<JoinHandle<()>>,
@@ -73,30 +77,22 @@ pub(super) struct Ingest {
 
 /// A batch as sent. A panic or a stop drops the promise, and the client gets an error.
 struct Job {
-    body: Vec<u8>,
-    gzip: bool,
+    task: Task,
     promise: Promise<Result<Applied, Failure>>,
 }
 
-/// Why a batch was refused.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("the body is not gzip as its Content-Encoding says, or is cut off: {0}")]
-    Gzip(io::Error),
-    #[error("the batch has more than {0} bytes when inflated; send smaller ones")]
-    TooLarge(usize),
-    #[error("no store is open")]
-    NoStore,
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error("the batch was given up; it may be sent again")]
-    GivenUp,
+enum Task {
+    /// JSON lines to take.
+    Take { body: Vec<u8>, gzip: bool },
+    /// A tweet to delete.
+    Delete(u64),
 }
 
 impl Ingest {
     pub(super) fn start(options: IngestOptions, twitter: &Arc<Twitter>) -> io::Result<Self> {
         let mut ingest = Self {
             access: options.access,
+            token: options.token.clone(),
             queue: None,
             pace: Arc::default(),
             thread: None,
@@ -121,6 +117,11 @@ impl Ingest {
     pub(super) fn is_public(&self) -> bool {
         self.access == IngestAccess::Public
     }
+
+    /// Whether the request has the token, or none is wanted.
+    pub(super) fn admits(&self, request: &Request<'_>) -> bool {
+        self.token.is_empty() || bearer::has_token(request, &self.token)
+    }
 }
 
 impl Drop for Ingest {
@@ -132,33 +133,28 @@ impl Drop for Ingest {
     }
 }
 
-/// `POST /twitter/tweets`.
+/// `POST` and `DELETE /twitter/tweets`.
 pub(super) fn answer(ingest: &Ingest, request: &Request<'_>, reply: Reply<'_>) -> Handled {
     let Some(queue) = &ingest.queue else {
         let text = "ingestion is off: set twitter.ingest to \"admin\"";
         reply.line(Status::Forbidden, text);
         return Counter::TweetsRefused.into();
     };
-    let gzip = match request.field(b"content-encoding") {
-        None | Some(b"") => false,
-        Some(coding) if coding.eq_ignore_ascii_case(b"identity") => false,
-        Some(coding) if coding.eq_ignore_ascii_case(b"gzip") => true,
-        Some(_) => {
+    let task = match ingest.admits(request) {
+        true => task(request),
+        false => Err((Status::Unauthorized, WRONG_TOKEN)),
+    };
+    let task = match task {
+        Ok(task) => task,
+        Err((status, text)) => {
             metrics::add(Counter::IngestRefused, 1);
-            let text = "send JSON lines plain or with Content-Encoding: gzip";
-            reply.line(Status::UnsupportedMediaType, text);
+            bearer::refuse(status, text, reply);
             return Counter::TweetsRefused.into();
         }
     };
     let (promise, deferred) =
         Deferred::new(|result, reply| report(result.unwrap_or(Err(Failure::GivenUp)), reply));
-    let body = request.body.to_vec();
-    let job = Job {
-        body,
-        gzip,
-        promise,
-    };
-    match queue.try_send(job) {
+    match queue.try_send(Job { task, promise }) {
         Ok(()) => deferred.into(),
         Err(_full) => {
             metrics::add(Counter::IngestRefused, 1);
@@ -169,29 +165,20 @@ pub(super) fn answer(ingest: &Ingest, request: &Request<'_>, reply: Reply<'_>) -
     }
 }
 
-/// The time that batches take, averaged; a later one weighs a quarter.
-#[derive(Default)]
-struct Pace {
-    batch_us: AtomicU64,
-}
-
-impl Pace {
-    /// Only the thread that writes batches calls it.
-    fn note(&self, taken: Duration) {
-        let taken = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
-        let average = match self.batch_us.load(Relaxed) {
-            0 => taken,
-            before => (before - before / 4).saturating_add(taken / 4),
-        };
-        self.batch_us.store(average, Relaxed);
+/// What a request asks for, or how to refuse it.
+fn task(request: &Request<'_>) -> Result<Task, (Status, &'static str)> {
+    if request.head.method == Method::Delete {
+        let id = query::first(request.head.query, b"id").and_then(decimal::parse_u63);
+        return id.map(Task::Delete).ok_or((Status::BadRequest, NO_ID));
     }
-
-    /// Whole seconds that `batches` will take.
-    fn seconds_for(&self, batches: usize) -> u64 {
-        let us = self.batch_us.load(Relaxed).saturating_mul(batches as u64);
-        us.div_ceil(1_000_000)
-            .clamp(RETRY_AFTER_S, RETRY_AFTER_S_MAX)
-    }
+    let gzip = match request.field(b"content-encoding") {
+        None | Some(b"") => false,
+        Some(coding) if coding.eq_ignore_ascii_case(b"identity") => false,
+        Some(coding) if coding.eq_ignore_ascii_case(b"gzip") => true,
+        Some(_) => return Err((Status::UnsupportedMediaType, OTHER_CODING)),
+    };
+    let body = request.body.to_vec();
+    Ok(Task::Take { body, gzip })
 }
 
 fn again_later(text: &str, seconds: u64, reply: Reply<'_>) {
@@ -227,39 +214,6 @@ fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
     }
 }
 
-impl Failure {
-    fn status(&self) -> Status {
-        match self {
-            Self::Gzip(_) => Status::BadRequest,
-            Self::TooLarge(_) => Status::ContentTooLarge,
-            Self::NoStore | Self::GivenUp => Status::ServiceUnavailable,
-            Self::Refused(Refused::ValueTooLarge { .. } | Refused::Format { .. }) => {
-                Status::UnprocessableContent
-            }
-            Self::Refused(Refused::Update(error)) => status_of(error),
-            Self::Refused(Refused::Damaged { .. } | Refused::History(_)) => {
-                Status::InternalServerError
-            }
-        }
-    }
-}
-
-fn status_of(error: &UpdateError) -> Status {
-    match error {
-        UpdateError::NoHistory | UpdateError::NoHistoryInDatabase => Status::Conflict,
-        UpdateError::Full { .. } => Status::InsufficientStorage,
-        UpdateError::Store(StoreError::Replaced(_)) => Status::ServiceUnavailable,
-        UpdateError::Store(StoreError::Database(error)) => match &error.fault {
-            Fault::TooLarge { .. } => Status::UnprocessableContent,
-            Fault::BatchTooLarge { .. } => Status::ContentTooLarge,
-            Fault::Unsettled => Status::ServiceUnavailable,
-            fault if fault.may_be_tried_again() => Status::ServiceUnavailable,
-            _ => Status::InternalServerError,
-        },
-        UpdateError::Store(_) => Status::InternalServerError,
-    }
-}
-
 /// Body of the thread: one batch after the other until the application ends. Sleeps in the channel.
 fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: &Pace) {
     let mut writer = None;
@@ -282,16 +236,7 @@ fn take(
     twitter: &Twitter,
     writer: &mut Option<database::Writer>,
 ) -> Result<Applied, Failure> {
-    let inflated;
-    let text = if job.gzip {
-        inflated = inflate(&job.body, options.inflated_bytes_max)?;
-        &inflated
-    } else if job.body.len() > options.inflated_bytes_max {
-        return Err(Failure::TooLarge(options.inflated_bytes_max));
-    } else {
-        &job.body
-    };
-    let batch = Batch::read(text).map_err(Refused::from)?;
+    let batch = batch(&job.task, options.inflated_bytes_max)?;
     let Some(client) = twitter.database() else {
         let store = twitter.store().ok_or(Failure::NoStore)?;
         return Ok(batch.apply(&store, options.value_bytes_max)?);
@@ -306,6 +251,22 @@ fn take(
     let attempt =
         |update: database::Update<'_>| batch.apply_within(update.into(), options.value_bytes_max);
     Ok(writer.apply(attempt, Refused::fault)?)
+}
+
+fn batch(task: &Task, inflated_bytes_max: usize) -> Result<Batch, Failure> {
+    let inflated;
+    let text = match task {
+        Task::Delete(id) => return Ok(Batch::deletion(*id)),
+        Task::Take { body, gzip: true } => {
+            inflated = inflate(body, inflated_bytes_max)?;
+            &inflated
+        }
+        Task::Take { body, gzip: false } if body.len() > inflated_bytes_max => {
+            return Err(Failure::TooLarge(inflated_bytes_max));
+        }
+        Task::Take { body, gzip: false } => body,
+    };
+    Ok(Batch::read(text).map_err(Refused::from)?)
 }
 
 fn inflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Failure> {
@@ -361,23 +322,5 @@ fn note(result: &Result<Applied, Failure>) {
                 metrics::add(Counter::IngestRefused, 1);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_come_back_when_the_queue_has_been_written() {
-        let pace = Pace::default();
-        assert_eq!(pace.seconds_for(17), RETRY_AFTER_S);
-        pace.note(Duration::from_millis(400));
-        assert_eq!([1, 2, 3, 17].map(|n| pace.seconds_for(n)), [1, 1, 2, 7]);
-        (0..40).for_each(|_| pace.note(Duration::from_secs(2)));
-        assert!((19..=20).contains(&pace.seconds_for(10)));
-        assert_eq!(pace.seconds_for(10_000), RETRY_AFTER_S_MAX);
-        pace.note(Duration::MAX);
-        assert_eq!(pace.seconds_for(usize::MAX), RETRY_AFTER_S_MAX);
     }
 }

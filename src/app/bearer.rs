@@ -1,0 +1,68 @@
+//! Bearer tokens (RFC 6750) of what changes a running server: the controls and the tweets.
+
+use sha2::{Digest, Sha256};
+
+use crate::http::{Reply, Request, Status, TEXT};
+
+/// Whether the request carries `token` as its bearer token (RFC 6750 §2.1). The time does not depend on how
+/// much of the token is right, because digests are compared.
+pub fn has_token(request: &Request<'_>, token: &str) -> bool {
+    let given = request.field(b"authorization").unwrap_or_default();
+    let Some((scheme, given)) = given.split_at_checked(b"Bearer ".len()) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case(b"Bearer ")
+        && Sha256::digest(given.trim_ascii()) == Sha256::digest(token.as_bytes())
+}
+
+/// Refuses with a line of text; 401 says what is wanted instead (RFC 9110 §11.6.1).
+#[cold]
+pub fn refuse(status: Status, text: &str, reply: Reply<'_>) {
+    let fields: &[_] = match status {
+        Status::Unauthorized => &[("WWW-Authenticate", "Bearer")],
+        _ => &[],
+    };
+    reply.send(status, TEXT, fields, |out| {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'\n');
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Limits, parse};
+
+    fn with<T>(fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
+        let bytes = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        let Ok(parse::Parsed::Complete(head)) = parse::head(bytes.as_bytes(), &Limits::default())
+        else {
+            panic!("{bytes}");
+        };
+        ask(&Request {
+            head: &head,
+            body: &[],
+        })
+    }
+
+    #[test]
+    fn only_the_whole_token_will_do() {
+        for (field, right) in [
+            ("Authorization: Bearer secret-secret\r\n", true),
+            ("authorization: bearer  secret-secret \r\n", true),
+            ("Authorization: Bearer secret-secre\r\n", false),
+            ("Authorization: Bearer secret-secret2\r\n", false),
+            ("Authorization: Basic secret-secret\r\n", false),
+            ("Authorization: Bearer\r\n", false),
+            ("Authorization: x\r\n", false),
+            ("", false),
+        ] {
+            let fields = format!("Host: a\r\n{field}");
+            assert_eq!(
+                with(&fields, |r| has_token(r, "secret-secret")),
+                right,
+                "{field}"
+            );
+        }
+    }
+}
