@@ -66,7 +66,7 @@ impl Resource {
         match method {
             Method::Get | Method::Head => self.allow() == "GET, HEAD",
             Method::Post => self.allow() == "POST",
-            Method::Delete | Method::Other | Method::Unknown => false,
+            Method::Put | Method::Delete | Method::Other | Method::Unknown => false,
         }
     }
 }

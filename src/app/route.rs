@@ -83,7 +83,7 @@ impl Methods {
             Method::Get | Method::Head => matches!(self, Self::Get | Self::GetAndPost),
             Method::Post => matches!(self, Self::Post | Self::GetAndPost | Self::PostAndDelete),
             Method::Delete => matches!(self, Self::PostAndDelete),
-            Method::Other | Method::Unknown => false,
+            Method::Put | Method::Other | Method::Unknown => false,
         }
     }
 }
@@ -336,8 +336,8 @@ mod tests {
                 (Method::Get, "GET"),
                 (Method::Head, "HEAD"),
                 (Method::Post, "POST"),
+                (Method::Put, "PUT"),
                 (Method::Delete, "DELETE"),
-                (Method::Other, "PUT"),
             ] {
                 assert_eq!(methods.take(method), allowed.contains(&name), "{name}");
             }

@@ -11,9 +11,11 @@ pub enum Method {
     Head,
     /// RFC 9110 §9.3.3.
     Post,
+    /// RFC 9110 §9.3.4.
+    Put,
     /// RFC 9110 §9.3.5.
     Delete,
-    /// PUT, CONNECT, OPTIONS, TRACE or PATCH: known, allowed nowhere.
+    /// CONNECT, OPTIONS, TRACE or PATCH: known, allowed nowhere.
     Other,
     /// Any other token: not implemented.
     Unknown,
@@ -26,8 +28,9 @@ impl Method {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,
             b"POST" => Self::Post,
+            b"PUT" => Self::Put,
             b"DELETE" => Self::Delete,
-            b"PUT" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => Self::Other,
+            b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => Self::Other,
             _ => Self::Unknown,
         }
     }

@@ -1,4 +1,6 @@
 //! The life of the server: open the stores, bind, serve, stop.
+//!
+//! [`run`] serves the three endpoints and the operator; [`host`] a service of your own (docs/services.md).
 
 pub(crate) mod lifecycle;
 pub(crate) mod listener;
@@ -12,8 +14,8 @@ use tracing::{info, warn};
 
 use crate::{
     admin::{self, AdminService},
-    app::{self, App, Phase},
-    http::{Acceptor, Listener, Server, Settings, limits::OTHER_DESCRIPTORS_MAX},
+    app::{self, App, Health, Phase},
+    http::{Acceptor, Listener, Server, Service, Settings, limits::OTHER_DESCRIPTORS_MAX},
     metrics::turn,
     remedy::Trying,
 };
@@ -77,17 +79,7 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
         .map_err(Trying::Start.explained())
         .context("cannot catch signals")?;
     raise_descriptor_limit(options.limits.connections_max);
-    let workers = match options.workers {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        n => n,
-    };
-    Settings {
-        workers,
-        pin_workers: options.pin_workers,
-        stack_bytes: options.stack_bytes,
-    }
-    .apply();
-    options.measure.apply();
+    let workers = apply_process_settings(&options);
     let app = Arc::new(App::open(app)?);
     let bound = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = bound
@@ -149,6 +141,76 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
     );
     lifecycle::enter(health, Phase::Stopped, &manager);
     Ok(())
+}
+
+/// Serves one service on `options.listen` until a stop signal, with the same start and stop as [`run`]; returns when
+/// everything has ended. `listening` gets the addresses once requests are accepted.
+///
+/// There is no operator's listener: `options.admin` and `options.operator` are not read, and `/healthz`, `/readyz` and
+/// metrics are the service's own. `health` is what its `/readyz` should tell.
+///
+/// # Errors
+/// An address is taken, or a thread cannot be started.
+pub fn host<S: Service>(
+    options: &Options,
+    service: Arc<S>,
+    health: &Health,
+    listening: impl FnOnce(&[SocketAddr]),
+) -> anyhow::Result<()> {
+    let manager = Manager::of_process();
+    manager.enter(Phase::Starting);
+    let signals = StopSignals::catch()
+        .map_err(Trying::Start.explained())
+        .context("cannot catch signals")?;
+    raise_descriptor_limit(options.limits.connections_max);
+    apply_process_settings(options);
+    let bound = listener::open(&options.listen, None, options.backlog)?;
+    let addresses = bound
+        .iter()
+        .map(|bound| bound.socket.local_addr())
+        .collect::<std::io::Result<Vec<_>>>()?;
+    let server = Server::start(options.limits.clone())
+        .map_err(Trying::Start.explained())
+        .context("cannot start the server")?;
+    let hosted = server.host(service);
+    let listeners = bound
+        .into_iter()
+        .map(|bound| Listener::new(bound.socket, bound.inherited, &hosted))
+        .collect();
+    let acceptor = Acceptor::start(&server, listeners)
+        .map_err(Trying::Start.explained())
+        .context("cannot accept connections")?;
+    manager.watch(&server, acceptor.pulse()?)?;
+    lifecycle::enter(health, Phase::Ready, &manager);
+    listening(&addresses);
+    let signal = signals.wait();
+    lifecycle::stop(
+        signal,
+        &server,
+        health,
+        || acceptor.stop(),
+        &signals,
+        &manager,
+        &options.drain,
+    );
+    lifecycle::enter(health, Phase::Stopped, &manager);
+    Ok(())
+}
+
+/// Applies what is set once in a process; returns the number of workers.
+fn apply_process_settings(options: &Options) -> usize {
+    let workers = match options.workers {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    Settings {
+        workers,
+        pin_workers: options.pin_workers,
+        stack_bytes: options.stack_bytes,
+    }
+    .apply();
+    options.measure.apply();
+    workers
 }
 
 /// Gives each socket the service of its audience.

@@ -171,7 +171,7 @@ impl<S: Service> Conn<S> {
                     .fault(Fault::UnknownMethod);
                 return answered(head, mode, bytes);
             }
-            Method::Other if !head.path.starts_with(b"/") => {
+            Method::Put | Method::Delete | Method::Other if !head.path.starts_with(b"/") => {
                 return Self::refuse_target(head, mode, bytes, scratch);
             }
             _ => self.call(&request, mode, scratch),

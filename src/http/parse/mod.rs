@@ -233,7 +233,12 @@ fn other_form<'b>(method: &[u8], target: &'b [u8]) -> Result<Target<'b>, Fault> 
             _ => Err(Fault::BadTarget),
         };
     }
-    if target == b"*" && Method::of(method) == Method::Other {
+    if target == b"*"
+        && matches!(
+            Method::of(method),
+            Method::Put | Method::Delete | Method::Other
+        )
+    {
         return Ok(whole(&[], target));
     }
     let (authority, origin) = absolute(target).ok_or(Fault::BadTarget)?;
