@@ -1,0 +1,126 @@
+//! Calls of the music service.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use ureq::{
+    Agent,
+    http::{Method, Request},
+};
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A kind of object: its name, the member with its id, its members.
+pub struct Kind {
+    /// In paths.
+    pub name: &'static str,
+    /// In answers and in CSV files.
+    pub id: &'static str,
+    /// What an object consists of; `songs` is a list.
+    pub members: &'static [&'static str],
+}
+
+/// Every kind, those that others name first.
+pub const KINDS: [Kind; 3] = [
+    Kind {
+        name: "user",
+        id: "user_id",
+        members: &["fname", "lname", "email"],
+    },
+    Kind {
+        name: "music",
+        id: "music_id",
+        members: &["Artist", "SongTitle"],
+    },
+    Kind {
+        name: "playlist",
+        id: "playlist_id",
+        members: &["name", "songs"],
+    },
+];
+
+impl Kind {
+    /// The kind called `name`.
+    pub fn of(name: &str) -> anyhow::Result<&'static Self> {
+        let kind = KINDS.iter().find(|kind| kind.name == name);
+        kind.with_context(|| format!("{name} is none of user, music, playlist"))
+    }
+
+    /// An object from the texts of its members; songs are separated by blanks or commas.
+    pub fn object<'t>(&self, member: impl Fn(&str) -> Option<&'t str>) -> anyhow::Result<Value> {
+        let mut object = serde_json::Map::new();
+        for name in self.members {
+            let text = member(name).with_context(|| format!("{} needs {name}", self.name))?;
+            let value = match *name {
+                "songs" => text
+                    .split([' ', ','])
+                    .filter(|id| !id.is_empty())
+                    .collect::<Value>(),
+                _ => text.into(),
+            };
+            object.insert((*name).into(), value);
+        }
+        Ok(object.into())
+    }
+}
+
+/// A service and the token for it.
+pub struct Client {
+    agent: Agent,
+    server: String,
+    /// Sent with every call once there is one.
+    pub token: Option<String>,
+}
+
+impl Client {
+    /// A client of the service at `server`, such as `http://127.0.0.1:8081`.
+    pub fn new(server: &str, token: Option<String>) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .max_idle_connections_per_host(64)
+            .build();
+        Self {
+            agent: config.into(),
+            server: server.trim_end_matches('/').into(),
+            token,
+        }
+    }
+
+    /// The answer to one call; an error with the service's words if it refuses.
+    pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(format!("{}{path}", self.server));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let sent = match body {
+            Some(body) => self.agent.run(request.body(body.to_string())?),
+            None if method == Method::PUT => self.agent.run(request.body(String::new())?),
+            None => self.agent.run(request.body(())?),
+        };
+        let mut answer = sent.with_context(|| format!("no answer from {}", self.server))?;
+        let text = answer.body_mut().read_to_string()?;
+        let value: Value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is no music service: it answers {text}", self.server))?;
+        if answer.status().is_success() {
+            return Ok(value);
+        }
+        bail!(
+            "{}: {}",
+            answer.status(),
+            value["error"].as_str().unwrap_or(&text)
+        )
+    }
+
+    /// Logs a user in and keeps the token.
+    pub fn log_in(&mut self, user: &str) -> anyhow::Result<Value> {
+        let body = serde_json::json!({"user_id": user});
+        let answer = self.call(Method::PUT, "/api/v1/user/login", Some(&body))?;
+        self.token = answer["token"].as_str().map(Into::into);
+        Ok(answer)
+    }
+}

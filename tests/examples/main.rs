@@ -1,0 +1,119 @@
+//! The examples over their sockets. They are built here: Cargo builds no examples for a test, and one that is older than its
+//! source would prove nothing.
+
+#[path = "../it/harness.rs"]
+#[allow(dead_code)] // what the product's tests use besides
+mod harness;
+mod music;
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+/// The binary of the example `name`, built with this test's profile.
+fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        // target/PROFILE/trident
+        let profile_dir = Path::new(env!("CARGO_BIN_EXE_trident")).parent().unwrap();
+        let profile = match profile_dir.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            profile => profile,
+        };
+        let cargo = env::var_os("CARGO").expect("run by cargo test");
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--profile", profile, "--target-dir"])
+            .arg(profile_dir.parent().unwrap())
+            .args(["--example", "music", "--example", "music-cli"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(
+            built.is_ok_and(|status| status.success()),
+            "the examples do not build"
+        );
+        profile_dir.join("examples")
+    });
+    folder.join(name)
+}
+
+/// A directory of its own for one test, removed at its end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "examples-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Relaxed)
+        );
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A file with `text` in it.
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running example that prints `serving http://ADDRESS`; killed when dropped.
+struct Running {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().expect("it prints its address").unwrap();
+        let address = line.strip_prefix("serving http://").expect(&line).parse();
+        Self {
+            child,
+            address: address.unwrap(),
+        }
+    }
+
+    /// Kills it as power loss would kill a process: no handler runs.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it by SIGTERM; whether it succeeded.
+    fn stop(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        assert!(sent.unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,119 @@
+//! What was answered is stored: kill -9 in the middle of writes, a full store, a restart.
+
+use super::{Music, ask, command, id};
+use crate::{Place, Running, harness::Client};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+/// Clients that write at the same time, so that commits are groups.
+const WRITERS: usize = 16;
+
+/// Answers before the kill.
+const ACKNOWLEDGED: usize = 400;
+
+/// Writes songs until the connection ends; what was acknowledged.
+fn write_until_the_end(
+    address: std::net::SocketAddr,
+    token: &str,
+    number: usize,
+    acknowledged: &AtomicUsize,
+) -> BTreeMap<String, String> {
+    let mut stored = BTreeMap::new();
+    let mut client = Client::connect(address);
+    for title in (0..).map(|n| format!("{number} {n}")) {
+        let body = json!({"Artist": "a", "SongTitle": title}).to_string();
+        let length = body.len();
+        client.send(
+            format!(
+                "POST /api/v1/music/ HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+            .as_bytes(),
+        );
+        let Some(answer) = client.response() else {
+            break;
+        };
+        stored.insert(id(&answer, "music_id"), title);
+        acknowledged.fetch_add(1, Relaxed);
+    }
+    stored
+}
+
+#[test]
+fn a_kill_during_writes_loses_nothing_that_was_acknowledged() {
+    let mut music = Music::start();
+    for round in 1..=3 {
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|number| {
+                let (address, token) = (music.running.address, music.token.clone());
+                let acknowledged = Arc::clone(&acknowledged);
+                thread::spawn(move || write_until_the_end(address, &token, number, &acknowledged))
+            })
+            .collect();
+        let enough = || acknowledged.load(Relaxed) >= ACKNOWLEDGED * round / 3;
+        assert!(crate::harness::eventually(enough));
+        let restarted = command(&music.place.path("store"));
+        music.running.kill();
+        let stored: BTreeMap<_, _> = writers
+            .into_iter()
+            .flat_map(|writer| writer.join().unwrap())
+            .collect();
+        assert!(stored.len() >= ACKNOWLEDGED * round / 3);
+
+        let mut restarted = restarted;
+        music.running = Running::start(&mut restarted);
+        music.client = Client::connect(music.running.address);
+        for (song, title) in stored {
+            let (status, answer) = music.call("GET", &format!("/api/v1/music/{song}"), "");
+            assert_eq!(
+                (status, answer["SongTitle"].as_str()),
+                (200, Some(title.as_str()))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_full_store_refuses_and_takes_again_what_has_room() {
+    let place = Place::new();
+    let mut start = command(&place.path("store"));
+    let running = Running::start(start.args(["--store-bytes-max", "1000000"]));
+    let mut client = Client::connect(running.address);
+    let user = json!({"fname": "f".repeat(40_000), "lname": "l", "email": "e"}).to_string();
+    let mut users = Vec::new();
+    let refused = loop {
+        let answer = ask(&mut client, "", "POST", "/api/v1/user/", &user);
+        if answer.status != 200 {
+            break answer;
+        }
+        users.push(id(&answer, "user_id"));
+        assert!(users.len() < 100, "the bound is not kept");
+    };
+    assert_eq!(refused.status, 507);
+    assert!(
+        refused.text().contains("--store-bytes-max"),
+        "{}",
+        refused.text()
+    );
+    // Reading goes on, and a deletion makes room.
+    let body = json!({"user_id": users[0]}).to_string();
+    let login = ask(&mut client, "", "PUT", "/api/v1/user/login", &body);
+    let login: Value = serde_json::from_slice(&login.body).unwrap();
+    let token = login["token"].as_str().expect("room for a token");
+    for user in &users[1..] {
+        let path = format!("/api/v1/user/{user}");
+        assert_eq!(ask(&mut client, token, "GET", &path, "").status, 200);
+        assert_eq!(ask(&mut client, token, "DELETE", &path, "").status, 200);
+    }
+    assert_eq!(
+        ask(&mut client, "", "POST", "/api/v1/user/", &user).status,
+        200
+    );
+}
