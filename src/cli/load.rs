@@ -153,6 +153,32 @@ pub struct LoadCommand {
     #[arg(long, value_name = "CONDITIONS")]
     #[arg(conflicts_with_all = ["rate", "scenario", "requests", "replay", "warmup", "record", "hdr"])]
     pub find: Option<String>,
+    /// Other machines that send the load, as one: HOST:PORT,HOST:PORT
+    ///
+    /// Each runs `trident load --agent` and gets its share of connections, rate and requests; all start together, and
+    /// there is one report. Their tokens of /qrcode are checked with the key that each agent has.
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        requires = "token_file"
+    )]
+    #[arg(conflicts_with_all = ["find", "url_list", "replay", "record", "auth_key_file"])]
+    pub agents: Vec<String>,
+    /// Be an agent that listens on this address, HOST:PORT
+    ///
+    /// It sends load wherever a coordinator with the same token says, one run at a time, until a signal ends it. What they
+    /// say is not encrypted: in private networks only.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "token_file",
+        conflicts_with = "agents"
+    )]
+    pub agent: Option<String>,
+    /// File with the secret of coordinator and agents, 16 bytes or more
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Start without a first request to each target
     ///
     /// Otherwise a target that does not answer within a second, or answers for another team, is an error
@@ -174,6 +200,6 @@ pub struct LoadCommand {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// No line while running
-    #[arg(long)]
+    #[arg(long, visible_alias = "no-progress")]
     pub quiet: bool,
 }

@@ -46,6 +46,14 @@ pub enum LoadError {
         /// What went wrong.
         message: String,
     },
+    /// An agent cannot be used, or was lost.
+    #[error("agent {agent}: {message}")]
+    Agent {
+        /// Its address as given.
+        agent: String,
+        /// What went wrong.
+        message: String,
+    },
     /// The operating system refuses what the generator needs.
     #[error("{doing}: {source}")]
     System {

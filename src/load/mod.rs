@@ -6,10 +6,12 @@
 //! plan → worker ⇄ wire, judge → tally → report → { text | html | JSON }
 //! ```
 //!
+//! `agents` sends a run to other machines and takes what their workers count.
 //! Right answers come from the corpus, which an independent oracle made, and from recomputation here.
 //! Nothing in this folder names another module, so that a fault of the server cannot confirm itself.
 //! docs/load.md is the manual.
 
+mod agents;
 mod error;
 mod find;
 mod format;
@@ -27,6 +29,7 @@ mod tests;
 mod wire;
 mod worker;
 
+pub use agents::{Agents, serve as serve_agent};
 pub use error::LoadError;
 pub use format::digest;
 pub use identity::Identity;

@@ -3,10 +3,11 @@
 //! Filled from the command line by `main`, read by [`run`](crate::load::run).
 
 use crate::load::{
+    agents::Agents,
     error::LoadError,
     identity::Identity,
     plan::{
-        corpus::Corpus,
+        corpus::{self, Corpus},
         list,
         scenario::{self, Mix, Scenario},
         stage::{Load, Ramp, Stage},
@@ -52,6 +53,26 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The lines of a corpus, as agents get them.
+    ///
+    /// # Errors
+    /// The file cannot be read, or requests come from elsewhere.
+    pub(super) fn lines(&self) -> Result<String, LoadError> {
+        let path = match self {
+            Self::BuiltIn => None,
+            Self::Corpus(path) => Some(path.as_path()),
+            _ => {
+                return Err(LoadError::Usage(
+                    "--agents: requests come from a corpus (--corpus), not from URLs or a log"
+                        .into(),
+                ));
+            }
+        };
+        corpus::lines(path)
+    }
+}
+
 /// What to run; from the command line.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -79,7 +100,9 @@ pub struct Options {
     pub source: Source,
     /// Requests are sent at the times of their log, so many times faster.
     pub replay_speed: Option<f64>,
-    /// Threads; 0 = half of the processors.
+    /// Who sends the load instead of this process.
+    pub agents: Agents,
+    /// Threads, of each agent if there are any; 0 = half of the processors.
     pub workers: usize,
     /// Whether bodies are checked.
     pub check: bool,

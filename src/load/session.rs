@@ -1,6 +1,7 @@
 //! A run: what it needs is prepared once and measured once, or as often as a search asks.
 
 use crate::load::{
+    agents::{Fleet, Job},
     error::LoadError,
     identity::Identity,
     options::{self, Options},
@@ -15,6 +16,7 @@ use crate::load::{
     },
     tally::{
         collect::{Collector, Progress},
+        counts::Interval,
         hdr::HdrLog,
         record::Recorder,
     },
@@ -22,12 +24,13 @@ use crate::load::{
     wire::target::Target,
     worker::{Shared, Worker},
 };
-use crossbeam::channel;
+use crossbeam::channel::{self, Sender};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     fs,
+    ops::Range,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
+    thread::{self, ScopedJoinHandle},
     time::{Instant, SystemTime},
 };
 
@@ -54,6 +57,8 @@ pub(super) struct Session<'a> {
     identity: Identity,
     corpus: Corpus,
     targets: Vec<Target>,
+    /// Lines of the corpus, for agents.
+    corpus_lines: Option<String>,
     /// Started for the run, and stopped when it ends.
     local: Option<TemporaryServer>,
     options: &'a Options,
@@ -66,9 +71,16 @@ impl<'a> Session<'a> {
         progress: &mut Progress<'_>,
     ) -> Result<(Self, Files), LoadError> {
         let identity = identity(options);
+        let has_agents = !options.agents.addresses.is_empty();
+        if has_agents && options.targets.is_empty() {
+            return Err(LoadError::Usage(
+                "--agents: name the servers with --target; agents do not start one".into(),
+            ));
+        }
         let corpus = options
             .source
             .read(&identity, !options.targets.is_empty())?;
+        let corpus_lines = has_agents.then(|| options.source.lines()).transpose()?;
         raise_descriptor_limit();
         // What is wrong with flags and files is reported before anything is started.
         let (_, stages) = options::stages(options, &corpus)?;
@@ -91,13 +103,15 @@ impl<'a> Session<'a> {
         if let Some(note) = corpus.note.as_ref().filter(|_| !progress.quiet) {
             let _ = writeln!(progress.out, "{note}");
         }
-        if options.preflight {
+        // Agents ask from where they are.
+        if options.preflight && !has_agents {
             preflight::check(&targets, &stages, &corpus, &identity)?;
         }
         let session = Self {
             identity,
             corpus,
             targets,
+            corpus_lines,
             local,
             options,
         };
@@ -117,6 +131,7 @@ impl<'a> Session<'a> {
         let (name, stages) = options::stages(options, corpus)?;
         let goals = options::goals(&options.goal, &corpus.endpoints)?;
         let requirements = options::requirements(options, &corpus.endpoints)?;
+        let fleet = self.fleet(options, &stages)?;
         let (start, started) = (Instant::now(), SystemTime::now());
         let mut collector = Collector::new(&stages, corpus.endpoints.len(), self.targets.len());
         if let Some(log) = hdr {
@@ -133,7 +148,10 @@ impl<'a> Session<'a> {
             timeout: options.timeout,
             check: options.check,
             lifetime: options.lifetime,
-            workers: workers(options, &stages),
+            workers: match &fleet {
+                Some(fleet) => fleet.workers,
+                None => workers(options, &stages),
+            },
             start,
             stop,
             given_up: &given_up,
@@ -147,7 +165,10 @@ impl<'a> Session<'a> {
                 given_up.store(hopeless.is_some(), Relaxed);
             }
         };
-        drive(&shared, &mut collector, progress, &mut watch)?;
+        match fleet {
+            Some(fleet) => fleet.drive(&mut collector, progress, &mut watch, stop, &given_up)?,
+            None => drive(&shared, &mut collector, progress, &mut watch)?,
+        }
         let elapsed = start.elapsed();
         let mut setup = setup(self.options, &shared, name, started, self.local.is_some());
         setup.ended_early = hopeless;
@@ -164,6 +185,34 @@ impl<'a> Session<'a> {
             report: Report::new(frame, &collector),
             not_recorded: not_recorded.or(not_logged),
         })
+    }
+}
+
+impl Session<'_> {
+    /// The agents, ready to start, if there are any.
+    fn fleet(&self, options: &Options, stages: &[Stage]) -> Result<Option<Fleet>, LoadError> {
+        let Some(corpus) = &self.corpus_lines else {
+            return Ok(None);
+        };
+        let job = Job {
+            team: self.identity.team.clone(),
+            account: self.identity.account.clone(),
+            corpus: corpus.clone(),
+            targets: options.targets.clone(),
+            stages: stages.to_vec(),
+            connections: options.connections,
+            pipeline: options.pipeline,
+            timeout: options.timeout,
+            check: options.check,
+            lifetime: options.lifetime,
+            preflight: options.preflight,
+            first_worker: 0,
+            own_workers: 0,
+            all_workers: 0,
+        };
+        let (agents, endpoints) = (&options.agents, self.corpus.endpoints.len());
+        // A worker without a connection could not send its share of a rate.
+        Fleet::prepare(agents, job, options.workers, options.connections, endpoints).map(Some)
     }
 }
 
@@ -224,6 +273,7 @@ fn setup(
         workers: shared.workers,
         pipeline: shared.pipeline,
         timeout_s: shared.timeout.as_secs_f64(),
+        agents: options.agents.addresses.clone(),
         interrupted: shared.stop.load(Relaxed),
         ended_early: None,
     }
@@ -250,28 +300,41 @@ fn drive(
     progress: &mut Progress<'_>,
     watch: &mut dyn FnMut(&Collector<'_>),
 ) -> Result<(), LoadError> {
-    let (send, receive) = channel::unbounded();
+    let (give, take) = channel::unbounded();
     thread::scope(|scope| {
-        let workers = (0..shared.workers)
-            .map(|number| Worker::new(shared, number, send.clone()))
+        let running = scope.spawn(|| run_workers(shared, 0..shared.workers, give));
+        collector.collect(&take, progress, watch);
+        joined(running)
+    })
+}
+
+/// Runs the workers of these numbers to their end.
+pub(super) fn run_workers(
+    shared: &Shared<'_>,
+    numbers: Range<usize>,
+    give: Sender<Interval>,
+) -> Result<(), LoadError> {
+    thread::scope(|scope| {
+        let workers = numbers
+            .map(|number| Worker::new(shared, number, give.clone()))
             .collect::<Result<Vec<_>, _>>()?;
+        drop(give);
         let running: Vec<_> = workers
             .into_iter()
             .map(|worker| scope.spawn(|| worker.run()))
             .collect();
-        drop(send);
-        collector.collect(&receive, progress, watch);
-        for worker in running {
-            worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        Ok(())
+        running.into_iter().try_for_each(joined)
     })
 }
 
+fn joined(thread: ScopedJoinHandle<'_, Result<(), LoadError>>) -> Result<(), LoadError> {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Each user needs a descriptor, and the usual limit is 1,024. If raising it fails, connecting fails later.
-fn raise_descriptor_limit() {
+pub(super) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(
         Resource::Nofile,

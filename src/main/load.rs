@@ -12,7 +12,9 @@ use std::{
 use trident::{
     cli::{self, LoadCommand, LoadTask},
     exit::{ExitCode, Stop},
-    load::{self, Identity, Lifetime, LoadError, Options, Progress, Report, Source, report},
+    load::{
+        self, Agents, Identity, Lifetime, LoadError, Options, Progress, Report, Source, report,
+    },
     remedy::Trying,
 };
 
@@ -27,6 +29,9 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(Trying::Start.explained())
             .context("cannot catch signals")?;
+    }
+    if let Some(address) = &command.agent {
+        return agent(&command, address, &stop);
     }
     let options = options(&command)?;
     let files = ReportFiles::open(&command)?;
@@ -47,6 +52,35 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     } else {
         Err(Stop::silent(ExitCode::Failure))
     }
+}
+
+/// Runs what coordinators send, until a signal.
+fn agent(command: &LoadCommand, address: &str, stop: &AtomicBool) -> Result<(), Stop> {
+    let token = command.token_file.as_deref().map(token).transpose()?;
+    let key = auth_key(command.auth_key_file.as_deref())?;
+    let mut say = |line: &str| {
+        // A closed standard output is no reason to end.
+        let _ = cli::print(&format!("{line}\n"));
+    };
+    load::serve_agent(address, &token.unwrap_or_default(), key, &mut say, stop).map_err(stopped)
+}
+
+/// The secret that coordinator and agents share.
+fn token(path: &Path) -> Result<Vec<u8>, Stop> {
+    /// A shorter one could be guessed.
+    const BYTES_MIN: usize = 16;
+    let text = fs::read_to_string(path)
+        .map_err(Trying::Read.explained())
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let token = text.trim().as_bytes().to_vec();
+    if token.len() < BYTES_MIN {
+        let message = format!(
+            "{}: a token of {BYTES_MIN} bytes or more is expected; `openssl rand -hex 32` makes one",
+            path.display()
+        );
+        return Err(Stop::new(ExitCode::Usage, message));
+    }
+    Ok(token)
 }
 
 /// Compares the reports of two runs.
@@ -74,7 +108,9 @@ fn is_hangup_ignored() -> bool {
 fn stopped(error: LoadError) -> Stop {
     let code = match error {
         LoadError::Usage(_) | LoadError::Corpus { .. } | LoadError::Input { .. } => ExitCode::Usage,
-        LoadError::Target { .. } | LoadError::TemporaryServer(_) => ExitCode::Unavailable,
+        LoadError::Target { .. } | LoadError::Agent { .. } | LoadError::TemporaryServer(_) => {
+            ExitCode::Unavailable
+        }
         LoadError::File { .. } | LoadError::System { .. } => ExitCode::Failure,
     };
     Stop::new(code, error.to_string())
@@ -100,6 +136,13 @@ fn options(command: &LoadCommand) -> Result<Options, Stop> {
         pipeline: command.pipeline as usize,
         mix: command.mix,
         scenario: command.scenario,
+        agents: Agents {
+            token: match &command.token_file {
+                Some(path) => token(path)?,
+                None => Vec::new(),
+            },
+            addresses: command.agents,
+        },
         workers: command.workers as usize,
         check: !command.no_check,
         timeout: command.timeout,

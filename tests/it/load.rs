@@ -1,5 +1,6 @@
 //! `trident load` through real sockets: against the real server, and against servers that lie.
 
+mod agents;
 mod amount;
 mod compare;
 mod exits;

@@ -89,16 +89,7 @@ impl Corpus {
     /// # Errors
     /// The file cannot be read, has no entry, or has a malformed line.
     pub fn read(path: Option<&Path>, identity: &Identity) -> Result<Self, LoadError> {
-        let name = path.map_or_else(|| BUILT_IN_NAME.into(), |path| path.display().to_string());
-        let failed = |source| LoadError::Input {
-            path: name.clone().into(),
-            source,
-        };
-        let bytes = match path {
-            None => built_in(),
-            Some(path) => fs::read(path).and_then(unpacked),
-        };
-        let mut corpus = Self::parse(&bytes.map_err(failed)?, &name, identity)?;
+        let mut corpus = Self::parse(lines(path)?.as_bytes(), &name_of(path), identity)?;
         corpus.is_built_in = path.is_none();
         Ok(corpus)
     }
@@ -146,6 +137,29 @@ impl Corpus {
         });
         Ok(())
     }
+}
+
+fn name_of(path: Option<&Path>) -> String {
+    path.map_or_else(|| BUILT_IN_NAME.into(), |path| path.display().to_string())
+}
+
+/// The lines of the file `path`, gzip or plain; without a path those of the built-in corpus.
+///
+/// # Errors
+/// The file cannot be read, or is no text.
+pub fn lines(path: Option<&Path>) -> Result<String, LoadError> {
+    let bytes = match path {
+        None => built_in(),
+        Some(path) => fs::read(path).and_then(unpacked),
+    };
+    let text = bytes.and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+    });
+    text.map_err(|source| LoadError::Input {
+        path: name_of(path).into(),
+        source,
+    })
 }
 
 /// The lines of the built-in corpus.

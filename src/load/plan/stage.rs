@@ -3,10 +3,11 @@
 //! Made from flags or a scenario file, read by workers. Pure arithmetic on the time since the stage began,
 //! so every worker computes its share without asking the others.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A value that may change linearly during a stage.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ramp {
     /// At the start of the stage.
     pub from: f64,
@@ -15,7 +16,7 @@ pub struct Ramp {
 }
 
 /// The load of a stage.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Load {
     /// Closed loop: each user waits for its answer, thinks, and sends the next request.
     Users {
@@ -36,7 +37,7 @@ pub enum Load {
 }
 
 /// A part of the run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// Its name in reports.
     pub name: String,

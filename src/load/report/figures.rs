@@ -49,6 +49,9 @@ pub struct Setup {
     pub pipeline: usize,
     /// Timeout of an answer.
     pub timeout_s: f64,
+    /// The agents that sent the load; none = this process did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
     /// Whether the run was ended by a signal.
     pub interrupted: bool,
     /// The requirement that could no longer hold, which ended the run.

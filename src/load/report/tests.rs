@@ -42,6 +42,7 @@ fn setup() -> Setup {
         workers: 1,
         pipeline: 1,
         timeout_s: 1.0,
+        agents: Vec::new(),
         interrupted: false,
         ended_early: None,
     }

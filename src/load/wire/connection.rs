@@ -4,6 +4,7 @@
 
 use crate::load::wire::target::Target;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     collections::VecDeque,
@@ -25,7 +26,7 @@ pub enum ConnectionState {
 }
 
 /// When a connection ends, as those of browsers and mobile clients do; `None` = with the run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Lifetime {
     /// Requests that it carries.
     pub requests: Option<u32>,

@@ -129,7 +129,7 @@ pub struct Worker<'a> {
     out: Sender<Interval>,
 }
 
-fn send_delay_histogram() -> Histogram<u32> {
+pub fn send_delay_histogram() -> Histogram<u32> {
     Histogram::new_with_bounds(LATE_NS.0, LATE_NS.1, 2).expect("constant bounds that are in order")
 }
 

@@ -1,0 +1,232 @@
+//! `trident load --agent ADDR`: runs what a coordinator sends, one run at a time.
+//!
+//! It sends load wherever it is told, so it listens only where it is told and asks for the token first. The connection
+//! is not encrypted: private networks only.
+
+use super::{
+    is_proof,
+    message::{
+        FromAgent, GREETING_BYTES_MAX, Job, LINE_BYTES_MAX, PROTOCOL, ToAgent, WireInterval,
+        receive, send,
+    },
+};
+use crate::load::{
+    error::LoadError,
+    format::hex,
+    identity::Identity,
+    plan::corpus::Corpus,
+    preflight,
+    session::{raise_descriptor_limit, run_workers},
+    wire::target::Target,
+    worker::Shared,
+};
+use crossbeam::channel;
+use std::{
+    fs::File,
+    io::{self, BufReader, ErrorKind, Read},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Time for a coordinator to prove its token, and to read what it is sent.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Time for it to send the job, and to start it when all agents are ready.
+const START_WITHIN: Duration = Duration::from_secs(120);
+/// How often the listener looks whether it should end.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Serves runs until `stop` is set. `say` gets a line for each.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub fn serve(
+    address: &str,
+    token: &[u8],
+    auth_key: Option<[u8; 32]>,
+    say: &mut dyn FnMut(&str),
+    stop: &AtomicBool,
+) -> Result<(), LoadError> {
+    let failed = |source| LoadError::System {
+        doing: "cannot listen for a coordinator",
+        source,
+    };
+    raise_descriptor_limit();
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    say(&format!("agent on {local}"));
+    while !stop.load(Relaxed) {
+        match listener.accept() {
+            Ok((socket, peer)) => {
+                let run = Run {
+                    token,
+                    auth_key,
+                    stop,
+                };
+                match run.whole(&socket) {
+                    Ok(()) => say(&format!("a run for {peer} ended")),
+                    Err(error) => say(&format!("{peer}: {error}")),
+                }
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+            Err(_) => thread::sleep(LOOK_EVERY),
+        }
+    }
+    Ok(())
+}
+
+struct Run<'a> {
+    token: &'a [u8],
+    auth_key: Option<[u8; 32]>,
+    /// Set when the agent itself is to end.
+    stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    fn whole(&self, socket: &TcpStream) -> io::Result<()> {
+        socket.set_nonblocking(false)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+        socket.set_write_timeout(Some(ANSWER_WITHIN))?;
+        let (mut reader, mut writer) = (BufReader::new(socket), socket);
+        let nonce = nonce()?;
+        let hello = FromAgent::Hello {
+            protocol: PROTOCOL,
+            nonce: nonce.clone(),
+            workers: thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
+        };
+        send(&mut writer, &hello)?;
+        match receive(&mut reader, GREETING_BYTES_MAX)? {
+            Some(ToAgent::Proof(given)) if is_proof(self.token, &nonce, &given) => {}
+            _ => {
+                let refused = FromAgent::Refused("another token than this agent's".into());
+                send(&mut writer, &refused)?;
+                return Err(io::Error::new(
+                    ErrorKind::PermissionDenied,
+                    "no proof of the token",
+                ));
+            }
+        }
+        socket.set_read_timeout(Some(START_WITHIN))?;
+        let Some(ToAgent::Job(job)) = receive(&mut reader, LINE_BYTES_MAX)? else {
+            return Err(io::Error::new(ErrorKind::InvalidData, "no job"));
+        };
+        let outcome = self.run(&job, socket, &mut reader);
+        let last = match &outcome {
+            // Half a run must not pass for a whole one.
+            Ok(()) if self.stop.load(Relaxed) => FromAgent::Refused("the agent was stopped".into()),
+            Ok(()) => FromAgent::End,
+            Err(error) => FromAgent::Refused(error.to_string()),
+        };
+        send(&mut writer, &last)?;
+        outcome.map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    /// Prepares the job, waits for the start, runs its workers.
+    fn run(
+        &self,
+        job: &Job,
+        socket: &TcpStream,
+        reader: &mut BufReader<&TcpStream>,
+    ) -> Result<(), LoadError> {
+        let broken = |source| LoadError::System {
+            doing: "the coordinator is gone",
+            source,
+        };
+        let identity = Identity {
+            team: job.team.clone(),
+            account: job.account.clone(),
+            auth_key: self.auth_key,
+        };
+        let corpus = Corpus::parse(job.corpus.as_bytes(), "the coordinator's corpus", &identity)?;
+        let targets = job.targets.iter().map(|url| Target::resolve(url));
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        if !job.fits(&corpus) {
+            return Err(LoadError::Usage("a job that does not fit together".into()));
+        }
+        if job.preflight {
+            preflight::check(&targets, &job.stages, &corpus, &identity)?;
+        }
+        send(&mut &*socket, &FromAgent::Ready).map_err(broken)?;
+        match receive(reader, LINE_BYTES_MAX).map_err(broken)? {
+            Some(ToAgent::Start) => {}
+            // Another agent is not ready.
+            _ => return Ok(()),
+        }
+        socket.set_read_timeout(None).map_err(broken)?;
+        let (stop, given_up) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shared = Shared {
+            corpus: &corpus,
+            identity: &identity,
+            targets: &targets,
+            stages: &job.stages,
+            connections: job.connections,
+            pipeline: job.pipeline,
+            timeout: job.timeout,
+            check: job.check,
+            lifetime: job.lifetime,
+            workers: job.all_workers,
+            start: Instant::now(),
+            stop: &stop,
+            given_up: &given_up,
+            recorder: None,
+        };
+        self.send_load(job, &shared, socket, reader, &stop)
+    }
+
+    fn send_load(
+        &self,
+        job: &Job,
+        shared: &Shared<'_>,
+        socket: &TcpStream,
+        reader: &mut BufReader<&TcpStream>,
+        stop: &AtomicBool,
+    ) -> Result<(), LoadError> {
+        let (give, take) = channel::unbounded();
+        let own = job.first_worker..job.first_worker + job.own_workers;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Whatever comes now, the end of the connection too, ends the run.
+                let _ = receive::<ToAgent>(reader, LINE_BYTES_MAX);
+                stop.store(true, Relaxed);
+            });
+            let counting = scope.spawn(|| {
+                for interval in take {
+                    let sent = WireInterval::of(&interval)
+                        .and_then(|wire| send(&mut &*socket, &FromAgent::Interval(wire)));
+                    if sent.is_err() || self.stop.load(Relaxed) {
+                        stop.store(true, Relaxed);
+                    }
+                }
+            });
+            let ended = run_workers(shared, own, give);
+            let _ = counting.join();
+            // The thread above waits for the coordinator; it is not needed any more.
+            let _ = socket.shutdown(Shutdown::Read);
+            ended
+        })
+    }
+}
+
+impl Job {
+    /// Whether its numbers belong together, so that no index is out of bounds later.
+    fn fits(&self, corpus: &Corpus) -> bool {
+        let weights = |weights: &[f64]| weights.len() == corpus.endpoints.len();
+        let workers = self.first_worker.checked_add(self.own_workers);
+        !self.stages.is_empty()
+            && !self.targets.is_empty()
+            && self.own_workers > 0
+            && self.pipeline > 0
+            && workers.is_some_and(|end| end <= self.all_workers)
+            && self.stages.iter().all(|stage| weights(&stage.weights))
+    }
+}
+
+/// What nobody has seen before.
+fn nonce() -> io::Result<String> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(hex(&bytes))
+}

@@ -1,0 +1,262 @@
+//! Several generators, one verdict: agents as processes of their own.
+
+use super::{
+    HELLO, Place, ended, load, parsed,
+    standin::{Reply, StandIn, answer},
+    trident,
+};
+use crate::harness::{Server, eventually};
+use serde_json::json;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStdout, Stdio},
+    sync::atomic::Ordering::Relaxed,
+};
+
+const SECRET: &str = "a secret of the tests";
+
+/// `trident load --agent`, ended with this value.
+struct Agent {
+    child: Child,
+    address: String,
+    said: BufReader<ChildStdout>,
+}
+
+impl Agent {
+    fn start(token: &str) -> Self {
+        let mut command = load(&["--agent", "127.0.0.1:0", "--token-file", token]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut agent = Self {
+            said: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            address: String::new(),
+        };
+        let line = agent.line();
+        agent.address = line.strip_prefix("agent on ").unwrap().into();
+        agent
+    }
+
+    /// The next line that it prints.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        line.trim_end().into()
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Two agents and the flags that name them.
+fn two(token: &str) -> (Agent, Agent, [String; 4]) {
+    let (a, b) = (Agent::start(token), Agent::start(token));
+    let list = format!("{},{}", a.address, b.address);
+    let flags = ["--agents", &list, "--token-file", token].map(String::from);
+    (a, b, flags)
+}
+
+#[test]
+fn two_agents_make_one_report() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let (mut a, mut b, agents) = two(&token);
+    let server = Server::start(&[]);
+    let url = format!("http://{}", server.address);
+    let hdr = place.path("run.hlog");
+    let mut run = load(&[
+        "--target",
+        &url,
+        "-n",
+        "3000",
+        "--connections",
+        "5",
+        "--quiet",
+    ]);
+    run.args(&agents).args(["--json", "-", "--hdr", &hdr]);
+    let (code, out, err) = ended(&mut run);
+    assert_eq!(code, 0, "{out}{err}");
+    let report = parsed(&out, &err);
+    let total = &report["total"];
+    assert_eq!(
+        (&total["requests"], &total["correct"]),
+        (&json!(3000), &json!(3000))
+    );
+    assert_eq!(report["setup"]["agents"].as_array().unwrap().len(), 2);
+    assert_eq!(report["targets"][&url]["requests"], json!(3000));
+    assert!(total["latency_us"]["max"].as_f64().unwrap() > 0.0, "{out}");
+    let log = std::fs::read_to_string(&hdr).unwrap();
+    assert!(log.contains("Tag=blockchain"), "{log}");
+    for agent in [&mut a, &mut b] {
+        let line = agent.line();
+        assert!(
+            line.starts_with("a run for 127.0.0.1:") && line.ends_with(" ended"),
+            "{line}"
+        );
+    }
+    // They are there for the next run, and share a rate to the request.
+    let mut run = load(&[
+        "--target",
+        &url,
+        "--rate",
+        "401",
+        "--duration",
+        "2s",
+        "--quiet",
+    ]);
+    run.args(&agents).args(["--warmup", "0", "--json", "-"]);
+    let (code, out, err) = ended(&mut run);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(parsed(&out, &err)["total"]["requests"], json!(802));
+}
+
+#[test]
+fn nobody_without_the_token_is_served() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let other = place.file("other", "another secret of the tests");
+    let (mut a, _b, agents) = two(&token);
+    let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
+    let corpus = place.file("c.jsonl", HELLO);
+    let run = |token: &str| {
+        let base = [
+            "--target",
+            &server.url,
+            "--corpus",
+            &corpus,
+            "-n",
+            "20",
+            "--quiet",
+        ];
+        ended(load(&base).args([&agents[0], &agents[1], "--token-file", token]))
+    };
+    let (code, out, err) = run(&other);
+    assert_eq!((code, out.as_str()), (69, ""), "{err}");
+    assert!(
+        err.contains(&a.address) && err.contains("another token"),
+        "{err}"
+    );
+    assert!(a.line().ends_with("no proof of the token"));
+    assert_eq!(server.requests.load(Relaxed), 0);
+    let (code, out, err) = run(&token);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+/// The rest of a run is not taken for the whole.
+#[test]
+fn a_lost_agent_ends_the_run() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let (mut a, mut b, agents) = two(&token);
+    let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
+    let corpus = place.file("c.jsonl", HELLO);
+    let run = [
+        "--target",
+        &server.url,
+        "--corpus",
+        &corpus,
+        "--quiet",
+        "--duration",
+        "1h",
+    ];
+    let mut run = load(&run);
+    run.args(&agents)
+        .args(["--connections", "2", "--warmup", "0"]);
+    let run = run
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One request of each agent is the question whether the server is there.
+    assert!(eventually(|| server.requests.load(Relaxed) > 10));
+    b.kill();
+    let output = run.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(69), "{err}");
+    assert!(err.contains(&b.address), "{err}");
+    assert!(output.stdout.is_empty(), "half a run has a report");
+    // The other one was told to stop, and is there again.
+    assert!(a.line().starts_with("a run for"));
+}
+
+#[test]
+fn an_agent_whose_coordinator_is_gone_stops() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let mut agent = Agent::start(&token);
+    let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
+    let corpus = place.file("c.jsonl", HELLO);
+    let run = [
+        "--target",
+        &server.url,
+        "--corpus",
+        &corpus,
+        "--quiet",
+        "--duration",
+        "1h",
+    ];
+    let mut run = load(&run);
+    run.args([
+        "--agents",
+        &agent.address,
+        "--token-file",
+        &token,
+        "--connections",
+        "1",
+    ]);
+    let mut run = run.stderr(Stdio::null()).spawn().unwrap();
+    assert!(eventually(|| server.requests.load(Relaxed) > 10));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let line = agent.line();
+    assert!(line.contains("127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn what_agents_cannot_do_is_said_before_anything_is_sent() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let short = place.file("short", "secret");
+    let agent = Agent::start(&token);
+    let target = [
+        "--target",
+        "127.0.0.1:9",
+        "--agents",
+        &agent.address,
+        "--token-file",
+    ];
+    let wrong: [(&[&str], i32, &str); 5] = [
+        (
+            &["--agents", "127.0.0.1:9", "--target", "127.0.0.1:9"],
+            64,
+            "--token-file",
+        ),
+        (
+            &["--agents", "127.0.0.1:9", "--token-file", &token],
+            64,
+            "--target",
+        ),
+        (&[&target[..], &[&short]].concat(), 64, "16 bytes"),
+        (
+            &[&target[..], &[&token, "http://127.0.0.1:9/path"]].concat(),
+            64,
+            "corpus",
+        ),
+        // The agent asks the target, from where it is.
+        (&[&target[..], &[&token]].concat(), 69, "start the server"),
+    ];
+    for (arguments, code, hint) in wrong {
+        let (ended, out, err) = ended(&mut load(arguments));
+        assert_eq!((ended, out.as_str()), (code, ""), "{arguments:?}: {err}");
+        assert!(err.contains(hint), "{arguments:?}: {err}");
+    }
+    let (code, _, err) = ended(&mut trident(&["load", "--agent", "127.0.0.1:0"]));
+    assert_eq!(code, 64, "{err}");
+}
