@@ -1,4 +1,5 @@
-"""Hosts of the fleet as network namespaces: a client, the balancer, and instances on one bridge behind it.
+"""Hosts as network namespaces: a client, a balancer (or only a router), and instances on one bridge behind it. The
+fleet's tests use them, and the cluster's, whose databases are instances too.
 
     client 10.98.0.2 -- 10.98.0.1 balancer 10.99.0.1 -- bridge -- 10.99.0.11, .12, .13 instances
 
@@ -25,15 +26,15 @@ def address(instance):
 class Network:
     """The namespaces; `close` removes them and everything in them."""
 
-    def __init__(self, instances):
-        self.prefix = f"fleet{os.getpid()}"
+    def __init__(self, instances, kind="fleet"):
+        self.prefix = f"{kind}{os.getpid()}"
         self.instances = range(1, instances + 1)
         self.names = ["c", "b", *(f"i{n}" for n in self.instances)]
         try:
             self.build()
         except subprocess.CalledProcessError as error:
             self.close()
-            print(f"test-fleet: no network of its own here: {error.cmd}: {error.stderr.strip()}", file=sys.stderr)
+            print(f"test-{kind}: no network of its own here: {error.cmd}: {error.stderr.strip()}", file=sys.stderr)
             raise SystemExit(69) from error
 
     def name(self, host):
