@@ -19,6 +19,7 @@ use std::{io::Write, panic, process};
 use trident::{
     cli::{self, Invocation, SettingFlags},
     config::Loaded,
+    crash,
     exit::{ExitCode, Stop},
     log, serve,
     store::StoreError,
@@ -62,7 +63,10 @@ fn run() -> Result<(), Stop> {
         Invocation::Explain(command) => explain::run(*command),
         Invocation::Etl(command) => etl::run(&command),
         Invocation::Gen(what) => synth::run(&what),
-        Invocation::Store(command) => store::run(&command),
+        Invocation::Store(command) => {
+            crash::install(Some(ExitCode::Unavailable as i32));
+            store::run(&command)
+        }
         Invocation::Load(command) => load::run(*command),
         Invocation::Documents(what) => cli::write_document(&what),
     }

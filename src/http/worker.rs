@@ -51,8 +51,17 @@ impl Settings {
                 .set_stack_size(words)
                 .set_pool_capacity(STACK_POOL);
             may::config().set_worker_pin(self.pin_workers);
+            start_workers();
         });
     }
+}
+
+/// Starts them with a coroutine that does nothing. The first one installs signal handlers too (`crash` comes after).
+#[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
+fn start_workers() {
+    // SAFETY: the coroutine touches no thread-local, never waits and needs no stack to speak of.
+    let first = unsafe { may::coroutine::Builder::new().spawn(|| ()) };
+    let _ = first.map(|first| first.join());
 }
 
 /// What one worker has for one hosted service.

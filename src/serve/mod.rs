@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::{
     admin::{self, AdminService},
     app::{self, App, Health, Phase},
+    crash,
     http::{Acceptor, Listener, Server, Service, Settings, limits::OTHER_DESCRIPTORS_MAX},
     metrics::turn,
     remedy::Trying,
@@ -80,6 +81,7 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
         .context("cannot catch signals")?;
     raise_descriptor_limit(options.limits.connections_max);
     let workers = apply_process_settings(&options);
+    crash::install(None);
     let app = Arc::new(App::open(app)?);
     let bound = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = bound

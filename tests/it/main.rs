@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod chain;
 mod cli;
+mod damage;
 mod differential;
 mod drain;
 mod endpoints;

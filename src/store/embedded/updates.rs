@@ -22,6 +22,7 @@ use super::{
 };
 use crate::store::{StoreError, UpdatesMeta};
 use heed::{Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
+use rustix::{fs::FallocateFlags, io::Errno};
 use std::{
     fs::{self, File},
     io::ErrorKind,
@@ -34,6 +35,9 @@ const PREFIX: &str = "updates-";
 
 /// Concurrent reads of all processes; a request is one read, and a worker serves one request at a time.
 const READERS_MAX: u32 = 1024;
+
+/// Room for LMDB's table of that many readers, a cache line each, and its head.
+const LOCK_BYTES: u64 = (READERS_MAX as u64 + 64) * 64;
 
 /// How much the file may grow while a process without its own limit has it open.
 const GROWTH_BYTES: u64 = 64 << 30;
@@ -82,6 +86,7 @@ impl Updates {
             EnvFlags::READ_ONLY
         };
         let failed = |error| lmdb(&dir, error);
+        allocate_lock_file(&dir)?;
         let env = patiently(|| open_env(&dir, map_bytes, flags | EnvFlags::NO_READ_AHEAD));
         let env = env.map_err(failed)?;
         env.clear_stale_readers().map_err(failed)?;
@@ -161,8 +166,36 @@ fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError
         .map_err(StoreError::io("make", dir))
 }
 
+/// Gives LMDB's lock file its bytes on disk. LMDB makes it sparse and maps it: on a full disk the first page that it
+/// touches would end the process. A lock file that cannot be written at all is left to LMDB, which may do without.
+///
+/// Only if it is shorter, which one that this process has open is not: closing a second descriptor of it would drop the
+/// locks of the first (fcntl(2)).
+fn allocate_lock_file(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join("lock.mdb");
+    if fs::metadata(&path).is_ok_and(|file| file.len() >= LOCK_BYTES) {
+        return Ok(());
+    }
+    let options = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let Ok(file) = options else {
+        return Ok(());
+    };
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, LOCK_BYTES) {
+        Err(Errno::NOSPC | Errno::DQUOT) => {
+            let error = std::io::Error::from(ErrorKind::StorageFull);
+            Err(StoreError::io("write", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn fill(building: &Path, bytes_max: u64) -> Result<(), StoreError> {
     let failed = |error| lmdb(building, error);
+    allocate_lock_file(building)?;
     let env = open_env(building, bytes_max, EnvFlags::empty()).map_err(failed)?;
     create_records(&env).map_err(failed)?;
     env.prepare_for_closing().wait();
