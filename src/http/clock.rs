@@ -37,6 +37,10 @@ pub fn refresh() {
 
 /// Milliseconds on the clock of deadlines, as of the last tick.
 pub fn milliseconds() -> u64 {
+    #[cfg(test)]
+    if let Some(now_ms) = simulated::NOW_MS.get() {
+        return now_ms;
+    }
     MILLISECONDS.load(Relaxed)
 }
 
@@ -52,4 +56,19 @@ pub fn deadline_ms(timeout: Duration) -> u64 {
     // Integers, because every request comes here: adding `Duration`s carries nanoseconds.
     let timeout_ms = timeout.as_millis() as u64;
     (milliseconds() + TICK_MS).saturating_add(timeout_ms)
+}
+
+/// A clock of the thread's own, for tests that decide when time goes by.
+#[cfg(test)]
+pub(super) mod simulated {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static NOW_MS: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// From now on this is the time on the clock of deadlines; `None`: the real one.
+    pub fn set(now_ms: Option<u64>) {
+        NOW_MS.set(now_ms);
+    }
 }

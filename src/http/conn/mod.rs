@@ -26,11 +26,14 @@
 mod costly;
 mod read;
 mod serve;
+#[cfg(test)]
+mod sim;
+mod socket;
 mod stage;
 mod write;
 
 use std::{
-    os::fd::{AsFd, AsRawFd},
+    os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -39,6 +42,7 @@ use std::{
 use may::{io::WaitIo, net::TcpStream};
 
 use costly::{Place, Waiting};
+use socket::Socket;
 use stage::{After, Stage};
 
 use super::{
@@ -81,10 +85,10 @@ enum Readable {
 }
 
 /// A connection. Owned by its coroutine.
-pub(super) struct Conn<S: Service> {
+struct Conn<S: Service, K: Socket = TcpStream> {
     hosted: Arc<Hosted<S>>,
-    watch: Watch, // before `stream`: the slot is freed before the descriptor is closed
-    stream: TcpStream,
+    watch: Watch, // before `socket`: the slot is freed before the descriptor is closed
+    socket: K,
     readable: Readable,
     stage: Stage,
     /// Requests it may still have answered.
@@ -98,7 +102,7 @@ pub(super) struct Conn<S: Service> {
 /// Starts an accepted connection; false if it could not be served and was closed. The caller has counted it
 /// in `Server::open`.
 pub(super) fn start<S: Service>(hosted: &Arc<Hosted<S>>, stream: std::net::TcpStream) -> bool {
-    match Conn::new(Arc::clone(hosted), stream) {
+    match Conn::accepted(Arc::clone(hosted), stream) {
         Some(conn) => {
             Box::new(conn).spawn(None);
             true
@@ -113,41 +117,25 @@ fn panicked() -> Next {
     Next::Close
 }
 
+/// The connection in the world: its socket, its coroutine, its waits.
 impl<S: Service> Conn<S> {
     /// Takes over an accepted socket; `None` if the watcher has no slot for its descriptor or epoll takes
-    /// no more. The connection counts as open until it is dropped.
+    /// no more.
     #[allow(unsafe_code)] // may offers no safe way to take over a std stream
-    fn new(hosted: Arc<Hosted<S>>, stream: std::net::TcpStream) -> Option<Self> {
+    fn accepted(hosted: Arc<Hosted<S>>, stream: std::net::TcpStream) -> Option<Self> {
         use std::os::fd::{FromRawFd, IntoRawFd};
         let descriptor = stream.into_raw_fd();
         // `from_raw_fd` panics if epoll takes no more descriptors; unwinding closes the descriptor.
         // SAFETY: the descriptor comes from a stream that gave up its ownership.
         let register = || unsafe { TcpStream::from_raw_fd(descriptor) };
-        let stream = catch_unwind(register).ok()?;
-        let server = &hosted.server;
-        let mut watch = Watch::new(&server.slots, descriptor)?;
-        watch.start(Phase::Fresh, server.limits.head_timeout);
-        let requests_left = match server.limits.requests_per_connection_max {
-            0 => u64::MAX,
-            requests_max => requests_max,
-        };
-        Some(Self {
-            hosted,
-            watch,
-            stream,
-            readable: Readable::OnEvent,
-            stage: Stage::default(),
-            requests_left,
-            counted_bytes: 0,
-            moved_bytes: 0,
-        })
+        Self::new(hosted, catch_unwind(register).ok()?)
     }
 
     /// Starts or continues the connection in a new coroutine on its descriptor's worker. If no stack can be
     /// mapped, the connection is closed; false then.
     #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
     fn spawn(self: Box<Self>, place: Option<Place>) -> bool {
-        let id = self.stream.inner().as_raw_fd() as usize;
+        let id = self.socket.number() as usize;
         let start = AssertUnwindSafe(|| {
             // SAFETY: the coroutine keeps no thread-local address across a wait (`worker::lend` is not
             // inlined), and what runs on its own stack is the shallow loop of `run`.
@@ -166,7 +154,7 @@ impl<S: Service> Conn<S> {
 
     /// Puts the connection behind those whose turns are cheap.
     fn go_behind(self: Box<Self>) {
-        costly::enter(self.stream.inner().as_raw_fd() as usize, self);
+        costly::enter(self.socket.number() as usize, self);
     }
 
     /// The body of the coroutine: drives the connection until it takes a place behind others, or to its end. `place` is
@@ -184,7 +172,7 @@ impl<S: Service> Conn<S> {
                 }
                 Next::Park => {
                     if let Stage::Deferred(awaited, _) = &self.stage {
-                        awaited.answer.park(self.stream.inner().as_fd());
+                        awaited.answer.park(self.socket.inner().as_fd());
                     }
                     // A wake that crosses with `park` resumes the coroutine inside `park`'s bookkeeping. If
                     // the coroutine ended there, as it does after an answer, `may` would wait on the same
@@ -206,7 +194,39 @@ impl<S: Service> Conn<S> {
 
     /// Waits for the socket.
     fn wait(&mut self) {
-        if self.stream.wait_io() & HANGUP_FLAGS != 0 {
+        let flags = self.socket.wait_io();
+        self.notice(flags);
+    }
+}
+
+/// The connection by itself: what its turns do, whatever its socket is.
+impl<S: Service, K: Socket> Conn<S, K> {
+    /// A connection that has not read yet; `None` if the watcher has no slot for its socket. It counts as open until it
+    /// is dropped.
+    fn new(hosted: Arc<Hosted<S>>, socket: K) -> Option<Self> {
+        let server = &hosted.server;
+        let mut watch = Watch::new(&server.slots, socket.number())?;
+        watch.start(Phase::Fresh, server.limits.head_timeout);
+        let requests_left = match server.limits.requests_per_connection_max {
+            0 => u64::MAX,
+            requests_max => requests_max,
+        };
+        Some(Self {
+            hosted,
+            watch,
+            socket,
+            readable: Readable::OnEvent,
+            stage: Stage::default(),
+            requests_left,
+            counted_bytes: 0,
+            moved_bytes: 0,
+        })
+    }
+
+    /// Takes note of the events that ended a wait for the socket.
+    #[inline]
+    fn notice(&mut self, flags: usize) {
+        if flags & HANGUP_FLAGS != 0 {
             self.readable = Readable::ToEnd;
         }
     }
@@ -285,7 +305,7 @@ impl<S: Service> Waiting for Conn<S> {
     }
 }
 
-impl<S: Service> Drop for Conn<S> {
+impl<S: Service, K: Socket> Drop for Conn<S, K> {
     fn drop(&mut self) {
         let server = &self.hosted.server;
         server.buffered_bytes.fetch_sub(self.counted_bytes, Relaxed);

@@ -2,12 +2,11 @@
 
 use std::{io::ErrorKind, time::Duration};
 
-use may::net::TcpStream;
-use rustix::net::RecvFlags;
 use tracing::warn;
 
 use super::{
     Conn, Next, Readable,
+    socket::Socket,
     stage::{After, End, Input, Stage, Step, Stop, Then, Unsent},
 };
 use crate::{
@@ -19,14 +18,7 @@ use crate::{
 /// Unused capacity that a connection may keep behind its waiting bytes.
 const SLACK_BYTES: usize = 4 << 10;
 
-/// One `recv`, straight to the kernel: around each call the C library arms and disarms the cancellation
-/// of threads, which nothing here uses, with two locked instructions (a tenth of a request's
-/// instructions).
-pub(super) fn receive(stream: &TcpStream, into: &mut [u8]) -> rustix::io::Result<usize> {
-    Ok(rustix::net::recv(stream.inner(), into, RecvFlags::empty())?.0)
-}
-
-impl<S: Service> Conn<S> {
+impl<S: Service, K: Socket> Conn<S, K> {
     /// Reads once, answers, writes once.
     pub(super) fn exchange(&mut self, buffer: &mut [u8], scratch: &mut Scratch<S>) -> Next {
         loop {
@@ -84,7 +76,7 @@ impl<S: Service> Conn<S> {
 
     /// Reads into `buffer`. An error says what the turn ends with.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Next> {
-        match receive(&self.stream, buffer) {
+        match self.socket.receive(buffer) {
             Ok(0) => Err(Next::Close),
             Ok(n) => {
                 self.readable = match (self.readable, n == buffer.len()) {

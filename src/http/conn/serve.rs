@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Conn,
+    socket::Socket,
     stage::{Awaited, End, Input, PartialBody, Step, Stop, Then},
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-impl<S: Service> Conn<S> {
+impl<S: Service, K: Socket> Conn<S, K> {
     /// Answers the request at the front of `bytes`, if it is complete.
     pub(super) fn step(&mut self, bytes: &[u8], scratch: &mut Scratch<S>) -> Step {
         let head = match parse::head_with(bytes, &self.hosted.server.limits, &mut scratch.memo) {

@@ -1,13 +1,10 @@
 //! The writing half of a connection: back-pressure, lingering, expiry and the buffer budget.
 
-use std::{io::ErrorKind, net::Shutdown, sync::atomic::Ordering::Relaxed};
-
-use may::net::TcpStream;
-use rustix::net::SendFlags;
+use std::{io::ErrorKind, sync::atomic::Ordering::Relaxed};
 
 use super::{
     Conn, Next,
-    read::receive,
+    socket::Socket,
     stage::{After, End, Input, Stage, Then, Unsent},
 };
 use crate::{
@@ -15,12 +12,7 @@ use crate::{
     metrics::{self, Counter},
 };
 
-/// One `send`, straight to the kernel, like [`receive`].
-fn send(stream: &TcpStream, bytes: &[u8]) -> rustix::io::Result<usize> {
-    rustix::net::send(stream.inner(), bytes, SendFlags::NOSIGNAL)
-}
-
-impl<S: Service> Conn<S> {
+impl<S: Service, K: Socket> Conn<S, K> {
     /// Writes this turn's answers where nothing else is left to do. As [`write_out`](Self::write_out), but the
     /// stage is not written again, which saves 3 % of a request's instructions.
     pub(super) fn write_answers(&mut self, scratch: &mut Scratch<S>) -> Option<Next> {
@@ -110,16 +102,12 @@ impl<S: Service> Conn<S> {
 
     /// One `send`; 0 if the socket has no room.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        match send(&self.stream, bytes) {
+        match self.socket.send(bytes) {
             Ok(n) => {
                 metrics::add(Counter::BytesWritten, n as u64);
                 Ok(n)
             }
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
-            {
-                Ok(0)
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             Err(error) => {
                 metrics::add(Counter::ConnectionsReset, 1);
                 Err(error.kind())
@@ -129,7 +117,7 @@ impl<S: Service> Conn<S> {
 
     /// Shuts down the sending side and begins to drop what the peer still sends.
     fn start_linger(&mut self) -> Next {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.socket.end_sending().is_err() {
             return Next::Close;
         }
         self.moved_bytes = 0;
@@ -140,7 +128,7 @@ impl<S: Service> Conn<S> {
     }
 
     pub(super) fn linger(&mut self, dropped: usize, input: &mut [u8]) -> Next {
-        let next = match receive(&self.stream, input) {
+        let next = match self.socket.receive(input) {
             Ok(n) if n > 0 && dropped + n <= self.hosted.server.limits.linger_bytes_max => {
                 let timeout = self.hosted.server.limits.linger_timeout;
                 self.progress(Phase::Linger, timeout, n);
@@ -184,9 +172,7 @@ impl<S: Service> Conn<S> {
             let _ = self.write(&scratch.output); // best effort: the connection ends either way
         }
         if phase == Phase::Write {
-            // Without this the kernel would retry sending the unread answers for minutes.
-            let _ = socket2::SockRef::from(self.stream.inner())
-                .set_linger(Some(std::time::Duration::ZERO));
+            self.socket.reset_on_close();
         }
         Next::Close
     }
