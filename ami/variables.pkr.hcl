@@ -74,7 +74,7 @@ variable "volume_gib" {
 
 variable "architecture" {
   type        = string
-  description = "Processor of the binary, amd64 or arm64; the machine that bakes has the same"
+  description = "Processor of the binary, amd64 or arm64; scripts/bake reads it from the binary"
   default     = "amd64"
 }
 

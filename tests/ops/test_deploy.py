@@ -50,6 +50,42 @@ class Conventions(Operator):
                 self.say(script, "--colour", code=64)
 
 
+class Bake(Operator):
+    """The processor of an image is its binary's."""
+
+    def setUp(self):
+        super().setUp()
+        # Cargo, which knows the version, is found by way of it.
+        self.environment["HOME"] = os.environ["HOME"]
+
+    def program(self, machine):
+        """The head of an ELF file, to which processors give numbers (e_machine)."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        file = pathlib.Path(directory.name) / "trident"
+        file.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00" + machine.to_bytes(2, "little"))
+        return str(file)
+
+    def test_the_image_follows_the_binary_s_header(self):
+        for machine, architecture in ((62, "amd64"), (183, "arm64")):
+            said = self.say("bake", "--dry-run", "--binary", self.program(machine))
+            self.assertIn(f"-var architecture={architecture} ", said)
+            self.assertIn(f"-var architecture={architecture} ",
+                          self.say("bake", "--dry-run", "--arch", architecture, "--binary", self.program(machine)))
+
+    def test_a_binary_for_another_processor_is_refused(self):
+        said = self.say("bake", "--dry-run", "--arch", "amd64", "--binary", self.program(183), code=64)
+        self.assertIn("is for arm64, and the image for amd64", said)
+        self.assertIn("not a program for amd64 or arm64", self.say("bake", "--dry-run", "--binary", self.program(40), code=64))
+        self.assertIn("amd64 or arm64", self.say("bake", "--dry-run", "--arch", "riscv64", code=64))
+
+    @unittest.skipUnless(os.uname().machine == "x86_64", "on arm64 the machine's own compiler builds it")
+    def test_for_graviton_the_cross_compiler_builds(self):
+        said = self.say("bake", "--dry-run", "--arch", "arm64")
+        self.assertIn("scripts/cross build --release --locked", said)
+        self.assertIn("-var architecture=arm64 ", said)
+
+
 class Account(Operator):
     COMMANDS = (("deploy", *NEW), ("roll", "--settings"), ("destroy", "--yes"))
 

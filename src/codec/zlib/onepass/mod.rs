@@ -20,6 +20,8 @@ mod code;
 mod emit;
 mod json_bits;
 mod matcher;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod rows;
@@ -30,6 +32,11 @@ pub use matcher::TEXT_BYTES_MAX;
 
 use code::{Code, FIXED, JSON};
 use matcher::Matcher;
+
+#[cfg(target_arch = "aarch64")]
+type Native = neon::Neon;
+#[cfg(not(target_arch = "aarch64"))]
+type Native = portable::Portable;
 
 /// Texts of fewer bytes get the fixed code: the JSON code's header costs more than it saves.
 const JSON_TEXT_BYTES_MIN: usize = 140;
@@ -74,7 +81,7 @@ impl Encoder {
         if let Some(wide) = &mut self.wide {
             return wide.block(&mut self.matcher, code, room);
         }
-        portable::block(&mut self.matcher, code, room)
+        portable::block::<Native>(&mut self.matcher, code, room)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The encoder in plain Rust: for CPUs without AVX2 and BMI2, and as the reference for tests.
+//! The encoder with the operations of any [`Cpu`], and these in plain Rust: the reference for tests.
 
 use super::{
     code::Code,
@@ -6,15 +6,15 @@ use super::{
     matcher::{Cpu, Matcher, SEGMENT_BYTES},
 };
 
-/// [`super::Encoder::block`] in plain Rust.
-pub fn block(matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Option<usize> {
+/// [`super::Encoder::block`] with the operations of `C`.
+pub fn block<C: Cpu>(matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Option<usize> {
     let mut writer = BitWriter::new(room, code);
     let mut coded = 0;
     let mut complete = true;
     for from in (0..matcher.len()).step_by(SEGMENT_BYTES) {
-        let starts = matcher.mark::<Portable>(from);
-        let probes = matcher.compare::<Portable>(starts);
-        let kept = matcher.select::<Portable>(probes, coded);
+        let starts = matcher.mark::<C>(from);
+        let probes = matcher.compare::<C>(starts);
+        let kept = matcher.select::<C>(probes, coded);
         let end = matcher.len().min(from + SEGMENT_BYTES);
         complete &= put_segment(&mut writer, code, matcher, kept, end, &mut coded);
         if !complete {
@@ -25,7 +25,8 @@ pub fn block(matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Option<usiz
     complete.then(|| writer.finish(code))
 }
 
-struct Portable;
+/// Plain Rust.
+pub struct Portable;
 
 impl Cpu for Portable {
     #[inline(always)]
