@@ -65,10 +65,14 @@ check 'store swap: a user of the new store' yes "$(is_there "$(twitter "$newcome
 check 'all of it by the same process' "$pid" "$(systemctl show -P MainPID trident)"
 check 'requests that panicked' 0 "$(metric trident_handler_panics_total)"
 
-# A database over TCP, with the drop-in that gives the unit its network.
+# A database over TCP and TLS, with the drop-in that gives the unit its network.
 wanted=$(twitter "$newcomer")
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=database -keyout /var/tmp/db.key \
+    -out /etc/trident/database.pem -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE 2>/tmp/openssl.log ||
+    say "FAULT no certificate: $(tail -n 2 /tmp/openssl.log | tr '\n' ' ')"
 mariadb-install-db --user=root --auth-root-authentication-method=normal --datadir=/var/tmp/db >/dev/null 2>&1 || say 'FAULT no database made'
-mariadbd --no-defaults --user=root --datadir=/var/tmp/db --socket=/var/tmp/db/socket --bind-address=127.0.0.1 --port=3306 >/var/tmp/db.log 2>&1 &
+mariadbd --no-defaults --user=root --datadir=/var/tmp/db --socket=/var/tmp/db/socket --bind-address=127.0.0.1 --port=3306 \
+    --require-secure-transport --ssl-cert=/etc/trident/database.pem --ssl-key=/var/tmp/db.key >/var/tmp/db.log 2>&1 &
 database=$!
 sql() { mariadb --no-defaults --socket=/var/tmp/db/socket -e "$1" >/dev/null 2>&1; }
 for _ in $(seq 1200); do
@@ -77,7 +81,7 @@ for _ in $(seq 1200); do
 done
 sql "CREATE DATABASE trident; CREATE USER serve@'127.0.0.1' IDENTIFIED BY 'word'; GRANT ALL ON trident.* TO serve@'127.0.0.1'" ||
     say "FAULT the database does not answer: $(tail -n 3 /var/tmp/db.log | tr '\n' ' ')"
-url='mysql://serve:word@127.0.0.1:3306/trident?prefer_socket=false'
+url='mysql://serve:word@127.0.0.1:3306/trident?prefer_socket=false&ssl=verify-identity&ssl-ca=%2Fetc%2Ftrident%2Fdatabase.pem'
 trident etl import --mysql "$url" "$store" >/tmp/load.log 2>&1 || say "FAULT load: $(tail -n 2 /tmp/load.log | tr '\n' ' ')"
 drop_in=/etc/systemd/system/trident.service.d
 install -D -m 0644 /usr/lib/trident/database.conf "$drop_in/database.conf"
