@@ -25,9 +25,11 @@ pub fn block<C: Cpu>(matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Opt
     complete.then(|| writer.finish(code))
 }
 
-/// Plain Rust.
+/// Plain Rust. Where the target has something better, only tests need it.
+#[cfg(any(test, not(target_arch = "aarch64")))]
 pub struct Portable;
 
+#[cfg(any(test, not(target_arch = "aarch64")))]
 impl Cpu for Portable {
     #[inline(always)]
     fn alphanumeric(block: &[u8; 64]) -> u64 {

@@ -30,7 +30,8 @@ fn inflate_raw(block: &[u8], len: usize) -> Vec<u8> {
 fn portable_block(matcher: &mut Matcher, text: &[u8], code: &Code) -> Option<Vec<u8>> {
     let mut room = vec![0; block_bytes_max(text.len())];
     matcher.load(text);
-    portable::block::<portable::Portable>(matcher, code, &mut room).map(|used| room[..used].to_vec())
+    portable::block::<portable::Portable>(matcher, code, &mut room)
+        .map(|used| room[..used].to_vec())
 }
 
 fn check(encoder: &mut Encoder, plain: &mut Matcher, text: &[u8]) {
