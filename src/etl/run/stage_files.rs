@@ -6,7 +6,7 @@ use crate::etl::{
     record::records::push_deletion,
     shuffle::sort::Sorted,
     shuffle::spill::{Emit, LineFile, LineReader, Lines, ShuffleWriter, partition_path},
-    sink::user_sink::write_frame,
+    sink::user_sink::write_frame_head,
     stage::tags::TagCounter,
     stage::tweets::TweetOutput,
     stage::users::UserOutput,
@@ -109,11 +109,19 @@ impl BlockFile {
     }
 
     pub(super) fn frame(&mut self, user: u64, value: &[u8]) -> Result<(), EtlError> {
-        write_frame(&mut self.buffer, user, value).map_err(|e| EtlError::Sink {
+        write_frame_head(&mut self.buffer, user, value).map_err(|e| EtlError::Sink {
             user,
             source: e.into(),
         })?;
-        self.flush_if_full()
+        if value.len() < WRITE_BYTES {
+            self.buffer.extend_from_slice(value);
+            return self.flush_if_full();
+        }
+        // Not through the buffer: values may have gigabytes.
+        self.flush()?;
+        self.file.append(value)?;
+        self.written += value.len() as u64;
+        Ok(())
     }
 
     fn flush_if_full(&mut self) -> Result<(), EtlError> {

@@ -166,13 +166,21 @@ impl FileUsers {
 }
 
 /// Appends user id, length and value.
-pub(crate) fn write_frame(out: &mut impl Write, user_id: u64, value: &[u8]) -> io::Result<()> {
+fn write_frame(out: &mut impl Write, user_id: u64, value: &[u8]) -> io::Result<()> {
+    write_frame_head(out, user_id, value)?;
+    out.write_all(value)
+}
+
+/// Appends user id and length, which the value itself follows.
+pub(crate) fn write_frame_head(out: &mut impl Write, user_id: u64, value: &[u8]) -> io::Result<()> {
     let bytes = u32::try_from(value.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "value longer than 4 GiB"))?;
     out.write_all(&user_id.to_le_bytes())?;
-    out.write_all(&bytes.to_le_bytes())?;
-    out.write_all(value)
+    out.write_all(&bytes.to_le_bytes())
 }
+
+/// A value of so many bytes gets a buffer of its length.
+const RESERVED_BYTES: usize = 1 << 20;
 
 /// Reads a sequence of user id, length and value.
 pub(crate) struct Frames {
@@ -221,7 +229,12 @@ impl Frames {
             .map_err(|e| self.failed(e))?;
         let bytes = u32::from_le_bytes(length);
         value.clear();
-        // The buffer grows with the bytes read, so a wrong length cannot reserve gigabytes.
+        // A buffer that grows takes up to three times what is in it. A wrong length cannot reserve gigabytes.
+        if bytes as usize >= RESERVED_BYTES {
+            let file = self.input.get_ref().metadata();
+            let left = file.map_err(|e| self.failed(e))?.len();
+            value.reserve_exact(left.min(bytes.into()) as usize);
+        }
         let read = self.input.by_ref().take(bytes.into()).read_to_end(value);
         if read.map_err(|e| self.failed(e))? < bytes as usize {
             return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));

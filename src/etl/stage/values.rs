@@ -10,6 +10,9 @@ use crate::etl::{
 use crate::store::value::Encoder;
 use std::collections::HashMap;
 
+/// Bytes that stay allocated for the next value.
+const VALUE_BYTES_KEPT: usize = 1 << 20;
+
 /// Reads stored runs of counts by their references (see [`crate::etl::stage::users::UserOutput::store_tags`]).
 pub trait TagSource {
     /// Replaces `out` by the run that `reference` stands for.
@@ -154,7 +157,10 @@ impl<S: TagSource> ValueBuilder<S> {
             .map_err(|source| EtlError::User { user, source })?;
         self.counts.users += 1;
         self.counts.value_bytes += self.value.len() as u64;
-        put(user, &self.value)
+        let result = put(user, &self.value);
+        self.value.clear();
+        self.value.shrink_to(VALUE_BYTES_KEPT);
+        result
     }
 
     /// The counts so far.

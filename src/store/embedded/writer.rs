@@ -54,6 +54,10 @@ impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
 
     fn put(&mut self, key: K, value: &[u8]) -> Result<(), StoreError> {
         self.last_key = Some(key);
+        if value.len() >= BATCH_BYTES {
+            self.flush()?;
+            return self.file.append(value.len(), std::iter::once((key, value)));
+        }
         self.bytes.extend_from_slice(value);
         self.ends.push((key, self.bytes.len()));
         if self.batch_bytes() >= BATCH_BYTES {

@@ -8,6 +8,9 @@ use super::{
     product,
 };
 
+/// Bytes of each part that stay allocated for the next value. Few users need more, and those need gigabytes.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// Collects the parts of one value.
 #[derive(Debug, Default)]
 pub struct Encoder {
@@ -105,7 +108,7 @@ impl Encoder {
         self.close_contact();
         let result = self.write(user_id, out);
         for part in self.parts() {
-            part.clear();
+            release(part);
         }
         self.counts = Counts::default();
         result
@@ -123,6 +126,8 @@ impl Encoder {
             return Err(TooLarge);
         }
         let start = out.len();
+        let parts_bytes: usize = self.parts().iter().map(|part| part.len()).sum();
+        out.reserve(HEADER_BYTES + parts_bytes);
         out.extend_from_slice(&MAGIC);
         out.push(VERSION);
         for number in counts.into_iter().chain(sizes) {
@@ -131,6 +136,7 @@ impl Encoder {
         out.extend_from_slice(&[0; 4]);
         for part in self.parts() {
             out.extend_from_slice(part);
+            release(part);
         }
         let checksum = checksum(user_id, &out[start..]);
         out[start + CHECKSUM_AT..start + HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
@@ -164,6 +170,12 @@ impl Encoder {
         }
         self.counts.contacts += 1;
     }
+}
+
+/// Empties `part`, so that a value and its parts are not in memory twice.
+fn release(part: &mut Vec<u8>) {
+    part.clear();
+    part.shrink_to(KEPT_BYTES);
 }
 
 impl Open {
