@@ -2,6 +2,8 @@
 
 #[path = "main/etl.rs"]
 mod etl;
+#[path = "main/etl_blocks.rs"]
+mod etl_blocks;
 #[path = "main/etl_import.rs"]
 mod etl_import;
 #[path = "main/explain.rs"]

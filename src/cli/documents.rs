@@ -18,6 +18,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The job for Spark: the one that fits the blocks of this program.
+const SPARK_JOB: &str = include_str!("../../scripts/spark/trident_etl.py");
+
 /// What to write.
 #[derive(Subcommand)]
 pub enum Documents {
@@ -36,6 +39,8 @@ pub enum Documents {
     Config,
     /// Write the reference page of the metrics to standard output
     Metrics,
+    /// Write the job for Spark, trident_etl.py, to standard output
+    Spark,
 }
 
 /// Writes what was asked for.
@@ -63,6 +68,7 @@ pub fn write_document(what: &Documents) -> Result<(), Stop> {
             Stop::new(ExitCode::Failure, message)
         }),
         Documents::Config => output::print(&document::toml()),
+        Documents::Spark => output::print(SPARK_JOB),
         Documents::Metrics => output::print(&reference::page(&crate::app::reasons())),
     }
 }

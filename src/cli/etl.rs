@@ -47,28 +47,9 @@ pub struct EtlRun {
     /// A server that has it open keeps reading the old store until a reload.
     #[arg(long, requires = "output")]
     pub replace: bool,
-    /// Write the N most frequent hashtags
-    ///
-    /// A list for --exclude: one per line, the most frequent first, to --top-file. All hashtags are
-    /// counted, excluded ones included.
-    #[arg(long, value_name = "N", value_parser = size)]
-    pub top: Option<usize>,
-    /// Where --top writes [default: standard output]
-    #[arg(long, value_name = "FILE", requires = "top")]
-    pub top_file: Option<PathBuf>,
-    /// Draw how many hashtags occur how often
-    ///
-    /// Both axes are logarithmic; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub histogram_svg: Option<PathBuf>,
-    /// Write the same as CSV
-    ///
-    /// Lines of occurrences,tags; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub histogram_csv: Option<PathBuf>,
-    /// Write the report as JSON; - for standard output
-    #[arg(long, value_name = "FILE")]
-    pub report_json: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it")]
+    pub results: EtlResults,
     /// Intermediate files [default: STORE.work]
     ///
     /// A directory. Needs space for about as much as the kept part of the uncompressed input. Made if missing; removed
@@ -110,6 +91,33 @@ pub struct EtlRun {
         hide_possible_values = true
     )]
     pub compat: EtlCompat,
+}
+
+/// What is written beside the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct EtlResults {
+    /// Write the N most frequent hashtags
+    ///
+    /// A list for --exclude: one per line, the most frequent first, to --top-file. All hashtags are
+    /// counted, excluded ones included.
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub top: Option<usize>,
+    /// Where --top writes [default: standard output]
+    #[arg(long, value_name = "FILE", requires = "top")]
+    pub top_file: Option<PathBuf>,
+    /// Draw how many hashtags occur how often
+    ///
+    /// Both axes are logarithmic; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub histogram_svg: Option<PathBuf>,
+    /// Write the same as CSV
+    ///
+    /// Lines of occurrences,tags; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub histogram_csv: Option<PathBuf>,
+    /// Write the report as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
 }
 
 /// What becomes of strings that are not Unicode.
@@ -167,6 +175,14 @@ pub enum EtlStage {
             hide_possible_values = true
         )]
         compat: EtlCompat,
+        /// Write blocks for a cluster engine, of N partitions
+        ///
+        /// A power of two up to 512. docs/etl-spark.md tells the rest.
+        #[arg(long, value_name = "N", value_parser = size)]
+        blocks: Option<usize>,
+        /// What the report calls standard input
+        #[arg(long, value_name = "NAME", requires = "blocks")]
+        name: Option<String>,
     },
     /// Read sorted records, write the records of the next stage
     ///
@@ -181,8 +197,35 @@ pub enum EtlStage {
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
         sort: EtlSort,
+        /// Read and write blocks for a cluster engine, of N partitions
+        ///
+        /// The same N as in `map`.
+        #[arg(long, value_name = "N", value_parser = size, requires = "sort")]
+        blocks: Option<usize>,
+        /// Most frequent hashtags to remember in each partition [default: 700]
+        #[arg(long, value_name = "N", value_parser = size, requires = "blocks")]
+        top: Option<usize>,
     },
-    /// Read sorted pairs, make a store
+    /// Read blocks of pairs, write a file of values
+    ///
+    /// For a cluster engine: one file for each partition. What the report says goes to standard output, in blocks.
+    Values {
+        /// The file; it has this name when it is complete
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// For what does not fit in memory [default: .]
+        #[arg(
+            long,
+            value_name = "DIR",
+            default_value = ".",
+            hide_default_value = true
+        )]
+        work_dir: PathBuf,
+        /// For sorting, such as 512M or 2G [default: 640M]
+        #[arg(long, value_name = "BYTES", value_parser = bytes)]
+        memory_bytes: Option<usize>,
+    },
+    /// Read sorted pairs or files of values, make a store
     Build {
         /// Directory of the store to make
         #[arg(long, value_name = "STORE")]
@@ -193,6 +236,14 @@ pub enum EtlStage {
         /// Make a store even if no user comes in
         #[arg(long)]
         allow_empty: bool,
+        /// Files of values that a cluster's job has left
+        ///
+        /// A directory with a .values file for each partition and report.blocks. Without it pairs come from standard input.
+        #[arg(long, value_name = "DIR", conflicts_with = "sort")]
+        values: Option<PathBuf>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "its fields say it")]
+        results: EtlResults,
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
         sort: EtlSort,

@@ -19,7 +19,7 @@ mod text;
 mod value;
 
 pub use documents::{Documents, write_document};
-pub use etl::{EtlCommand, EtlCompat, EtlResources, EtlRun, EtlSort, EtlStage};
+pub use etl::{EtlCommand, EtlCompat, EtlResources, EtlResults, EtlRun, EtlSort, EtlStage};
 pub use etl_import::{DatabaseUrl, EtlImport};
 pub use explain::ExplainCommand;
 pub use flags::SettingFlags;

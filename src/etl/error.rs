@@ -76,6 +76,14 @@ pub enum EtlError {
     /// A line that should be a record is not one.
     #[error("not a record of this version: {0:?}")]
     Record(String),
+    /// Blocks between stages are damaged, incomplete or of another version.
+    #[error("cannot read blocks at byte {at}: {what}")]
+    Blocks {
+        /// Position in the input.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
     /// Records between stages must be sorted by bytes.
     #[error("record {line} is not in order: sort by bytes between the stages (LC_ALL=C sort)")]
     Unsorted {

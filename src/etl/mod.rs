@@ -7,19 +7,21 @@
 //!
 //! Rules: `docs/protocol/twitter.md` sections 2 to 5. Between the stages there are only lines in the format of
 //! [`record::records`], sorted by bytes within partitions of the key. So the result depends neither on the order
-//! of the input nor on the number of workers, and a cluster engine can run the same stages through [`run::pipe`]
-//! with its own shuffles between them.
+//! of the input nor on the number of workers, and a cluster engine can run the same stages through [`blocks`] with its
+//! own shuffles between them.
 //!
 //! - [`read`]: from named inputs to blocks of lines. [`record`]: from a line to a record.
 //! - `shuffle`: records by key and in order. [`stage`]: what each stage does to a record.
 //! - [`sink`]: the store or file that takes the values. [`run`](mod@run): a whole run with resume and report, or
 //!   one stage through pipes.
+//! - [`blocks`]: the stages for a cluster engine.
 //! - [`update`]: more tweets for a store that keeps history.
 //! - [`sample`]: the built-in store, served when no other is configured. [`progress`], [`error`].
 //!
-//! Arrows between the folders go one way: `read`, `record` → `shuffle` → `stage` → `run`, `update`; `sink` → `run`.
+//! Arrows between the folders go one way: `read`, `record` → `shuffle` → `stage` → `run`, `update`; `sink` → `run` → `blocks`.
 //! Not here: the store's files (`store`) and the command line.
 
+pub mod blocks;
 pub mod error;
 pub mod progress;
 pub mod read;

@@ -1,12 +1,13 @@
 //! Runs `trident etl`: library calls, output of their results, exit codes.
 
+use crate::etl_blocks;
 use std::{
     fs,
     io::{self, Write},
     path::{self, Path, PathBuf},
 };
 use trident::{
-    cli::{self, EtlCommand, EtlCompat, EtlRun, EtlSort, EtlStage},
+    cli::{self, EtlCommand, EtlCompat, EtlResults, EtlRun, EtlSort, EtlStage},
     etl::{
         self, EtlError, Options, progress,
         read::list::{self, Listing},
@@ -36,15 +37,45 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
             workers,
             skip_bad_files,
             compat,
-        }) => map(inputs, workers.unwrap_or(0), *skip_bad_files, *compat),
+            blocks,
+            name,
+        }) => match blocks {
+            None => map(inputs, workers.unwrap_or(0), *skip_bad_files, *compat),
+            Some(blocks) => {
+                let reading = (*skip_bad_files, meant(*compat));
+                let workers = workers.unwrap_or(0);
+                etl_blocks::map(inputs, workers, reading, *blocks, name.as_deref())
+            }
+        },
         Some(EtlStage::Import(what)) => crate::etl_import::run(what),
-        Some(EtlStage::Reduce { exclude, sort }) => reduce(exclude.as_deref(), sort),
+        Some(EtlStage::Reduce {
+            exclude,
+            sort,
+            blocks,
+            top,
+        }) => match blocks {
+            None => reduce(exclude.as_deref(), sort),
+            Some(blocks) => etl_blocks::reduce(exclude.as_deref(), sort, *blocks, *top),
+        },
+        Some(EtlStage::Values {
+            output,
+            work_dir,
+            memory_bytes,
+        }) => etl_blocks::values(output, work_dir, *memory_bytes),
         Some(EtlStage::Build {
             output,
             replace,
             allow_empty,
+            values,
+            results,
             sort,
-        }) => build(output, *replace, *allow_empty, sort),
+        }) => match values {
+            None => build(output, *replace, *allow_empty, sort),
+            Some(values) => {
+                let report = etl_blocks::build(values, output, (*replace, *allow_empty), results)?;
+                write_results(results, &report)
+            }
+        },
     }
 }
 
@@ -53,7 +84,7 @@ fn whole(flags: &EtlRun) -> Result<(), Stop> {
     let progress = progress::for_stderr();
     let earlier = pipeline::earlier(&options).map_err(failed)?;
     if let Earlier::Complete(report) = &earlier {
-        return write_results(flags, report);
+        return write_results(&flags.results, report);
     }
     tell_left_out(&pipeline::listing(&options).map_err(failed)?);
     let report = match &options.output {
@@ -67,7 +98,7 @@ fn whole(flags: &EtlRun) -> Result<(), Stop> {
         }
     };
     let report = report.map_err(|error| resumable(failed(error), &options.work_dir))?;
-    write_results(flags, &report)
+    write_results(&flags.results, &report)
 }
 
 fn options(flags: &EtlRun) -> Result<Options, Stop> {
@@ -99,7 +130,7 @@ fn options(flags: &EtlRun) -> Result<Options, Stop> {
         compat: meant(flags.compat),
         keep_work_dir: flags.keep_work_dir,
         history: flags.keep_history,
-        top: flags.top.unwrap_or(TOP_DEFAULT),
+        top: flags.results.top.unwrap_or(TOP_DEFAULT),
         output: flags.output.as_ref().map(absolute).transpose()?,
         ..Options::new(flags.inputs.clone(), work_dir)
     })
@@ -113,7 +144,7 @@ fn meant(compat: EtlCompat) -> Compat {
 }
 
 /// The files that were asked for, then the report: on standard output, unless a file has taken that.
-fn write_results(flags: &EtlRun, report: &Report) -> Result<(), Stop> {
+fn write_results(flags: &EtlResults, report: &Report) -> Result<(), Stop> {
     let stream = PathBuf::from(STREAM);
     let top = flags.top.map(|count| {
         let file = flags.top_file.as_ref().unwrap_or(&stream);
@@ -241,7 +272,7 @@ fn order(sort: &EtlSort) -> Order {
 }
 
 /// The error's one line, causes included, with the exit code that says whether trying again can help.
-fn failed(error: EtlError) -> Stop {
+pub(crate) fn failed(error: EtlError) -> Stop {
     let code = match &error {
         EtlError::Usage(_) => ExitCode::Usage,
         EtlError::Damaged { .. }
@@ -250,6 +281,7 @@ fn failed(error: EtlError) -> Stop {
         | EtlError::NothingKept { .. }
         | EtlError::NothingBuilt
         | EtlError::Record(_)
+        | EtlError::Blocks { .. }
         | EtlError::Unsorted { .. }
         | EtlError::Incomplete { .. } => ExitCode::Data,
         EtlError::SinkFinish(why) if is_taken(why.downcast_ref()) => ExitCode::Usage,
@@ -258,7 +290,7 @@ fn failed(error: EtlError) -> Stop {
     Stop::new(code, error.to_string())
 }
 
-fn store_failed(error: StoreError) -> Stop {
+pub(crate) fn store_failed(error: StoreError) -> Stop {
     let code = if is_taken(Some(&error)) {
         ExitCode::Usage
     } else {
@@ -284,7 +316,7 @@ fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
 }
 
 /// Whether the reader of our output has closed it.
-fn is_closed_pipe(error: &EtlError) -> bool {
+pub(crate) fn is_closed_pipe(error: &EtlError) -> bool {
     matches!(error, EtlError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 

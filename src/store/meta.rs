@@ -7,6 +7,9 @@ use std::path::Path;
 /// Version of the layout in [`super`]; values have [`value::VERSION`]. Version 1 had no updates.
 pub const FORMAT: u32 = 2;
 
+/// Version and commit of this program.
+pub const BUILT_BY: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_ID"), ")");
+
 /// The metadata of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {

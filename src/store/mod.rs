@@ -30,7 +30,7 @@ pub mod value;
 
 pub use embedded::{Reader, Store, StoreWriter, StoredTweet, Work, maintenance};
 pub use error::{StoreError, UpdateError};
-pub use meta::{FORMAT, HistoryMeta, Meta, UpdatesHistory, UpdatesMeta};
+pub use meta::{BUILT_BY, FORMAT, HistoryMeta, Meta, UpdatesHistory, UpdatesMeta};
 pub use update::Update;
 
 use std::path::PathBuf;

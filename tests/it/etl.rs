@@ -1,6 +1,7 @@
 //! The ETL against the oracle: equal dumps and counts, whatever the arrangement of the input, the
 //! number of workers, the memory, and however often the run was killed.
 
+mod blocks;
 mod command;
 mod compat;
 mod containers;

@@ -5,7 +5,7 @@
 //! - [`pipe`]: one stage from standard input to standard output.
 //! - [`report`], [`plot`]: the report at the end of a run. `nothing`: what is said instead if no tweet was kept.
 
-mod nothing;
+pub(crate) mod nothing;
 pub mod pipe;
 pub mod pipeline;
 pub mod plot;

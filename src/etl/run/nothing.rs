@@ -9,15 +9,15 @@ use crate::etl::{
 };
 
 /// What the map stage found instead of tweets.
-pub(super) struct Found<'f> {
-    pub(super) counts: &'f Counts,
-    pub(super) examples: &'f [DroppedLine],
-    pub(super) left_out: &'f [String],
-    pub(super) skipped_files: &'f [SkippedFile],
+pub(crate) struct Found<'f> {
+    pub(crate) counts: &'f Counts,
+    pub(crate) examples: &'f [DroppedLine],
+    pub(crate) left_out: &'f [String],
+    pub(crate) skipped_files: &'f [SkippedFile],
 }
 
 /// The error, with the likeliest reason.
-pub(super) fn error(found: &Found<'_>, sources: &[Source]) -> EtlError {
+pub(crate) fn error(found: &Found<'_>, sources: &[Source]) -> EtlError {
     let lines = found.counts.lines;
     let (why, example) = match example_of_most(found.counts, found.examples) {
         Some((line, count)) => (

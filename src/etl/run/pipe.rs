@@ -230,7 +230,7 @@ impl<W: Write> UserOutput for PipeWriter<'_, W> {
         self.write(write)
     }
 
-    fn store_tags(&mut self, _: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
+    fn store_tags(&mut self, _: u64, _: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
         Ok(None)
     }
 

@@ -72,7 +72,7 @@ impl UserOutput for UserFiles<'_, '_> {
         self.people.record(write)
     }
 
-    fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
+    fn store_tags(&mut self, _: u64, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
         let offset = self.counts.offset();
         self.counts.record(|out| out.extend_from_slice(tags))?;
         Ok(Some(

@@ -122,6 +122,8 @@ impl UserSink for FileSink {
 /// Reads the file of a [`FileSink`].
 pub struct FileUsers {
     frames: Frames,
+    /// Read so far.
+    users: u64,
     ended: bool,
 }
 
@@ -143,25 +145,47 @@ impl FileUsers {
         }
         Ok(Self {
             frames,
+            users: 0,
             ended: false,
         })
     }
 
     /// Replaces `value` by the next value and returns its user; `None` after the last.
     pub fn next_user(&mut self, value: &mut Vec<u8>) -> Result<Option<u64>, EtlError> {
+        let user = self.next_id()?;
+        if user.is_some() {
+            self.read_value(value)?;
+        }
+        Ok(user)
+    }
+
+    /// The next user, whose value must be read next; `None` after the last.
+    pub(crate) fn next_id(&mut self) -> Result<Option<u64>, EtlError> {
         if self.ended {
             return Ok(None);
         }
-        let user = self
-            .frames
-            .read_u64()?
-            .ok_or_else(|| self.frames.failed(io::ErrorKind::UnexpectedEof.into()))?;
-        if user == END {
-            self.ended = true;
-            return Ok(None);
+        let user = self.number()?;
+        if user != END {
+            self.users += 1;
+            return Ok(Some(user));
         }
-        self.frames.read_value(value)?;
-        Ok(Some(user))
+        if self.number()? != self.users {
+            let what = "it has another number of users than it says";
+            let wrong = io::Error::new(io::ErrorKind::InvalidData, what);
+            return Err(self.frames.failed(wrong));
+        }
+        self.ended = true;
+        Ok(None)
+    }
+
+    /// Replaces `value` by the value of the user read last.
+    pub(crate) fn read_value(&mut self, value: &mut Vec<u8>) -> Result<(), EtlError> {
+        self.frames.read_value(value)
+    }
+
+    fn number(&mut self) -> Result<u64, EtlError> {
+        let number = self.frames.read_u64()?;
+        number.ok_or_else(|| self.frames.failed(io::ErrorKind::UnexpectedEof.into()))
     }
 }
 

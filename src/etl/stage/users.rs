@@ -23,9 +23,9 @@ pub trait UserOutput {
     fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
     /// A record of another user.
     fn peer(&mut self, other: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
-    /// Stores a long run of counts and returns a reference to it, or `None` if every record must carry the
+    /// Stores the long run of counts of `user` and returns a reference to it, or `None` if every record must carry the
     /// run.
-    fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError>;
+    fn store_tags(&mut self, user: u64, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError>;
     /// The `p1` record of the current user, if history is requested.
     fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
 }
@@ -230,7 +230,7 @@ impl UserReducer {
             profile.map_or(&[], |profile| &profile.description),
         );
         let reference = match tags.get(1..) {
-            Some(fields) if fields.len() > INLINE_TAGS_BYTES => out.store_tags(fields)?,
+            Some(fields) if fields.len() > INLINE_TAGS_BYTES => out.store_tags(user, fields)?,
             _ => None,
         };
         match reference {
@@ -274,7 +274,7 @@ mod tests {
             self.persons.push(written(write));
             Ok(())
         }
-        fn store_tags(&mut self, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
+        fn store_tags(&mut self, _: u64, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
             assert!(tags.len() > INLINE_TAGS_BYTES);
             Ok(self.refer.then(|| b"@0:1:2".to_vec()))
         }

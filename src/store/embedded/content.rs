@@ -2,7 +2,7 @@
 
 use super::{files::Table, store::Store};
 use crate::store::{
-    FORMAT, HistoryMeta, Meta, StoreError,
+    BUILT_BY, FORMAT, HistoryMeta, Meta, StoreError,
     value::{self, Corrupt, User},
 };
 
@@ -79,7 +79,7 @@ impl Content {
             value_bytes,
             content_crc32: self.hasher.finalize(),
             history,
-            built_by: concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_ID"), ")").into(),
+            built_by: BUILT_BY.into(),
         }
     }
 }

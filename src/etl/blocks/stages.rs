@@ -1,0 +1,176 @@
+//! One stage of a cluster's job: lines or blocks on the input, blocks on the output.
+//!
+//! Every stage passes parts of the report on and adds its own, so the last stage has them all.
+
+use crate::etl::{
+    blocks::{
+        frame::Kind,
+        spool::{ListSpool, RecordLines, Spool},
+        totals::Part,
+        writer::{BlockWriter, Output, TweetBlocks, UserBlocks},
+    },
+    error::EtlError,
+    progress::Silent,
+    record::excluded::Excluded,
+    shuffle::sort::{Keys, Sorter},
+    sink::user_sink::{FileSink, UserSink},
+    stage::map::{self, Reading},
+    stage::tags::{TagReport, TagTotals},
+    stage::tweets::TweetReducer,
+    stage::users::UserReducer,
+    stage::values::ValueBuilder,
+};
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+/// Most buckets: as many as there are partitions at most on one machine.
+pub const BUCKETS_MAX: usize = 512;
+
+/// Where a stage sorts, and in how much memory.
+#[derive(Clone, Debug)]
+pub struct Sorting {
+    /// For what does not fit in memory.
+    pub directory: PathBuf,
+    /// Memory for sorting and for lists of hashtags.
+    pub memory_bytes: usize,
+}
+
+impl Sorting {
+    fn sorter(&self, keys: Keys) -> Sorter {
+        let memory_bytes = self.memory_bytes / 8 * 7;
+        Sorter::new(keys, memory_bytes, &self.directory, &own_name("sort"))
+    }
+
+    fn lists_bytes(&self) -> usize {
+        self.memory_bytes / 8
+    }
+}
+
+/// A name that no other process has in the same directory.
+fn own_name(what: &str) -> String {
+    format!("trident-{what}-{}", std::process::id())
+}
+
+/// Refuses a number of buckets that is no number of partitions.
+pub fn check_buckets(buckets: usize) -> Result<(), EtlError> {
+    if buckets.is_power_of_two() && buckets <= BUCKETS_MAX {
+        return Ok(());
+    }
+    let rule = format!("must be a power of two up to {BUCKETS_MAX}");
+    Err(EtlError::Usage(format!("blocks={buckets} {rule}")))
+}
+
+/// Input lines to blocks by tweet. `name` is what the report calls standard input.
+pub fn map(
+    reading: Reading<'_>,
+    workers: usize,
+    buckets: usize,
+    name: Option<&str>,
+    out: impl Write + Send,
+) -> Result<(), EtlError> {
+    check_buckets(buckets)?;
+    let output = Output::new(out);
+    let writer = || BlockWriter::new(&output, Kind::Records, buckets);
+    let mapped = map::run(reading, workers, writer, &Silent)?;
+    let part = Part::of_mapped(mapped, name);
+    output.frame(Kind::Report, 0, &part.to_line())?;
+    output.end()
+}
+
+/// Blocks of `map` to blocks by user, or those to the blocks that [`values`] takes. The first record says which; hashtags
+/// come in only for the second.
+pub fn reduce(
+    input: impl Read,
+    sorting: &Sorting,
+    excluded: &Excluded,
+    (buckets, top): (usize, usize),
+    out: impl Write + Send,
+) -> Result<(), EtlError> {
+    check_buckets(buckets)?;
+    let output = Output::new(out);
+    let mut tags = None;
+    let aside = |kind, bucket: u32, block: &[u8]| match kind {
+        Kind::Report => output.frame(kind, bucket as usize, block),
+        Kind::Tags => {
+            let spool = match &mut tags {
+                Some(spool) => spool,
+                none => none.insert(Spool::create(&sorting.directory, &own_name("tags"))?),
+            };
+            spool.append(block).map(drop)
+        }
+        _ => Err(unexpected("values")),
+    };
+    let mut sorter = sorting.sorter(Keys::Ids);
+    let mut sorted = sorter.sort(RecordLines::new(input, aside))?;
+    let (mut tweets, mut users) = (TweetReducer::new(excluded), UserReducer::default());
+    let mut tweet_blocks = TweetBlocks::new(&output, buckets);
+    let mut user_blocks = UserBlocks::new(&output, buckets);
+    let mut are_tweets = None;
+    while let Some(line) = sorted.next_line()? {
+        let of_tweets = || matches!(line.get(19..22), Some(b"\tt1" | b"\td1"));
+        match *are_tweets.get_or_insert_with(of_tweets) {
+            true => tweets.line(line, &mut tweet_blocks)?,
+            false => users.line(line, &mut user_blocks)?,
+        }
+    }
+    tweets.finish(&mut tweet_blocks)?;
+    users.finish(&mut user_blocks)?;
+    drop(sorter);
+    tweet_blocks.finish()?;
+    user_blocks.finish()?;
+    let mut part = Part::of(tweets.counts());
+    part.counts.add(&users.counts());
+    if let Some(spool) = tags {
+        part.tags = totals(spool, sorting, top)?;
+    }
+    output.frame(Kind::Report, 0, &part.to_line())?;
+    output.end()
+}
+
+fn totals(spool: Spool, sorting: &Sorting, top: usize) -> Result<TagReport, EtlError> {
+    let mut totals = TagTotals::new(top);
+    let mut sorter = sorting.sorter(Keys::Text);
+    totals.add_partition(sorter.sort(spool.into_reader()?)?)?;
+    Ok(TagTotals::report(vec![totals], top))
+}
+
+/// Blocks of the second [`reduce`] to the file `file` of values; parts of the report to `out`.
+pub fn values(
+    input: impl Read,
+    sorting: &Sorting,
+    file: &Path,
+    out: impl Write + Send,
+) -> Result<(), EtlError> {
+    let output = Output::new(out);
+    let mut lists = ListSpool::create(&sorting.directory, &own_name("lists"))?;
+    let aside = |kind, bucket: u32, block: &[u8]| match kind {
+        Kind::Report => output.frame(kind, bucket as usize, block),
+        Kind::Lists => lists.append(block),
+        _ => Err(unexpected("reduce")),
+    };
+    let mut sorter = sorting.sorter(Keys::Ids);
+    let mut sorted = sorter.sort(RecordLines::new(input, aside))?;
+    let mut builder = ValueBuilder::new(lists.finish()?, sorting.lists_bytes());
+    let mut sink = FileSink::create(file)?;
+    let mut put = |user, value: &[u8]| {
+        sink.put(user, value)
+            .map_err(|source| EtlError::Sink { user, source })
+    };
+    while let Some(line) = sorted.next_line()? {
+        builder.line(line, &mut put)?;
+    }
+    builder.finish(&mut put)?;
+    sink.finish().map_err(EtlError::SinkFinish)?;
+    let part = Part::of(builder.counts());
+    output.frame(Kind::Report, 0, &part.to_line())?;
+    output.end()
+}
+
+fn unexpected(stage: &str) -> EtlError {
+    EtlError::Blocks {
+        at: 0,
+        what: format!("a block is for the stage `{stage}`"),
+    }
+}
