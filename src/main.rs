@@ -4,6 +4,8 @@
 mod etl;
 #[path = "main/etl_blocks.rs"]
 mod etl_blocks;
+#[path = "main/etl_failure.rs"]
+mod etl_failure;
 #[path = "main/etl_import.rs"]
 mod etl_import;
 #[path = "main/explain.rs"]

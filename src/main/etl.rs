@@ -1,6 +1,9 @@
 //! Runs `trident etl`: library calls, output of their results, exit codes.
 
-use crate::etl_blocks;
+use crate::{
+    etl_blocks,
+    etl_failure::{failed, is_closed_pipe, store_failed},
+};
 use std::{
     fs,
     io::{self, Write},
@@ -21,7 +24,6 @@ use trident::{
     },
     exit::{ExitCode, Stop},
     remedy::Trying,
-    store::StoreError,
 };
 
 /// Stands for standard input or standard output.
@@ -271,38 +273,6 @@ fn order(sort: &EtlSort) -> Order {
     }
 }
 
-/// The error's one line, causes included, with the exit code that says whether trying again can help.
-pub(crate) fn failed(error: EtlError) -> Stop {
-    let code = match &error {
-        EtlError::Usage(_) => ExitCode::Usage,
-        EtlError::Damaged { .. }
-        | EtlError::Shrunk { .. }
-        | EtlError::Format { .. }
-        | EtlError::NothingKept { .. }
-        | EtlError::NothingBuilt
-        | EtlError::Record(_)
-        | EtlError::Blocks { .. }
-        | EtlError::Unsorted { .. }
-        | EtlError::Incomplete { .. } => ExitCode::Data,
-        EtlError::SinkFinish(why) if is_taken(why.downcast_ref()) => ExitCode::Usage,
-        _ => ExitCode::Failure,
-    };
-    Stop::new(code, error.to_string())
-}
-
-pub(crate) fn store_failed(error: StoreError) -> Stop {
-    let code = if is_taken(Some(&error)) {
-        ExitCode::Usage
-    } else {
-        ExitCode::Failure
-    };
-    Stop::new(code, error.to_string())
-}
-
-fn is_taken(error: Option<&StoreError>) -> bool {
-    matches!(error, Some(StoreError::Exists(_)))
-}
-
 /// Says that the work is not lost, if so.
 fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
     if stop.code == ExitCode::Failure && work_dir.is_dir() {
@@ -313,11 +283,6 @@ fn resumable(mut stop: Stop, work_dir: &Path) -> Stop {
         ));
     }
     stop
-}
-
-/// Whether the reader of our output has closed it.
-pub(crate) fn is_closed_pipe(error: &EtlError) -> bool {
-    matches!(error, EtlError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Lists files in the directories that are not read.

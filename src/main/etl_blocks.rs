@@ -1,6 +1,6 @@
 //! Runs the stages of `trident etl` for a cluster engine, see docs/etl-spark.md.
 
-use crate::etl::{failed, is_closed_pipe, store_failed};
+use crate::etl_failure::{failed, is_closed_pipe, store_failed};
 use std::{
     io::{self, BufReader},
     path::{Path, PathBuf},
