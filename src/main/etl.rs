@@ -12,7 +12,7 @@ use std::{
 use trident::{
     cli::{self, EtlCommand, EtlCompat, EtlResults, EtlRun, EtlSort, EtlStage},
     etl::{
-        self, EtlError, Options, progress,
+        self, Options, progress,
         read::list::{self, Listing},
         record::{compat::Compat, excluded::Excluded},
         run::pipe::{self, Order},
