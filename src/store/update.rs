@@ -58,9 +58,9 @@ impl Update<'_> {
     }
 
     /// The state of a user.
-    pub fn person(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
+    pub fn user_state(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
         match &self.0 {
-            Inner::Embedded(update) => update.person(id),
+            Inner::Embedded(update) => update.user_state(id),
             Inner::Database(update) => update.get(Table::People, id),
         }
     }

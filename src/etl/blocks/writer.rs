@@ -196,7 +196,7 @@ impl<W: Write> UserOutput for UserBlocks<'_, W> {
         Ok(Some(reference))
     }
 
-    fn person(&mut self, _: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+    fn user_state(&mut self, _: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
         Ok(())
     }
 }

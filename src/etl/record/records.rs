@@ -254,9 +254,9 @@ mod tests {
         fn any_bytes_parse_or_fail_without_panic(line in "[0-9]{0,20}[\tabcmt1-]{0,3}[\t0-9tma@:-]{0,30}") {
             let _ = TweetRecord::parse(line.as_bytes());
             let _ = UserRecord::parse(line.as_bytes());
-            if let Ok(person) = UserStateRecord::parse(line.as_bytes()) {
-                person.tweet_ids().for_each(drop);
-                person.tags().for_each(drop);
+            if let Ok(state) = UserStateRecord::parse(line.as_bytes()) {
+                state.tweet_ids().for_each(drop);
+                state.tags().for_each(drop);
             }
             let _ = key(line.as_bytes());
         }
@@ -265,10 +265,10 @@ mod tests {
     #[test]
     fn persons_are_read_back() {
         let line = b"0000000000000000013\tp1\t5\t6\t1\tme\t\t2\t6\t8\t1\tz";
-        let person = UserStateRecord::parse(line).unwrap();
-        assert_eq!((person.user, person.stamp), (13, Some((5, 6, true))));
-        assert_eq!(person.tweet_ids().collect::<Vec<_>>(), [6, 8]);
-        assert_eq!(person.tags().next_count(), Some(Some((1, b"z".as_slice()))));
+        let state = UserStateRecord::parse(line).unwrap();
+        assert_eq!((state.user, state.stamp), (13, Some((5, 6, true))));
+        assert_eq!(state.tweet_ids().collect::<Vec<_>>(), [6, 8]);
+        assert_eq!(state.tags().next_count(), Some(Some((1, b"z".as_slice()))));
         let unknown = UserStateRecord::parse(b"0000000000000000014\tp1\t-\t-\t-\t\t\t0").unwrap();
         assert_eq!((unknown.stamp, unknown.tags().count()), (None, 0));
     }

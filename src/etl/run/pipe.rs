@@ -234,7 +234,7 @@ impl<W: Write> UserOutput for PipeWriter<'_, W> {
         Ok(None)
     }
 
-    fn person(&mut self, _: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+    fn user_state(&mut self, _: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
         Ok(())
     }
 }

@@ -68,7 +68,7 @@ impl UserOutput for UserFiles<'_, '_> {
         self.peers.record(other, write)
     }
 
-    fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+    fn user_state(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
         self.people.record(write)
     }
 

@@ -27,7 +27,7 @@ pub trait UserOutput {
     /// run.
     fn store_tags(&mut self, user: u64, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError>;
     /// The `p1` record of the current user, if history is requested.
-    fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
+    fn user_state(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError>;
 }
 
 /// Processes one user after another.
@@ -158,7 +158,7 @@ impl UserReducer {
         {
             tweet_ids.sort_unstable();
             tweet_ids.dedup();
-            out.person(|record| {
+            out.user_state(|record| {
                 write_user_state(user, self.profile.as_ref(), &tweet_ids, &self.tags, record);
             })?;
             tweet_ids.clear();
@@ -270,7 +270,7 @@ mod tests {
             self.peers.push(written(write));
             Ok(())
         }
-        fn person(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        fn user_state(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
             self.persons.push(written(write));
             Ok(())
         }

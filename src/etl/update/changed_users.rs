@@ -62,7 +62,9 @@ pub(super) struct ContactTweet {
 
 impl ChangedUsers {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &ChangedUser)> {
-        self.0.iter().map(|(user, person)| (*user, person))
+        self.0
+            .iter()
+            .map(|(user, changed_user)| (*user, changed_user))
     }
 
     pub(super) fn get(&self, user: u64) -> Option<&ChangedUser> {
@@ -73,21 +75,21 @@ impl ChangedUsers {
     pub(super) fn remove(&mut self, events: &Events, update: &Update<'_>) -> Result<(), Refused> {
         for line in events.lines() {
             let (user, other, record) = UserRecord::parse(line)?;
-            let person = self.person(user, update)?;
+            let changed_user = self.user(user, update)?;
             match record {
                 UserRecord::Profile { stamp, .. } => {
-                    person.ids_removed.insert(stamp.1);
-                    person.profile_lost |= person.state.stamp() == Some(stamp);
+                    changed_user.ids_removed.insert(stamp.1);
+                    changed_user.profile_lost |= changed_user.state.stamp() == Some(stamp);
                 }
                 UserRecord::Tags(mut counts) => {
                     while let Some(entry) = counts.next_count() {
                         let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
-                        person.change_tag(tag, |total| total.saturating_sub(count));
+                        changed_user.change_tag(tag, |total| total.saturating_sub(count));
                     }
                 }
                 UserRecord::Tweet { id, .. } => {
-                    person.ids_removed.insert(id);
-                    person.removed.insert((other, id));
+                    changed_user.ids_removed.insert(id);
+                    changed_user.removed.insert((other, id));
                 }
                 UserRecord::Peer { .. } => return Err(EtlError::record(line).into()),
             }
@@ -99,20 +101,20 @@ impl ChangedUsers {
     pub(super) fn add(&mut self, events: &Events, update: &Update<'_>) -> Result<(), Refused> {
         for line in events.lines() {
             let (user, other, record) = UserRecord::parse(line)?;
-            let person = self.person(user, update)?;
+            let changed_user = self.user(user, update)?;
             match record {
                 UserRecord::Profile {
                     stamp,
                     screen_name,
                     description,
                 } => {
-                    person.ids_added.insert(stamp.1);
-                    person.state.sight(stamp, screen_name, description);
+                    changed_user.ids_added.insert(stamp.1);
+                    changed_user.state.sight(stamp, screen_name, description);
                 }
                 UserRecord::Tags(mut counts) => {
                     while let Some(entry) = counts.next_count() {
                         let (count, tag) = entry.ok_or_else(|| EtlError::record(line))?;
-                        person.change_tag(tag, |total| total.saturating_add(count));
+                        changed_user.change_tag(tag, |total| total.saturating_add(count));
                     }
                 }
                 UserRecord::Tweet {
@@ -122,14 +124,18 @@ impl ChangedUsers {
                     text,
                     tags,
                 } => {
-                    person.ids_added.insert(id);
-                    person.added.entry(other).or_default().push(ContactTweet {
-                        created_at,
-                        id,
-                        types,
-                        text: unescape(text).into_owned(),
-                        tags: tags.map(|tag| unescape(tag).into_owned()).collect(),
-                    });
+                    changed_user.ids_added.insert(id);
+                    changed_user
+                        .added
+                        .entry(other)
+                        .or_default()
+                        .push(ContactTweet {
+                            created_at,
+                            id,
+                            types,
+                            text: unescape(text).into_owned(),
+                            tags: tags.map(|tag| unescape(tag).into_owned()).collect(),
+                        });
                 }
                 UserRecord::Peer { .. } => return Err(EtlError::record(line).into()),
             }
@@ -144,13 +150,13 @@ impl ChangedUsers {
         excluded: &Excluded,
     ) -> Result<(), Refused> {
         let mut record = Vec::new();
-        for (user, person) in &mut self.0 {
-            person.settle_tweets_and_tags();
-            if person.profile_lost {
-                person.find_profile(*user, update, excluded)?;
+        for (user, changed_user) in &mut self.0 {
+            changed_user.settle_tweets_and_tags();
+            if changed_user.profile_lost {
+                changed_user.find_profile(*user, update, excluded)?;
             }
-            person.profile_changed = person.state.names() != person.names_before;
-            let state = &person.state;
+            changed_user.profile_changed = changed_user.state.names() != changed_user.names_before;
+            let state = &changed_user.state;
             record.clear();
             write_user_state(
                 *user,
@@ -166,33 +172,33 @@ impl ChangedUsers {
     }
 
     /// The user's state, read from the store at the first request.
-    fn person(&mut self, user: u64, update: &Update<'_>) -> Result<&mut ChangedUser, Refused> {
+    fn user(&mut self, user: u64, update: &Update<'_>) -> Result<&mut ChangedUser, Refused> {
         let vacant = match self.0.entry(user) {
             Entry::Occupied(state) => return Ok(state.into_mut()),
             Entry::Vacant(vacant) => vacant,
         };
-        let mut person = ChangedUser::default();
-        if let Some(record) = update.person(user)? {
-            person.state = UserState::read(record)?;
-            person.names_before = person.state.names();
+        let mut changed_user = ChangedUser::default();
+        if let Some(record) = update.user_state(user)? {
+            changed_user.state = UserState::read(record)?;
+            changed_user.names_before = changed_user.state.names();
         }
-        Ok(vacant.insert(person))
+        Ok(vacant.insert(changed_user))
     }
 }
 
 impl UserState {
     fn read(record: &[u8]) -> Result<Self, EtlError> {
-        let person = UserStateRecord::parse(record)?;
+        let changed_user = UserStateRecord::parse(record)?;
         let mut state = Self {
-            profile: person.stamp.map(|stamp| Profile {
+            profile: changed_user.stamp.map(|stamp| Profile {
                 stamp,
-                screen_name: person.screen_name.to_vec(),
-                description: person.description.to_vec(),
+                screen_name: changed_user.screen_name.to_vec(),
+                description: changed_user.description.to_vec(),
             }),
-            tweet_ids: person.tweet_ids().collect(),
+            tweet_ids: changed_user.tweet_ids().collect(),
             tags: BTreeMap::new(),
         };
-        let mut tags = person.tags();
+        let mut tags = changed_user.tags();
         while let Some(entry) = tags.next_count() {
             let (count, tag) = entry.ok_or_else(|| EtlError::record(record))?;
             state.tags.insert(tag.to_vec(), count);

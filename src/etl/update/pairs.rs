@@ -32,11 +32,11 @@ impl ChangedPairs {
     pub(super) fn of(changed: &ChangedUsers, update: &Update<'_>) -> Result<Self, Refused> {
         let mut pairs = Self::default();
         update.prefetch_values(changed.iter().map(|(user, _)| user))?;
-        for (user, person) in changed.iter() {
-            if !(person.removed.is_empty() && person.added.is_empty()) {
+        for (user, changed_user) in changed.iter() {
+            if !(changed_user.removed.is_empty() && changed_user.added.is_empty()) {
                 pairs.users.insert(user);
             }
-            if !person.profile_changed && person.tags_before.is_empty() {
+            if !changed_user.profile_changed && changed_user.tags_before.is_empty() {
                 continue;
             }
             // A new contact is the other user of an added tweet, so it is in the batch.
@@ -44,12 +44,12 @@ impl ChangedPairs {
                 continue;
             };
             let value = parse(user, value)?;
-            if !person.tags_before.is_empty() {
+            if !changed_user.tags_before.is_empty() {
                 let others = value.contacts().map(|contact| contact.other_id);
                 update.prefetch_people(others.filter(|other| changed.get(*other).is_none()))?;
             }
             for contact in value.contacts() {
-                pairs.contact(user, person, &contact, changed, update)?;
+                pairs.contact(user, changed_user, &contact, changed, update)?;
             }
         }
         Ok(pairs)
@@ -58,25 +58,25 @@ impl ChangedPairs {
     fn contact(
         &mut self,
         user: u64,
-        person: &ChangedUser,
+        changed_user: &ChangedUser,
         contact: &Contact<'_>,
         changed: &ChangedUsers,
         update: &Update<'_>,
     ) -> Result<(), Refused> {
         let other = contact.other_id;
-        if person.profile_changed {
+        if changed_user.profile_changed {
             self.users.insert(other);
         }
-        if person.tags_before.is_empty() || other == user {
+        if changed_user.tags_before.is_empty() || other == user {
             return Ok(());
         }
         let change = match changed.get(other) {
-            Some(peer) => between_changed(person, peer),
+            Some(peer) => between_changed(changed_user, peer),
             None => {
                 let what = "a contact is not in the history";
-                let record = update.person(other)?;
+                let record = update.user_state(other)?;
                 let record = record.ok_or(EtlError::Incomplete { user: other, what })?;
-                with_unchanged(person, &UserStateRecord::parse(record)?)?
+                with_unchanged(changed_user, &UserStateRecord::parse(record)?)?
             }
         };
         if change != Change::default() {
@@ -151,15 +151,18 @@ fn between_changed(a: &ChangedUser, b: &ChangedUser) -> Change {
     change
 }
 
-fn with_unchanged(person: &ChangedUser, other: &UserStateRecord<'_>) -> Result<Change, EtlError> {
+fn with_unchanged(
+    changed_user: &ChangedUser,
+    other: &UserStateRecord<'_>,
+) -> Result<Change, EtlError> {
     let mut change = Change::default();
     let mut tags = other.tags();
     while let Some(entry) = tags.next_count() {
         let what = "the tags of the user are malformed";
         let user = other.user;
         let (count, tag) = entry.ok_or(EtlError::Incomplete { user, what })?;
-        if person.tags_before.contains_key(tag) {
-            change.tag(person.counts(tag), (count, count));
+        if changed_user.tags_before.contains_key(tag) {
+            change.tag(changed_user.counts(tag), (count, count));
         }
     }
     Ok(change)

@@ -150,7 +150,7 @@ impl Update<'_> {
     }
 
     /// The state of a user.
-    pub fn person(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
+    pub fn user_state(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
         let found = self.historical(Table::People, id)?;
         Ok(found.filter(|record| !record.is_empty()))
     }
@@ -194,7 +194,7 @@ impl Update<'_> {
 
     /// Stores the state of a user; `None`: no tweet mentions the user any more.
     pub fn put_person(&mut self, id: u64, record: Option<&[u8]>) -> Result<(), UpdateError> {
-        let was_known = self.person(id)?.is_some();
+        let was_known = self.user_state(id)?.is_some();
         let people = &mut self.meta.history.people;
         *people = *people + u64::from(record.is_some()) - u64::from(was_known);
         self.put(Table::People, id, record.unwrap_or_default())
