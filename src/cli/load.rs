@@ -153,7 +153,7 @@ pub struct LoadCommand {
     #[arg(long, value_name = "CONDITIONS")]
     #[arg(conflicts_with_all = ["rate", "scenario", "requests", "replay", "warmup", "record", "hdr"])]
     pub find: Option<String>,
-    /// Other machines that send the load, as one: HOST:PORT,HOST:PORT
+    /// Agents that send the load: HOST:PORT,HOST:PORT
     ///
     /// Each runs `trident load --agent` and gets its share of connections, rate and requests; all start together, and
     /// there is one report. Their tokens of /qrcode are checked with the key that each agent has.
