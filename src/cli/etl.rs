@@ -197,12 +197,12 @@ pub enum EtlStage {
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
         sort: EtlSort,
-        /// Read and write blocks for a cluster engine, of N partitions
+        /// Read and write blocks of N partitions, for Spark
         ///
         /// The same N as in `map`.
         #[arg(long, value_name = "N", value_parser = size, requires = "sort")]
         blocks: Option<usize>,
-        /// Most frequent hashtags to remember in each partition [default: 700]
+        /// Hashtags to remember per partition [default: 700]
         #[arg(long, value_name = "N", value_parser = size, requires = "blocks")]
         top: Option<usize>,
     },

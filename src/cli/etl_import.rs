@@ -12,7 +12,7 @@ pub struct EtlImport {
     /// the environment variable TRIDENT_TWITTER_STORE.
     #[arg(long, value_name = "URL")]
     pub mysql: Option<DatabaseUrl>,
-    /// Import the history too: the database then takes POST /twitter/tweets
+    /// Import the history too, for POST /twitter/tweets
     ///
     /// The store must have one (`trident etl --keep-history`). It doubles what the database holds.
     #[arg(long)]

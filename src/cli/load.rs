@@ -165,7 +165,7 @@ pub struct LoadCommand {
     )]
     #[arg(conflicts_with_all = ["find", "url_list", "replay", "record", "auth_key_file"])]
     pub agents: Vec<String>,
-    /// Be an agent that listens on this address, HOST:PORT
+    /// Be an agent that listens here, HOST:PORT
     ///
     /// It sends load wherever a coordinator with the same token says, one run at a time, until a signal ends it. What they
     /// say is not encrypted: in private networks only.
@@ -176,7 +176,9 @@ pub struct LoadCommand {
         conflicts_with = "agents"
     )]
     pub agent: Option<String>,
-    /// File with the secret of coordinator and agents, 16 bytes or more
+    /// File with the secret of --agents and --agent
+    ///
+    /// 16 bytes or more, the same for the coordinator and its agents.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Start without a first request to each target

@@ -36,7 +36,7 @@ pub enum GenCommand {
         #[allow(missing_docs, reason = "its fields say it")]
         to: GenTo,
     },
-    /// The corpus of `trident load`: its store, its requests with the right answers
+    /// The corpus of `trident load`: its store and requests
     ///
     /// docs/load.md has the format. Corpora of your own tweets: scripts/make-corpus.
     Corpus {
@@ -71,13 +71,15 @@ pub enum GenCommand {
 #[derive(Clone, Debug, PartialEq, Args)]
 #[group(required = true, multiple = true)]
 pub struct GenCorpus {
-    /// Store to make: the one that its answers of /twitter come from
+    /// Store to make, of which its /twitter requests are
     ///
     /// A server answers them with --twitter-store DIR. It is the sample that `trident serve` has
     /// without a store.
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// File to write the requests and answers to; gzip if it ends in .gz, - for standard output
+    /// File for requests and answers; - for standard output
+    ///
+    /// gzip if its name ends in .gz.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }

@@ -77,7 +77,7 @@ pub enum EtlError {
     #[error("not a record of this version: {0:?}")]
     Record(String),
     /// Blocks between stages are damaged, incomplete or of another version.
-    #[error("cannot read blocks at byte {at}: {what}")]
+    #[error("cannot read blocks at byte {at}: {what}; run the stage that wrote them again")]
     Blocks {
         /// Position in the input.
         at: u64,

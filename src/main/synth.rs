@@ -73,7 +73,7 @@ pub fn run(what: &GenCommand) -> Result<(), Stop> {
 fn corpus(what: &GenCorpus, replace: bool) -> Result<(), Stop> {
     if let Some(store) = &what.store {
         sample::write(store, replace)
-            .with_context(|| format!("cannot make the store {}", store.display()))?;
+            .with_context(|| format!("making the store {}", store.display()))?;
     }
     let Some(output) = &what.output else {
         return Ok(());

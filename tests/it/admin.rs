@@ -356,8 +356,9 @@ fn slow_requests_are_logged_with_their_stages() {
     let server = Server::with(&["log.slow_request_ms=1"]);
     let request = format!(
         "GET /qrcode?type=encode&format=png&data={} HTTP/1.1\r\nHost: t\r\n\r\n",
-        "a".repeat(1000)
+        "a".repeat(2900)
     );
+    let began = Instant::now();
     let mut client = server.connect();
     client.send(request.repeat(10).as_bytes());
     (0..10).for_each(|_| assert_eq!(client.response().unwrap().status, 200));
@@ -378,7 +379,7 @@ fn slow_requests_are_logged_with_their_stages() {
         assert!(line.contains(field), "{field} in {line}");
     }
     assert!(
-        log.matches("slow request").count() <= 2,
+        log.matches("slow request").count() as u64 <= began.elapsed().as_secs() + 2,
         "more than one line a second: {log}"
     );
     assert!(server.metric("trident_slow_requests_total") > 0);

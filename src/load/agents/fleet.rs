@@ -119,7 +119,7 @@ impl Fleet {
         let controls = controls.map(TcpStream::try_clone);
         let controls = controls.collect::<io::Result<Vec<_>>>();
         let controls = controls.map_err(|source| LoadError::System {
-            doing: "cannot talk to the agents",
+            doing: "talking to the agents (look whether they still run)",
             source,
         })?;
         for (agent, control) in self.agents.iter().zip(&controls) {

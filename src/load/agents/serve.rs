@@ -49,7 +49,7 @@ pub fn serve(
     stop: &AtomicBool,
 ) -> Result<(), LoadError> {
     let failed = |source| LoadError::System {
-        doing: "cannot listen for a coordinator",
+        doing: "listening for a coordinator (give --agent a free address of this machine)",
         source,
     };
     raise_descriptor_limit();
