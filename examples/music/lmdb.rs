@@ -8,7 +8,7 @@
 //! A commit is on disk when it returns, so an answer says that nothing can be lost. It takes about as long for a hundred
 //! writes as for one: the more there are, the more share it.
 
-use std::{fs::File, path::Path, thread};
+use std::{fs::File, path::Path, thread, time::UNIX_EPOCH};
 
 use anyhow::Context;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
@@ -29,6 +29,9 @@ const QUEUE_MAX: usize = 4096;
 
 /// Writes in one commit.
 const GROUP_MAX: usize = 512;
+
+/// Log-ins of a user that hold at the same time: one more ends the oldest, so that tokens do not grow without bound.
+const LOG_INS_MAX: usize = 16;
 
 type Records = Database<'static, Bytes, Bytes>;
 type Job = (Work, Promise<Outcome>);
@@ -275,11 +278,7 @@ impl Tables {
         }
         match kind {
             Kind::User => {
-                let tokens = self.tokens.prefix_iter(txn, id.as_bytes())?;
-                let ended = tokens
-                    .map(|token| token.map(|(token, _)| token.to_vec()))
-                    .collect::<heed::Result<Vec<_>>>()?;
-                for token in ended {
+                for (_, token) in self.log_ins(txn, id)? {
                     self.tokens.delete(txn, &token)?;
                 }
             }
@@ -322,12 +321,30 @@ impl Tables {
         self.put(txn, Kind::Playlist, id, playlist)
     }
 
+    /// When each log-in of a user that still holds began, and its token.
+    fn log_ins(&self, txn: &RoTxn<'_>, user: Uuid) -> heed::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let tokens = self.tokens.prefix_iter(txn, user.as_bytes())?;
+        tokens
+            .map(|token| token.map(|(token, since)| (since.to_vec(), token.to_vec())))
+            .collect()
+    }
+
     fn log_in(&self, txn: &mut RwTxn<'_>, user: Uuid) -> heed::Result<Outcome> {
         if self.text(txn, Kind::User, user)?.is_none() {
             return Ok(Err(Refusal::not_found(Kind::User, user)));
         }
+        let log_ins = self.log_ins(txn, user)?;
+        if let Some((_, oldest)) = log_ins
+            .iter()
+            .min()
+            .filter(|_| log_ins.len() >= LOG_INS_MAX)
+        {
+            self.tokens.delete(txn, oldest)?;
+        }
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let secret = Uuid::new_v4();
-        self.tokens.put(txn, &pair(user, secret), &[])?;
+        self.tokens
+            .put(txn, &pair(user, secret), &now.to_be_bytes())?;
         let token = format!("{}{}", user.simple(), secret.simple());
         Ok(Ok(json!({"token": token}).to_string().into_bytes()))
     }

@@ -45,22 +45,10 @@ pub(super) fn is_cross_site(request: &Request<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Limits, parse};
+    use crate::http::request::parse_request;
 
     fn with<T>(fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
-        with_target("/", fields, ask)
-    }
-
-    fn with_target<T>(target: &str, fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
-        let bytes = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
-        let Ok(parse::Parsed::Complete(head)) = parse::head(bytes.as_bytes(), &Limits::default())
-        else {
-            panic!("{bytes}");
-        };
-        ask(&Request {
-            head: &head,
-            body: &[],
-        })
+        parse_request("/", fields, ask)
     }
 
     #[test]
@@ -94,11 +82,11 @@ mod tests {
             ("/", "evil.example.com", false),
         ] {
             let fields = format!("Host: {host}\r\n");
-            let is_own = with_target(target, &fields, |r| is_own_host(r, ""));
+            let is_own = parse_request(target, &fields, |r| is_own_host(r, ""));
             assert_eq!(is_own, own, "{target} {host}");
         }
         let fields = "Host: a:1\r\nOrigin: http://a:1\r\n";
-        assert!(with_target("http://b:1/", fields, is_cross_site));
+        assert!(parse_request("http://b:1/", fields, is_cross_site));
     }
 
     #[test]

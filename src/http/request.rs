@@ -112,3 +112,18 @@ pub fn fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         Some((&line[..colon], scan::trim_ows(value)))
     })
 }
+
+/// A GET request as the parser gives it to a handler, for tests of what handlers ask of one.
+#[cfg(test)]
+pub fn parse_request<T>(target: &str, fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
+    use super::{Limits, parse};
+    let bytes = format!("GET {target} HTTP/1.1\r\n{fields}\r\n");
+    let Ok(parse::Parsed::Complete(head)) = parse::head(bytes.as_bytes(), &Limits::default())
+    else {
+        panic!("{bytes}");
+    };
+    ask(&Request {
+        head: &head,
+        body: &[],
+    })
+}

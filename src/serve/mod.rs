@@ -73,15 +73,11 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
     let manager = Manager::of_process();
     info!(phase = ?Phase::Starting, "phase");
     manager.enter(Phase::Starting);
-    let signals = StopSignals::catch()
-        .map_err(Trying::Start.explained())
-        .context("cannot catch signals")?;
+    let signals = catch_stop_signals()?;
     let reload_signals = ReloadSignals::catch()
         .map_err(Trying::Start.explained())
         .context("cannot catch signals")?;
-    raise_descriptor_limit(options.limits.connections_max);
     let workers = apply_process_settings(&options);
-    crash::install(None);
     let app = Arc::new(App::open(app)?);
     let bound = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = bound
@@ -89,9 +85,7 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
         .map(|bound| Ok((bound.socket.local_addr()?, bound.audience)))
         .collect::<std::io::Result<Vec<_>>>()?;
     info!(store = app.store_text(), "endpoints are set up");
-    let server = Server::start(options.limits.clone())
-        .map_err(Trying::Start.explained())
-        .context("cannot start the server")?;
+    let server = start_server(&options)?;
     let admin = Arc::new(AdminService::new(
         Arc::clone(&app),
         Arc::clone(&server),
@@ -116,10 +110,7 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
         .map_err(Trying::Start.explained())
         .context("cannot start the thread that reloads")?;
     let listeners = serve_each(bound, &server, &app, &admin);
-    let acceptor = Acceptor::start(&server, listeners)
-        .map_err(Trying::Start.explained())
-        .context("cannot accept connections")?;
-    manager.watch(&server, acceptor.pulse()?)?;
+    let acceptor = accept(&server, listeners, &manager)?;
     let health = app.health();
     health.enter(Phase::Ready);
     for warning in warnings.iter().chain(&app.warnings()) {
@@ -161,28 +152,20 @@ pub fn host<S: Service>(
 ) -> anyhow::Result<()> {
     let manager = Manager::of_process();
     manager.enter(Phase::Starting);
-    let signals = StopSignals::catch()
-        .map_err(Trying::Start.explained())
-        .context("cannot catch signals")?;
-    raise_descriptor_limit(options.limits.connections_max);
+    let signals = catch_stop_signals()?;
     apply_process_settings(options);
     let bound = listener::open(&options.listen, None, options.backlog)?;
     let addresses = bound
         .iter()
         .map(|bound| bound.socket.local_addr())
         .collect::<std::io::Result<Vec<_>>>()?;
-    let server = Server::start(options.limits.clone())
-        .map_err(Trying::Start.explained())
-        .context("cannot start the server")?;
+    let server = start_server(options)?;
     let hosted = server.host(service);
     let listeners = bound
         .into_iter()
         .map(|bound| Listener::new(bound.socket, bound.inherited, &hosted))
         .collect();
-    let acceptor = Acceptor::start(&server, listeners)
-        .map_err(Trying::Start.explained())
-        .context("cannot accept connections")?;
-    manager.watch(&server, acceptor.pulse()?)?;
+    let acceptor = accept(&server, listeners, &manager)?;
     lifecycle::enter(health, Phase::Ready, &manager);
     listening(&addresses);
     let signal = signals.wait();
@@ -199,8 +182,34 @@ pub fn host<S: Service>(
     Ok(())
 }
 
+fn catch_stop_signals() -> anyhow::Result<StopSignals> {
+    StopSignals::catch()
+        .map_err(Trying::Start.explained())
+        .context("cannot catch signals")
+}
+
+fn start_server(options: &Options) -> anyhow::Result<Arc<Server>> {
+    Server::start(options.limits.clone())
+        .map_err(Trying::Start.explained())
+        .context("cannot start the server")
+}
+
+/// Begins to accept, watched by the service manager.
+fn accept(
+    server: &Arc<Server>,
+    listeners: Vec<Listener>,
+    manager: &Arc<Manager>,
+) -> anyhow::Result<Acceptor> {
+    let acceptor = Acceptor::start(server, listeners)
+        .map_err(Trying::Start.explained())
+        .context("cannot accept connections")?;
+    manager.watch(server, acceptor.pulse()?)?;
+    Ok(acceptor)
+}
+
 /// Applies what is set once in a process; returns the number of workers.
 fn apply_process_settings(options: &Options) -> usize {
+    raise_descriptor_limit(options.limits.connections_max);
     let workers = match options.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -212,6 +221,8 @@ fn apply_process_settings(options: &Options) -> usize {
     }
     .apply();
     options.measure.apply();
+    // After the workers, whose crate has a handler too.
+    crash::install(None);
     workers
 }
 

@@ -12,13 +12,17 @@ mod serving;
 
 use crate::{
     etl::sets::{Directory, deletion_of, fresh_directory},
-    harness::{Client, Response, Server},
+    harness::{Client, Response, Server, pace},
 };
 use flate2::{Compression, write::GzEncoder};
 use std::{
     fs,
     io::Write,
+    net::TcpStream,
     path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
 };
 use trident::{
     etl::{self, Options, progress::Silent, sink::store::StoreSink},
@@ -256,4 +260,32 @@ pub fn used_server() -> (Directory, Server) {
     build(&directory, &path, &lines[..50], true);
     assert_eq!(client.ask(&post(&lines[0], "")).status, 503);
     (directory, server)
+}
+
+/// Sends the batches one after the other and kills the server after `patience`; how many were accepted.
+fn send_until_killed(server: &Server, patience: Duration, batches: &[Vec<u8>]) -> usize {
+    let (address, pid) = (server.admin.unwrap(), server.pid());
+    let mut accepted = 0;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            pace(patience);
+            let sent = Command::new("kill")
+                .args(["-s", "KILL", &pid.to_string()])
+                .status();
+            assert!(sent.unwrap().success());
+        });
+        let Ok(stream) = TcpStream::connect(address) else {
+            return;
+        };
+        let mut client = Client::over(stream);
+        for batch in batches {
+            client.send(&post(&gzip(batch), GZIP));
+            let Some(answer) = client.response() else {
+                break;
+            };
+            counts(&answer);
+            accepted += 1;
+        }
+    });
+    accepted
 }

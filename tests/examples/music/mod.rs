@@ -287,6 +287,23 @@ fn without_a_valid_token_nothing_is_told() {
     assert_eq!(music.call("GET", &calls[5].1, "").0, 401);
 }
 
+/// Sixteen log-ins of a user hold; one more ends the oldest, which is the fixture's.
+#[test]
+fn log_ins_of_a_user_are_bounded() {
+    let mut music = Music::start();
+    let user = format!("/api/v1/user/{}", music.user);
+    let body = json!({"user_id": music.user}).to_string();
+    for nth in 2..=17 {
+        assert_eq!(music.call("GET", &user, "").0, 200, "log-in {nth}");
+        let answer = ask(&mut music.client, "", "PUT", "/api/v1/user/login", &body);
+        assert_eq!(answer.status, 200);
+        let token = text(&answer, "token");
+        let read = ask(&mut music.client, &token, "GET", &user, "");
+        assert_eq!(read.status, 200);
+    }
+    assert_eq!(music.call("GET", &user, "").0, 401);
+}
+
 #[test]
 fn a_playlist_names_only_songs_that_exist() {
     let mut music = Music::start();

@@ -1,8 +1,7 @@
 //! Servers that are killed while they write: what was accepted is there, and nothing in parts.
 
 use super::*;
-use crate::harness::pace;
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 const ON: &str = "twitter.ingest=admin";
 
@@ -17,29 +16,8 @@ fn no_accepted_batch_is_lost() {
         let mut accepted = 0;
         while accepted < split.batches.len() {
             let server = serve(&split.path, &[ON]);
-            let (address, pid) = (server.admin.unwrap(), server.pid());
             let patience = Duration::from_micros(random.below(30_000) as u64);
-            thread::scope(|scope| {
-                scope.spawn(move || {
-                    pace(patience);
-                    let sent = std::process::Command::new("kill")
-                        .args(["-s", "KILL", &pid.to_string()])
-                        .status();
-                    assert!(sent.unwrap().success());
-                });
-                let Ok(stream) = std::net::TcpStream::connect(address) else {
-                    return;
-                };
-                let mut client = Client::over(stream);
-                for batch in &split.batches[accepted..] {
-                    client.send(&post(&gzip(batch), GZIP));
-                    let Some(answer) = client.response() else {
-                        break;
-                    };
-                    counts(&answer);
-                    accepted += 1;
-                }
-            });
+            accepted += send_until_killed(&server, patience, &split.batches[accepted..]);
             kills += 1;
             drop(server);
             let found = verify(&split.path);

@@ -9,7 +9,7 @@ use crate::harness::{Server, eventually};
 use serde_json::json;
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ChildStdout, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::atomic::Ordering::Relaxed,
 };
 
@@ -149,6 +149,14 @@ fn nobody_without_the_token_is_served() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
+/// A run that does not end by itself.
+fn long_run(server: &StandIn, corpus: &str) -> Command {
+    let target = ["--target", &server.url, "--corpus", corpus];
+    let mut run = load(&target);
+    run.args(["--quiet", "--duration", "1h"]);
+    run
+}
+
 /// The rest of a run is not taken for the whole.
 #[test]
 fn a_lost_agent_ends_the_run() {
@@ -157,16 +165,7 @@ fn a_lost_agent_ends_the_run() {
     let (mut a, mut b, agents) = two(&token);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
     let corpus = place.file("c.jsonl", HELLO);
-    let run = [
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--quiet",
-        "--duration",
-        "1h",
-    ];
-    let mut run = load(&run);
+    let mut run = long_run(&server, &corpus);
     run.args(&agents)
         .args(["--connections", "2", "--warmup", "0"]);
     let run = run
@@ -193,16 +192,7 @@ fn an_agent_whose_coordinator_is_gone_stops() {
     let mut agent = Agent::start(&token);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
     let corpus = place.file("c.jsonl", HELLO);
-    let run = [
-        "--target",
-        &server.url,
-        "--corpus",
-        &corpus,
-        "--quiet",
-        "--duration",
-        "1h",
-    ];
-    let mut run = load(&run);
+    let mut run = long_run(&server, &corpus);
     run.args([
         "--agents",
         &agent.address,

@@ -39,14 +39,10 @@ fn deletions_through_two_instances_give_the_store_of_the_whole() {
 #[test]
 fn a_deleted_tweet_stays_deleted_on_every_instance_and_after_an_import() {
     let lines = lines(321, 200, 20);
-    let directory = fresh_directory("ingest");
-    let path = directory.join("store");
-    build(&directory, &path, &lines, true);
-    let Some(database) = Database::start(&[]) else {
+    let (directory, path) = built(&lines);
+    let Some((database, servers)) = two_instances(&path) else {
         return;
     };
-    import(&database.url(), &path, true);
-    let servers = [(); 2].map(|()| serve_from(&database.url(), &[ON]));
     let all = lines.concat();
     let deletions: Vec<_> = lines.iter().filter_map(|line| deletion_of(line)).collect();
     let deletions = deletions.join(&b'\n');
@@ -87,14 +83,10 @@ fn a_deleted_tweet_stays_deleted_on_every_instance_and_after_an_import() {
 #[test]
 fn one_tweet_is_deleted_by_its_number_on_every_instance() {
     let lines = lines(322, 100, 20);
-    let directory = fresh_directory("ingest");
-    let path = directory.join("store");
-    build(&directory, &path, &lines, true);
-    let Some(database) = Database::start(&[]) else {
+    let (directory, path) = built(&lines);
+    let Some((database, servers)) = two_instances(&path) else {
         return;
     };
-    import(&database.url(), &path, true);
-    let servers = [(); 2].map(|()| serve_from(&database.url(), &[ON]));
     let ids = database.root(
         "SELECT tweet_id FROM trident.trident_tweets WHERE record != '' ORDER BY tweet_id LIMIT 9",
     );
@@ -116,4 +108,20 @@ fn answer(server: &Server, batch: &[u8]) -> serde_json::Value {
     let mut answer = counts(&admin(server).ask(&post(&gzip(batch), GZIP)));
     answer.as_object_mut().unwrap().remove("work").unwrap();
     answer
+}
+
+/// A store with history of these lines, and where it is.
+fn built(lines: &[Vec<u8>]) -> (Directory, PathBuf) {
+    let directory = fresh_directory("ingest");
+    let path = directory.join("store");
+    build(&directory, &path, lines, true);
+    (directory, path)
+}
+
+/// Two servers of one database with the store at `path` in it.
+fn two_instances(path: &Path) -> Option<(Database, [Server; 2])> {
+    let database = Database::start(&[])?;
+    import(&database.url(), path, true);
+    let servers = [(); 2].map(|()| serve_from(&database.url(), &[ON]));
+    Some((database, servers))
 }

@@ -1,7 +1,6 @@
 //! Instances that are killed, locks, deadlocks, connections that are lost in the worst moment.
 
 use super::*;
-use crate::harness::pace;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -23,29 +22,8 @@ fn no_accepted_batch_is_lost_with_its_instance() {
     let (mut random, mut accepted, mut kills) = (Random(321), 0, 0);
     while accepted < split.batches.len() {
         let server = serve_from(&database.url(), &[ON]);
-        let (address, pid) = (server.admin.unwrap(), server.pid());
         let patience = Duration::from_micros(random.below(60_000) as u64);
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                pace(patience);
-                let sent = Command::new("kill")
-                    .args(["-s", "KILL", &pid.to_string()])
-                    .status();
-                assert!(sent.unwrap().success());
-            });
-            let Ok(stream) = TcpStream::connect(address) else {
-                return;
-            };
-            let mut client = Client::over(stream);
-            for batch in &split.batches[accepted..] {
-                client.send(&post(&gzip(batch), GZIP));
-                let Some(answer) = client.response() else {
-                    break;
-                };
-                counts(&answer);
-                accepted += 1;
-            }
-        });
+        accepted += send_until_killed(&server, patience, &split.batches[accepted..]);
         kills += 1;
         drop(server);
         let found = checksums(&database);
