@@ -18,11 +18,8 @@ use flate2::{Compression, write::GzEncoder};
 use std::{
     fs,
     io::Write,
-    net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use trident::{
     etl::{self, Options, progress::Silent, sink::store::StoreSink},
@@ -262,30 +259,21 @@ pub fn used_server() -> (Directory, Server) {
     (directory, server)
 }
 
-/// Sends the batches one after the other and kills the server after `patience`; how many were accepted.
-fn send_until_killed(server: &Server, patience: Duration, batches: &[Vec<u8>]) -> usize {
-    let (address, pid) = (server.admin.unwrap(), server.pid());
-    let mut accepted = 0;
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            pace(patience);
-            let sent = Command::new("kill")
-                .args(["-s", "KILL", &pid.to_string()])
-                .status();
-            assert!(sent.unwrap().success());
-        });
-        let Ok(stream) = TcpStream::connect(address) else {
-            return;
-        };
-        let mut client = Client::over(stream);
-        for batch in batches {
-            client.send(&post(&gzip(batch), GZIP));
-            let Some(answer) = client.response() else {
-                break;
-            };
-            counts(&answer);
-            accepted += 1;
-        }
-    });
-    accepted
+/// Sends at most three of the batches and kills the server while it works on the last; how many were accepted.
+///
+/// When to kill is a share of what a batch just took, so that fast and slow machines are killed at the same steps.
+fn send_until_killed(server: &Server, random: &mut Random, batches: &[Vec<u8>]) -> usize {
+    let mut client = admin(server);
+    let mut took = Duration::from_millis(5);
+    let whole = random.below(3).min(batches.len() - 1);
+    for batch in &batches[..whole] {
+        let began = Instant::now();
+        counts(&client.ask(&post(&gzip(batch), GZIP)));
+        took = began.elapsed();
+    }
+    client.send(&post(&gzip(&batches[whole]), GZIP));
+    pace(took * random.below(1_500) as u32 / 1_000);
+    server.signal("KILL");
+    let answer = client.response();
+    whole + usize::from(answer.is_some_and(|answer| answer.status == 200))
 }
