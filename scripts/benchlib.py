@@ -42,13 +42,14 @@ class Failed(Exception):
     """The bench cannot go on; the text says why."""
 
 
-def server_command(name, port, trident=None, cache_bytes=0, body_bytes=40, response_bytes=153, depth=1):
-    """Command line of a server of SERVERS with one worker; the sizes matter to those that have them."""
+def server_command(name, port, trident=None, cache_bytes=0, body_bytes=40, response_bytes=153, depth=1,
+                   workers=1):
+    """Command line of a server of SERVERS; the sizes matter to those that have them."""
     if name == "trident":
         binary = str(trident or ROOT / "target/release/trident")
-        return [binary, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off", "--workers", "1",
+        return [binary, "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off", "--workers", str(workers),
                 "--team", TEAM, "--aws-account", AWS_ACCOUNT, "--cache-bytes", str(cache_bytes)]
-    common = [str(BASELINE_BIN / SERVERS[name]), "--port", str(port), "--threads", "1"]
+    common = [str(BASELINE_BIN / SERVERS[name]), "--port", str(port), "--threads", str(workers)]
     if name.startswith("raw"):
         mode = "scan" if depth > 1 else "noscan"
         return [*common, "--mode", mode, "--response-bytes", str(response_bytes)]
