@@ -2,7 +2,8 @@
 //!
 //! Sharded by hash so that workers rarely meet; whole keys are compared, so a hash collision can
 //! never give a wrong answer; hashes are seeded per process, so a client cannot aim for collisions.
-//! Bound and replacement policy may be changed while it is in use.
+//! Bound and replacement policy may be changed while it is in use. An entry is at most as large as a shard, so what holds
+//! few large values has fewer shards ([`Cache::with_shards`]).
 //! Names nothing of ours: hits and misses are counted by the caller.
 
 use std::{
@@ -98,8 +99,13 @@ impl Cache {
     /// An empty cache that holds at most `bytes_max` bytes of keys, values and bookkeeping; with 0 it
     /// never holds anything.
     pub fn new(bytes_max: usize) -> Self {
+        Self::with_shards(bytes_max, SHARDS)
+    }
+
+    /// As [`new`](Self::new), in so many shards (at least one): none holds an entry of more than its share of `bytes_max`.
+    pub fn with_shards(bytes_max: usize, shards: usize) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..shards.max(1)).map(|_| Mutex::default()).collect(),
             hasher: DefaultHashBuilder::default(),
             bytes_max: AtomicUsize::new(bytes_max),
             random: AtomicBool::new(false),
@@ -168,13 +174,15 @@ impl Cache {
         evicted
     }
 
-    /// Drops an entry if it is there.
-    pub fn remove(&self, key: &[u8]) {
+    /// Drops an entry; whether it was there.
+    pub fn remove(&self, key: &[u8]) -> bool {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash).lock();
-        if let Some(slot) = shard.find(hash, key) {
+        let slot = shard.find(hash, key);
+        if let Some(slot) = slot {
             shard.remove(slot);
         }
+        slot.is_some()
     }
 
     fn fits(&self, key: &[u8], value: &[u8]) -> bool {
@@ -182,7 +190,7 @@ impl Cache {
     }
 
     fn shard_bytes_max(&self) -> usize {
-        self.bytes_max.load(Relaxed) / SHARDS
+        self.bytes_max.load(Relaxed) / self.shards.len()
     }
 
     /// Which entry makes room for a new one.
@@ -208,7 +216,7 @@ impl Cache {
     /// Sets another bound, effective at once; returns how many entries were dropped.
     pub fn set_bytes_max(&self, bytes_max: usize) -> u64 {
         self.bytes_max.store(bytes_max, Relaxed);
-        self.make_room(bytes_max / SHARDS)
+        self.make_room(bytes_max / self.shards.len())
     }
 
     fn make_room(&self, shard_bytes: usize) -> u64 {
@@ -241,6 +249,16 @@ impl Cache {
         self.len() == 0
     }
 
+    /// The keys of all entries, in no order: those of a shard as they are at one time.
+    pub fn keys(&self) -> Vec<Box<[u8]>> {
+        let keys = |shard: &Mutex<Shard>| -> Vec<_> {
+            let shard = shard.lock();
+            let key = |slot: &u32| shard.entries[*slot as usize].key.clone();
+            shard.index.iter().map(key).collect()
+        };
+        self.shards.iter().flat_map(keys).collect()
+    }
+
     /// Bytes held now, bookkeeping included.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().bytes).sum()
@@ -248,7 +266,7 @@ impl Cache {
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // The table uses the low bits and the top seven; take the shard from between.
-        &self.shards[(hash >> 40) as usize % SHARDS]
+        &self.shards[(hash >> 40) as usize % self.shards.len()]
     }
 }
 

@@ -20,7 +20,7 @@
 //! | [`config`], [`cli`] | one table of settings; the command line | – |
 //! | [`load`] | the load generator, which judges answers with code of its own | the server's code |
 //! | [`synth`] | made-up tweets and requests | – |
-//! | [`codec`], `cache`, [`metrics`], [`mod@log`], [`exit`], [`crash`], [`remedy`] | shared, at the bottom | everybody else |
+//! | [`codec`], [`cache`], [`metrics`], [`mod@log`], [`exit`], [`crash`], [`remedy`] | shared, at the bottom | everybody else |
 //!
 //! What holds everywhere:
 //!
@@ -40,7 +40,7 @@ pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod blockchain;
-pub(crate) mod cache;
+pub mod cache;
 pub mod cli;
 pub mod codec;
 pub mod config;

@@ -11,10 +11,9 @@
 //!                             └─── write ─ queue ─▶ lmdb, one thread ─ commit ─▶ answer (Deferred)
 //! ```
 
-#![allow(clippy::print_stdout)] // its address, for whoever started it
-
+#[path = "../common/mod.rs"]
+mod common;
 mod lmdb;
-mod metrics;
 mod model;
 mod route;
 mod service;
@@ -23,11 +22,7 @@ mod work;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Parser;
-use trident::{
-    app::Health,
-    http::Limits,
-    serve::{self, Drain},
-};
+use trident::app::Health;
 
 /// Users, music and playlists as JSON over HTTP.
 #[derive(Parser)]
@@ -58,23 +53,11 @@ fn main() -> anyhow::Result<()> {
     let store = lmdb::Store::open(&arguments.store, arguments.store_bytes_max)?;
     let health = Arc::new(Health::default());
     let service = Arc::new(service::Music::new(store, Arc::clone(&health))?);
-    let options = serve::Options {
-        listen: vec![arguments.listen],
+    let hosting = common::Hosting {
+        listen: arguments.listen,
         workers: arguments.workers,
-        limits: Limits {
-            body_bytes_max: BODY_BYTES_MAX,
-            ..Limits::default()
-        },
-        drain: Drain {
-            accept: Duration::from_millis(arguments.drain_accept_ms),
-            quiet: Duration::ZERO,
-            ..Drain::default()
-        },
-        ..serve::Options::default()
+        body_bytes_max: BODY_BYTES_MAX,
+        drain_accept: Duration::from_millis(arguments.drain_accept_ms),
     };
-    serve::host(&options, service, &health, |addresses| {
-        for address in addresses {
-            println!("serving http://{address}");
-        }
-    })
+    common::serve(&hosting, service, &health)
 }

@@ -2,7 +2,25 @@
 
 use trident::http::Method;
 
-use crate::{metrics::Part, model::Kind};
+use crate::model::Kind;
+
+/// Three services of objects, the interface below them, and whatever else was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `/api/v1/user`
+    User,
+    /// `/api/v1/music`
+    Music,
+    /// `/api/v1/playlist`
+    Playlist,
+    /// `/api/v1/datastore`
+    Datastore,
+    /// Health, metrics, unknown paths.
+    Other,
+}
+
+/// Their labels in the metrics; `PARTS[part as usize]`.
+pub const PARTS: [&str; 5] = ["user", "music", "playlist", "datastore", "other"];
 
 /// What a path stands for.
 #[derive(Clone, Copy, Debug)]

@@ -13,18 +13,12 @@ use trident::{
 use uuid::Uuid;
 
 use crate::{
+    common::{JSON, PROMETHEUS, metrics::Metrics},
     lmdb::Store,
-    metrics::{Metrics, Part},
     model::{self, Kind},
-    route::{self, Operation, Route},
+    route::{self, Operation, PARTS, Part, Route},
     work::{Command, Outcome, Refusal, TOKEN_BYTES, Token, Work, pair},
 };
-
-/// The type of every answer of the API.
-const JSON: &str = "application/json";
-
-/// The type of Prometheus' text.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The answer of `/`.
 const GUIDE: &str = include_str!("guide.txt");
@@ -50,7 +44,7 @@ impl Music {
         Ok(Self {
             routes: route::table()?,
             store,
-            metrics: Arc::new(Metrics::new()?),
+            metrics: Arc::new(Metrics::new("music", &PARTS)?),
             health,
         })
     }
@@ -184,12 +178,8 @@ impl Book {
     }
 
     fn answered(&self, status: Status) -> Counter {
-        self.metrics.answered(self.part, status.code(), self.since);
-        match status.code() {
-            ..400 => Counter::OtherValid,
-            400..500 => Counter::OtherRefused,
-            _ => Counter::OtherFailed,
-        }
+        self.metrics
+            .answered(self.part as usize, status, self.since)
     }
 }
 

@@ -149,6 +149,35 @@ fn a_shared_value_outlives_its_entry() {
     assert!(cache.get_shared(b"a").is_none());
 }
 
+#[test]
+fn one_shard_holds_entries_as_large_as_the_cache() {
+    let value = vec![7; 50_000];
+    let (many, one) = (Cache::new(64 << 10), Cache::with_shards(64 << 10, 1));
+    many.put(b"a", &value);
+    one.put(b"a", &value);
+    assert_eq!((many.len(), one.len()), (0, 1));
+    assert_eq!(one.put(b"b", &value), 1);
+    assert!(one.get_shared(b"a").is_none() && one.get_shared(b"b").is_some());
+}
+
+#[test]
+fn keys_are_those_that_are_held() {
+    let cache = Cache::new(1 << 20);
+    for n in 0..500u32 {
+        cache.put(&n.to_be_bytes(), b"value");
+    }
+    for n in (0..500u32).step_by(2) {
+        assert!(cache.remove(&n.to_be_bytes()) && !cache.remove(&n.to_be_bytes()));
+    }
+    let mut keys = cache.keys();
+    keys.sort_unstable();
+    let odd: Vec<Box<[u8]>> = (1..500u32)
+        .step_by(2)
+        .map(|n| n.to_be_bytes().into())
+        .collect();
+    assert_eq!(keys, odd);
+}
+
 /// Twice as many keys as fit, asked for in turn: the policies differ most.
 #[test]
 fn a_scan_defeats_lru_and_not_random() {

@@ -4,6 +4,7 @@
 #[path = "../it/harness.rs"]
 #[allow(dead_code)] // what the product's tests use besides
 mod harness;
+mod memcache;
 mod music;
 
 use std::{
@@ -33,6 +34,7 @@ fn example(name: &str) -> PathBuf {
             .args(["build", "--quiet", "--profile", profile, "--target-dir"])
             .arg(profile_dir.parent().unwrap())
             .args(["--example", "music", "--example", "music-cli"])
+            .args(["--example", "memcache"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(

@@ -1,0 +1,148 @@
+//! The pool as the front sees it: which node has which key, and its calls.
+//!
+//! A value's name in a node is its version followed by its key. A version has the same bytes for ever, so it does not matter
+//! for an answer which node is asked, what the pool was when the value was put, and who puts it again during a change: a
+//! node has the right bytes or none. What a change leaves behind at a node is never asked for again and makes room.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq::http::{Method, StatusCode};
+use uuid::{Uuid, fmt::Hyphenated};
+
+use crate::{client::Client, partition::partition};
+
+/// How long a node that did not answer is left alone: a node that hangs must not hold up every request.
+const AVOIDED: Duration = Duration::from_secs(1);
+
+/// The nodes of the moment.
+pub struct Pool {
+    nodes: ArcSwap<Vec<Arc<Node>>>,
+    /// Held during a change: they come one after the other.
+    change: Mutex<()>,
+    client: Client,
+}
+
+struct Node {
+    url: String,
+    avoided_until: Mutex<Option<Instant>>,
+}
+
+impl Pool {
+    /// No nodes yet; a node that does not answer for `timeout` has nothing.
+    pub fn new(timeout: Duration) -> Self {
+        Self {
+            nodes: ArcSwap::default(),
+            change: Mutex::default(),
+            client: Client::new(timeout),
+        }
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.load().len()
+    }
+
+    /// The value of a version, if the key's node has it.
+    pub fn get(&self, key: &str, version: Uuid) -> Option<Vec<u8>> {
+        self.call(&*self.owner(key)?, Method::GET, &name(key, version), &[])
+    }
+
+    /// Gives a value to the key's node.
+    pub fn put(&self, key: &str, version: Uuid, value: &[u8]) {
+        if let Some(owner) = self.owner(key) {
+            self.call(&owner, Method::PUT, &name(key, version), value);
+        }
+    }
+
+    /// Tells the key's node that a version is over.
+    pub fn invalidate(&self, key: &str, version: Uuid) {
+        if let Some(owner) = self.owner(key) {
+            self.call(&owner, Method::DELETE, &name(key, version), &[]);
+        }
+    }
+
+    /// Drops what all nodes have.
+    pub fn clear(&self) {
+        for node in &**self.nodes.load() {
+            self.ask(node, Method::POST, "clear", &[]);
+        }
+    }
+
+    /// Makes these the nodes, and moves the values whose node is another now; how many. Nodes that have left must still be
+    /// there to give theirs.
+    pub fn set(&self, urls: Vec<String>) -> usize {
+        let _change = self.change.lock();
+        let old = self.nodes.load_full();
+        if old.iter().map(|node| &node.url).eq(&urls) {
+            return 0;
+        }
+        let node = |url: String| match old.iter().find(|node| node.url == url) {
+            Some(node) => Arc::clone(node),
+            None => Arc::new(Node {
+                url,
+                avoided_until: Mutex::default(),
+            }),
+        };
+        self.nodes
+            .store(Arc::new(urls.into_iter().map(node).collect()));
+        old.iter().map(|node| self.move_from(node)).sum()
+    }
+
+    fn move_from(&self, node: &Node) -> usize {
+        let names = self
+            .ask(node, Method::GET, "names", &[])
+            .unwrap_or_default();
+        let names: Vec<String> = serde_json::from_slice(&names).unwrap_or_default();
+        let mut moved = 0;
+        for name in names {
+            let key = name.get(Hyphenated::LENGTH..).unwrap_or_default();
+            let Some(owner) = self.owner(key).filter(|owner| owner.url != node.url) else {
+                continue;
+            };
+            if let Some(value) = self.call(node, Method::POST, &name, &[]) {
+                self.call(&owner, Method::PUT, &name, &value);
+                moved += 1;
+            }
+        }
+        moved
+    }
+
+    fn owner(&self, key: &str) -> Option<Arc<Node>> {
+        let nodes = self.nodes.load();
+        let index = partition(key).checked_rem(nodes.len())?;
+        nodes.get(index).cloned()
+    }
+
+    fn call(&self, node: &Node, method: Method, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        self.ask(node, method, &format!("values/{name}"), value)
+    }
+
+    /// The body of an answer of 200. A node that gives none is not asked for a while.
+    fn ask(&self, node: &Node, method: Method, path: &str, body: &[u8]) -> Option<Vec<u8>> {
+        let is_avoided = |until: Instant| until > Instant::now();
+        if node.avoided_until.lock().is_some_and(is_avoided) {
+            return None;
+        }
+        match self
+            .client
+            .ask(method, &format!("{}/{path}", node.url), body)
+        {
+            Ok((status, body)) => (status == StatusCode::OK).then_some(body),
+            Err(_) => {
+                *node.avoided_until.lock() = Some(Instant::now() + AVOIDED);
+                None
+            }
+        }
+    }
+}
+
+fn name(key: &str, version: Uuid) -> String {
+    format!("{}{key}", version.hyphenated())
+}

@@ -1,0 +1,70 @@
+//! Roles as processes of this program: started, addressed by what they print, ended with whoever started them.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use anyhow::Context;
+use signal_hook::consts::SIGTERM;
+
+/// A process of this program; ended and waited for when dropped.
+pub struct Process {
+    child: Child,
+    /// Its address, `http://…`.
+    pub url: String,
+}
+
+impl Process {
+    /// Starts this program with these arguments and one more variable; returns when it serves.
+    pub fn start(arguments: &[String], variable: Option<(&str, &str)>) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(arguments)
+            .arg("--with-parent")
+            .envs(variable)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {arguments:?}"))?;
+        let stdout = child.stdout.take().context("it has no output")?;
+        let mut process = Self {
+            child,
+            url: String::new(),
+        };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let url = line.trim_end().strip_prefix("serving ");
+        process.url = url
+            .with_context(|| format!("{arguments:?} has ended; its words are above"))?
+            .into();
+        Ok(process)
+    }
+
+    /// Whether it is there.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes this process end when its standard input does.
+pub fn end_with_parent() -> std::io::Result<()> {
+    let wait = || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let _ = signal_hook::low_level::raise(SIGTERM);
+    };
+    thread::Builder::new().name("parent".into()).spawn(wait)?;
+    Ok(())
+}
