@@ -7,17 +7,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { fits, isAccessible, launch, watch } from './browser.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const program = process.argv[2] ?? join(here, '../../target/checked/trident');
 const screenshots = process.argv[3] ?? mkdtempSync(join(tmpdir(), 'trident-page-'));
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const chains = readFileSync(join(here, '../../benches/data/blockchain_valid.txt'), 'utf8').trim().split('\n').map(line => line.split('\t')[0]);
 const TOKEN = 'page-test-token-1234';
 // How long anything may take before it counts as hanging.
@@ -51,23 +49,11 @@ async function open(browser, server, options) {
   const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
-  const faults = [];
-  page.on('console', message => { if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text()); });
-  page.on('pageerror', error => faults.push(String(error)));
-  page.on('request', request => { if (!request.url().startsWith(server.admin) && !request.url().startsWith('data:')) faults.push(`request to ${request.url()}`); });
+  const faults = watch(page, server.admin);
   await page.goto(server.admin);
   await page.waitForFunction(() => document.querySelector('#phase').textContent === 'ready');
   return { page, faults };
 }
-
-async function isAccessible(page) {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-  const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.html.slice(0, 120) + ' ' + node.failureSummary).join('\n   ')}`);
-  assert.deepEqual(told, []);
-}
-
-const fits = page => page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
 
 /** Looks at the page on the narrowest screen and on a wide one, in the light and in the dark; keeps a picture of each. */
 async function looksRight(page, name) {
@@ -301,10 +287,7 @@ const cases = {
 };
 
 const server = await serve('--cache-bytes', '4194304', '--set', `admin_token=${TOKEN}`, '--set', 'drain.accept_ms=3000', '--set', 'drain.quiet_ms=0');
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
-});
+const browser = await launch();
 let over = false;
 const loading = load(server, () => over);
 let failed = 0;
