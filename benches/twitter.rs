@@ -3,9 +3,10 @@
 //! followed have). The last lines are ratios, from rounds that take turns: a lookup to one in a table in
 //! memory, an answer to copying it when it is ready.
 
-use std::{collections::HashMap, fs, hint::black_box, io::Write, path::PathBuf, time::Instant};
+use std::{collections::HashMap, hint::black_box, io::Write, time::Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tempfile::TempDir;
 use trident::{
     store::{Store, StoreWriter, value::Encoder},
     twitter::{Found, Scratch, query},
@@ -99,28 +100,27 @@ fn value(user_id: u64) -> Vec<u8> {
     out
 }
 
-/// A store that is removed at the end.
-struct Place(PathBuf);
+/// Stores that are removed at the end.
+struct TempStores(TempDir);
 
-impl Place {
+impl TempStores {
     /// A store; and the same open for updates, of which every other user has had one.
     fn with_stores() -> (Self, [Store; 2]) {
-        let path = std::env::temp_dir().join(format!("trident-bench-{}", std::process::id()));
-        let place = Self(path);
-        let [plain, updated] = ["plain", "updated"].map(|name| place.store(name));
+        let directory = Self(tempfile::tempdir().unwrap());
+        let [plain, updated] = ["plain", "updated"].map(|name| directory.store(name));
         drop(updated);
-        let updated = place.0.join("updated");
+        let updated = directory.0.path().join("updated");
         let updated = Store::open_for_updates(&updated, UPDATES_BYTES_MAX).unwrap();
         let mut update = updated.update().unwrap();
         for user_id in (0..USERS).step_by(2) {
             update.put_value(user_id, Some(&value(user_id))).unwrap();
         }
         update.commit().unwrap();
-        (place, [plain, updated])
+        (directory, [plain, updated])
     }
 
     fn store(&self, name: &str) -> Store {
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         let mut writer = StoreWriter::create(&path, true).unwrap();
         writer.begin_history(b"").unwrap();
         for user_id in 0..USERS {
@@ -131,14 +131,8 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn lookup(c: &mut Criterion) {
-    let (_place, [plain, updated]) = Place::with_stores();
+    let (_directory, [plain, updated]) = TempStores::with_stores();
     let mut group = c.benchmark_group("twitter/lookup");
     group.throughput(Throughput::Elements(1));
     let mut random = Random(1);

@@ -153,7 +153,7 @@ impl App {
     }
 
     /// The client of the database of `/twitter` and its cache as they are now; `None` without one.
-    pub fn database_state(&self) -> Option<database::State> {
+    pub fn database_state(&self) -> Option<database::ClientState> {
         self.database().map(database::Client::state)
     }
 

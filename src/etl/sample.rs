@@ -34,7 +34,7 @@ const MEMORY_BYTES: usize = 64 << 20;
 /// No directory was usable.
 #[derive(Debug, Error)]
 #[error("no place for the sample store: {}", .0.join("; "))]
-pub struct NoPlace(Vec<String>);
+pub struct NoCacheDirectory(Vec<String>);
 
 /// Why the store was not built.
 #[derive(Debug, Error)]
@@ -57,7 +57,7 @@ pub enum Failure {
 
 /// A directory that may keep the sample store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CacheDirectory {
     path: PathBuf,
     /// Anybody can create a directory of this name, so it must belong to us and be writable by us only.
     shared_parent: bool,
@@ -66,7 +66,7 @@ pub struct Place {
 /// The directories to try, in order: `$CACHE_DIRECTORY` (set by systemd), `$XDG_CACHE_HOME/trident`,
 /// `$HOME/.cache/trident`, `/var/lib/trident` if it exists, and `trident-UID` among the temporary
 /// files.
-pub fn directories(environment: impl Fn(&str) -> Option<OsString>) -> Vec<Place> {
+pub fn directories(environment: impl Fn(&str) -> Option<OsString>) -> Vec<CacheDirectory> {
     let path = |name| {
         environment(name)
             .map(PathBuf::from)
@@ -79,11 +79,11 @@ pub fn directories(environment: impl Fn(&str) -> Option<OsString>) -> Vec<Place>
         Some(STATE_DIRECTORY.into()).filter(|path: &PathBuf| path.is_dir()),
     ];
     let temporary = path("TMPDIR").unwrap_or_else(|| "/tmp".into());
-    let temporary = own_uid().map(|uid| Place {
+    let temporary = own_uid().map(|uid| CacheDirectory {
         path: temporary.join(format!("trident-{uid}")),
         shared_parent: true,
     });
-    let own = own.into_iter().flatten().map(|path| Place {
+    let own = own.into_iter().flatten().map(|path| CacheDirectory {
         path,
         shared_parent: false,
     });
@@ -94,28 +94,28 @@ pub fn directories(environment: impl Fn(&str) -> Option<OsString>) -> Vec<Place>
 ///
 /// # Errors
 /// Why each directory was not usable.
-pub fn prepare(places: &[Place]) -> Result<PathBuf, NoPlace> {
+pub fn prepare(directories_to_try: &[CacheDirectory]) -> Result<PathBuf, NoCacheDirectory> {
     let mut failures = Vec::new();
-    for place in places {
-        match prepare_in(place) {
+    for directory in directories_to_try {
+        match prepare_in(directory) {
             Ok(path) => return Ok(path),
             Err(failure) => failures.push(failure.to_string()),
         }
     }
-    Err(NoPlace(failures))
+    Err(NoCacheDirectory(failures))
 }
 
-fn prepare_in(place: &Place) -> Result<PathBuf, Failure> {
-    place.make()?;
+fn prepare_in(directory: &CacheDirectory) -> Result<PathBuf, Failure> {
+    directory.make()?;
     let (data, format, values) = (crc32fast::hash(TWEETS), store::FORMAT, value::VERSION);
-    let target = place
+    let target = directory
         .path
         .join(format!("sample-{data:08x}-{format}.{values}"));
     if Store::open(&target).is_ok() {
         return Ok(target);
     }
     // An incomplete store of this name is replaced; a store that another process has just built is not.
-    match build(&place.path, &target, target.exists()) {
+    match build(&directory.path, &target, target.exists()) {
         // Another process was faster.
         Err(_) if Store::open(&target).is_ok() => Ok(target),
         Err(failure) => Err(failure),
@@ -123,7 +123,7 @@ fn prepare_in(place: &Place) -> Result<PathBuf, Failure> {
     }
 }
 
-impl Place {
+impl CacheDirectory {
     fn make(&self) -> Result<(), Failure> {
         let failed = |source| Failure::Directory {
             path: self.path.clone(),
@@ -201,8 +201,8 @@ mod tests {
         Work(path)
     }
 
-    fn place(path: &Path, shared_parent: bool) -> Place {
-        Place {
+    fn cache_directory(path: &Path, shared_parent: bool) -> CacheDirectory {
+        CacheDirectory {
             path: path.into(),
             shared_parent,
         }
@@ -215,9 +215,9 @@ mod tests {
                 let found = names.iter().find(|(n, _)| *n == name);
                 found.map(|(_, value)| OsString::from(value))
             };
-            let places = directories(find).into_iter();
-            places
-                .map(|place| place.path.display().to_string())
+            let directories_to_try = directories(find).into_iter();
+            directories_to_try
+                .map(|directory| directory.path.display().to_string())
                 .filter(|path| path != STATE_DIRECTORY)
                 .collect()
         };
@@ -237,17 +237,17 @@ mod tests {
     #[test]
     fn it_is_built_once_and_again_when_damaged() {
         let scratch = scratch("once");
-        let places = [place(&scratch.0.join("made/on/demand"), false)];
-        let path = prepare(&places).unwrap();
+        let directories_to_try = [cache_directory(&scratch.0.join("made/on/demand"), false)];
+        let path = prepare(&directories_to_try).unwrap();
         let meta = maintenance::verify(&path).unwrap();
         assert!(meta.users > 400 && meta.contacts > 2000, "{meta:?}");
         assert!(meta.history.is_some_and(|history| history.tweets > 2000));
         let seal = path.join("seal.json");
         let made = fs::metadata(&seal).unwrap().ino();
-        assert_eq!(prepare(&places).unwrap(), path);
+        assert_eq!(prepare(&directories_to_try).unwrap(), path);
         assert_eq!(fs::metadata(&seal).unwrap().ino(), made);
         fs::write(&seal, "x").unwrap();
-        assert_eq!(prepare(&places).unwrap(), path);
+        assert_eq!(prepare(&directories_to_try).unwrap(), path);
         assert_eq!(maintenance::verify(&path).unwrap(), meta);
         // nothing but the store stays behind
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
@@ -256,9 +256,9 @@ mod tests {
     #[test]
     fn two_at_once_end_with_one_store() {
         let scratch = scratch("two");
-        let places = [place(&scratch.0, false)];
+        let directories_to_try = [cache_directory(&scratch.0, false)];
         // Real callers are processes: each has its own working directory.
-        let path = prepare(&places).unwrap();
+        let path = prepare(&directories_to_try).unwrap();
         fs::remove_dir_all(&path).unwrap();
         let work = |n: usize| scratch.0.join(format!("work{n}"));
         let outcomes: Vec<bool> = thread::scope(|scope| {
@@ -286,13 +286,16 @@ mod tests {
         fs::write(at(file), "").unwrap();
         fs::create_dir(at("elsewhere")).unwrap();
         symlink("elsewhere", at(link)).unwrap();
-        let bad = [place(&at(file), false), place(&at(link), true)];
+        let bad = [
+            cache_directory(&at(file), false),
+            cache_directory(&at(link), true),
+        ];
         let text = prepare(&bad).unwrap_err().to_string();
         assert!(
             text.contains("file: ") && text.contains("belongs to somebody else"),
             "{text}"
         );
-        let places = [&bad[..], &[place(&at(good), true)]].concat();
-        assert!(prepare(&places).unwrap().starts_with(at(good)));
+        let directories_to_try = [&bad[..], &[cache_directory(&at(good), true)]].concat();
+        assert!(prepare(&directories_to_try).unwrap().starts_with(at(good)));
     }
 }

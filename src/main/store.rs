@@ -90,18 +90,18 @@ fn as_table(stat: &Stat) -> String {
         format!("least {least}, median {median}, p99 {high}, greatest {greatest}")
     };
     let history = meta.history.map_or("none".into(), |history| {
-        let (tweets, people) = (history.tweets, history.people);
+        let (tweets, users) = (history.tweets, history.user_states);
         let deletions = deletions_text(history.deletions);
         format!(
-            "tweets {tweets}, users {people}{deletions}, file bytes {}",
+            "tweets {tweets}, users {users}{deletions}, file bytes {}",
             stat.history_bytes
         )
     });
     let updates = stat.updates.map_or("none".into(), |updates| {
         let (batches, tweets) = (updates.batches, updates.history.tweets);
-        let (users, people) = (updates.users, updates.history.people);
+        let (users, known_users) = (updates.users, updates.history.user_states);
         let deletions = deletions_text(updates.history.deletions);
-        format!("batches {batches}; with them: users {users}, kept tweets {tweets}, known users {people}{deletions}")
+        format!("batches {batches}; with them: users {users}, kept tweets {tweets}, known users {known_users}{deletions}")
     });
     let rows = [
         ("built by", meta.built_by.clone()),

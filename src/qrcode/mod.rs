@@ -7,6 +7,9 @@
 //! picture: query::parse → percent-decode → render (a standard code: SVG, PNG, terminal)
 //! ```
 //!
+//! A *matrix* is a code of 21x21 or 25x25 cells; the *grid* is the 32x32 cells that a decode request carries, with a
+//! matrix somewhere in it.
+//!
 //! Query bytes in, answer bytes out; it does not know HTTP. It returns a decoded [`Message`] instead of the
 //! token: with an external authority the caller must wait for the token, and this code never waits.
 

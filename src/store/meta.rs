@@ -41,7 +41,8 @@ pub struct HistoryMeta {
     /// Kept tweets.
     pub tweets: u64,
     /// Users, with or without contacts.
-    pub people: u64,
+    #[serde(rename = "people")]
+    pub user_states: u64,
     /// Deleted tweets; their ids are kept so that they stay deleted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub deletions: u64,
@@ -74,7 +75,8 @@ pub struct UpdatesHistory {
     /// Kept tweets.
     pub tweets: u64,
     /// Users, with or without contacts.
-    pub people: u64,
+    #[serde(rename = "people")]
+    pub user_states: u64,
     /// Deleted tweets.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub deletions: u64,
@@ -104,7 +106,7 @@ impl UpdatesMeta {
             value_bytes: store.value_bytes,
             history: UpdatesHistory {
                 tweets: history.tweets,
-                people: history.people,
+                user_states: history.user_states,
                 deletions: history.deletions,
             },
         }

@@ -61,7 +61,7 @@ impl Update<'_> {
     pub fn user_state(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
         match &self.0 {
             Inner::Embedded(update) => update.user_state(id),
-            Inner::Database(update) => update.get(Table::People, id),
+            Inner::Database(update) => update.get(Table::UserStates, id),
         }
     }
 
@@ -79,8 +79,11 @@ impl Update<'_> {
     }
 
     /// Announces reads of the states of these users.
-    pub fn prefetch_people(&self, ids: impl IntoIterator<Item = u64>) -> Result<(), StoreError> {
-        self.prefetch(Table::People, ids)
+    pub fn prefetch_user_states(
+        &self,
+        ids: impl IntoIterator<Item = u64>,
+    ) -> Result<(), StoreError> {
+        self.prefetch(Table::UserStates, ids)
     }
 
     /// Announces reads of the values of these users.
@@ -116,7 +119,7 @@ impl Update<'_> {
     pub fn put_person(&mut self, id: u64, record: Option<&[u8]>) -> Result<(), UpdateError> {
         match &mut self.0 {
             Inner::Embedded(update) => update.put_person(id, record),
-            Inner::Database(update) => update.put(Table::People, id, record),
+            Inner::Database(update) => update.put(Table::UserStates, id, record),
         }
     }
 

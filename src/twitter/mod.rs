@@ -1,7 +1,7 @@
 //! `GET /twitter`: the contacts of a user, ranked by interaction, hashtags and keywords.
 //!
 //! ```text
-//! query bytes ─ query ─▶ Request ─ store ─▶ value ─▶ User ─ score ─▶ rows
+//! query bytes ─ query ─▶ Query ─ store ─▶ value ─▶ User ─ score ─▶ rows
 //! ```
 //!
 //! - [`query`]: reads the request.
@@ -16,7 +16,7 @@ pub mod query;
 pub mod score;
 
 pub use explain::explain;
-pub use query::{Reject, Request};
+pub use query::{Query, Reject};
 
 use std::fmt;
 
@@ -154,7 +154,7 @@ impl<'v> Found<'v> {
     /// Appends the rows for `request`, without a newline after the last; returns their number.
     pub fn write_rows(
         &self,
-        request: &Request<'_>,
+        request: &Query<'_>,
         scratch: &mut score::Scratch,
         out: &mut Vec<u8>,
     ) -> usize {

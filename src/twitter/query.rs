@@ -21,7 +21,7 @@ const RETAINED_BYTES_MAX: usize = 64 << 10;
 
 /// A well-formed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request<'r> {
+pub struct Query<'r> {
     /// At most 2^63-1.
     pub user_id: u64,
     /// The requested type.
@@ -98,7 +98,7 @@ impl Scratch {
 }
 
 /// Reads a request from the query of a URL.
-pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Request<'r>, Reject> {
+pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Query<'r>, Reject> {
     let [user_id, kind, phrase, hashtag, limit, offset] = first_values(query);
     let user_id = user_id.and_then(|text| decimal::parse_u63(&word(text)));
     let user_id = user_id.ok_or(Reject::UserId)?;
@@ -116,7 +116,7 @@ pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Request<'r
     if hashtag.is_empty() {
         return Err(Reject::Hashtag);
     }
-    Ok(Request {
+    Ok(Query {
         user_id,
         kind,
         phrase,

@@ -5,7 +5,7 @@
 //! query costs one search through the user's texts, one comparison per tag, and one logarithm per contact
 //! with a match.
 
-use super::query::Request;
+use super::query::Query;
 use crate::{
     codec::decimal,
     store::value::{Contact, Kind, User},
@@ -77,7 +77,7 @@ impl Span {
 pub fn write_rows(
     user: &User<'_>,
     value: &[u8],
-    request: &Request<'_>,
+    request: &Query<'_>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> usize {
@@ -121,7 +121,7 @@ pub fn write_rows(
 fn collect(
     user: &User<'_>,
     value: &[u8],
-    request: &Request<'_>,
+    request: &Query<'_>,
     mut phrase: Matches<'_>,
     rows: &mut Vec<Row>,
 ) {

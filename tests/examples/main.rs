@@ -6,6 +6,8 @@
 mod harness;
 mod memcache;
 mod music;
+#[path = "../it/temp_dir.rs"]
+mod temp_dir;
 
 use std::{
     env,
@@ -13,10 +15,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::OnceLock,
 };
 
 /// The binary of the example `name`, built with this test's profile.
@@ -44,40 +43,6 @@ fn example(name: &str) -> PathBuf {
         profile_dir.join("examples")
     });
     folder.join(name)
-}
-
-/// A directory of its own for one test, removed at its end.
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "examples-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Relaxed)
-        );
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// A file with `text` in it.
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A running example that prints `serving http://ADDRESS`; killed when dropped.

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::Path,
     sync::{
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc,
@@ -13,7 +12,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Client, GET, PATIENCE, Response, Server, eventually};
+use crate::{
+    harness::{Client, GET, PATIENCE, Response, Server, eventually},
+    temp_dir::TempDir,
+};
 
 const TOKEN: &str = "admin-test-token";
 
@@ -326,11 +328,9 @@ fn a_flame_graph_shows_the_handlers_while_requests_go_on() {
 
 #[test]
 fn a_signal_writes_a_flame_graph() {
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("profile-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let directory = format!("profile.directory={}", folder.display());
-    let server = Server::with(&["profile.on=SIGUSR2", "profile.seconds=1", &directory]);
+    let directory = TempDir::new();
+    let setting = format!("profile.directory={}", directory.display());
+    let server = Server::with(&["profile.on=SIGUSR2", "profile.seconds=1", &setting]);
     busy(&server, || {
         let mut sent = 0;
         assert!(eventually(|| {
@@ -342,13 +342,12 @@ fn a_signal_writes_a_flame_graph() {
             log.contains("flame graph written")
         }));
     });
-    let written: Vec<_> = fs::read_dir(&folder)
+    let written: Vec<_> = fs::read_dir(&*directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
     assert_eq!(written.len(), 1, "{written:?}");
     assert!(fs::read_to_string(&written[0]).unwrap().contains("<svg"));
-    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

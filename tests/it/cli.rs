@@ -1,10 +1,10 @@
 //! The command line as scripts see it: exit codes, streams, generated files.
 
-use crate::harness::required;
+use crate::{command::ended, harness::required, temp_dir::TempDir};
 use std::{
     fs,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -18,17 +18,6 @@ fn trident(arguments: &[&str]) -> Command {
         .env("TRIDENT_CONFIG", "/dev/null")
         .stdin(Stdio::null());
     command
-}
-
-/// Exit code, standard output and standard error.
-fn ended(command: &mut Command) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
 }
 
 /// A file of its own for the test called `name`.
@@ -302,8 +291,8 @@ fn the_man_pages_have_all_sections_and_render() {
         assert!(page.contains(&format!(".SH {section}\n")), "{section}");
     }
     assert!(page.contains("http.idle_timeout_ms"));
-    let directory =
-        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("man-{}", std::process::id()));
+    let own = TempDir::new();
+    let directory = own.join("man");
     let (code, out, err) = ended(&mut trident(&[
         "generate",
         "man",
@@ -328,7 +317,6 @@ fn the_man_pages_have_all_sections_and_render() {
         );
     }
     assert!(!directory.join("trident-generate.1").exists());
-    fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

@@ -98,13 +98,13 @@ fn is_refusal(body: &[u8]) -> bool {
 /// checked without it.
 fn chain_difference(answer: &[u8], expected: &[u8]) -> Option<String> {
     let packed = |body: &[u8]| {
-        let (first_line, second) = body.split_at(body.iter().position(|b| *b == b'\n')? + 1);
-        Some((first_line.to_vec(), second.to_vec()))
+        let (team_line, second) = body.split_at(body.iter().position(|b| *b == b'\n')? + 1);
+        Some((team_line.to_vec(), second.to_vec()))
     };
-    let (first_line, answer) = packed(answer)?;
+    let (team_line, answer) = packed(answer)?;
     let (expected_line, expected) = packed(expected)?;
-    if first_line != expected_line {
-        return Some(excerpt(&first_line));
+    if team_line != expected_line {
+        return Some(excerpt(&team_line));
     }
     if expected == b"INVALID" || answer == b"INVALID" {
         return (expected != answer).then(|| excerpt(&answer));

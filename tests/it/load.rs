@@ -13,70 +13,17 @@ mod reports;
 mod run;
 mod standin;
 
-use crate::harness::without_settings;
+use crate::{
+    command::{ended, trident},
+    temp_dir::TempDir,
+};
 use serde_json::Value;
 use standin::StandIn;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
-};
-
-/// A directory of its own for one test, removed at its end.
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Relaxed);
-        let name = format!("load-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    /// A file with `text` in it.
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).into_os_string().into_string().unwrap()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// `trident` with `arguments`, without variables of this process.
-fn trident(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-    without_settings(&mut command)
-        .args(arguments)
-        .stdin(Stdio::null());
-    command
-}
+use std::process::Command;
 
 /// `trident load` with `arguments`.
 fn load(arguments: &[&str]) -> Command {
     trident(&[&["load"], arguments].concat())
-}
-
-/// Exit code, standard output and standard error.
-fn ended(command: &mut Command) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
 }
 
 /// Exit code and JSON report of a run.
@@ -90,8 +37,8 @@ fn reported(arguments: &[&str]) -> (i32, Value) {
 /// A run against `server` with the corpus `entries` and `flags`, which blanks separate: exit code, standard output and
 /// standard error.
 fn ended_against(server: &StandIn, entries: &str, flags: &str) -> (i32, String, String) {
-    let place = Place::new();
-    let corpus = place.file("c.jsonl", entries);
+    let directory = TempDir::new();
+    let corpus = directory.file("c.jsonl", entries);
     let arguments = ["--target", &server.url, "--corpus", &corpus];
     ended(load(&arguments).args(flags.split_whitespace()))
 }

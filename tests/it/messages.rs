@@ -7,29 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::harness::{Server, eventually};
-
-/// A directory of its own for one test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let name = format!("messages-{name}-{}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::{
+    harness::{Server, eventually},
+    temp_dir::TempDir,
+};
 
 /// The end of a command that fails: exit code and what it says.
 fn said(arguments: &[&str]) -> (i32, String) {
@@ -47,13 +28,11 @@ fn said(arguments: &[&str]) -> (i32, String) {
 
 #[test]
 fn every_refusal_of_the_system_names_the_next_step() {
-    let scratch = Scratch::new("refusals");
-    let directory = scratch.path().to_str().unwrap().to_owned();
+    let own = TempDir::new();
+    let directory = own.to_str().unwrap().to_owned();
     let missing = format!("{directory}/missing");
     let below = format!("{missing}/file");
-    let tweets = scratch.path().join("tweets.json");
-    fs::write(&tweets, "{}\n").unwrap();
-    let tweets = tweets.to_str().unwrap();
+    let tweets = &own.file("tweets.json", "{}\n");
     let store = format!("{directory}/store");
     let check_path = "check the path";
     let make_directory = "make its directory first";
@@ -106,10 +85,11 @@ fn every_refusal_of_the_system_names_the_next_step() {
 
 #[test]
 fn a_name_that_is_taken_leads_to_replace() {
-    let scratch = Scratch::new("taken");
-    let (tweets, store) = (scratch.path().join("t.json"), scratch.path().join("store"));
-    fs::write(&tweets, "{}\n").unwrap();
-    let (tweets, store) = (tweets.to_str().unwrap(), store.to_str().unwrap());
+    let directory = TempDir::new();
+    let (tweets, store) = (
+        &*directory.file("t.json", "{}\n"),
+        &*directory.path("store"),
+    );
     let arguments = ["etl", "--input", tweets, "--output", store, "--allow-empty"];
     assert_eq!(said(&arguments).0, 0);
     let (code, text) = said(&arguments);
@@ -138,10 +118,11 @@ fn a_start_error_stands_alone() {
 
 #[test]
 fn a_store_that_has_no_user_or_takes_no_tweets_is_told_at_the_start_and_after_a_reload() {
-    let scratch = Scratch::new("empty");
-    let (tweets, store) = (scratch.path().join("t.json"), scratch.path().join("store"));
-    fs::write(&tweets, "{}\n").unwrap();
-    let (tweets, store) = (tweets.to_str().unwrap(), store.to_str().unwrap());
+    let directory = TempDir::new();
+    let (tweets, store) = (
+        &*directory.file("t.json", "{}\n"),
+        &*directory.path("store"),
+    );
     let build = |more: &[&str]| {
         let whole = ["etl", "--input", tweets, "--output", store, "--allow-empty"];
         let (code, text) = said(&[&whole[..], more].concat());

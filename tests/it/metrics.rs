@@ -21,6 +21,7 @@ use trident::{
 use crate::{
     harness::{Client, GET, Metrics, READY, Server, eventually},
     http_table, ingest,
+    temp_dir::TempDir,
     twitter::stores::damaged,
 };
 
@@ -175,10 +176,8 @@ fn families_join_by_endpoint(counted: &Counted) {
 
 /// Answers of every endpoint with every outcome, the cache, the store, the controls, the authority.
 fn endpoints(counted: &mut Counted) {
-    let place =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("metrics-{}", std::process::id()));
-    fs::create_dir_all(&place).unwrap();
-    let store = place.join("store");
+    let directory = TempDir::new();
+    let store = directory.join("store");
     damaged(&store);
     let broken = Server::start(&[
         "--twitter-store",
@@ -245,7 +244,7 @@ fn endpoints(counted: &mut Counted) {
             .status,
         401
     );
-    fs::rename(&store, place.join("old")).unwrap();
+    fs::rename(&store, directory.join("old")).unwrap();
     assert_eq!(admin.ask(&with_token("POST", "/admin/reload")).status, 500);
     damaged(&store);
     assert_eq!(admin.ask(&with_token("POST", "/admin/reload")).status, 200);
@@ -266,7 +265,6 @@ fn endpoints(counted: &mut Counted) {
     assert!(eventually(|| broken.ask(READY).status == 503));
     counted.add(&broken);
     counted.add(&sample);
-    let _ = fs::remove_dir_all(&place);
 }
 
 /// A user of the built-in sample with contacts.

@@ -1,6 +1,7 @@
 //! `trident gen`: what it calls valid is valid to the independent oracle, and the same flags give the
 //! same bytes.
 
+use crate::temp_dir::TempDir;
 use std::{
     fs,
     io::{Read, Write},
@@ -136,9 +137,7 @@ fn the_same_flags_give_the_same_bytes() {
 
 #[test]
 fn files_named_gz_are_gzip_and_hold_the_same() {
-    let directory =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gen-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
+    let directory = TempDir::new();
     let (file, popular) = (
         directory.join("tweets.jsonl.gz"),
         directory.join("popular.txt"),
@@ -157,5 +156,4 @@ fn files_named_gz_are_gzip_and_hold_the_same() {
         .unwrap();
     assert!(text == made(&tweets));
     assert!(fs::read_to_string(&popular).unwrap().lines().count() > 30);
-    fs::remove_dir_all(directory).unwrap();
 }

@@ -9,19 +9,18 @@ mod reload;
 mod rules;
 pub mod stores;
 
-use crate::harness::{Client, Response, Server};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+use crate::{
+    harness::{Client, Response, Server},
+    temp_dir::TempDir,
 };
+use std::{fs, path::Path, sync::atomic::Ordering::Relaxed};
 use trident::store::{Meta, StoreWriter, value::Encoder};
 
 /// Variable with the number of queries per data set.
 const CASES: &str = "TRIDENT_TEST_CASES";
 
 /// First line of every answer of a server started with [`TEAM`].
-const FIRST_LINE: &str = "TeamCoolCloud,123400000001\n";
+const TEAM_LINE: &str = "TeamCoolCloud,123400000001\n";
 
 /// Arguments that make the server answer in the oracle's name.
 const TEAM: [&str; 4] = [
@@ -30,30 +29,6 @@ const TEAM: [&str; 4] = [
     "--set",
     "team.aws_account=123400000001",
 ];
-
-/// A directory of its own for one test, removed at its end.
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Relaxed);
-        let name = format!("twitter-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A contact tweet: types (1 reply, 2 retweet), text, tags.
 type Tweet<'a> = (u32, &'a str, &'a [&'a str]);

@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     etl::update::refused::Refused,
     http::Status,
-    store::{StoreError, UpdateError, database::Fault},
+    store::{StoreError, UpdateError, database::DatabaseFault},
 };
 
 /// Why a batch was refused.
@@ -46,9 +46,9 @@ fn status_of(error: &UpdateError) -> Status {
         UpdateError::Full { .. } => Status::InsufficientStorage,
         UpdateError::Store(StoreError::Replaced(_)) => Status::ServiceUnavailable,
         UpdateError::Store(StoreError::Database(error)) => match &error.fault {
-            Fault::TooLarge { .. } => Status::UnprocessableContent,
-            Fault::BatchTooLarge { .. } => Status::ContentTooLarge,
-            Fault::Unsettled => Status::ServiceUnavailable,
+            DatabaseFault::TooLarge { .. } => Status::UnprocessableContent,
+            DatabaseFault::BatchTooLarge { .. } => Status::ContentTooLarge,
+            DatabaseFault::Unsettled => Status::ServiceUnavailable,
             fault if fault.may_be_tried_again() => Status::ServiceUnavailable,
             _ => Status::InternalServerError,
         },

@@ -61,7 +61,7 @@ pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) -> Counter {
 pub(super) fn list(
     identity: Identity<'_>,
     found: &Found<'_>,
-    request: &twitter::Request<'_>,
+    request: &twitter::Query<'_>,
     scratch: &mut score::Scratch,
     reply: Reply<'_>,
 ) -> Counter {

@@ -14,7 +14,7 @@ use crate::{
     http::{Deferred, Handled, Reply, Request, Status, TEXT},
     metrics::{self, Counter},
     store::database::{Answer, Client, LookupError},
-    twitter::{Found, Request as Query, Scratch, query, score},
+    twitter::{Found, Query, Scratch, query, score},
 };
 
 /// Seconds that a refused client should wait: about as long as a returned database stays unnoticed.

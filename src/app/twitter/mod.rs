@@ -54,7 +54,7 @@ pub(super) fn answer(
 
 fn look_up(
     app: &App,
-    request: &twitter::Request<'_>,
+    request: &twitter::Query<'_>,
     scratch: &mut score::Scratch,
     reply: Reply<'_>,
 ) -> Counter {

@@ -192,8 +192,8 @@ fn bad_values_in_the_file_tell_the_line() {
 
 #[test]
 fn all_faults_of_all_sources_are_told_at_once() {
-    let scratch = Scratch::new();
-    let path = scratch.file("trident.toml", "a = 1\nworkers = 9999\n");
+    let directory = TempDir::new();
+    let path = directory.file("trident.toml", "a = 1\nworkers = 9999\n");
     let told = told(load(sources(
         Some(path),
         &[("TRIDENT_X", "1")],

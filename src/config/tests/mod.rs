@@ -12,45 +12,24 @@ use super::{
     value::Value,
     *,
 };
-use std::{
-    os::unix::fs::PermissionsExt,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::os::unix::fs::PermissionsExt;
 
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aAbBcCdDeEfF";
 
 /// A directory of its own for one test.
-struct Scratch(PathBuf);
+struct TempDir(tempfile::TempDir);
 
-impl Scratch {
+impl TempDir {
     fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "trident-{}-{}",
-            process_id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(tempfile::tempdir().unwrap())
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn process_id() -> u32 {
-    std::process::id()
 }
 
 /// Sources with the given file text, variables, and `--set` pairs, on a machine without limits.
@@ -81,8 +60,12 @@ fn from_flags(set: &[(&str, &str)]) -> Result<Loaded, Vec<ConfigError>> {
 }
 
 fn from_file(text: &str) -> Result<Loaded, Vec<ConfigError>> {
-    let scratch = Scratch::new();
-    load(sources(Some(scratch.file("trident.toml", text)), &[], &[]))
+    let directory = TempDir::new();
+    load(sources(
+        Some(directory.file("trident.toml", text)),
+        &[],
+        &[],
+    ))
 }
 
 /// The errors, one line each.

@@ -49,8 +49,8 @@ fn every_setting_reads_the_same_from_file_environment_and_flag() {
 
 #[test]
 fn flag_beats_environment_beats_file_beats_default() {
-    let scratch = Scratch::new();
-    let path = scratch.file("trident.toml", "# three\n\nworkers = 3\n");
+    let directory = TempDir::new();
+    let path = directory.file("trident.toml", "# three\n\nworkers = 3\n");
     let in_file = format!("{}:3:11", path.display());
     // (in the file, in the environment, as a flag) -> (workers, source)
     let table = [
@@ -89,12 +89,12 @@ fn the_later_flag_wins() {
 
 #[test]
 fn the_file_is_named_by_flag_then_variable_then_found_by_default() {
-    let scratch = Scratch::new();
+    let directory = TempDir::new();
     let (one, two) = (
-        scratch.file("1.toml", "workers = 1"),
-        scratch.file("2.toml", "workers = 2"),
+        directory.file("1.toml", "workers = 1"),
+        directory.file("2.toml", "workers = 2"),
     );
-    let three = scratch.file("3.toml", "workers = 3");
+    let three = directory.file("3.toml", "workers = 3");
     let variable = [(ENV_CONFIG, two.to_str().unwrap())];
     let read = |file: Option<&PathBuf>, environment: &[(&str, &str)]| {
         let mut sources = sources(file.cloned(), environment, &[]);

@@ -37,8 +37,8 @@ fn the_key_comes_from_the_environment_or_a_file_and_nowhere_else() {
 
 #[test]
 fn a_key_file_is_read_and_its_permissions_are_looked_at() {
-    let scratch = Scratch::new();
-    let path = scratch.file("auth.key", &format!("{KEY}\n"));
+    let directory = TempDir::new();
+    let path = directory.file("auth.key", &format!("{KEY}\n"));
     let name = path.to_str().unwrap();
     let read = |mode: u32| {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

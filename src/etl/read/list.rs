@@ -238,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_directory_stands_for_its_tweets_and_names_the_rest() {
-        let root = std::env::temp_dir().join(format!("trident-{}-list", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
         fs::create_dir_all(root.join("below/store")).unwrap();
         let taken = [
             "a.json",
@@ -264,18 +264,18 @@ mod tests {
         for name in taken.iter().chain(&left).chain(&hidden).chain(&below) {
             fs::write(root.join(name), "{}\n").unwrap();
         }
-        symlink(&root, root.join("below/again")).unwrap();
+        symlink(root, root.join("below/again")).unwrap();
         symlink("nowhere", root.join("dead.json")).unwrap();
         let made = std::process::Command::new("mkfifo")
             .arg(root.join("pipe.json"))
             .status();
         assert!(made.unwrap().success());
         let store = root.join("below/store");
-        let listing = list_without(std::slice::from_ref(&root), &[&store]).unwrap();
+        let listing = list_without(std::slice::from_ref(&root.to_path_buf()), &[&store]).unwrap();
         let names = listing
             .sources
             .iter()
-            .map(|s| s.path.strip_prefix(&root).unwrap());
+            .map(|s| s.path.strip_prefix(root).unwrap());
         let names: Vec<_> = names.map(|name| name.to_str().unwrap()).collect();
         assert_eq!(names, taken);
         let left_out = listing.left_out.iter();
@@ -299,6 +299,5 @@ mod tests {
             "{line}"
         );
         assert_eq!(line.lines().count(), 1);
-        fs::remove_dir_all(root).unwrap();
     }
 }

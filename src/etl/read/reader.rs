@@ -14,7 +14,7 @@ use crate::etl::{
         format::Kind,
         head::{BYTE_ORDER_MARK, Headed},
         list::Source,
-        walk::{self, Message, Place, Walked, damaged},
+        walk::{self, Message, Position, Walked, damaged},
     },
 };
 use std::{
@@ -62,7 +62,7 @@ pub struct Filled {
     /// Lines that were too long and are not in the block.
     pub long_lines: u64,
     /// Where the block begins.
-    pub place: Place,
+    pub position: Position,
     /// Members of an archive that were not read, in one line; told at its end.
     pub left_out: Option<String>,
 }
@@ -165,21 +165,21 @@ impl Reader {
         Ok(Filled {
             ended: filled.ended,
             long_lines: filled.long_lines,
-            place: self.place(),
+            position: self.position(),
             left_out: None,
         })
     }
 
     /// Where the last block of lines began. Who parses it counts it: a second pass over all bytes costs 3 % of a run.
-    pub fn place(&self) -> Place {
+    pub fn position(&self) -> Position {
         let uncounted = match &self.text {
             Text::Lines { read, .. } => read.saturating_sub(1),
             Text::Walked(_) => 0,
         };
-        Place {
+        Position {
             uncounted,
             first: 1,
-            ..Place::default()
+            ..Position::default()
         }
     }
 
@@ -191,10 +191,10 @@ impl Reader {
         let message = receiver.as_ref().and_then(|receiver| receiver.recv().ok());
         let mut filled = Filled::default();
         match message {
-            Some(Message::Block(lines, long_lines, place)) => {
+            Some(Message::Block(lines, long_lines, position)) => {
                 self.text_offset += lines.len() as u64;
                 *block = lines;
-                (filled.long_lines, filled.place) = (long_lines, place);
+                (filled.long_lines, filled.position) = (long_lines, position);
                 return Ok(filled);
             }
             Some(Message::Bad(error)) => return Err(error),

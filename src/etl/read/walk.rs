@@ -50,7 +50,7 @@ pub enum Unit {
 
 /// Where a block of lines begins.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct Position {
     /// The member of the archive, with those around it: `2014/04.tar!01.json.bz2`.
     pub member: Option<Arc<str>>,
     /// How many members came before it.
@@ -66,7 +66,7 @@ pub struct Place {
 /// What the thread sends.
 pub(super) enum Message {
     /// Lines, those among them that were too long, and where they are from.
-    Block(Vec<u8>, u64, Place),
+    Block(Vec<u8>, u64, Position),
     /// Something could not be read; what follows can.
     Bad(EtlError),
     /// The end, with a line about the members that were left out.
@@ -301,9 +301,9 @@ impl Walk {
         self.members.iter().map(|name| format!("{name}!")).collect()
     }
 
-    fn place(&self, first: u64, unit: Unit) -> Place {
+    fn position(&self, first: u64, unit: Unit) -> Position {
         let member = self.members.join("!");
-        Place {
+        Position {
             member: (!member.is_empty()).then(|| member.into()),
             member_index: self.member_index,
             uncounted: 0,
@@ -313,13 +313,13 @@ impl Walk {
     }
 
     fn lines(&mut self, mut text: Headed<&mut dyn Read>) -> Result<(), Stop> {
-        let (mut blocks, mut place) = (Blocks::default(), self.place(1, Unit::Line));
+        let (mut blocks, mut position) = (Blocks::default(), self.position(1, Unit::Line));
         loop {
             let mut block = Vec::new();
             let (filled, result) = blocks.fill(&mut block, |out| text.read(out));
             let lines = memchr::memchr_iter(b'\n', &block).count() as u64 + filled.long_lines;
-            self.block(block, filled.long_lines, &place)?;
-            place.first += lines;
+            self.block(block, filled.long_lines, &position)?;
+            position.first += lines;
             result?;
             if filled.ended {
                 return Ok(());
@@ -332,8 +332,8 @@ impl Walk {
         let mut documents = Documents::new(text, layout);
         loop {
             let (objects, result) = documents.next();
-            let place = self.place(objects.first, Unit::Object);
-            self.block(objects.lines, objects.too_long, &place)?;
+            let position = self.position(objects.first, Unit::Object);
+            self.block(objects.lines, objects.too_long, &position)?;
             result?;
             if objects.ended {
                 return Ok(());
@@ -341,12 +341,12 @@ impl Walk {
         }
     }
 
-    fn block(&mut self, lines: Vec<u8>, long_lines: u64, place: &Place) -> Result<(), Stop> {
+    fn block(&mut self, lines: Vec<u8>, long_lines: u64, position: &Position) -> Result<(), Stop> {
         self.text_bytes += lines.len() as u64;
         if lines.is_empty() && long_lines == 0 {
             return Ok(());
         }
-        self.send(Message::Block(lines, long_lines, place.clone()))
+        self.send(Message::Block(lines, long_lines, position.clone()))
     }
 
     fn error(&self, stop: Stop) -> EtlError {

@@ -291,7 +291,7 @@ fn total_bytes(work: &WorkDir, plan: &Plan, stage: &Stage) -> Result<u64, EtlErr
 }
 
 fn build_bytes(work: &WorkDir) -> Result<u64, EtlError> {
-    ["kept", "people", "values"]
+    ["kept", "user_states", "values"]
         .iter()
         .try_fold(0, |total, name| {
             Ok(total + work.outputs(name)?.iter().sum::<u64>())

@@ -54,7 +54,7 @@ impl TweetOutput for TweetFiles<'_, '_> {
 pub(super) struct UserFiles<'a, 's> {
     pub(super) base: BlockFile,
     pub(super) counts: BlockFile,
-    pub(super) people: BlockFile,
+    pub(super) user_states: BlockFile,
     pub(super) index: usize,
     pub(super) peers: &'a mut ShuffleWriter<'s>,
 }
@@ -69,7 +69,7 @@ impl UserOutput for UserFiles<'_, '_> {
     }
 
     fn user_state(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        self.people.record(write)
+        self.user_states.record(write)
     }
 
     fn store_tags(&mut self, _: u64, tags: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {

@@ -210,7 +210,7 @@ pub fn tags(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlErr
 }
 
 /// `events/` to `base/` (sorted), `peers/` (by the other user), `counts/` (long runs of counts) and
-/// `people/` (history: users by ascending id within a partition).
+/// `user_states/` (history: users by ascending id within a partition).
 pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     struct Worker<'a> {
         sorter: Sorter,
@@ -218,11 +218,11 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlEr
         reducer: UserReducer,
         base: Vec<(usize, u64)>,
         counts: Vec<(usize, u64)>,
-        people: Vec<(usize, u64)>,
+        user_states: Vec<(usize, u64)>,
     }
     let peers = context.shuffle(work, "peers")?;
     let (base, counts) = (work.create("base")?, work.create("counts")?);
-    let people = work.create("people")?;
+    let user_states = work.create("user_states")?;
     let start = |worker| {
         Ok(Worker {
             sorter: context.sorter(work, Keys::Ids, worker)?,
@@ -230,7 +230,7 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlEr
             reducer: UserReducer::new(context.plan.history),
             base: Vec::new(),
             counts: Vec::new(),
-            people: Vec::new(),
+            user_states: Vec::new(),
         })
     };
     let (mut workers, read_bytes) =
@@ -239,7 +239,7 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlEr
             let mut out = UserFiles {
                 base: BlockFile::create(&base, index)?,
                 counts: BlockFile::create(&counts, index)?,
-                people: BlockFile::create(&people, index)?,
+                user_states: BlockFile::create(&user_states, index)?,
                 index,
                 peers: &mut w.peers,
             };
@@ -249,7 +249,7 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlEr
             w.reducer.finish(&mut out)?;
             w.base.push((index, out.base.finish()?));
             w.counts.push((index, out.counts.finish()?));
-            w.people.push((index, out.people.finish()?));
+            w.user_states.push((index, out.user_states.finish()?));
             Ok(())
         })?;
     let mut total = Counts::default();
@@ -259,12 +259,12 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlEr
     }
     let base = by_partition(workers.iter().flat_map(|w| &w.base));
     let counts = by_partition(workers.iter().flat_map(|w| &w.counts));
-    let people = by_partition(workers.iter().flat_map(|w| &w.people));
+    let user_states = by_partition(workers.iter().flat_map(|w| &w.user_states));
     drop(workers);
     let outputs = vec![
         ("base", base),
         ("counts", counts),
-        ("people", people),
+        ("user_states", user_states),
         ("peers", peers.finish()?),
     ];
     Ok(StageOutput {
@@ -341,7 +341,7 @@ pub fn build(
                 None => sink.put_tweet(id, record),
             }
         })?;
-        read_bytes += history(context, work, "people", |id, record| {
+        read_bytes += history(context, work, "user_states", |id, record| {
             sink.put_person(id, record)
         })?;
     }

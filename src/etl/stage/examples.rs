@@ -3,7 +3,7 @@
 use crate::etl::{
     read::{
         list::Source,
-        walk::{Place, Unit},
+        walk::{Position, Unit},
     },
     record::dropped::Dropped,
 };
@@ -59,26 +59,26 @@ impl Examples {
         &mut self,
         reason: Dropped,
         source: usize,
-        place: &Place,
+        position: &Position,
         number: u64,
         line: &[u8],
     ) {
-        let at = (source, place.member_index, place.uncounted, number);
+        let at = (source, position.member_index, position.uncounted, number);
         let slot = &mut self.first[reason as usize];
         if slot.as_ref().is_none_or(|known| at < known.at) {
             *slot = Some(Example {
                 at,
-                member: place.member.clone(),
-                unit: place.unit,
+                member: position.member.clone(),
+                unit: position.unit,
                 start: line[..line.len().min(KEPT_BYTES)].to_vec(),
             });
         }
     }
 
-    /// Notes how many lines the block at `place` had. Only blocks of plain lines are numbered so.
-    pub(crate) fn counted(&mut self, source: usize, place: &Place, lines: u64) {
-        if place.member.is_none() && place.unit == Unit::Line {
-            let block = place.uncounted;
+    /// Notes how many lines the block at `position` had. Only blocks of plain lines are numbered so.
+    pub(crate) fn counted(&mut self, source: usize, position: &Position, lines: u64) {
+        if position.member.is_none() && position.unit == Unit::Line {
+            let block = position.uncounted;
             self.counted.push(Counted {
                 source,
                 block,
@@ -146,22 +146,22 @@ mod tests {
 
     #[test]
     fn the_first_line_is_kept_whoever_reads_it() {
-        let place = |member: Option<&str>, member_index| Place {
+        let position = |member: Option<&str>, member_index| Position {
             member: member.map(Into::into),
             member_index,
-            ..Place::default()
+            ..Position::default()
         };
         let (mut one, mut other) = (Examples::default(), Examples::default());
-        one.note(Dropped::NotJson, 1, &place(None, 0), 2, b"later");
-        one.note(Dropped::NotJson, 1, &place(None, 0), 9, b"last");
+        one.note(Dropped::NotJson, 1, &position(None, 0), 2, b"later");
+        one.note(Dropped::NotJson, 1, &position(None, 0), 9, b"last");
         other.note(
             Dropped::NotJson,
             0,
-            &place(Some("m.json"), 3),
+            &position(Some("m.json"), 3),
             70,
             b"first\x1b[2J\xff",
         );
-        other.note(Dropped::NoText, 1, &place(None, 0), 1, b"{}");
+        other.note(Dropped::NoText, 1, &position(None, 0), 1, b"{}");
         one.merge(other);
         let source = |name: &str| Source {
             path: name.into(),
@@ -178,9 +178,9 @@ mod tests {
 
     #[test]
     fn a_line_is_numbered_by_the_blocks_before_it() {
-        let block = |uncounted| Place {
+        let block = |uncounted| Position {
             uncounted,
-            ..Place::default()
+            ..Position::default()
         };
         let (mut one, mut other) = (Examples::default(), Examples::default());
         one.counted(0, &block(2), 1000);

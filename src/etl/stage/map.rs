@@ -10,7 +10,7 @@ use crate::etl::{
     read::{
         list::Source,
         reader::{Filled, LINE_BYTES_MAX, Reader},
-        walk::Place,
+        walk::Position,
     },
     record::{
         compat::Compat, dropped::Dropped, extract::Extractor, notice, records::push_deletion,
@@ -151,20 +151,20 @@ fn work(
     let (mut block, mut record) = (Vec::new(), Vec::new());
     while let Some(read) = pool.next_block(&mut block)? {
         mapper.count_block(read.bytes, read.long_lines);
-        let (mut rest, mut number) = (block.as_slice(), read.place.first);
+        let (mut rest, mut number) = (block.as_slice(), read.position.first);
         while !rest.is_empty() {
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let line = &rest[..end];
             if let Some(id) = mapper.line(line, &mut record) {
                 output.record(id, |out| out.append(&mut record))?;
             } else if let Some(reason) = mapper.dropped {
-                examples.note(reason, read.source, &read.place, number, line);
+                examples.note(reason, read.source, &read.position, number, line);
             }
             rest = rest.get(end + 1..).unwrap_or_default();
             number += 1;
         }
-        let lines = number - read.place.first + read.long_lines;
-        examples.counted(read.source, &read.place, lines);
+        let lines = number - read.position.first + read.long_lines;
+        examples.counted(read.source, &read.position, lines);
         progress.advance(read.advanced);
     }
     output.flush()?;
@@ -195,7 +195,7 @@ struct PoolState<'a> {
 struct BlockRead {
     /// Index of the file.
     source: usize,
-    place: Place,
+    position: Position,
     bytes: u64,
     long_lines: u64,
     /// Input bytes, compressed ones if the file is compressed.
@@ -253,18 +253,18 @@ impl<'a> ReaderPool<'a> {
                     }
                 }
                 Err(error) => {
-                    let (path, place) = (reader.path().to_owned(), reader.place());
+                    let (path, position) = (reader.path().to_owned(), reader.position());
                     self.put_back(reader.goes_on().then_some((source, reader)));
                     self.skip(&path, error)?;
                     Filled {
-                        place,
+                        position,
                         ..Filled::default()
                     }
                 }
             };
             return Ok(Some(BlockRead {
                 source,
-                place: filled.place,
+                position: filled.position,
                 bytes,
                 long_lines: filled.long_lines,
                 advanced,

@@ -239,7 +239,7 @@ impl Changes<'_> {
         for events in removed.iter().chain(&added) {
             users.extend(events.users()?);
         }
-        update.prefetch_people(users)?;
+        update.prefetch_user_states(users)?;
         let mut changed = ChangedUsers::default();
         for events in &removed {
             changed.remove(events, update)?;

@@ -46,7 +46,8 @@ impl ChangedPairs {
             let value = parse(user, value)?;
             if !changed_user.tags_before.is_empty() {
                 let others = value.contacts().map(|contact| contact.other_id);
-                update.prefetch_people(others.filter(|other| changed.get(*other).is_none()))?;
+                update
+                    .prefetch_user_states(others.filter(|other| changed.get(*other).is_none()))?;
             }
             for contact in value.contacts() {
                 pairs.contact(user, changed_user, &contact, changed, update)?;

@@ -3,7 +3,7 @@
 use crate::etl::error::EtlError;
 use crate::store::{
     StoreError, UpdateError,
-    database::{DatabaseError, Fault},
+    database::{DatabaseError, DatabaseFault},
     value::{Corrupt, TooLarge},
 };
 use thiserror::Error;
@@ -47,7 +47,7 @@ pub enum Refused {
 
 impl Refused {
     /// What the database said, if the batch failed because of it.
-    pub fn fault(&self) -> Option<&Fault> {
+    pub fn fault(&self) -> Option<&DatabaseFault> {
         match self {
             Self::Update(UpdateError::Store(StoreError::Database(DatabaseError {
                 fault, ..

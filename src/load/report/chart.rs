@@ -63,7 +63,7 @@ pub fn histogram(bars: &[Bar]) -> String {
     for mark in [0.0].into_iter().chain(marks) {
         let height = height_of(mark);
         if height >= free_from {
-            grid_line(&mut out, height, &count_text(mark));
+            gridline(&mut out, height, &count_text(mark));
             free_from = height + LABEL_HEIGHT;
         }
     }
@@ -122,7 +122,7 @@ pub fn timeline(title: &str, report: &Report, lines: &[Line], unit: Unit) -> Str
     let end = marks.last().copied().unwrap_or(1.0);
     let height_of = |value: f64| value / end * (HEIGHT - TOP - BOTTOM);
     for mark in marks {
-        grid_line(&mut out, height_of(mark), &unit.label(mark));
+        gridline(&mut out, height_of(mark), &unit.label(mark));
     }
     stage_marks(&mut out, report, rows);
     for (line, values) in &lines {
@@ -187,11 +187,11 @@ fn open(title: &str) -> String {
 }
 
 /// Draws a horizontal line at this height above the axis.
-fn grid_line(out: &mut String, height: f64, text: &str) {
+fn gridline(out: &mut String, height: f64, text: &str) {
     let y = HEIGHT - BOTTOM - height;
     let _ = write!(
         out,
-        "<line class='grid' x1='{LEFT}' x2='{:.1}' y1='{y:.1}' y2='{y:.1}'/>",
+        "<line class='gridline' x1='{LEFT}' x2='{:.1}' y1='{y:.1}' y2='{y:.1}'/>",
         WIDTH - RIGHT
     );
     label(out, LEFT - 6.0, y + 4.0, "end", text);

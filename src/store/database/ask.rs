@@ -6,7 +6,7 @@
 //! "no such user".
 
 use super::{
-    Fault,
+    DatabaseFault,
     link::Link,
     lookups::{Answer, LookupError},
     schema::{BATCH, Batch},
@@ -57,8 +57,12 @@ impl Statements {
     /// The answers for `keys`, which ascend, in their order.
     ///
     /// # Errors
-    /// Also [`Fault::Garbled`]: what came is not about these keys.
-    pub(super) async fn ask(&self, link: &mut Link, keys: &[u64]) -> Result<Vec<Read>, Fault> {
+    /// Also [`DatabaseFault::Garbled`]: what came is not about these keys.
+    pub(super) async fn ask(
+        &self,
+        link: &mut Link,
+        keys: &[u64],
+    ) -> Result<Vec<Read>, DatabaseFault> {
         let rows = run(link, &self.values, keys).await?;
         let mut reads = found(keys, rows)?;
         let missing: Vec<u64> = keys
@@ -79,7 +83,11 @@ impl Statements {
 }
 
 /// The rows of `keys`; those that do not exist have none.
-async fn run(link: &mut Link, statements: &[String], keys: &[u64]) -> Result<Vec<Row>, Fault> {
+async fn run(
+    link: &mut Link,
+    statements: &[String],
+    keys: &[u64],
+) -> Result<Vec<Row>, DatabaseFault> {
     let log = keys.len().next_power_of_two().ilog2() as usize;
     let (Some(statement), Some(last)) = (statements.get(log), keys.last()) else {
         return Ok(Vec::new());
@@ -95,7 +103,7 @@ async fn run(link: &mut Link, statements: &[String], keys: &[u64]) -> Result<Vec
 }
 
 /// The values among `rows`, by the place of their key.
-fn found(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, Fault> {
+fn found(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, DatabaseFault> {
     let mut reads = vec![Read::default(); keys.len()];
     for mut row in rows {
         let id: Option<u64> = row.take_opt(0).and_then(Result::ok);
@@ -104,7 +112,7 @@ fn found(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, Fault> {
         let (Some(id), Some(value), Some(read)) =
             (id, value, place.and_then(|place| reads.get_mut(place)))
         else {
-            return Err(Fault::Garbled("a row nobody asked for".into()));
+            return Err(DatabaseFault::Garbled("a row nobody asked for".into()));
         };
         let answer = match User::verify(id, &value) {
             Ok(_) => Ok(Some(value.into())),
@@ -119,15 +127,15 @@ fn found(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, Fault> {
     Ok(reads)
 }
 
-fn batch(row: &mut Row) -> Result<Batch, Fault> {
+fn batch(row: &mut Row) -> Result<Batch, DatabaseFault> {
     let text: Option<Option<Vec<u8>>> = row.take_opt(2).and_then(Result::ok);
-    let text = text.ok_or_else(|| Fault::Garbled("a row without a batch number".into()))?;
+    let text = text.ok_or_else(|| DatabaseFault::Garbled("a row without a batch number".into()))?;
     Batch::parse(text.as_deref())
 }
 
 /// "No such user" for each of `keys`, if the server says so of each.
-fn confirmed(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, Fault> {
-    let unproven = || Fault::Garbled("no proof that a user does not exist".into());
+fn confirmed(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, DatabaseFault> {
+    let unproven = || DatabaseFault::Garbled("no proof that a user does not exist".into());
     let mut reads: Vec<Option<Read>> = vec![None; keys.len()];
     for mut row in rows {
         let id: Option<u64> = row.take_opt(0).and_then(Result::ok);

@@ -1,8 +1,8 @@
 //! The interface for workers and operators. Only [`Client::start`] and [`Client::check`] wait.
 
 use super::{
-    Address, Answer, DatabaseError, Done, Fault, Options, Value, cache::ValueCache, hosts::Hosts,
-    lookups::Lookups, seen::Seen, shared::Shared, tasks, write::Writer,
+    Address, Answer, DatabaseError, DatabaseFault, Done, Options, Value, cache::ValueCache,
+    hosts::Hosts, lookups::Lookups, seen::Seen, shared::Shared, tasks, write::Writer,
 };
 use crate::{
     cache::{self, Policy},
@@ -41,7 +41,7 @@ pub enum Start {
 
 /// The client's state, for people and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct State {
+pub struct ClientState {
     /// Lookups are accepted: there is a connection, or the loss of the last one is not yet known.
     pub is_up: bool,
     /// Connections for lookups that are open.
@@ -76,12 +76,12 @@ impl Client {
         let thread = thread::Builder::new()
             .name("database".into())
             .spawn(move || tasks::run(&on_thread, &send))
-            .map_err(|error| shared.error(Fault::Thread(error.to_string())))?;
+            .map_err(|error| shared.error(DatabaseFault::Thread(error.to_string())))?;
         let client = Self {
             thread: Some(thread),
             shared,
         };
-        let lost = || Err(Fault::Thread("it ended at once".into()));
+        let lost = || Err(DatabaseFault::Thread("it ended at once".into()));
         match receive.recv().unwrap_or_else(|_| lost()) {
             Ok(()) => Ok((client, Start::Ready)),
             Err(fault) if fault.is_permanent() => Err(client.shared.error(fault)),
@@ -126,7 +126,7 @@ impl Client {
         self.shared.check_now.notify_one();
         // The previous check may have to time out first.
         let patience = 3 * self.shared.options.connect_timeout + CHECK_GRACE;
-        let silent = |_| Err(Fault::Unreachable("no answer in time".into()));
+        let silent = |_| Err(DatabaseFault::Unreachable("no answer in time".into()));
         let looked = receive.recv_timeout(patience).unwrap_or_else(silent);
         looked.map_err(|fault| self.shared.error(fault))
     }
@@ -137,8 +137,8 @@ impl Client {
     }
 
     /// The client's state.
-    pub fn state(&self) -> State {
-        State {
+    pub fn state(&self) -> ClientState {
+        ClientState {
             is_up: self.shared.lookups.is_open(),
             connections: self.shared.connections.load(Relaxed),
             waiting: self.shared.lookups.waiting(),

@@ -1,8 +1,8 @@
 //! Connections to a host that has a store which can be served.
 
 use super::{
-    Fault,
-    hosts::Place,
+    DatabaseFault,
+    hosts::ChosenHost,
     link::Link,
     schema::{self, Version},
     seen::{Change, Changes, Noted},
@@ -21,21 +21,23 @@ use tracing::{info, warn};
 
 impl Shared {
     /// Opens a connection to a database that can be served, on the first host that has one.
-    pub(super) async fn connect(&self) -> Result<(Link, Place), Fault> {
+    pub(super) async fn connect(&self) -> Result<(Link, ChosenHost), DatabaseFault> {
         let (order, wanted) = self.hosts.order();
-        let mut worst: Option<Fault> = None;
+        let mut worst: Option<DatabaseFault> = None;
         for host in order {
             match self.try_host(host).await {
                 Ok(link) => {
                     self.was_ready.store(true, Relaxed);
-                    return Ok((link, Place { host, wanted }));
+                    return Ok((link, ChosenHost { host, wanted }));
                 }
                 // One host that may come back is worth waiting for.
-                Err(fault) if worst.as_ref().is_none_or(Fault::is_permanent) => worst = Some(fault),
+                Err(fault) if worst.as_ref().is_none_or(DatabaseFault::is_permanent) => {
+                    worst = Some(fault)
+                }
                 Err(_) => {}
             }
         }
-        Err(worst.unwrap_or_else(|| Fault::Unreachable("no host".into())))
+        Err(worst.unwrap_or_else(|| DatabaseFault::Unreachable("no host".into())))
     }
 
     /// Tries the hosts that failed, so that those who look users up need not.
@@ -45,7 +47,7 @@ impl Shared {
         }
     }
 
-    pub(super) async fn try_host(&self, host: usize) -> Result<Link, Fault> {
+    pub(super) async fn try_host(&self, host: usize) -> Result<Link, DatabaseFault> {
         let start = Instant::now();
         let opened = self.connect_to(host).await;
         self.hosts
@@ -58,9 +60,9 @@ impl Shared {
         opened
     }
 
-    async fn connect_to(&self, index: usize) -> Result<Link, Fault> {
+    async fn connect_to(&self, index: usize) -> Result<Link, DatabaseFault> {
         let host = self.address.hosts().get(index);
-        let host = host.ok_or_else(|| Fault::Unreachable("no host".into()))?;
+        let host = host.ok_or_else(|| DatabaseFault::Unreachable("no host".into()))?;
         // Read again: certificates are renewed while the server runs.
         let tls = Arc::new(Tls::load(self.address.tls())?);
         let attempt = async {
@@ -77,8 +79,8 @@ impl Shared {
     /// replaced.
     ///
     /// # Errors
-    /// Also [`Fault::Behind`]: the host has not got there yet.
-    pub(super) async fn follow(&self, conn: &mut Conn) -> Result<(Version, bool), Fault> {
+    /// Also [`DatabaseFault::Behind`]: the host has not got there yet.
+    pub(super) async fn follow(&self, conn: &mut Conn) -> Result<(Version, bool), DatabaseFault> {
         let version = schema::check(conn).await?;
         let number = version.batch.number;
         let noted = self.seen.note(&version, &self.cache, self.options.behind);
@@ -94,7 +96,7 @@ impl Shared {
                 self.seen.advance(since, number, changes, &self.cache);
             }
             Noted::Behind(seen) => {
-                return Err(Fault::Behind {
+                return Err(DatabaseFault::Behind {
                     found: number,
                     seen,
                 });
@@ -111,7 +113,7 @@ impl Shared {
 const CHANGES_MAX: u64 = 4096;
 
 /// What the batches after `since` have changed, up to `to`. What the table does not tell any more is left out.
-async fn changes(conn: &mut Conn, since: u64, to: u64) -> Result<Changes, Fault> {
+async fn changes(conn: &mut Conn, since: u64, to: u64) -> Result<Changes, DatabaseFault> {
     if to - since > CHANGES_MAX {
         return Ok(Vec::new());
     }
@@ -123,7 +125,7 @@ async fn changes(conn: &mut Conn, since: u64, to: u64) -> Result<Changes, Fault>
     rows.into_iter().map(change).collect()
 }
 
-fn change(mut row: Row) -> Result<Change, Fault> {
+fn change(mut row: Row) -> Result<Change, DatabaseFault> {
     let batch: Option<u64> = row.take_opt(0).and_then(Result::ok);
     let users: Option<Option<Vec<u8>>> = row.take_opt(1).and_then(Result::ok);
     let checksum: Option<u32> = row.take_opt(2).and_then(Result::ok);
@@ -134,7 +136,7 @@ fn change(mut row: Row) -> Result<Change, Fault> {
         (crc32fast::hash(&text) == checksum?).then_some(())?;
         Some((batch, users.map(|users| unpack(&users))))
     };
-    read().ok_or_else(|| Fault::Garbled("changes that are none".into()))
+    read().ok_or_else(|| DatabaseFault::Garbled("changes that are none".into()))
 }
 
 /// Users as `trident_changes` has them: eight bytes each, big-endian, ascending.
@@ -146,8 +148,8 @@ fn unpack(users: &[u8]) -> Box<[u64]> {
 /// `attempt`, or an error after `time`.
 pub(super) async fn within<T>(
     time: Duration,
-    attempt: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
-    let late = |_| Fault::Unreachable(format!("no answer within {} ms", time.as_millis()));
+    attempt: impl Future<Output = Result<T, DatabaseFault>>,
+) -> Result<T, DatabaseFault> {
+    let late = |_| DatabaseFault::Unreachable(format!("no answer within {} ms", time.as_millis()));
     timeout(time, attempt).await.map_err(late)?
 }

@@ -14,12 +14,12 @@ pub struct DatabaseError {
     /// The database.
     pub address: Address,
     /// The fault.
-    pub fault: Fault,
+    pub fault: DatabaseFault,
 }
 
 /// See [`DatabaseError`]. The messages tell an operator what to do.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Fault {
+pub enum DatabaseFault {
     /// No connection, or a broken one. May pass by itself.
     #[error("cannot be reached: {0}; check host and port, and whether it runs")]
     Unreachable(String),
@@ -108,7 +108,7 @@ pub enum Fault {
     Thread(String),
 }
 
-impl Fault {
+impl DatabaseFault {
     /// Whether the fault does not pass by waiting.
     pub fn is_permanent(&self) -> bool {
         !matches!(
@@ -156,13 +156,13 @@ pub(super) mod code {
     pub(in crate::store::database) const NO_TABLE: u16 = 1146;
 }
 
-impl From<std::io::Error> for Fault {
+impl From<std::io::Error> for DatabaseFault {
     fn from(error: std::io::Error) -> Self {
         Self::Unreachable(error.to_string())
     }
 }
 
-impl From<mysql_async::Error> for Fault {
+impl From<mysql_async::Error> for DatabaseFault {
     fn from(error: mysql_async::Error) -> Self {
         use mysql_async::{Error, IoError};
         match error {

@@ -25,7 +25,7 @@ struct HostState {
 
 /// Where a connection went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ChosenHost {
     pub(super) host: usize,
     /// Where it would have gone if no host had failed.
     pub(super) wanted: usize,
@@ -69,9 +69,12 @@ impl Hosts {
     }
 
     /// Whether a connection is better made again: the host that it was meant for is back.
-    pub(super) fn is_elsewhere(&self, place: Place) -> bool {
+    pub(super) fn is_elsewhere(&self, chosen: ChosenHost) -> bool {
         let state = self.state.lock();
-        place.host != place.wanted && state.get(place.wanted).is_some_and(|host| !host.has_failed)
+        chosen.host != chosen.wanted
+            && state
+                .get(chosen.wanted)
+                .is_some_and(|host| !host.has_failed)
     }
 
     /// The hosts whose last attempt failed.

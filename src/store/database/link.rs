@@ -1,6 +1,6 @@
 //! A connection to a server: the driver's, behind its guard.
 
-use super::{Address, Fault, address::Host, guard::Guard, tls::Tls};
+use super::{Address, DatabaseFault, address::Host, guard::Guard, tls::Tls};
 use mysql_async::Conn;
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ impl Link {
         address: &Address,
         host: &Host,
         tls: &Arc<Tls>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, DatabaseFault> {
         let guarded = Guard::start(host.clone(), Arc::clone(tls));
-        let (guard, path) = guarded.map_err(|error| Fault::Thread(error.to_string()))?;
+        let (guard, path) = guarded.map_err(|error| DatabaseFault::Thread(error.to_string()))?;
         // A task of its own: should the driver panic, it is the task that ends.
         match tokio::spawn(Conn::new(address.opts(path))).await {
             Ok(Ok(conn)) => Ok(Self {
@@ -30,12 +30,14 @@ impl Link {
                 has_batches: false,
             }),
             Ok(Err(error)) => Err(guard.explain(error.into())),
-            Err(_) => Err(Fault::Garbled("a login that the driver cannot read".into())),
+            Err(_) => Err(DatabaseFault::Garbled(
+                "a login that the driver cannot read".into(),
+            )),
         }
     }
 
     /// The reason behind a fault of this connection.
-    pub(super) fn explain(&self, fault: Fault) -> Fault {
+    pub(super) fn explain(&self, fault: DatabaseFault) -> DatabaseFault {
         self.guard.explain(fault)
     }
 }

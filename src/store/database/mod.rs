@@ -45,8 +45,8 @@ mod tls;
 mod write;
 
 pub use address::{Address, BadAddress};
-pub use client::{Client, Start, State};
-pub use error::{DatabaseError, Fault};
+pub use client::{Client, ClientState, Start};
+pub use error::{DatabaseError, DatabaseFault};
 pub use lookups::{Answer, Done, LookupError, Value};
 pub use schema::SCHEMA_VERSION;
 pub use write::{LoadOptions, LoadReport, Progress, Update, Writer, load};

@@ -13,7 +13,7 @@
 //! check. A batch holds a lock on the row of `trident_batch` from its first read to its end: batches follow one
 //! another, and whoever reads a number there reads everything up to that batch.
 
-use super::error::{Fault, code, shown};
+use super::error::{DatabaseFault, code, shown};
 use crate::store::{Meta, value};
 use mysql_async::{Conn, Error, Row, prelude::Queryable};
 
@@ -99,7 +99,7 @@ impl Version {
 
 impl Batch {
     /// Reads what [`BATCH`] selects; NULL: no history.
-    pub(super) fn parse(text: Option<&[u8]>) -> Result<Self, Fault> {
+    pub(super) fn parse(text: Option<&[u8]>) -> Result<Self, DatabaseFault> {
         let Some(text) = text else {
             return Ok(Self::default());
         };
@@ -113,12 +113,12 @@ impl Batch {
                 number: number.parse().ok()?,
             })
         };
-        read().ok_or_else(|| Fault::Garbled("a batch number that is none".into()))
+        read().ok_or_else(|| DatabaseFault::Garbled("a batch number that is none".into()))
     }
 }
 
 /// Checks that this program can read the tables; returns what they hold.
-pub(super) async fn check(conn: &mut Conn) -> Result<Version, Fault> {
+pub(super) async fn check(conn: &mut Conn) -> Result<Version, DatabaseFault> {
     let row: Option<Row> = match conn.query_first(format!("{CHECK}, {BATCH}")).await {
         Ok(row) => row,
         Err(Error::Server(error)) if error.code == code::NO_TABLE => {
@@ -126,21 +126,21 @@ pub(super) async fn check(conn: &mut Conn) -> Result<Version, Fault> {
         }
         Err(error) => return Err(error.into()),
     };
-    let mut row = row.ok_or(Fault::Empty)?;
+    let mut row = row.ok_or(DatabaseFault::Empty)?;
     let schema: Option<Option<u32>> = row.take_opt(0).and_then(Result::ok);
     let meta: Option<Option<String>> = row.take_opt(1).and_then(Result::ok);
     let batch: Option<Option<Vec<u8>>> = row.take_opt(2).and_then(Result::ok);
-    let schema = schema.flatten().ok_or(Fault::Empty)?;
+    let schema = schema.flatten().ok_or(DatabaseFault::Empty)?;
     if !(WITHOUT_HISTORY..=SCHEMA_VERSION).contains(&schema) {
-        return Err(Fault::Schema {
+        return Err(DatabaseFault::Schema {
             found: schema,
             known: SCHEMA_VERSION,
         });
     }
-    let meta = meta.flatten().ok_or(Fault::Empty)?;
+    let meta = meta.flatten().ok_or(DatabaseFault::Empty)?;
     let meta = parse(&meta)?;
     if meta.value_version != value::VERSION {
-        return Err(Fault::Values(meta.value_version));
+        return Err(DatabaseFault::Values(meta.value_version));
     }
     Ok(Version {
         schema,
@@ -150,21 +150,21 @@ pub(super) async fn check(conn: &mut Conn) -> Result<Version, Fault> {
 }
 
 /// Reads a metadata record.
-pub(super) fn parse(text: &str) -> Result<Meta, Fault> {
+pub(super) fn parse(text: &str) -> Result<Meta, DatabaseFault> {
     serde_json::from_str(text).map_err(|error| {
-        Fault::Statement(shown(&format!("trident_meta holds no metadata: {error}")))
+        DatabaseFault::Statement(shown(&format!("trident_meta holds no metadata: {error}")))
     })
 }
 
 /// Migrates the tables to [`SCHEMA_VERSION`]; existing data stay.
-pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Fault> {
+pub(super) async fn migrate(conn: &mut Conn) -> Result<(), DatabaseFault> {
     conn.query_drop(VERSIONS_TABLE).await?;
     let found: Option<Option<u32>> = conn
         .query_first("SELECT MAX(version) FROM trident_schema")
         .await?;
     let found = found.flatten().unwrap_or(0);
     if found > SCHEMA_VERSION {
-        return Err(Fault::Schema {
+        return Err(DatabaseFault::Schema {
             found,
             known: SCHEMA_VERSION,
         });
@@ -181,7 +181,7 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Fault> {
 }
 
 /// The metadata in `table`; `None` if the table is missing.
-pub(super) async fn meta_in(conn: &mut Conn, table: &str) -> Result<Option<String>, Fault> {
+pub(super) async fn meta_in(conn: &mut Conn, table: &str) -> Result<Option<String>, DatabaseFault> {
     let query = format!("SELECT meta FROM {table} WHERE id = 1");
     match conn.query_first(query).await {
         Ok(meta) => Ok(meta),

@@ -1,8 +1,8 @@
 //! Data shared by the client and the database thread.
 
 use super::{
-    Address, DatabaseError, Fault, Options, cache::ValueCache, hosts::Hosts, lookups::Lookups,
-    seen::Seen,
+    Address, DatabaseError, DatabaseFault, Options, cache::ValueCache, hosts::Hosts,
+    lookups::Lookups, seen::Seen,
 };
 use parking_lot::Mutex;
 use std::sync::{
@@ -25,14 +25,14 @@ pub(super) struct Shared {
     /// The data as they are known.
     pub(super) seen: Seen,
     /// Callers that wait for the next check of the version of the data.
-    pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, Fault>>>>,
+    pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, DatabaseFault>>>>,
     /// Notified when `checks` has an entry.
     pub(super) check_now: Notify,
     pub(super) stop: Notify,
 }
 
 impl Shared {
-    pub(super) fn error(&self, fault: Fault) -> DatabaseError {
+    pub(super) fn error(&self, fault: DatabaseFault) -> DatabaseError {
         DatabaseError {
             address: self.address.clone(),
             fault,

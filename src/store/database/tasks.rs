@@ -13,10 +13,10 @@
 //! attempt succeeds.
 
 use super::{
-    Fault, LookupError,
+    DatabaseFault, LookupError,
     ask::{Read, Statements},
     connect::within,
-    hosts::Place,
+    hosts::ChosenHost,
     link::Link,
     seen::{Mark, Verdict},
     shared::Shared,
@@ -45,16 +45,16 @@ const BEHIND_PAUSE: Duration = Duration::from_millis(5);
 const BEHIND_READS_MAX: u32 = 10;
 
 /// A runtime for the calling thread.
-pub(super) fn runtime() -> Result<Runtime, Fault> {
+pub(super) fn runtime() -> Result<Runtime, DatabaseFault> {
     Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Fault::Thread(error.to_string()))
+        .map_err(|error| DatabaseFault::Thread(error.to_string()))
 }
 
 /// Body of the database thread. Sends `started` the result of the first attempt to connect; ends at once if
 /// that is a permanent fault.
-pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Fault>>) {
+pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), DatabaseFault>>) {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(fault) => return drop(started.send(Err(fault))),
@@ -63,8 +63,8 @@ pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Fault>
         let first = Arc::clone(shared);
         let first = spawn_local(async move { first.connect().await });
         let first = first.await.unwrap_or_else(|_| Err(unreadable()));
-        let outcome = first.as_ref().map(drop).map_err(Fault::clone);
-        let is_over = outcome.as_ref().is_err_and(Fault::is_permanent);
+        let outcome = first.as_ref().map(drop).map_err(DatabaseFault::clone);
+        let is_over = outcome.as_ref().is_err_and(DatabaseFault::is_permanent);
         if outcome.is_ok() {
             shared.lookups.open();
         }
@@ -83,8 +83,8 @@ pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Fault>
 }
 
 /// What the driver panics on.
-fn unreadable() -> Fault {
-    Fault::Garbled("what the driver cannot read".into())
+fn unreadable() -> DatabaseFault {
+    DatabaseFault::Garbled("what the driver cannot read".into())
 }
 
 /// Keeps a task running.
@@ -103,7 +103,7 @@ fn supervise<F: Future<Output = ()> + 'static>(
 
 impl Shared {
     /// Handles a failed attempt to connect.
-    fn attempt_failed(&self, fault: &Fault) {
+    fn attempt_failed(&self, fault: &DatabaseFault) {
         if self.connections.load(Relaxed) == 0 && self.lookups.close() {
             warn!(database = %self.address, %fault, "database of /twitter is down; users in the cache are served, others get 503");
         }
@@ -159,13 +159,13 @@ async fn serve(shared: Arc<Shared>) {
     let mut pause = PAUSE_MIN;
     loop {
         match shared.connect().await {
-            Ok((link, place)) => {
+            Ok((link, chosen)) => {
                 pause = PAUSE_MIN;
                 let _open = Open::new(&shared);
                 let statements = if link.has_batches { with } else { without };
-                if let Err(fault) = serve_on(link, place, statements, &shared).await {
+                if let Err(fault) = serve_on(link, chosen, statements, &shared).await {
                     // Not in a tight loop with a server that talks nonsense.
-                    if let Fault::Garbled(_) = fault {
+                    if let DatabaseFault::Garbled(_) = fault {
                         warn!(database = %shared.address, %fault, "a connection of /twitter was given up");
                     }
                     sleep(PAUSE_MIN).await;
@@ -183,13 +183,13 @@ async fn serve(shared: Arc<Shared>) {
 /// Returns when the connection is broken, or when the host that it was meant for is back.
 async fn serve_on(
     mut link: Link,
-    place: Place,
+    chosen: ChosenHost,
     statements: &Statements,
     shared: &Shared,
-) -> Result<(), Fault> {
+) -> Result<(), DatabaseFault> {
     let mut told = None;
     let mut behind = 0;
-    while !shared.hosts.is_elsewhere(place) {
+    while !shared.hosts.is_elsewhere(chosen) {
         let keys = shared.lookups.next_batch(shared.options.batch_max).await;
         let batch = Batch { keys, shared };
         let sent = shared.seen.mark();
@@ -212,15 +212,18 @@ async fn serve_on(
                 };
                 behind += 1;
                 if behind > BEHIND_READS_MAX {
-                    shared.hosts.note(place.host, None);
+                    shared.hosts.note(chosen.host, None);
                     let seen = seen.number;
-                    return Err(Fault::Behind { found, seen });
+                    return Err(DatabaseFault::Behind { found, seen });
                 }
                 sleep(BEHIND_PAUSE).await;
             }
             Err(fault) => {
                 metrics::add(Counter::DatabaseStatementsFailed, 1);
-                if let Fault::Unreachable(_) | Fault::Garbled(_) | Fault::Behind { .. } = fault {
+                if let DatabaseFault::Unreachable(_)
+                | DatabaseFault::Garbled(_)
+                | DatabaseFault::Behind { .. } = fault
+                {
                     // Another connection asks again, until the lookups' deadlines.
                     shared.lookups.put_back(&keys);
                     return Err(fault);
@@ -247,7 +250,7 @@ async fn read(
     statements: &Statements,
     keys: &[u64],
     shared: &Shared,
-) -> Result<Vec<Read>, Fault> {
+) -> Result<Vec<Read>, DatabaseFault> {
     let reads = statements.ask(link, keys).await?;
     if !shared.seen.knows(&reads) {
         let followed = shared.follow(&mut link.conn).await;
@@ -298,7 +301,7 @@ async fn watch(shared: Arc<Shared>, mut link: Option<Link>) {
 }
 
 /// Whether the data were replaced since the last look.
-async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<bool, Fault> {
+async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<bool, DatabaseFault> {
     let before = shared.seen.generation();
     let Some(open) = link else {
         let (open, _) = shared.connect().await?;

@@ -19,7 +19,7 @@ fn an_address_is_printed_without_its_password() {
     assert!(address.has_password());
     let location = crate::store::Location::Database(address.clone());
     assert!(!format!("{location:?}").contains("p@ss"), "{location:?}");
-    let fault = Fault::Unreachable("no".into());
+    let fault = DatabaseFault::Unreachable("no".into());
     let error = DatabaseError { address, fault };
     assert!(!format!("{error} {error:?}").contains("p@ss"), "{error}");
     let plain = Address::parse("mysql://localhost/t").unwrap();

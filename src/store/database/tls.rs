@@ -12,7 +12,7 @@
 //! mode but `off`: nothing falls back to plain text.
 
 use super::{
-    Fault,
+    DatabaseFault,
     address::{Mode, TlsOptions},
 };
 use rustls::{
@@ -45,8 +45,8 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// [`Fault::Tls`]: a file cannot be read or is no PEM file of its kind.
-    pub(super) fn load(options: &TlsOptions) -> Result<Self, Fault> {
+    /// [`DatabaseFault::Tls`]: a file cannot be read or is no PEM file of its kind.
+    pub(super) fn load(options: &TlsOptions) -> Result<Self, DatabaseFault> {
         let provider = Arc::new(ring::default_provider());
         let webpki = if options.mode.verifies() {
             let roots = Arc::new(authorities(options.ca.as_deref())?);
@@ -85,15 +85,15 @@ impl Tls {
         &self,
         name: &str,
         stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, Fault> {
+    ) -> Result<TlsStream<TcpStream>, DatabaseFault> {
         let name = ServerName::try_from(name.to_owned()).map_err(wrong)?;
         self.connector.connect(name, stream).await.map_err(|error| {
             match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                Some(error @ Error::InvalidCertificate(_)) => Fault::Tls(format!(
+                Some(error @ Error::InvalidCertificate(_)) => DatabaseFault::Tls(format!(
                     "{error}; give the authority's certificate with ssl-ca=FILE, or the name that the certificate is for"
                 )),
                 Some(error) => wrong(error),
-                None => Fault::Unreachable(error.to_string()),
+                None => DatabaseFault::Unreachable(error.to_string()),
             }
         })
     }
@@ -104,10 +104,10 @@ impl Tls {
 
     /// Encrypts a password, which ends with a zero byte, for the server's key (RSA-OAEP over the password XOR the
     /// nonce, as `caching_sha2_password` has it).
-    pub(super) fn encrypt(&self, password: &[u8], nonce: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub(super) fn encrypt(&self, password: &[u8], nonce: &[u8]) -> Result<Vec<u8>, DatabaseFault> {
         let key = self.server_key.as_deref().unwrap_or_default();
         if nonce.is_empty() {
-            return Err(Fault::Garbled("a login without a challenge".into()));
+            return Err(DatabaseFault::Garbled("a login without a challenge".into()));
         }
         let mixed: Vec<u8> = password
             .iter()
@@ -118,15 +118,15 @@ impl Tls {
     }
 }
 
-fn wrong(error: impl Display) -> Fault {
-    Fault::Tls(error.to_string())
+fn wrong(error: impl Display) -> DatabaseFault {
+    DatabaseFault::Tls(error.to_string())
 }
 
-fn in_file(path: &Path, error: impl Display) -> Fault {
-    Fault::Tls(format!("{}: {error}", path.display()))
+fn in_file(path: &Path, error: impl Display) -> DatabaseFault {
+    DatabaseFault::Tls(format!("{}: {error}", path.display()))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, DatabaseFault> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(certificates) if certificates.is_empty() => Err(in_file(path, "holds no certificate")),
@@ -135,7 +135,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     }
 }
 
-fn authorities(file: Option<&Path>) -> Result<RootCertStore, Fault> {
+fn authorities(file: Option<&Path>) -> Result<RootCertStore, DatabaseFault> {
     let mut roots = RootCertStore::empty();
     let Some(file) = file else {
         let found = rustls_native_certs::load_native_certs();
@@ -155,7 +155,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, Fault> {
     Ok(roots)
 }
 
-fn public_key(path: &Path) -> Result<Vec<u8>, Fault> {
+fn public_key(path: &Path) -> Result<Vec<u8>, DatabaseFault> {
     let key = fs::read(path).map_err(|error| in_file(path, error))?;
     match encrypt(&[0], &key) {
         Some(_) => Ok(key),

@@ -50,7 +50,7 @@ impl Content {
         match table {
             Table::Tweets if record.is_empty() => meta.deletions += 1,
             Table::Tweets => meta.tweets += 1,
-            Table::People => meta.people += 1,
+            Table::UserStates => meta.user_states += 1,
             Table::Excluded | Table::Values => {}
         }
         meta.bytes += record.len() as u64;
@@ -109,7 +109,7 @@ pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreErr
 }
 
 /// Tables of the history in the order of their keys.
-const HISTORY: [Table; 3] = [Table::Excluded, Table::Tweets, Table::People];
+const HISTORY: [Table; 3] = [Table::Excluded, Table::Tweets, Table::UserStates];
 
 type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
 

@@ -18,7 +18,7 @@ pub(in crate::store) enum Table {
     /// Kept tweets, and empty records of deleted ones.
     Tweets = 1,
     /// States of users.
-    People = 2,
+    UserStates = 2,
     /// Values, in updates only: the values of the store as built are in the data file.
     Values = 3,
 }

@@ -202,7 +202,7 @@ fn write_folded(scan: &Scan<'_>, mut writer: StoreWriter) -> Result<Meta, StoreE
         Ok(())
     })?;
     writer.begin_history(&excluded)?;
-    for table in [Table::Tweets, Table::People] {
+    for table in [Table::Tweets, Table::UserStates] {
         scan.history(table, |id, record| writer.put_history(table, id, record))?;
     }
     scan.values(|user_id, value| writer.put(user_id, value))?;

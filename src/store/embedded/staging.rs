@@ -250,9 +250,10 @@ mod tests {
 
     #[test]
     fn what_a_killed_process_left_is_deleted_and_what_is_under_way_is_not() {
-        let parent = std::env::temp_dir().join(format!("trident-staging-{}", process::id()));
+        let parent = tempfile::tempdir().unwrap();
+        let parent = parent.path();
         let names = || {
-            let entries = fs::read_dir(&parent).unwrap();
+            let entries = fs::read_dir(parent).unwrap();
             entries
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .collect::<Vec<_>>()
@@ -275,12 +276,12 @@ mod tests {
         one.publish().unwrap();
         drop(two);
         assert_eq!(names().len(), others.len() + 1);
-        fs::remove_dir_all(parent).unwrap();
     }
 
     #[test]
     fn what_was_not_expected_is_put_back() {
-        let parent = std::env::temp_dir().join(format!("trident-back-{}", process::id()));
+        let parent = tempfile::tempdir().unwrap();
+        let parent = parent.path();
         let target = parent.join("store");
         fs::create_dir_all(&target).unwrap();
         fs::write(target.join(DATA_FILE), "restored").unwrap();
@@ -299,7 +300,6 @@ mod tests {
         let if_exists = IfExists::ReplaceOnly(identity(&target).unwrap());
         staging(if_exists).publish().unwrap();
         assert_eq!(text(), "folded");
-        assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
-        fs::remove_dir_all(parent).unwrap();
+        assert_eq!(fs::read_dir(parent).unwrap().count(), 1);
     }
 }

@@ -2,31 +2,18 @@
 
 use super::{files::DATA_FILE, *};
 use crate::store::{FORMAT, Meta, StoreError, value::Encoder};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
-};
+use std::{fs, ops::Deref, path::Path};
 
 /// A directory for one test, removed at its end.
-struct TempDir(PathBuf);
+struct TempDir(tempfile::TempDir);
 
 impl TempDir {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("trident-store-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        Self(tempfile::tempdir().unwrap())
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
+        let entries = fs::read_dir(&**self).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = names.collect();
         names.sort();
@@ -34,9 +21,11 @@ impl TempDir {
     }
 }
 
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+impl Deref for TempDir {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.0.path()
     }
 }
 
@@ -72,10 +61,10 @@ fn get(store: &Store, user_id: u64) -> Option<Vec<u8>> {
 
 #[test]
 fn what_was_written_is_found_and_nothing_else() {
-    let place = TempDir::new();
-    let meta = build(&place.at("s"), 2000, "hello");
+    let directory = TempDir::new();
+    let meta = build(&directory.join("s"), 2000, "hello");
     assert_eq!((meta.users, meta.contacts), (2000, 200 * 100 + 1800 * 2));
-    let store = Store::open(&place.at("s")).unwrap();
+    let store = Store::open(&directory.join("s")).unwrap();
     assert_eq!(*store.meta(), meta);
     for n in 0..2000 {
         let contacts = if n % 10 == 9 { 100 } else { 2 };
@@ -87,38 +76,38 @@ fn what_was_written_is_found_and_nothing_else() {
         assert_eq!(get(&store, 3 * n + 1), None);
     }
     assert_eq!(get(&store, u64::MAX), None);
-    assert_eq!(place.names(), ["s"]);
-    assert_eq!(maintenance::verify(&place.at("s")).unwrap(), meta);
+    assert_eq!(directory.names(), ["s"]);
+    assert_eq!(maintenance::verify(&directory.join("s")).unwrap(), meta);
 }
 
 #[test]
 fn an_empty_store_is_a_store() {
-    let place = TempDir::new();
-    let meta = build(&place.at("s"), 0, "");
+    let directory = TempDir::new();
+    let meta = build(&directory.join("s"), 0, "");
     assert_eq!((meta.users, meta.content_crc32), (0, 0));
-    assert_eq!(get(&Store::open(&place.at("s")).unwrap(), 0), None);
+    assert_eq!(get(&Store::open(&directory.join("s")).unwrap(), 0), None);
     assert_eq!(
-        maintenance::stat(&place.at("s")).unwrap().value_bytes,
+        maintenance::stat(&directory.join("s")).unwrap().value_bytes,
         [0; 4]
     );
 }
 
 #[test]
 fn equal_input_makes_equal_files_and_more_than_one_batch_fits() {
-    let place = TempDir::new();
+    let directory = TempDir::new();
     // 60 MB of values: four batches, more than the first map.
     let text = "x".repeat(2000);
-    let metas = ["a", "b"].map(|name| build(&place.at(name), 2500, &text));
+    let metas = ["a", "b"].map(|name| build(&directory.join(name), 2500, &text));
     assert_eq!(metas[0], metas[1]);
     assert!(metas[0].value_bytes > 50 << 20, "{:?}", metas[0]);
-    let files = ["a", "b"].map(|name| fs::read(place.at(name).join(DATA_FILE)).unwrap());
+    let files = ["a", "b"].map(|name| fs::read(directory.join(name).join(DATA_FILE)).unwrap());
     assert!(files[0] == files[1]);
 }
 
 #[test]
 fn a_writer_refuses_what_it_cannot_store_and_leaves_nothing_behind() {
-    let place = TempDir::new();
-    let mut writer = StoreWriter::create(&place.at("s"), false).unwrap();
+    let directory = TempDir::new();
+    let mut writer = StoreWriter::create(&directory.join("s"), false).unwrap();
     writer.put(5, &value(5, 1, "")).unwrap();
     for (id, value, why) in [
         (5, value(5, 1, ""), "ascend"),
@@ -129,19 +118,19 @@ fn a_writer_refuses_what_it_cannot_store_and_leaves_nothing_behind() {
         let error = writer.put(id, &value).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
-    assert_eq!(place.names().len(), 1);
+    assert_eq!(directory.names().len(), 1);
     drop(writer);
-    assert!(place.names().is_empty());
+    assert!(directory.names().is_empty());
     assert!(matches!(
-        Store::open(&place.at("s")),
+        Store::open(&directory.join("s")),
         Err(StoreError::Io { .. })
     ));
 }
 
 #[test]
 fn a_name_that_is_taken_is_replaced_only_when_asked() {
-    let place = TempDir::new();
-    let (target, link) = (place.at("s"), place.at("link"));
+    let directory = TempDir::new();
+    let (target, link) = (directory.join("s"), directory.join("link"));
     build(&target, 10, "old");
     std::os::unix::fs::symlink("s", &link).unwrap();
     assert!(matches!(
@@ -154,13 +143,13 @@ fn a_name_that_is_taken_is_replaced_only_when_asked() {
     ));
     build(&link, 20, "new");
     assert_eq!(Store::open(&target).unwrap().meta().users, 20);
-    assert_eq!(place.names(), ["link", "s"]);
+    assert_eq!(directory.names(), ["link", "s"]);
 }
 
 #[test]
 fn a_store_can_be_replaced_again_and_again_while_it_is_open() {
-    let place = TempDir::new();
-    let target = place.at("s");
+    let directory = TempDir::new();
+    let target = directory.join("s");
     build(&target, 10, "0");
     let mut open = Store::open(&target).unwrap();
     for round in 1..6 {
@@ -173,19 +162,19 @@ fn a_store_can_be_replaced_again_and_again_while_it_is_open() {
         assert_eq!(new.meta().users, 10 + round);
         open = new;
     }
-    assert_eq!(place.names(), ["s"]);
+    assert_eq!(directory.names(), ["s"]);
 }
 
 #[test]
 fn what_is_not_a_store_of_this_version_is_refused_with_a_reason() {
-    let place = TempDir::new();
-    let target = place.at("s");
+    let directory = TempDir::new();
+    let target = directory.join("s");
     let refused = |path: &Path| match Store::open(path) {
         Ok(_) => panic!("{} was opened", path.display()),
         Err(error) => error.to_string(),
     };
-    assert!(refused(&place.at("missing")).contains("No such file"));
-    assert!(refused(&place.0).contains("is not a store: there is no seal.json in it"));
+    assert!(refused(&directory.join("missing")).contains("No such file"));
+    assert!(refused(&directory).contains("is not a store: there is no seal.json in it"));
     build(&target, 10, "");
     let seal = target.join("seal.json");
     assert!(refused(&seal).contains("is not a store"));
@@ -222,8 +211,8 @@ fn what_is_not_a_store_of_this_version_is_refused_with_a_reason() {
 /// Damaged files are an error and never end the process, whatever happened before they are opened.
 #[test]
 fn damaged_files_are_refused() {
-    let place = TempDir::new();
-    let target = place.at("s");
+    let directory = TempDir::new();
+    let target = directory.join("s");
     build(&target, 200, "some text");
     let path = target.join(DATA_FILE);
     let whole = fs::read(&path).unwrap();
@@ -251,8 +240,12 @@ fn damaged_files_are_refused() {
 
 #[test]
 fn snapshots_are_stores_and_restore_brings_them_back() {
-    let place = TempDir::new();
-    let (target, snap, copy) = (place.at("s"), place.at("snap"), place.at("copy"));
+    let directory = TempDir::new();
+    let (target, snap, copy) = (
+        directory.join("s"),
+        directory.join("snap"),
+        directory.join("copy"),
+    );
     let meta = build(&target, 500, "first");
     let open = Store::open(&target).unwrap();
     assert_eq!(maintenance::snapshot(&target, &snap).unwrap(), meta);
@@ -276,7 +269,7 @@ fn snapshots_are_stores_and_restore_brings_them_back() {
         Err(StoreError::Damaged { .. })
     ));
     assert_eq!(maintenance::verify(&target).unwrap(), meta);
-    assert_eq!(place.names(), ["copy", "s", "snap"]);
+    assert_eq!(directory.names(), ["copy", "s", "snap"]);
 }
 
 fn dump(path: &Path) -> String {
@@ -287,9 +280,9 @@ fn dump(path: &Path) -> String {
 
 #[test]
 fn a_dump_has_a_line_per_user_in_the_order_of_ids() {
-    let place = TempDir::new();
-    build(&place.at("s"), 30, "t");
-    let dump = dump(&place.at("s"));
+    let directory = TempDir::new();
+    build(&directory.join("s"), 30, "t");
+    let dump = dump(&directory.join("s"));
     let ids: Vec<u64> = dump
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
@@ -300,9 +293,9 @@ fn a_dump_has_a_line_per_user_in_the_order_of_ids() {
 
 #[test]
 fn statistics_tell_the_distribution() {
-    let place = TempDir::new();
-    let meta = build(&place.at("s"), 100, "t");
-    let stat = maintenance::stat(&place.at("s")).unwrap();
+    let directory = TempDir::new();
+    let meta = build(&directory.join("s"), 100, "t");
+    let stat = maintenance::stat(&directory.join("s")).unwrap();
     assert_eq!(stat.meta, meta);
     assert_eq!(stat.contacts_per_user, [2, 2, 100, 100]);
     assert!(stat.data_bytes > meta.value_bytes && stat.pages.leaf > 0);
@@ -313,8 +306,8 @@ fn statistics_tell_the_distribution() {
 #[test]
 fn a_store_replaced_while_it_is_opened_is_the_one_that_is_open() {
     for text in ["old", "new"] {
-        let place = TempDir::new();
-        let [target, aside, other] = ["s", "aside", "other"].map(|name| place.at(name));
+        let directory = TempDir::new();
+        let [target, aside, other] = ["s", "aside", "other"].map(|name| directory.join(name));
         for (path, text) in [(&target, "old"), (&other, text)] {
             let mut writer = StoreWriter::create(path, false).unwrap();
             writer.begin_history(b"").unwrap();
@@ -354,8 +347,8 @@ fn has_updates(dir: &Path) -> bool {
 /// A `store fold` while the store is restored from a snapshot.
 #[test]
 fn a_fold_takes_the_place_of_no_other_store() {
-    let place = TempDir::new();
-    let target = place.at("s");
+    let directory = TempDir::new();
+    let target = directory.join("s");
     build(&target, 10, "old");
     let store = Store::open(&target).unwrap();
     let mut folded = StoreWriter::in_place_of(&store).unwrap();
@@ -370,5 +363,5 @@ fn a_fold_takes_the_place_of_no_other_store() {
     folded.put(0, &value(0, 1, "folded")).unwrap();
     folded.finish().unwrap();
     assert_eq!(Store::open(&target).unwrap().meta().users, 1);
-    assert_eq!(place.names(), ["s"]);
+    assert_eq!(directory.names(), ["s"]);
 }

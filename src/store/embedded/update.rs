@@ -151,7 +151,7 @@ impl Update<'_> {
 
     /// The state of a user.
     pub fn user_state(&self, id: u64) -> Result<Option<&[u8]>, StoreError> {
-        let found = self.historical(Table::People, id)?;
+        let found = self.historical(Table::UserStates, id)?;
         Ok(found.filter(|record| !record.is_empty()))
     }
 
@@ -195,9 +195,9 @@ impl Update<'_> {
     /// Stores the state of a user; `None`: no tweet mentions the user any more.
     pub fn put_person(&mut self, id: u64, record: Option<&[u8]>) -> Result<(), UpdateError> {
         let was_known = self.user_state(id)?.is_some();
-        let people = &mut self.meta.history.people;
-        *people = *people + u64::from(record.is_some()) - u64::from(was_known);
-        self.put(Table::People, id, record.unwrap_or_default())
+        let user_states = &mut self.meta.history.user_states;
+        *user_states = *user_states + u64::from(record.is_some()) - u64::from(was_known);
+        self.put(Table::UserStates, id, record.unwrap_or_default())
     }
 
     /// Stores the value of a user; `None`: the user has no contacts any more.

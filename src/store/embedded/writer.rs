@@ -140,7 +140,7 @@ impl StoreWriter {
         self.put_history(Table::Excluded, 0, excluded)
     }
 
-    /// Adds the record of a kept tweet to the history. Ids ascend; all tweets come before all people.
+    /// Adds the record of a kept tweet to the history. Ids ascend; all tweets come before all user states.
     pub fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), StoreError> {
         self.put_history(Table::Tweets, tweet_id, record)
     }
@@ -152,7 +152,7 @@ impl StoreWriter {
 
     /// Adds the state of a user to the history. Ids ascend.
     pub fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), StoreError> {
-        self.put_history(Table::People, user_id, record)
+        self.put_history(Table::UserStates, user_id, record)
     }
 
     pub(super) fn put_history(

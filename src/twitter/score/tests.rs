@@ -76,7 +76,7 @@ fn scores_round_half_up_to_five_decimals() {
 
 fn rows(value: &[u8], kind: Kind, phrase: &str, hashtag: &str) -> (usize, String) {
     let user = User::parse(value).unwrap();
-    let request = Request {
+    let request = Query {
         user_id: 1,
         kind,
         phrase,
@@ -136,7 +136,7 @@ fn a_hundred_thousand_contacts_are_listed_and_the_memory_given_back() {
     }
     let mut value = Vec::new();
     encoder.finish(1, &mut value).unwrap();
-    let request = Request {
+    let request = Query {
         user_id: 1,
         kind: Kind::Both,
         phrase: "aa",

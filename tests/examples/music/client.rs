@@ -14,7 +14,7 @@ pub fn cli(music: &Music) -> Command {
     command
         .arg("--server")
         .arg(format!("http://{}", music.running.address))
-        .env("HOME", music.place.path(""))
+        .env("HOME", music.directory.join(""))
         .env_remove("MUSIC_TOKEN")
         .stdin(Stdio::null());
     command
@@ -93,7 +93,7 @@ fn the_prompt_keeps_the_token_and_its_history() {
     assert_eq!(out.matches("401").count(), 2, "{out}");
     assert_eq!(out.matches("Lovelace").count(), 1, "{out}");
     assert!(out.contains("a b") && out.contains("fly"), "{out}");
-    let history = std::fs::read_to_string(music.place.path(".music_history")).unwrap();
+    let history = std::fs::read_to_string(music.directory.join(".music_history")).unwrap();
     assert!(
         history.contains("create music Artist=A 'SongTitle=a b'"),
         "{history}"
@@ -117,11 +117,11 @@ fn csv_files_are_loaded_as_often_as_one_likes() {
         key(2),
         key(3)
     );
-    let users = music.place.file("users.csv", &users);
+    let users = music.directory.file("users.csv", &users);
     let songs = music
-        .place
+        .directory
         .file("music.csv", &format!("music_id,Artist,SongTitle\n{songs}"));
-    let lists = music.place.file("playlists.csv", &lists);
+    let lists = music.directory.file("playlists.csv", &lists);
     for _ in 0..2 {
         let mut load = cli(&music);
         load.arg("load").arg("--users").arg(&users);
@@ -146,7 +146,7 @@ fn csv_files_are_loaded_as_often_as_one_likes() {
     assert_eq!(list["songs"], serde_json::json!([key(2), key(3)]));
 
     let wrong = music
-        .place
+        .directory
         .file("wrong.csv", "playlist_id,name,songs\nx,y,z\n");
     let output = cli(&music)
         .arg("load")

@@ -1,7 +1,7 @@
 //! What was answered is stored: kill -9 in the middle of writes, a full store, a restart.
 
 use super::{Music, ask, command, id};
-use crate::{Place, Running, harness::Client};
+use crate::{Running, harness::Client, temp_dir::TempDir};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -59,7 +59,7 @@ fn a_kill_during_writes_loses_nothing_that_was_acknowledged() {
             .collect();
         let enough = || acknowledged.load(Relaxed) >= ACKNOWLEDGED * round / 3;
         assert!(crate::harness::eventually(enough));
-        let restarted = command(&music.place.path("store"));
+        let restarted = command(&music.directory.join("store"));
         music.running.kill();
         let stored: BTreeMap<_, _> = writers
             .into_iter()
@@ -82,8 +82,8 @@ fn a_kill_during_writes_loses_nothing_that_was_acknowledged() {
 
 #[test]
 fn a_full_store_refuses_and_takes_again_what_has_room() {
-    let place = Place::new();
-    let mut start = command(&place.path("store"));
+    let directory = TempDir::new();
+    let mut start = command(&directory.join("store"));
     let running = Running::start(start.args(["--store-bytes-max", "1000000"]));
     let mut client = Client::connect(running.address);
     let user = json!({"fname": "f".repeat(40_000), "lname": "l", "email": "e"}).to_string();

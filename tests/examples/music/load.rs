@@ -28,10 +28,10 @@ fn six_stages_of_readers_and_writers_get_right_answers() {
             key(8002, other)
         )
     });
-    let place = &music.place;
-    let users = place.file("u.csv", &format!("user_id,fname,lname,email\n{users}"));
-    let songs = place.file("m.csv", &format!("music_id,Artist,SongTitle\n{songs}"));
-    let lists = place.file("p.csv", &format!("playlist_id,name,songs\n{lists}"));
+    let directory = &music.directory;
+    let users = directory.file("u.csv", &format!("user_id,fname,lname,email\n{users}"));
+    let songs = directory.file("m.csv", &format!("music_id,Artist,SongTitle\n{songs}"));
+    let lists = directory.file("p.csv", &format!("playlist_id,name,songs\n{lists}"));
     let with_files = |name: &str| {
         let mut command = cli(&music);
         command
@@ -44,15 +44,15 @@ fn six_stages_of_readers_and_writers_get_right_answers() {
         succeeded(command.output().unwrap())
     };
     with_files("load");
-    let corpus = place.file("corpus.jsonl", &with_files("corpus"));
+    let corpus = directory.file("corpus.jsonl", &with_files("corpus"));
     let stages: String = [3, 300, 600, 900, 1200, 1500]
         .map(|users| format!("[[stage]]\nduration_s = 2\nusers = {users}\n"))
         .concat();
-    let scenario = place.file(
+    let scenario = directory.file(
         "steps.toml",
         &format!("name = \"steps\"\nthink_ms = 1000\n{stages}"),
     );
-    let report = place.path("report.json");
+    let report = directory.join("report.json");
     let mut load = Command::new(env!("CARGO_BIN_EXE_trident"));
     without_settings(&mut load)
         .args(["load", "--quiet", "--target"])

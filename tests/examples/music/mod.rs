@@ -5,8 +5,9 @@ mod durable;
 mod load;
 
 use crate::{
-    Place, Running, example,
+    Running, example,
     harness::{Client, Response},
+    temp_dir::TempDir,
 };
 use serde_json::{Value, json};
 use std::{path::Path, process::Command};
@@ -23,7 +24,7 @@ fn command(store: &Path) -> Command {
 
 /// A service with a store of its own, and a client that is logged in.
 struct Music {
-    place: Place,
+    directory: TempDir,
     running: Running,
     client: Client,
     token: String,
@@ -32,8 +33,8 @@ struct Music {
 
 impl Music {
     fn start() -> Self {
-        let place = Place::new();
-        let running = Running::start(&mut command(&place.path("store")));
+        let directory = TempDir::new();
+        let running = Running::start(&mut command(&directory.join("store")));
         let mut client = Client::connect(running.address);
         let ada = json!({"fname": "Ada", "lname": "Lovelace", "email": "ada@example.org"});
         let user = id(
@@ -46,7 +47,7 @@ impl Music {
             "token",
         );
         Self {
-            place,
+            directory,
             running,
             client,
             token,

@@ -4,12 +4,13 @@ use super::{
     assert_equal_dumps, deal, gzip,
     sets::{self, Directory, Set, fresh_directory},
 };
+pub(super) use crate::command::ended;
 use crate::harness::pace;
 use std::{
     ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     time::Instant,
 };
 use trident::store::Store;
@@ -28,20 +29,9 @@ pub(super) fn etl(input: &Path, set: &Set, store: &Path, more: &[&str]) -> Comma
     command
 }
 
-/// Exit code, standard output and standard error.
-pub(super) fn ended(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code(), text(stdout), text(stderr))
-}
-
 pub(super) fn succeeds(command: &mut Command) -> String {
     let (code, out, err) = ended(command);
-    assert_eq!(code, Some(0), "{command:?}: {err}");
+    assert_eq!(code, 0, "{command:?}: {err}");
     out
 }
 
@@ -122,7 +112,7 @@ fn the_stages_in_a_pipeline_make_the_same_store() {
         .env("DATA", &set.data)
         .env("EXCLUDED", &set.excluded);
     let (code, out, err) = ended(&mut shell);
-    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(code, 0, "{err}");
     assert_equal_dumps(&dump(&directory.join("sorted")), &set.dump, "sorted");
     assert!(data(&directory.join("sorted")) == data(&directory.join("unsorted")));
     let users = set.stat("users_with_contacts");
@@ -158,11 +148,11 @@ fn unsorted_records_are_refused() {
     .unwrap();
     let mut command = trident(&[&"etl", &"reduce"]);
     let (code, _, err) = ended(command.stdin(File::open(&records).unwrap()));
-    assert_eq!(code, Some(65), "{err}");
+    assert_eq!(code, 65, "{err}");
     let store = directory.join("store");
     let mut command = trident(&[&"etl", &"build", &"--output", &store]);
     let (code, _, _) = ended(command.stdin(File::open(&records).unwrap()));
-    assert_eq!(code, Some(65));
+    assert_eq!(code, 65);
     assert_eq!(names(&directory), ["records"]);
 }
 
@@ -215,7 +205,7 @@ fn truncated_gzip_is_named_and_skipped_on_request() {
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     let arguments = ["--input", set.data.to_str().unwrap()];
     let (code, out, err) = ended(&mut etl(&cut, set, &store, &arguments));
-    assert_eq!((code, out.as_str()), (Some(65), ""), "{err}");
+    assert_eq!((code, out.as_str()), (65, ""), "{err}");
     let place = format!(
         "{}: gzip stream is truncated at compressed byte {}",
         cut.display(),
@@ -266,7 +256,7 @@ fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_space() {
     let store_blocks = data(&expected).len() as u64 / 512;
     for (blocks, file) in [(16, "store.work/tweets/0"), (store_blocks / 2, ".building")] {
         let (code, out, err) = limited(blocks);
-        assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
         assert!(
             err.contains("cannot ") && err.contains(file),
             "{file}: {err}"
@@ -284,7 +274,7 @@ fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_space() {
         "only the last stage is left to do"
     );
     let (code, _, err) = limited(store_blocks * 2);
-    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(code, 0, "{err}");
     assert!(data(&store) == data(&expected));
 }
 
@@ -337,7 +327,7 @@ fn hashtags_are_counted_with_and_without_a_store() {
         .arg(&csv);
     let (code, out, err) = ended(&mut only);
     // The list has standard output to itself.
-    assert_eq!((code, out.as_str()), (Some(0), "many\na\nb\n"), "{err}");
+    assert_eq!((code, out.as_str()), (0, "many\na\nb\n"), "{err}");
     assert!(
         err.contains("lines read ") && !err.contains("users stored"),
         "{err}"
@@ -364,7 +354,7 @@ fn hashtags_are_counted_with_and_without_a_store() {
     both.args(["--top", "1", "--report-json", "-", "--top-file"])
         .arg(&top);
     let (code, out, err) = ended(&mut both);
-    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(code, 0, "{err}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&report["lines"], &report["tags"]), (&4.into(), &4.into()));
     assert_eq!(
@@ -383,7 +373,7 @@ fn wrong_use_ends_with_64_and_leaves_everything_alone() {
     succeeds(&mut etl(&set.data, set, &store, &[]));
     let before = data(&store);
     let (code, _, err) = ended(&mut etl(&set.data, set, &store, &[]));
-    assert_eq!(code, Some(64), "{err}");
+    assert_eq!(code, 64, "{err}");
     assert!(err.contains("exists already"), "{err}");
     let other = directory.join("other");
     for (more, hint) in [
@@ -395,11 +385,11 @@ fn wrong_use_ends_with_64_and_leaves_everything_alone() {
         ),
     ] {
         let (code, _, err) = ended(&mut etl(&set.data, set, &other, more));
-        assert_eq!(code, Some(64), "{err}");
+        assert_eq!(code, 64, "{err}");
         assert!(err.contains(hint), "{err}");
     }
     let (code, _, err) = ended(&mut etl(&directory.join("none"), set, &other, &[]));
-    assert_eq!(code, Some(1), "{err}");
+    assert_eq!(code, 1, "{err}");
     assert!(
         err.contains("cannot open ") && err.contains("none"),
         "{err}"
@@ -429,7 +419,7 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
     open.update().unwrap().commit().unwrap();
     drop(open);
     let (code, _, err) = again(&more);
-    assert_eq!((code, batches()), (Some(0), 1), "{err}");
+    assert_eq!((code, batches()), (0, 1), "{err}");
 
     // Another store, then one of the work directory of another plan that was being deleted.
     let smaller = directory.join("smaller.jsonl");
@@ -451,12 +441,12 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
     ] {
         fs::write(&manifest, text).unwrap();
         let (code, _, err) = again(more);
-        assert_eq!(code, Some(64), "{err}");
+        assert_eq!(code, 64, "{err}");
         assert!(err.contains("exists already"), "{err}");
         assert_eq!(dump(&store), "");
     }
     // As the run that closed it would have ended.
-    assert_eq!(again(&more).0, Some(0));
+    assert_eq!(again(&more).0, 0);
     assert!(!manifest.exists());
     let before = names(&directory);
     assert_eq!(before, ["smaller.jsonl", "store"]);
@@ -478,9 +468,9 @@ fn standard_input_is_not_taken_for_that_of_an_earlier_run() {
         word => word.to_owned(),
     });
     let more: Vec<&str> = work.iter().map(String::as_str).collect();
-    assert_eq!(run(&store, &more).0, Some(0));
+    assert_eq!(run(&store, &more).0, 0);
     let (code, _, err) = run(&directory.join("other"), &more);
-    assert_eq!(code, Some(64), "{err}");
+    assert_eq!(code, 64, "{err}");
     assert!(
         err.contains("standard input cannot be recognised again"),
         "{err}"
@@ -494,7 +484,7 @@ fn standard_input_is_not_taken_for_that_of_an_earlier_run() {
     )
     .unwrap();
     let (code, _, err) = run(&store, &more);
-    assert_eq!(code, Some(64), "{err}");
+    assert_eq!(code, 64, "{err}");
     assert!(err.contains("exists already"), "{err}");
 }
 

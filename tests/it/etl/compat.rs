@@ -61,6 +61,6 @@ fn a_store_with_history_has_no_other_way() {
     let mut command = trident(&[&"etl", &"--input", &"-", &"--output", &store]);
     command.args(["--compat", "spark", "--keep-history"]);
     let (code, _, err) = ended(&mut command);
-    assert_eq!(code, Some(64), "{err}");
+    assert_eq!(code, 64, "{err}");
     assert!(err.contains("--compat spark and --keep-history"), "{err}");
 }

@@ -33,7 +33,7 @@ fn compressed_input_gives_the_same_store_and_damage_is_named() {
         for (damaged, what) in [(cut, "is truncated"), (&flipped, "is damaged")] {
             fs::write(&input, damaged).unwrap();
             let (code, _, err) = ended(&mut etl(&input, set, &store, &["--replace"]));
-            assert_eq!(code, Some(65), "{name}: {err}");
+            assert_eq!(code, 65, "{name}: {err}");
             assert!(err.contains(&format!("{name} stream {what}")), "{err}");
             assert!(data(&store) == data(&expected), "{name}");
         }
@@ -90,7 +90,7 @@ fn wrong_input_never_replaces_a_store() {
         fs::write(&input, content).unwrap();
         for more in [&["--replace"][..], &["--replace", "--skip-bad-files"]] {
             let (code, out, err) = ended(&mut etl(&input, set, &store, more));
-            assert_eq!((code, out.as_str()), (Some(65), ""), "{name}: {err}");
+            assert_eq!((code, out.as_str()), (65, ""), "{name}: {err}");
             assert!(err.contains(name), "{name}: {err}");
             assert!(data(&store) == before, "{name}");
             if more.len() == 1 {
@@ -104,7 +104,7 @@ fn wrong_input_never_replaces_a_store() {
 
     let mut build = trident(&[&"etl", &"build", &"--replace", &"--output", &store]);
     let (code, _, err) = ended(build.stdin(Stdio::null()));
-    assert_eq!(code, Some(65), "{err}");
+    assert_eq!(code, 65, "{err}");
     assert!(err.contains("no user came in"), "{err}");
     assert!(data(&store) == before);
     succeeds(build.arg("--allow-empty").stdin(Stdio::null()));
@@ -159,7 +159,7 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
     assert!(made.unwrap().success());
     let walked = directory.join("walked");
     let (code, _, err) = ended(&mut etl(&input, set, &walked, &[]));
-    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(code, 0, "{err}");
     assert!(data(&walked) == data(&expected));
     let line = err.lines().find(|line| line.starts_with("not read: "));
     let line = line.unwrap_or_else(|| panic!("{err}"));
@@ -175,7 +175,7 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
     fs::write(parquet.join("part-00000.snappy.parquet"), "PAR1").unwrap();
     fs::write(parquet.join("_SUCCESS"), "").unwrap();
     let (code, _, err) = ended(&mut etl(&parquet, set, &walked, &["--replace"]));
-    assert_eq!(code, Some(65), "{err}");
+    assert_eq!(code, 65, "{err}");
     assert!(
         err.contains("snappy.parquet: its format is Parquet; write JSON lines"),
         "{err}"
@@ -204,7 +204,7 @@ fn names_and_links_that_cannot_be_read_get_a_message_that_fits() {
         (&odd.join(name), 64, "is not UTF-8: rename it"),
     ] {
         let (ended_with, _, err) = ended(&mut etl(input, set, &store, &[]));
-        assert_eq!(ended_with, Some(code), "{err}");
+        assert_eq!(ended_with, code, "{err}");
         assert!(err.contains(message) && !err.contains("at byte 0"), "{err}");
         assert!(!store.exists());
     }

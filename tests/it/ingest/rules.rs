@@ -143,7 +143,7 @@ fn history_is_kept_on_request_only() {
     );
     let history = meta.history.unwrap();
     assert!(
-        history.people > meta.users && history.tweets > 50,
+        history.user_states > meta.users && history.tweets > 50,
         "{history:?}"
     );
     let store = open(&without);

@@ -1,7 +1,7 @@
 //! Several generators, one verdict: agents as processes of their own.
 
 use super::{
-    HELLO, Place, ended, load, parsed,
+    HELLO, TempDir, ended, load, parsed,
     standin::{Reply, StandIn, answer},
     trident,
 };
@@ -65,12 +65,12 @@ fn two(token: &str) -> (Agent, Agent, [String; 4]) {
 
 #[test]
 fn two_agents_make_one_report() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
     let (mut a, mut b, agents) = two(&token);
     let server = Server::start(&[]);
     let url = format!("http://{}", server.address);
-    let hdr = place.path("run.hlog");
+    let hdr = directory.path("run.hlog");
     let mut run = load(&[
         "--target",
         &url,
@@ -119,12 +119,12 @@ fn two_agents_make_one_report() {
 
 #[test]
 fn nobody_without_the_token_is_served() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
-    let other = place.file("other", "another secret of the tests");
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
+    let other = directory.file("other", "another secret of the tests");
     let (mut a, _b, agents) = two(&token);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
-    let corpus = place.file("c.jsonl", HELLO);
+    let corpus = directory.file("c.jsonl", HELLO);
     let run = |token: &str| {
         let base = [
             "--target",
@@ -160,11 +160,11 @@ fn long_run(server: &StandIn, corpus: &str) -> Command {
 /// The rest of a run is not taken for the whole.
 #[test]
 fn a_lost_agent_ends_the_run() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
     let (mut a, mut b, agents) = two(&token);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
-    let corpus = place.file("c.jsonl", HELLO);
+    let corpus = directory.file("c.jsonl", HELLO);
     let mut run = long_run(&server, &corpus);
     run.args(&agents)
         .args(["--connections", "2", "--warmup", "0"]);
@@ -187,11 +187,11 @@ fn a_lost_agent_ends_the_run() {
 
 #[test]
 fn an_agent_whose_coordinator_is_gone_stops() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
     let mut agent = Agent::start(&token);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
-    let corpus = place.file("c.jsonl", HELLO);
+    let corpus = directory.file("c.jsonl", HELLO);
     let mut run = long_run(&server, &corpus);
     run.args([
         "--agents",
@@ -211,9 +211,9 @@ fn an_agent_whose_coordinator_is_gone_stops() {
 
 #[test]
 fn what_agents_cannot_do_is_said_before_anything_is_sent() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
-    let short = place.file("short", "secret");
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
+    let short = directory.file("short", "secret");
     let agent = Agent::start(&token);
     let target = [
         "--target",

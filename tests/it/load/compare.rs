@@ -1,7 +1,7 @@
 //! Two saved reports side by side.
 
 use super::{
-    HELLO, Place, ended, ended_against, load,
+    HELLO, TempDir, ended, ended_against, load,
     standin::{Reply, StandIn, answer},
 };
 use crate::harness::pace;
@@ -9,12 +9,12 @@ use std::fs;
 use std::time::Duration;
 
 /// The report of a run at so many requests a second.
-fn saved(place: &Place, name: &str, rate: u32, ms: u64) -> String {
+fn saved(directory: &TempDir, name: &str, rate: u32, ms: u64) -> String {
     let server = StandIn::always(move || {
         pace(Duration::from_millis(ms));
         Reply::Bytes(answer(200, "hello"))
     });
-    let json = place.path(name);
+    let json = directory.path(name);
     let flags = format!("--rate {rate} -d 5s --warmup 0 --quiet --json {json}");
     let (code, out, err) = ended_against(&server, HELLO, &flags);
     assert_eq!(code, 0, "{out}{err}");
@@ -23,9 +23,12 @@ fn saved(place: &Place, name: &str, rate: u32, ms: u64) -> String {
 
 #[test]
 fn differences_beyond_the_spread_are_said() {
-    let place = Place::new();
-    let (slow, fast) = (saved(&place, "a", 100, 20), saved(&place, "b", 200, 0));
-    let html = place.path("c.html");
+    let directory = TempDir::new();
+    let (slow, fast) = (
+        saved(&directory, "a", 100, 20),
+        saved(&directory, "b", 200, 0),
+    );
+    let html = directory.path("c.html");
     let (code, out, err) = ended(&mut load(&["compare", &slow, &fast, "--html", &html]));
     assert_eq!(code, 0, "{err}");
     let line = |start: &str| out.lines().find(|line| line.starts_with(start)).unwrap();
@@ -58,8 +61,8 @@ fn differences_beyond_the_spread_are_said() {
 
 #[test]
 fn what_is_no_report_is_named() {
-    let place = Place::new();
-    let other = place.file("x.json", "{}");
+    let directory = TempDir::new();
+    let other = directory.file("x.json", "{}");
     let (code, _, err) = ended(&mut load(&["compare", &other, &other]));
     assert_eq!(code, 64, "{err}");
     assert!(

@@ -1,7 +1,7 @@
 //! The exit codes and the scheme that docs/load.md names, each brought about.
 
 use super::{
-    HELLO, Place, ended, ended_against, load,
+    HELLO, TempDir, ended, ended_against, load,
     preflight::nobody,
     standin::{Reply, StandIn, answer},
 };
@@ -27,10 +27,10 @@ fn documented() -> Vec<(i32, String)> {
 
 #[test]
 fn every_documented_exit_code_is_given() {
-    let place = Place::new();
+    let directory = TempDir::new();
     let right = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
     let wrong = StandIn::always(|| Reply::Bytes(answer(200, "hallo")));
-    let corpus = place.file("c.jsonl", "{}");
+    let corpus = directory.file("c.jsonl", "{}");
     let down = nobody();
     let against = |server: &StandIn, flags: &str| ended_against(server, HELLO, flags).0;
     let alone = |arguments: &[&str]| ended(&mut load(arguments)).0;

@@ -1,7 +1,7 @@
 //! The HdrHistogram log of `--hdr`, read back by the crate's own reader.
 
 use super::{
-    HELLO, Place, ended_against,
+    HELLO, TempDir, ended_against,
     standin::{Reply, StandIn, answer},
 };
 use crate::harness::pace;
@@ -17,8 +17,8 @@ use std::{fs, time::Duration};
 
 #[test]
 fn the_log_holds_every_measured_latency() {
-    let place = Place::new();
-    let (log, json) = (place.path("l.hlog"), place.path("r.json"));
+    let directory = TempDir::new();
+    let (log, json) = (directory.path("l.hlog"), directory.path("r.json"));
     let entries = format!("{HELLO}\n{}", HELLO.replace("\"e\"", "\"f, g\""));
     let server = StandIn::start(|number| {
         pace(Duration::from_millis(number % 4));

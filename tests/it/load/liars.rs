@@ -1,7 +1,7 @@
 //! Servers that answer wrongly, late or not at all: each fault under its own name.
 
 use super::{
-    HELLO, Place, ended_against,
+    HELLO, TempDir, ended_against,
     preflight::nobody,
     reported, reported_against,
     standin::{Reply, StandIn, answer},
@@ -153,8 +153,8 @@ fn without_a_preflight_nobody_there_is_a_failure_to_connect() {
 
 #[test]
 fn failing_pairs_are_kept() {
-    let place = Place::new();
-    let record = place.path("failed.jsonl");
+    let directory = TempDir::new();
+    let record = directory.path("failed.jsonl");
     // every second answer is wrong
     let server = StandIn::start(|number| match number % 2 {
         0 => Reply::Bytes(answer(200, "hello")),

@@ -1,6 +1,6 @@
 //! Requests from lists of URLs and from access logs.
 
-use super::{Place, ended, load, parsed};
+use super::{TempDir, ended, load, parsed};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -83,14 +83,14 @@ fn a_url_with_a_path_is_a_request() {
 #[test]
 fn expected_answers_are_compared() {
     let (address, asked) = echo();
-    let place = Place::new();
-    place.file("body", "hello");
+    let directory = TempDir::new();
+    directory.file("body", "hello");
     let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     let list = format!(
         "# comment\n\nhttp://{address}/a/301\n/b/404 status=404\nPOST /c send=body sha256={hello}\n\
          PUT /d/201 send=body body_file=body status=201\n/e body_file=body\n/f/201 sha256={hello}\n"
     );
-    let file = place.file("list", &list);
+    let file = directory.file("list", &list);
     let (code, report, err) = report_of(&["--urls", &file, "-n", "600"]);
     assert_eq!(code, 1, "{report}{err}");
     let wrong = |name: &str| {
@@ -132,8 +132,8 @@ const LOG: &str = "\
 #[test]
 fn a_log_is_sent_once_and_in_its_order() {
     let (address, asked) = echo();
-    let place = Place::new();
-    let log = place.file("access.log", LOG);
+    let directory = TempDir::new();
+    let log = directory.file("access.log", LOG);
     let (code, report, err) = report_of(&[&address, "--replay", &log, "-c", "1"]);
     assert_eq!(
         (code, &report["total"]["requests"]),
@@ -151,8 +151,8 @@ fn a_log_is_sent_once_and_in_its_order() {
 #[test]
 fn a_log_keeps_its_times() {
     let (address, asked) = echo();
-    let place = Place::new();
-    let log = place.file("access.log", LOG);
+    let directory = TempDir::new();
+    let log = directory.file("access.log", LOG);
     // due at 0, 0.25 and 1 s: never earlier, however slow this machine is
     let arguments = [&address, "--replay", &log, "--replay-speed", "2", "-c", "4"];
     let (code, report, _) = report_of(&arguments);

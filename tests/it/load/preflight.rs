@@ -1,7 +1,7 @@
 //! What is found out before a run: targets that are down, another team, files that cannot be written.
 
 use super::{
-    HELLO, Place, ended, ended_against, load,
+    HELLO, TempDir, ended, ended_against, load,
     standin::{Reply, StandIn, answer},
     trident,
 };
@@ -92,16 +92,16 @@ fn another_team_is_said() {
 
 #[test]
 fn report_files_are_opened_before_the_run_and_kept_until_the_report() {
-    let place = Place::new();
+    let directory = TempDir::new();
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
-    let nowhere = place.path("none/file");
+    let nowhere = directory.path("none/file");
     for flag in ["--html", "--json", "--record"] {
         let (code, out, err) = ended_against(&server, HELLO, &format!("{LONG} {flag} {nowhere}"));
         assert_eq!((code, out.as_str()), (1, ""), "{flag}: {err}");
         assert!(err.contains(&nowhere), "{flag}: {err}");
         assert_eq!(server.requests.load(Relaxed), 0, "{flag}");
     }
-    let old = place.file("r.html", &"old ".repeat(100_000));
+    let old = directory.file("r.html", &"old ".repeat(100_000));
     let (code, _, err) =
         ended(load(&["--target", &nobody(), "--html", &old]).args(LONG.split(' ')));
     assert_eq!(code, 69, "{err}");
@@ -131,8 +131,8 @@ fn another_store_is_said() {
     );
     let server = Server::start(&[]);
     let url = format!("http://{}", server.address);
-    let place = Place::new();
-    let corpus = place.file("other.jsonl", &format!("{invalid}{other}"));
+    let directory = TempDir::new();
+    let corpus = directory.file("other.jsonl", &format!("{invalid}{other}"));
     let run = ["--target", &url, "--corpus", &corpus];
     let (code, out, err) = ended(load(&run).args(LONG.split(' ')));
     assert_eq!((code, out.as_str()), (64, ""), "{err}");
@@ -144,7 +144,7 @@ fn another_store_is_said() {
         "that is another corpus' store: {err}"
     );
     // what every store answers tells nothing
-    let corpus = place.file("same.jsonl", &invalid);
+    let corpus = directory.file("same.jsonl", &invalid);
     let run = ["--target", &url, "--corpus", &corpus, "-n", "5", "--quiet"];
     let (code, out, err) = ended(&mut load(&run));
     assert_eq!(code, 0, "{out}{err}");
@@ -153,8 +153,8 @@ fn another_store_is_said() {
 /// A server of other tweets is told apart from a wrong one, and the command that the message names makes it pass.
 #[test]
 fn the_store_of_the_built_in_corpus_is_made_by_a_command() {
-    let place = Place::new();
-    let at = |name: &str| place.0.join(name).display().to_string();
+    let directory = TempDir::new();
+    let at = |name: &str| directory.join(name).display().to_string();
     let (tweets, other, own) = (at("tweets.jsonl"), at("other"), at("own"));
     let made = |arguments: &[&str]| {
         let (code, out, err) = ended(&mut trident(arguments));
@@ -184,8 +184,8 @@ fn the_store_of_the_built_in_corpus_is_made_by_a_command() {
 
 #[test]
 fn the_built_in_corpus_is_written_as_it_is_used() {
-    let place = Place::new();
-    let file = place.0.join("corpus.jsonl.gz").display().to_string();
+    let directory = TempDir::new();
+    let file = directory.join("corpus.jsonl.gz").display().to_string();
     let (code, _, err) = ended(&mut trident(&["gen", "corpus", "--output", &file]));
     assert_eq!(code, 0, "{err}");
     let server = Server::start(&[]);

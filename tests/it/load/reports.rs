@@ -1,7 +1,7 @@
 //! Requirements, scenarios, several targets, and the forms of the report.
 
 use super::{
-    HELLO, Place, ended_against, reported_against,
+    HELLO, TempDir, ended_against, reported_against,
     standin::{Reply, StandIn, answer},
 };
 use serde_json::{Value, json};
@@ -62,8 +62,8 @@ fn several_targets_share_the_load_and_are_told_apart() {
 
 #[test]
 fn a_scenario_goes_through_its_stages_and_finds_the_turn() {
-    let place = Place::new();
-    let scenario = place.file(
+    let directory = TempDir::new();
+    let scenario = directory.file(
         "s.toml",
         "name = 'two steps'\nthink_ms = [5, 15]\n\
          [[stage]]\nname = 'start'\nduration_s = 0.3\nusers = 2\nwarmup = true\n\
@@ -76,7 +76,7 @@ fn a_scenario_goes_through_its_stages_and_finds_the_turn() {
         0..150 => Reply::Bytes(answer(200, "hello")),
         _ => Reply::Bytes(answer(503, "")),
     });
-    let html = place.path("r.html");
+    let html = directory.path("r.html");
     let (code, report) = reported_against(
         &server,
         HELLO,
@@ -114,9 +114,9 @@ fn a_scenario_goes_through_its_stages_and_finds_the_turn() {
 /// The fields that docs/load.md promises.
 #[test]
 fn the_json_has_its_fields() {
-    let place = Place::new();
+    let directory = TempDir::new();
     let server = honest();
-    let (html, json_path) = (place.path("r.html"), place.path("r.json"));
+    let (html, json_path) = (directory.path("r.html"), directory.path("r.json"));
     let (code, out, err) = ended_against(
         &server,
         HELLO,

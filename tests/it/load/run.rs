@@ -1,6 +1,6 @@
 //! Runs against the real server.
 
-use super::{Place, ended, load, reported};
+use super::{TempDir, ended, load, reported};
 use crate::harness::{AUTH_KEY, Server, eventually};
 use serde_json::{Value, json};
 use std::{
@@ -54,8 +54,8 @@ fn the_server_answers_everything_rightly() {
 fn another_key_gives_other_tokens() {
     let server = Server::start(&[]);
     let url = format!("http://{}", server.address);
-    let place = Place::new();
-    let key = place.file("key", &"00".repeat(32));
+    let directory = TempDir::new();
+    let key = directory.file("key", &"00".repeat(32));
     let arguments = [
         "--target",
         &url,
@@ -173,12 +173,12 @@ fn a_run_that_cannot_begin_leaves_no_server() {
 
 #[test]
 fn mistakes_end_with_64_and_say_where() {
-    let place = Place::new();
-    let corpus = place.file(
+    let directory = TempDir::new();
+    let corpus = directory.file(
         "c.jsonl",
         "{\"endpoint\":\"e\",\"target\":\"x\",\"expect\":{}}\n",
     );
-    let scenario = place.file("s.toml", "name = 'x'\n[[stage]]\nduration_s = 1\n");
+    let scenario = directory.file("s.toml", "name = 'x'\n[[stage]]\nduration_s = 1\n");
     for (arguments, hint) in [
         (
             &["--require", "qrcode.p99<5"][..],

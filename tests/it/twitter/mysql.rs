@@ -94,7 +94,7 @@ fn about(user: u64) -> String {
 /// The answer to [`about`].
 fn answer(user: u64, text: &str) -> String {
     let other = user + 1;
-    format!("{FIRST_LINE}{other}\tname{other}\tabout {other}\t{text} of {user}")
+    format!("{TEAM_LINE}{other}\tname{other}\tabout {other}\t{text} of {user}")
 }
 
 /// A store of the users 1 to `users`, in which every text begins with `text`.
@@ -109,12 +109,12 @@ fn numbered(path: &Path, users: u64, text: &str) {
 }
 
 /// A database with the users 1 to `users`.
-fn filled(users: u64, options: &[&str]) -> Option<(Place, Database)> {
+fn filled(users: u64, options: &[&str]) -> Option<(TempDir, Database)> {
     let database = Database::start(options)?;
-    let place = Place::new();
-    numbered(&place.at("store"), users, "first");
-    load(&database.url(), &place.at("store"));
-    Some((place, database))
+    let directory = TempDir::new();
+    numbered(&directory.join("store"), users, "first");
+    load(&database.url(), &directory.join("store"));
+    Some((directory, database))
 }
 
 fn admin(server: &Server, method: &str, target: &str) -> Response {
@@ -132,7 +132,7 @@ fn answers_are_those_of_the_embedded_store_and_of_the_oracle() {
     let Some(database) = Database::start(&[]) else {
         return;
     };
-    let place = Place::new();
+    let directory = TempDir::new();
     let set = oracle::Set {
         seed: "21",
         queries: 1500,
@@ -141,9 +141,12 @@ fn answers_are_those_of_the_embedded_store_and_of_the_oracle() {
         empty_answer: "header",
     };
     let cases = std::env::var(CASES).map_or(set.queries, |text| text.parse().unwrap());
-    let answers = oracle::ask_oracle(&place, &set, cases);
-    let path = place.at("store");
-    oracle::build(&path, &fs::read_to_string(place.at("dump.jsonl")).unwrap());
+    let answers = oracle::ask_oracle(&directory, &set, cases);
+    let path = directory.join("store");
+    oracle::build(
+        &path,
+        &fs::read_to_string(directory.join("dump.jsonl")).unwrap(),
+    );
     load(&database.url(), &path);
     let setting = "twitter.empty_answer=header";
     let embedded = serve(&path, &["--set", setting]);
@@ -186,7 +189,7 @@ fn everybody_gets_the_own_answer_at_once() {
                             let got = client.response().unwrap();
                             let want = match user {
                                 ..=500 => answer(user, "first"),
-                                _ => format!("{FIRST_LINE}INVALID"),
+                                _ => format!("{TEAM_LINE}INVALID"),
                             };
                             assert_eq!((got.status, got.text()), (200, want), "{user}");
                         }
@@ -211,7 +214,7 @@ fn users_that_do_not_exist_are_asked_for_once() {
         for user in [0, 77, 9_223_372_036_854_775_807] {
             assert_eq!(
                 ask(&mut client, &about(user)).text(),
-                format!("{FIRST_LINE}INVALID")
+                format!("{TEAM_LINE}INVALID")
             );
         }
     }

@@ -52,10 +52,10 @@ fn answers_are_the_oracles_with_many_users_and_few_contacts() {
 fn compare(set: &Set) {
     let cases = std::env::var(CASES).ok();
     let cases = cases.map_or(set.queries, |text| text.parse().unwrap());
-    let place = Place::new();
-    let answers = ask_oracle(&place, set, cases);
-    let path = place.at("store");
-    let oracle_dump = fs::read_to_string(place.at("dump.jsonl")).unwrap();
+    let directory = TempDir::new();
+    let answers = ask_oracle(&directory, set, cases);
+    let path = directory.join("store");
+    let oracle_dump = fs::read_to_string(directory.join("dump.jsonl")).unwrap();
     build(&path, &oracle_dump);
     assert_eq!(dump(&path), oracle_dump);
 
@@ -154,8 +154,8 @@ impl Kinds {
 }
 
 /// Generates tweets and queries; returns the oracle's answers and leaves its tables in `dump.jsonl`.
-pub(super) fn ask_oracle(place: &Place, set: &Set, cases: usize) -> String {
-    let at = |name: &str| place.at(name).into_os_string().into_string().unwrap();
+pub(super) fn ask_oracle(directory: &TempDir, set: &Set, cases: usize) -> String {
+    let at = |name: &str| directory.join(name).into_os_string().into_string().unwrap();
     let (tweets, popular, queries) = (at("t.jsonl"), at("popular.txt"), at("q.txt"));
     let lines = cases.clamp(6000, 30_000).to_string();
     let cases = cases.to_string();

@@ -6,8 +6,8 @@ const CONTACTS: u64 = 25;
 
 #[test]
 fn pages_are_pieces_of_the_whole_answer() {
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     let texts: Vec<String> = (0..CONTACTS)
         .map(|n| "ab ".repeat(n as usize % 7 + 1))
         .collect();
@@ -23,11 +23,7 @@ fn pages_are_pieces_of_the_whole_answer() {
     let server = serve(&path, &[]);
     let mut client = server.connect();
     let whole = ask(&mut client, "user_id=1&type=both&phrase=ab&hashtag=x").text();
-    let rows: Vec<&str> = whole
-        .strip_prefix(FIRST_LINE)
-        .unwrap()
-        .split('\n')
-        .collect();
+    let rows: Vec<&str> = whole.strip_prefix(TEAM_LINE).unwrap().split('\n').collect();
     assert_eq!(rows.len() as u64, CONTACTS);
     for (page, wanted) in [
         ("", 0..25),
@@ -43,7 +39,7 @@ fn pages_are_pieces_of_the_whole_answer() {
     ] {
         let query = format!("user_id=1&type=both&phrase=ab&hashtag=x{page}");
         let answer = ask(&mut client, &query);
-        let expected = format!("{FIRST_LINE}{}", rows[wanted].join("\n"));
+        let expected = format!("{TEAM_LINE}{}", rows[wanted].join("\n"));
         assert_eq!((answer.status, answer.text()), (200, expected), "{page}");
     }
 }
@@ -72,7 +68,7 @@ fn a_page_that_is_no_number_is_refused_by_name_and_changes_no_invalid_answer() {
         );
         assert_eq!(
             (invalid.status, invalid.text()),
-            (200, format!("{FIRST_LINE}INVALID"))
+            (200, format!("{TEAM_LINE}INVALID"))
         );
     }
     let counted = server.metric("trident_invalid_total{endpoint=\"twitter\",reason=\"limit\"}");

@@ -13,7 +13,7 @@ fn numbered(path: &Path, text: &str) {
 }
 
 fn answer(text: &str) -> String {
-    format!("{FIRST_LINE}2\tname2\tabout 2\t{text}")
+    format!("{TEAM_LINE}2\tname2\tabout 2\t{text}")
 }
 
 fn reload(server: &Server) -> Response {
@@ -30,8 +30,8 @@ fn mapped(server: &Server) -> usize {
 
 #[test]
 fn a_store_under_the_same_name_is_taken_up_by_post_and_by_signal() {
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     numbered(&path, "first");
     let server = serve(&path, &[]);
     let mut client = server.connect();
@@ -64,10 +64,10 @@ fn a_store_under_the_same_name_is_taken_up_by_post_and_by_signal() {
 
 #[test]
 fn a_symbolic_link_that_points_elsewhere_is_followed() {
-    let place = Place::new();
-    let (link, next) = (place.at("current"), place.at("next"));
-    numbered(&place.at("a"), "in a");
-    numbered(&place.at("b"), "in b");
+    let directory = TempDir::new();
+    let (link, next) = (directory.join("current"), directory.join("next"));
+    numbered(&directory.join("a"), "in a");
+    numbered(&directory.join("b"), "in b");
     symlink("a", &link).unwrap();
     let server = serve(&link, &[]);
     assert_eq!(ask(&mut server.connect(), QUERY).text(), answer("in a"));
@@ -79,11 +79,11 @@ fn a_symbolic_link_that_points_elsewhere_is_followed() {
 
 #[test]
 fn after_a_failed_reload_the_old_store_goes_on() {
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     numbered(&path, "good");
     let server = serve(&path, &[]);
-    let aside = place.at("aside");
+    let aside = directory.join("aside");
     fs::rename(&path, &aside).unwrap();
     let failed = reload(&server);
     assert_eq!(failed.status, 500);
@@ -107,9 +107,9 @@ fn after_a_failed_reload_the_old_store_goes_on() {
 
 #[test]
 fn the_public_listener_does_not_reload() {
-    let place = Place::new();
-    numbered(&place.at("store"), "x");
-    let server = serve(&place.at("store"), &[]);
+    let directory = TempDir::new();
+    numbered(&directory.join("store"), "x");
+    let server = serve(&directory.join("store"), &[]);
     assert_eq!(server.ask(RELOAD).status, 404);
     let admin = server.admin.unwrap();
     let get = b"GET /admin/reload HTTP/1.1\r\nHost: t\r\n\r\n";
@@ -121,8 +121,8 @@ fn the_public_listener_does_not_reload() {
 #[test]
 fn no_request_fails_while_stores_are_replaced() {
     const STORES: usize = 30;
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     numbered(&path, "text 0");
     let server = serve(&path, &[]);
     let done = AtomicBool::new(false);
@@ -178,8 +178,8 @@ fn hammer(client: &mut Client, done: &AtomicBool) -> usize {
 /// Reloads are requests like others in the metrics.
 #[test]
 fn reloads_are_counted_as_requests() {
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     numbered(&path, "first");
     let server = serve(&path, &[]);
     let valid = || server.metric("trident_requests_total{endpoint=\"admin\",outcome=\"valid\"}");

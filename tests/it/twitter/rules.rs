@@ -4,8 +4,8 @@ use super::*;
 use std::time::Instant;
 
 /// A server with a store of `users`.
-fn serve_users(place: &Place, users: &[(u64, &[Contact<'_>])], more: &[&str]) -> Server {
-    let path = place.at("store");
+fn serve_users(directory: &TempDir, users: &[(u64, &[Contact<'_>])], more: &[&str]) -> Server {
+    let path = directory.join("store");
     let users = users
         .iter()
         .map(|(id, contacts)| (*id, value(*id, contacts)));
@@ -17,15 +17,15 @@ fn serve_users(place: &Place, users: &[(u64, &[Contact<'_>])], more: &[&str]) ->
 fn ids(response: &Response) -> Vec<u64> {
     assert_eq!(response.status, 200);
     let text = response.text();
-    let rows = text.strip_prefix(FIRST_LINE).unwrap().lines();
+    let rows = text.strip_prefix(TEAM_LINE).unwrap().lines();
     rows.map(|row| row.split('\t').next().unwrap().parse().unwrap())
         .collect()
 }
 
 /// Rows for `query` (without its user) when user 1 has `contacts`.
 fn ranked(contacts: &[Contact<'_>], query: &str) -> Vec<u64> {
-    let place = Place::new();
-    let server = serve_users(&place, &[(1, contacts)], &[]);
+    let directory = TempDir::new();
+    let server = serve_users(&directory, &[(1, contacts)], &[]);
     ids(&ask(&mut server.connect(), &format!("user_id=1&{query}")))
 }
 
@@ -103,9 +103,9 @@ fn common_hashtags_count_from_the_eleventh_on_and_not_for_oneself() {
 
 #[test]
 fn rows_carry_the_latest_tweet_of_the_type_unescaped() {
-    let place = Place::new();
+    let directory = TempDir::new();
     let tweets: &[Tweet<'_>] = &[(1, "reply\n\t &amp; ", &[]), (2, "retweet\r", &[])];
-    let server = serve_users(&place, &[(1, &[(7, 0, tweets)])], &[]);
+    let server = serve_users(&directory, &[(1, &[(7, 0, tweets)])], &[]);
     let mut client = server.connect();
     for (kind, text) in [
         ("reply", "reply\n\t &amp; "),
@@ -113,13 +113,13 @@ fn rows_carry_the_latest_tweet_of_the_type_unescaped() {
         ("both", "retweet\r"),
     ] {
         let query = format!("user_id=1&type={kind}&phrase=a&hashtag=b");
-        let want = format!("{FIRST_LINE}7\tname7\tabout 7\t{text}");
+        let want = format!("{TEAM_LINE}7\tname7\tabout 7\t{text}");
         assert_eq!(ask(&mut client, &query).text(), want);
     }
     client
         .send(b"HEAD /twitter?user_id=1&type=both&phrase=a&hashtag=b HTTP/1.1\r\nHost: t\r\n\r\n");
     let head = client.head_response().unwrap();
-    let length = FIRST_LINE.len() + "7\tname7\tabout 7\tretweet\r".len();
+    let length = TEAM_LINE.len() + "7\tname7\tabout 7\tretweet\r".len();
     assert_eq!(
         head.field("content-length"),
         Some(length.to_string().as_str())
@@ -134,14 +134,14 @@ fn rows_carry_the_latest_tweet_of_the_type_unescaped() {
 #[test]
 fn the_three_settings_for_empty_answer() {
     for (setting, want) in [
-        ("invalid", format!("{FIRST_LINE}INVALID")),
-        ("header", FIRST_LINE.trim_end().to_owned()),
-        ("header_newline", FIRST_LINE.to_owned()),
+        ("invalid", format!("{TEAM_LINE}INVALID")),
+        ("header", TEAM_LINE.trim_end().to_owned()),
+        ("header_newline", TEAM_LINE.to_owned()),
     ] {
-        let place = Place::new();
+        let directory = TempDir::new();
         let setting = format!("twitter.empty_answer={setting}");
         let users: &[(u64, &[Contact<'_>])] = &[(1, &[(2, 0, &[(1, "a reply", &[])])])];
-        let server = serve_users(&place, users, &["--set", &setting]);
+        let server = serve_users(&directory, users, &["--set", &setting]);
         let mut client = server.connect();
         // an unknown user, a user without a contact of the type
         for query in ["user_id=5&type=both", "user_id=1&type=retweet"] {
@@ -150,7 +150,7 @@ fn the_three_settings_for_empty_answer() {
         }
         // whatever the setting: malformed is INVALID
         let got = ask(&mut client, "user_id=x&type=both&phrase=a&hashtag=b");
-        assert_eq!(got.text(), format!("{FIRST_LINE}INVALID"));
+        assert_eq!(got.text(), format!("{TEAM_LINE}INVALID"));
         assert_eq!(
             server.metric("trident_store_lookups_total{result=\"missing\"}"),
             1
@@ -215,14 +215,14 @@ fn every_malformed_query_is_invalid() {
     ];
     let users: &[(u64, &[Contact<'_>])] = &[(1, &[(2, 0, &[(1, "a reply", &[])])])];
     for setting in ["invalid", "header", "header_newline"] {
-        let place = Place::new();
+        let directory = TempDir::new();
         let setting = format!("twitter.empty_answer={setting}");
         let line = "http.request_line_bytes_max=200000";
-        let server = serve_users(&place, users, &["--set", &setting, "--set", line]);
+        let server = serve_users(&directory, users, &["--set", &setting, "--set", line]);
         let mut client = server.connect();
         for query in malformed {
             let got = ask(&mut client, query);
-            let want = format!("{FIRST_LINE}INVALID");
+            let want = format!("{TEAM_LINE}INVALID");
             let shown = &query[..query.len().min(80)];
             assert_eq!((got.status, got.text()), (200, want), "{shown}");
         }
@@ -258,8 +258,8 @@ fn percent_garbage_and_control_bytes_are_texts_like_others() {
 /// what they needed is given back.
 #[test]
 fn large_phrases_and_large_users_are_bounded() {
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     let repeated = "a".repeat(500);
     let tweets: &[Tweet<'_>] = &[(3, &repeated, &["tag", "tag"])];
     let contacts: Vec<Contact<'_>> = (0..100_000).map(|id| (id, id % 90, tweets)).collect();

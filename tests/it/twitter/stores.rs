@@ -1,24 +1,11 @@
 //! Stores that are missing, damaged or of another kind, and what operators do with stores.
 
 use super::*;
-use crate::harness::{unless_skipped, without_settings};
+use crate::{
+    command::{self, ended},
+    harness::unless_skipped,
+};
 use std::process::Command;
-
-/// Exit code, standard output and standard error.
-fn trident(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));
-    let output = without_settings(&mut command)
-        .args(arguments)
-        .env("TRIDENT_CONFIG", "/dev/null")
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
 
 fn small(path: &Path) -> Meta {
     let users = (1..200).map(|id| (id, value(id, &[(500, 3, &[(1, "some text", &["tag"])])])));
@@ -27,8 +14,8 @@ fn small(path: &Path) -> Meta {
 
 #[test]
 fn a_store_that_cannot_be_opened_ends_the_start_with_69() {
-    let place = Place::new();
-    let (missing, damaged) = (place.at("missing"), place.at("damaged"));
+    let directory = TempDir::new();
+    let (missing, damaged) = (directory.join("missing"), directory.join("damaged"));
     small(&damaged);
     let data = damaged.join("data.mdb");
     let mut bytes = fs::read(&data).unwrap();
@@ -36,7 +23,7 @@ fn a_store_that_cannot_be_opened_ends_the_start_with_69() {
     fs::write(&data, bytes).unwrap();
     for (path, why) in [
         (&missing, "No such file"),
-        (&place.0, "is not a store"),
+        (&directory.to_path_buf(), "is not a store"),
         (&damaged, "is damaged: the checksum of data.mdb is wrong"),
     ] {
         let arguments = [
@@ -47,7 +34,7 @@ fn a_store_that_cannot_be_opened_ends_the_start_with_69() {
             "--twitter-store",
             path.to_str().unwrap(),
         ];
-        let (code, out, err) = trident(&arguments);
+        let (code, out, err) = ended(&mut command::trident(&arguments));
         assert_eq!((code, out.as_str()), (69, ""), "{err}");
         assert!(err.contains(why), "{err}");
     }
@@ -78,8 +65,8 @@ pub fn damaged(path: &Path) {
 /// The user of a damaged value gets 500 and is counted, all others are served.
 #[test]
 fn a_corrupt_value_costs_its_user_only() {
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     damaged(&path);
     let server = serve(&path, &[]);
     let mut client = server.connect();
@@ -103,7 +90,11 @@ fn a_corrupt_value_costs_its_user_only() {
         "{}",
         server.log()
     );
-    let (code, _, err) = trident(&["store", "verify", path.to_str().unwrap()]);
+    let (code, _, err) = ended(&mut command::trident(&[
+        "store",
+        "verify",
+        path.to_str().unwrap(),
+    ]));
     assert_eq!(code, 1);
     assert!(err.contains("user 77: "), "{err}");
 }
@@ -111,8 +102,8 @@ fn a_corrupt_value_costs_its_user_only() {
 #[test]
 fn a_store_on_read_only_media_is_served() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     small(&path);
     let names = |path: &Path| fs::read_dir(path).unwrap().count();
     assert_eq!(names(&path), 2);
@@ -126,10 +117,10 @@ fn a_store_on_read_only_media_is_served() {
 
 #[test]
 fn the_store_commands_work_on_a_store_in_use() {
-    let place = Place::new();
-    let path = place.at("store");
+    let directory = TempDir::new();
+    let path = directory.join("store");
     let meta = small(&path);
-    let snapshot = place.at("snap");
+    let snapshot = directory.join("snap");
     let (path, snapshot) = (path.to_str().unwrap(), snapshot.to_str().unwrap());
     let server = serve(path.as_ref(), &[]);
 
@@ -138,7 +129,7 @@ fn the_store_commands_work_on_a_store_in_use() {
         meta.content_crc32
     );
     let told = |arguments: &[&str]| {
-        let (code, out, err) = trident(&[&["store"], arguments].concat());
+        let (code, out, err) = ended(&mut command::trident(&[&["store"], arguments].concat()));
         assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
         out
     };
@@ -159,10 +150,15 @@ fn the_store_commands_work_on_a_store_in_use() {
         format!("restored {path}: {facts}")
     );
 
-    let (code, _, err) = trident(&["store", "restore", snapshot, path]);
+    let (code, _, err) = ended(&mut command::trident(&["store", "restore", snapshot, path]));
     assert_eq!(code, 1);
     assert!(err.contains("exists already"), "{err}");
-    let (code, _, err) = trident(&["store", "snapshot", place.0.to_str().unwrap(), "/x"]);
+    let (code, _, err) = ended(&mut command::trident(&[
+        "store",
+        "snapshot",
+        directory.to_str().unwrap(),
+        "/x",
+    ]));
     assert_eq!(code, 1);
     assert!(err.contains("is not a store"), "{err}");
     drop(server);
@@ -194,8 +190,8 @@ fn kept(cache: &Path) -> Vec<(String, u64)> {
 
 #[test]
 fn without_a_store_the_sample_serves_and_is_made_once_by_any_number_of_processes() {
-    let place = Place::new();
-    let cache = place.at("cache");
+    let directory = TempDir::new();
+    let cache = directory.join("cache");
     let servers: Vec<Server> = std::thread::scope(|scope| {
         let starts: Vec<_> = (0..3)
             .map(|_| scope.spawn(|| Server::spawn(without_store(&cache))))
@@ -207,17 +203,17 @@ fn without_a_store_the_sample_serves_and_is_made_once_by_any_number_of_processes
     });
     let made = kept(&cache);
     assert_eq!(made.len(), 1, "{made:?}");
-    let (_, dump, _) = trident(&[
+    let (_, dump, _) = ended(&mut command::trident(&[
         "store",
         "dump",
         cache.join("trident").join(&made[0].0).to_str().unwrap(),
-    ]);
+    ]));
     let user: serde_json::Value = serde_json::from_str(dump.lines().next().unwrap()).unwrap();
     let query = format!("user_id={}&type=both&phrase=a&hashtag=b", user["user_id"]);
     for server in &servers {
         let answer = ask(&mut server.connect(), &query);
         let contacts = user["contacts"].as_array().unwrap().len();
-        assert!(answer.text().starts_with(FIRST_LINE));
+        assert!(answer.text().starts_with(TEAM_LINE));
         assert!(answer.text().lines().count() > contacts, "{answer:?}");
     }
     drop(servers);
@@ -233,8 +229,8 @@ fn without_a_place_for_the_sample_everything_else_is_served() {
     if !unless_skipped("sample", state.is_dir().then_some(obstacle)) {
         return;
     }
-    let place = Place::new();
-    let file = place.at("file");
+    let directory = TempDir::new();
+    let file = directory.join("file");
     fs::write(&file, "").unwrap();
     let server = Server::spawn(without_store(&file));
     let mut client = server.connect();
@@ -244,7 +240,7 @@ fn without_a_place_for_the_sample_everything_else_is_served() {
     // malformed requests are still INVALID
     assert_eq!(
         ask(&mut client, "user_id=1").text(),
-        format!("{FIRST_LINE}INVALID")
+        format!("{TEAM_LINE}INVALID")
     );
     assert_eq!(client.ask(crate::harness::GET).status, 200);
     assert!(
@@ -262,13 +258,13 @@ fn without_a_place_for_the_sample_everything_else_is_served() {
 #[test]
 fn what_replaces_a_store_has_its_owner() {
     use std::os::unix::fs::{MetadataExt, chown};
-    let place = Place::new();
+    let directory = TempDir::new();
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let obstacle = (!is_root).then(|| "only root can give a file away".to_owned());
     if !unless_skipped("root", obstacle) {
         return;
     }
-    let path = place.at("store");
+    let path = directory.join("store");
     small(&path);
     chown(&path, Some(4321), Some(1234)).unwrap();
     small(&path);
@@ -276,5 +272,5 @@ fn what_replaces_a_store_has_its_owner() {
         let found = fs::metadata(path).unwrap();
         assert_eq!((found.uid(), found.gid()), (4321, 1234), "{path:?}");
     }
-    assert_eq!(fs::metadata(&place.0).unwrap().uid(), 0);
+    assert_eq!(fs::metadata(&*directory).unwrap().uid(), 0);
 }

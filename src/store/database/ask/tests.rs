@@ -84,7 +84,7 @@ fn rows_are_believed_for_the_keys_that_were_asked_for() {
     ] {
         let answer = found(&[3, 5], vec![odd.clone()]);
         assert!(
-            matches!(answer, Err(Fault::Garbled(_))),
+            matches!(answer, Err(DatabaseFault::Garbled(_))),
             "{odd:?}: {answer:?}"
         );
     }
@@ -114,7 +114,7 @@ fn nobody_is_absent_without_proof() {
     ] {
         let answer = confirmed(&[2, 7], rows.clone());
         assert!(
-            matches!(answer, Err(Fault::Garbled(_))),
+            matches!(answer, Err(DatabaseFault::Garbled(_))),
             "{rows:?}: {answer:?}"
         );
     }

@@ -11,7 +11,7 @@
 //! server restarts is worse than none.
 
 use super::relay::{Wire, relay};
-use crate::store::database::{Fault, address::Mode, tls::Tls};
+use crate::store::database::{DatabaseFault, address::Mode, tls::Tls};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
@@ -73,7 +73,7 @@ pub(super) async fn over_tcp(
     mut server: TcpStream,
     name: &str,
     tls: &Tls,
-) -> Result<(), Fault> {
+) -> Result<(), DatabaseFault> {
     let Some((greeting, mut response)) = greet(&mut driver, &mut server).await? else {
         return Ok(());
     };
@@ -81,7 +81,7 @@ pub(super) async fn over_tcp(
         (Mode::Off, _) | (Mode::Prefer, false) => false,
         (_, true) => true,
         (_, false) => {
-            return Err(Fault::Tls(
+            return Err(DatabaseFault::Tls(
                 "the server offers none; let the server have a certificate, or say ?ssl=prefer \
                  if the network can be trusted"
                     .into(),
@@ -119,7 +119,7 @@ pub(super) async fn over_socket(
     mut driver: UnixStream,
     mut server: UnixStream,
     tls: &Tls,
-) -> Result<(), Fault> {
+) -> Result<(), DatabaseFault> {
     let Some((greeting, response)) = greet(&mut driver, &mut server).await? else {
         return Ok(());
     };
@@ -139,14 +139,14 @@ struct Greeting {
 async fn greet(
     driver: &mut UnixStream,
     server: &mut impl Wire,
-) -> Result<Option<(Greeting, Packet)>, Fault> {
+) -> Result<Option<(Greeting, Packet)>, DatabaseFault> {
     let mut packet = receive(server).await?;
     if packet.payload.first() == Some(&0xFF) {
         send(driver, &packet).await?;
         return Ok(None);
     }
     let greeting = Greeting::restrict(&mut packet.payload)
-        .ok_or_else(|| Fault::Garbled("a greeting of another protocol".into()))?;
+        .ok_or_else(|| DatabaseFault::Garbled("a greeting of another protocol".into()))?;
     send(driver, &packet).await?;
     let response = receive(driver).await?;
     Ok(Some((greeting, response)))
@@ -221,7 +221,7 @@ impl Phase {
         mut server: impl Wire,
         mut response: Packet,
         tls: &Tls,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), DatabaseFault> {
         response.number = response.number.wrapping_add(self.shift);
         send(&mut server, &response).await?;
         self.run(&mut driver, &mut server, tls).await?;
@@ -233,7 +233,7 @@ impl Phase {
         driver: &mut UnixStream,
         server: &mut impl Wire,
         tls: &Tls,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), DatabaseFault> {
         for _ in 0..PACKETS_MAX {
             let mut packet = receive(server).await?;
             let to_driver = packet.number.wrapping_sub(self.shift);
@@ -258,7 +258,7 @@ impl Phase {
                 }
                 _ => {
                     self.allows()?;
-                    return Err(Fault::Garbled("a login that is none".into()));
+                    return Err(DatabaseFault::Garbled("a login that is none".into()));
                 }
             };
             self.allows()?;
@@ -270,21 +270,21 @@ impl Phase {
                 send(server, &response).await?;
             }
         }
-        Err(Fault::Garbled("a login without end".into()))
+        Err(DatabaseFault::Garbled("a login without end".into()))
     }
 
     /// Whether the login goes on with the plugin that the server asks for.
-    fn allows(&self) -> Result<(), Fault> {
+    fn allows(&self) -> Result<(), DatabaseFault> {
         match self.plugin.as_slice() {
             NATIVE => Ok(()),
             CACHING_SHA2 if self.trust != Trust::Unknown => Ok(()),
-            CACHING_SHA2 => Err(Fault::Tls(
+            CACHING_SHA2 => Err(DatabaseFault::Tls(
                 "caching_sha2_password sends the password to the server, which could be another one: say \
                  ?ssl=verify-identity (with ssl-ca=FILE if the certificate is of your own authority), or \
                  server-public-key=FILE with ssl=off"
                     .into(),
             )),
-            other => Err(Fault::Refused(format!(
+            other => Err(DatabaseFault::Refused(format!(
                 "it asks for the authentication plugin {}, which this program does not have; let the account use \
                  mysql_native_password or caching_sha2_password",
                 other.get(..PLUGIN_BYTES_SHOWN).unwrap_or(other).escape_ascii()
@@ -298,7 +298,7 @@ impl Phase {
         driver: &mut UnixStream,
         server: &mut impl Wire,
         tls: &Tls,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), DatabaseFault> {
         let mut response = receive(driver).await?;
         response.number = response.number.wrapping_add(self.shift);
         if self.trust == Trust::Key {
@@ -309,16 +309,16 @@ impl Phase {
 }
 
 /// Plugin and nonce of a request for another plugin.
-fn switch(request: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+fn switch(request: &[u8]) -> Result<(&[u8], &[u8]), DatabaseFault> {
     let end = request.iter().position(|byte| *byte == 0);
-    let end = end.ok_or_else(|| Fault::Garbled("a login of before MySQL 5.5".into()))?;
+    let end = end.ok_or_else(|| DatabaseFault::Garbled("a login of before MySQL 5.5".into()))?;
     Ok((
         request.get(..end).unwrap_or_default(),
         request.get(end + 1..).unwrap_or_default(),
     ))
 }
 
-async fn receive(from: &mut impl Wire) -> Result<Packet, Fault> {
+async fn receive(from: &mut impl Wire) -> Result<Packet, DatabaseFault> {
     let [low, middle, high, number] = {
         let mut header = [0; 4];
         from.read_exact(&mut header).await?;
@@ -326,7 +326,7 @@ async fn receive(from: &mut impl Wire) -> Result<Packet, Fault> {
     };
     let bytes = u32::from_le_bytes([low, middle, high, 0]) as usize;
     if bytes > PACKET_BYTES_MAX {
-        return Err(Fault::Garbled("a login of more than 64 KiB".into()));
+        return Err(DatabaseFault::Garbled("a login of more than 64 KiB".into()));
     }
     let mut payload = vec![0; bytes];
     from.read_exact(&mut payload).await?;

@@ -20,7 +20,7 @@ mod answers;
 mod handshake;
 mod relay;
 
-use super::{Fault, address::Host, tls::Tls};
+use super::{DatabaseFault, address::Host, tls::Tls};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -38,7 +38,7 @@ use tokio::{
 pub(super) struct Guard {
     task: AbortHandle,
     /// Why the guard ended the connection, if it did: the driver only sees the end of the stream.
-    fault: Arc<Mutex<Option<Fault>>>,
+    fault: Arc<Mutex<Option<DatabaseFault>>>,
 }
 
 impl Guard {
@@ -63,9 +63,9 @@ impl Guard {
 
     /// The reason behind a fault that the driver reports: where it only saw the end of the stream, the guard
     /// knows more. An error that the server sent is the reason itself, whatever happened to the stream after it.
-    pub(super) fn explain(&self, fault: Fault) -> Fault {
+    pub(super) fn explain(&self, fault: DatabaseFault) -> DatabaseFault {
         match fault {
-            Fault::Unreachable(_) => self.fault.lock().clone().unwrap_or(fault),
+            DatabaseFault::Unreachable(_) => self.fault.lock().clone().unwrap_or(fault),
             fault => fault,
         }
     }
@@ -77,7 +77,7 @@ impl Drop for Guard {
     }
 }
 
-async fn guard(listener: UnixListener, host: &Host, tls: &Tls) -> Result<(), Fault> {
+async fn guard(listener: UnixListener, host: &Host, tls: &Tls) -> Result<(), DatabaseFault> {
     let driver = accept_own(listener).await?;
     match host {
         Host::Tcp { name, port } => {

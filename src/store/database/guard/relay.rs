@@ -1,7 +1,7 @@
 //! Passes commands and answers on, after `answers` has looked at them.
 
 use super::answers::Answers;
-use crate::store::database::Fault;
+use crate::store::database::DatabaseFault;
 use parking_lot::Mutex;
 use std::{
     future::{Future, poll_fn},
@@ -21,7 +21,7 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
 
 /// Relays commands and answers until either side ends.
-pub(super) async fn relay(driver: UnixStream, server: impl Wire) -> Result<(), Fault> {
+pub(super) async fn relay(driver: UnixStream, server: impl Wire) -> Result<(), DatabaseFault> {
     let (mut from_driver, mut to_driver) = driver.into_split();
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let answers = Mutex::new(Answers::default());
@@ -30,7 +30,7 @@ pub(super) async fn relay(driver: UnixStream, server: impl Wire) -> Result<(), F
         loop {
             let count = from_driver.read(&mut chunk).await?;
             let Some(sent) = chunk.get(..count).filter(|sent| !sent.is_empty()) else {
-                return Ok::<_, Fault>(());
+                return Ok::<_, DatabaseFault>(());
             };
             answers.lock().commands(sent);
             to_server.write_all(sent).await?;
@@ -42,10 +42,10 @@ pub(super) async fn relay(driver: UnixStream, server: impl Wire) -> Result<(), F
         loop {
             let count = from_server.read(&mut chunk).await?;
             let Some(got) = chunk.get(..count).filter(|got| !got.is_empty()) else {
-                return Ok::<_, Fault>(());
+                return Ok::<_, DatabaseFault>(());
             };
             let checked = answers.lock().check(got);
-            checked.map_err(|odd| Fault::Garbled(odd.into()))?;
+            checked.map_err(|odd| DatabaseFault::Garbled(odd.into()))?;
             to_driver.write_all(got).await?;
         }
     };

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::store::{
     Meta, Store, StoreError,
-    database::{Address, DatabaseError, Fault, link::Link, schema, tasks, tls::Tls},
+    database::{Address, DatabaseError, DatabaseFault, link::Link, schema, tasks, tls::Tls},
     embedded::{Access, Content, Depth, Scan, Table, add_history},
 };
 use mysql_async::{Conn, prelude::Queryable};
@@ -111,10 +111,10 @@ pub fn load(
         let tables = [
             (Rows::TWEETS, "tweets", tweets, Table::Tweets),
             (
-                Rows::PEOPLE,
+                Rows::USER_STATES,
                 "states of users",
-                history.people,
-                Table::People,
+                history.user_states,
+                Table::UserStates,
             ),
         ];
         for (rows, what, total, table) in tables {
@@ -153,9 +153,9 @@ fn excluded(scan: &Scan<'_>) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Connects to the first host that answers.
-async fn connect(address: &Address) -> Result<Link, Fault> {
+async fn connect(address: &Address) -> Result<Link, DatabaseFault> {
     let tls = Arc::new(Tls::load(address.tls())?);
-    let mut last = Fault::Unreachable("no host".into());
+    let mut last = DatabaseFault::Unreachable("no host".into());
     for host in address.hosts() {
         match Link::open(address, host, &tls).await {
             Ok(link) => return Ok(link),
@@ -165,7 +165,7 @@ async fn connect(address: &Address) -> Result<Link, Fault> {
     Err(last)
 }
 
-async fn lock(conn: &mut Conn) -> Result<(), Fault> {
+async fn lock(conn: &mut Conn) -> Result<(), DatabaseFault> {
     let name = "LEFT(CONCAT('trident_load.', DATABASE()), 64)";
     let got: Option<Option<u8>> = conn
         .query_first(format!("SELECT GET_LOCK({name}, {LOCK_SECONDS})"))
@@ -173,15 +173,16 @@ async fn lock(conn: &mut Conn) -> Result<(), Fault> {
     if got.flatten() == Some(1) {
         return Ok(());
     }
-    Err(Fault::Locked)
+    Err(DatabaseFault::Locked)
 }
 
 /// Creates the tables to load into, or finds what an interrupted load of the same store has left.
-async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<(), Fault> {
+async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<(), DatabaseFault> {
     // A truncated value or a value of the wrong type must be an error.
     conn.query_drop("SET SESSION sql_mode = 'STRICT_ALL_TABLES'")
         .await?;
-    let text = serde_json::to_string(meta).map_err(|error| Fault::Statement(error.to_string()))?;
+    let text =
+        serde_json::to_string(meta).map_err(|error| DatabaseFault::Statement(error.to_string()))?;
     let is_resumed = schema::meta_in(conn, "trident_meta_load").await? == Some(text.clone());
     if !is_resumed {
         drop_tables(conn, LOAD).await?;
@@ -199,7 +200,7 @@ async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<(), Fault> {
     Ok(conn.exec_drop(note, (text,)).await?)
 }
 
-async fn drop_tables(conn: &mut Conn, suffix: &str) -> Result<(), Fault> {
+async fn drop_tables(conn: &mut Conn, suffix: &str) -> Result<(), DatabaseFault> {
     let tables = TABLES.map(|table| format!("{table}{suffix}")).join(", ");
     Ok(conn
         .query_drop(format!("DROP TABLE IF EXISTS {tables}"))
@@ -207,13 +208,13 @@ async fn drop_tables(conn: &mut Conn, suffix: &str) -> Result<(), Fault> {
 }
 
 /// Makes the database one that takes batches.
-async fn begin_batches(conn: &mut Conn, excluded: &[u8]) -> Result<(), Fault> {
+async fn begin_batches(conn: &mut Conn, excluded: &[u8]) -> Result<(), DatabaseFault> {
     let insert =
         "REPLACE INTO trident_batch_load (id, loaded, number, excluded) VALUES (1, ?, 0, ?)";
     Ok(conn.exec_drop(insert, (random(), excluded)).await?)
 }
 
-async fn put_in_place(conn: &mut Conn) -> Result<(), Fault> {
+async fn put_in_place(conn: &mut Conn) -> Result<(), DatabaseFault> {
     drop_tables(conn, OLD).await?;
     let renamed = TABLES.map(|table| format!("{table} TO {table}{OLD}, {table}{LOAD} TO {table}"));
     conn.query_drop(format!("RENAME TABLE {}", renamed.join(", ")))
@@ -227,7 +228,7 @@ struct Loader<'r> {
     link: Link,
     /// Bytes of a statement the server takes.
     room: usize,
-    of_database: &'r dyn Fn(Fault) -> StoreError,
+    of_database: &'r dyn Fn(DatabaseFault) -> StoreError,
     progress: &'r mut dyn FnMut(Progress),
 }
 
@@ -280,14 +281,16 @@ impl Loader<'_> {
                 return Ok(());
             }
             drop_tables(conn, LOAD).await?;
-            Err(Fault::Mismatch(format!("{found:?} instead of {sums:?}")))
+            Err(DatabaseFault::Mismatch(format!(
+                "{found:?} instead of {sums:?}"
+            )))
         })?;
         Ok(resumed)
     }
 
     fn run<T>(
         &mut self,
-        statements: impl AsyncFnOnce(&mut Conn) -> Result<T, Fault>,
+        statements: impl AsyncFnOnce(&mut Conn) -> Result<T, DatabaseFault>,
     ) -> Result<T, StoreError> {
         let done = self.runtime.block_on(statements(&mut self.link.conn));
         done.map_err(self.of_database)

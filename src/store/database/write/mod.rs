@@ -14,7 +14,7 @@ mod update;
 pub use load::{LoadOptions, LoadReport, Progress, load};
 pub use update::Update;
 
-use super::{DatabaseError, Fault, connect::within, link::Link, shared::Shared, tasks};
+use super::{DatabaseError, DatabaseFault, connect::within, link::Link, shared::Shared, tasks};
 use crate::store::{StoreError, UpdateError};
 use mysql_async::{Row, prelude::Queryable};
 use std::{
@@ -77,11 +77,11 @@ impl Writer {
     /// if an attempt failed because of it.
     ///
     /// # Errors
-    /// The last attempt's, which is undone. After [`Fault::Unsettled`] nobody knows.
+    /// The last attempt's, which is undone. After [`DatabaseFault::Unsettled`] nobody knows.
     pub fn apply<T, E: From<UpdateError>>(
         &self,
         mut attempt: impl FnMut(Update<'_>) -> Result<T, E>,
-        cause: impl Fn(&E) -> Option<&Fault>,
+        cause: impl Fn(&E) -> Option<&DatabaseFault>,
     ) -> Result<T, E> {
         let until = Instant::now() + self.shared.options.write_timeout;
         let mut pause = PAUSE_MIN;
@@ -91,7 +91,7 @@ impl Writer {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
-            let passes = cause(&failed).is_some_and(Fault::may_be_tried_again);
+            let passes = cause(&failed).is_some_and(DatabaseFault::may_be_tried_again);
             if !passes || Instant::now() + pause >= until {
                 return Err(failed);
             }
@@ -101,7 +101,7 @@ impl Writer {
     }
 
     /// A connection to the first host that takes changes.
-    fn session(&self, until: Instant) -> Result<Session, Fault> {
+    fn session(&self, until: Instant) -> Result<Session, DatabaseFault> {
         let idle = self.idle.borrow_mut().take();
         if let Some((session, since)) = idle
             && since.elapsed() < IDLE_MAX
@@ -118,13 +118,13 @@ impl Writer {
                 match opened {
                     Ok(session) => return Ok(session),
                     // One that may come back is worth waiting for.
-                    Err(fault) if worst.as_ref().is_none_or(Fault::is_permanent) => {
+                    Err(fault) if worst.as_ref().is_none_or(DatabaseFault::is_permanent) => {
                         worst = Some(fault);
                     }
                     Err(_) => {}
                 }
             }
-            Err(worst.unwrap_or_else(|| Fault::Unreachable("no host".into())))
+            Err(worst.unwrap_or_else(|| DatabaseFault::Unreachable("no host".into())))
         })
     }
 
@@ -132,31 +132,31 @@ impl Writer {
     fn wait<T>(
         &self,
         until: Instant,
-        statement: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<T, Fault> {
+        statement: impl Future<Output = Result<T, DatabaseFault>>,
+    ) -> Result<T, DatabaseFault> {
         let left = until.saturating_duration_since(Instant::now());
         // Timers need the runtime.
         self.runtime
             .block_on(async { within(left, statement).await })
     }
 
-    fn error(&self, fault: Fault) -> StoreError {
+    fn error(&self, fault: DatabaseFault) -> StoreError {
         self.shared.error(fault).into()
     }
 }
 
 /// Makes a connection ready for batches.
-async fn open(mut link: Link) -> Result<Session, Fault> {
+async fn open(mut link: Link) -> Result<Session, DatabaseFault> {
     let opened = async {
         let conn = &mut link.conn;
         let query =
             "SELECT CONCAT(@@global.read_only), CONCAT(@@innodb_read_only), @@max_allowed_packet";
         let row: Option<Row> = conn.query_first(query).await?;
-        let mut row = row.ok_or_else(|| Fault::Garbled("no settings".into()))?;
+        let mut row = row.ok_or_else(|| DatabaseFault::Garbled("no settings".into()))?;
         for column in 0..2 {
             let setting: Option<String> = row.take_opt(column).and_then(Result::ok);
             if !setting.is_some_and(|setting| matches!(&*setting, "0" | "OFF")) {
-                return Err(Fault::ReadOnly("read_only is set".into()));
+                return Err(DatabaseFault::ReadOnly("read_only is set".into()));
             }
         }
         let packet_bytes: u64 = row.take_opt(2).and_then(Result::ok).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Reads and writes of records by id, which prove that they are what was meant: nothing on the way to a server is
 //! trusted, and what a batch reads it writes back.
 
-use super::{COLUMN_BYTES_MAX, Fault};
+use super::{COLUMN_BYTES_MAX, DatabaseFault};
 use crate::store::embedded::Table;
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 use std::mem;
@@ -42,7 +42,8 @@ impl Rows {
         id: "tweet_id",
         record: "record",
     };
-    pub(super) const PEOPLE: Self = Self {
+    /// The table keeps its first name: with another one, databases that are loaded could not be read.
+    pub(super) const USER_STATES: Self = Self {
         name: "trident_people",
         id: "user_id",
         record: "record",
@@ -53,7 +54,7 @@ impl Rows {
         match table {
             Table::Values => Some(Self::VALUES),
             Table::Tweets => Some(Self::TWEETS),
-            Table::People => Some(Self::PEOPLE),
+            Table::UserStates => Some(Self::USER_STATES),
             Table::Excluded => None,
         }
     }
@@ -64,7 +65,7 @@ impl Rows {
         self,
         conn: &mut Conn,
         ids: &[u64],
-    ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+    ) -> Result<Vec<Option<Vec<u8>>>, DatabaseFault> {
         let Self { name, id, record } = self;
         let keys: String = ids
             .iter()
@@ -86,20 +87,22 @@ impl Rows {
             let slot = place.and_then(|place| found.get_mut(place));
             let (Some(id), Some(is_there), Some(record), Some(slot)) = (id, is_there, record, slot)
             else {
-                return Err(Fault::Garbled("a record nobody asked for".into()));
+                return Err(DatabaseFault::Garbled("a record nobody asked for".into()));
             };
             let key = format!("{id}:{}:", u8::from(is_there));
             if Some(checksum_of(&key, &record)) != checksum {
-                return Err(Fault::Garbled("a record with a wrong checksum".into()));
+                return Err(DatabaseFault::Garbled(
+                    "a record with a wrong checksum".into(),
+                ));
             }
             *slot = Some(is_there.then_some(record));
         }
         let all: Option<Vec<Option<Vec<u8>>>> = found.into_iter().collect();
-        all.ok_or_else(|| Fault::Garbled("fewer records than were asked for".into()))
+        all.ok_or_else(|| DatabaseFault::Garbled("fewer records than were asked for".into()))
     }
 
     /// Removes the rows of `ids`.
-    pub(super) async fn remove(self, conn: &mut Conn, ids: &[u64]) -> Result<(), Fault> {
+    pub(super) async fn remove(self, conn: &mut Conn, ids: &[u64]) -> Result<(), DatabaseFault> {
         for ids in ids.chunks(KEYS_MAX) {
             let Self { name, id, .. } = self;
             let list = list(ids);
@@ -115,14 +118,14 @@ impl Rows {
         conn: &mut Conn,
         suffix: &str,
         condition: &str,
-    ) -> Result<Sums, Fault> {
+    ) -> Result<Sums, DatabaseFault> {
         let Self { name, id, record } = self;
         let query = format!(
             "SELECT COUNT(*), CAST(COALESCE(SUM(CRC32(CONCAT({id}, ':', {record}))), 0) AS UNSIGNED), \
              CAST(COALESCE(SUM(LENGTH({record})), 0) AS UNSIGNED) FROM {name}{suffix} {condition}"
         );
         let row: Option<Row> = conn.query_first(query).await?;
-        let mut row = row.ok_or_else(|| Fault::Mismatch("no figures".into()))?;
+        let mut row = row.ok_or_else(|| DatabaseFault::Mismatch("no figures".into()))?;
         let mut figure = |at| row.take_opt(at).and_then(Result::ok).unwrap_or(0);
         Ok(Sums {
             rows: figure(0),
@@ -194,7 +197,7 @@ impl Statement {
         verb: &str,
         into: Rows,
         suffix: &str,
-    ) -> Result<Written, Fault> {
+    ) -> Result<Written, DatabaseFault> {
         let Self {
             parameters,
             ids,
@@ -222,7 +225,7 @@ pub(super) struct Written {
 
 impl Written {
     /// Compares them with the table.
-    pub(super) async fn verify(&self, conn: &mut Conn, table: Rows) -> Result<(), Fault> {
+    pub(super) async fn verify(&self, conn: &mut Conn, table: Rows) -> Result<(), DatabaseFault> {
         if self.ids.is_empty() {
             return Ok(());
         }
@@ -230,19 +233,19 @@ impl Written {
         if table.sums(conn, "", &condition).await? == self.sums {
             return Ok(());
         }
-        Err(Fault::Garbled(
+        Err(DatabaseFault::Garbled(
             "records that were changed on the way".into(),
         ))
     }
 }
 
 /// Refuses a record that no statement or column holds.
-pub(super) fn check_length(user_id: u64, record: &[u8], room: usize) -> Result<(), Fault> {
+pub(super) fn check_length(user_id: u64, record: &[u8], room: usize) -> Result<(), DatabaseFault> {
     let allowed = room.saturating_sub(ROW_BYTES).min(COLUMN_BYTES_MAX);
     if record.len() <= allowed {
         return Ok(());
     }
-    Err(Fault::TooLarge {
+    Err(DatabaseFault::TooLarge {
         user_id,
         bytes: record.len(),
         allowed,

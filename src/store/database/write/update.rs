@@ -12,7 +12,7 @@
 //! whether it is there.
 
 use super::{
-    Fault, Session, Writer, random,
+    DatabaseFault, Session, Writer, random,
     rows::{KEYS_MAX, Rows, Statement, check_length},
 };
 use crate::store::{StoreError, UpdateError, Work, database::error::code, embedded::Table};
@@ -85,7 +85,7 @@ impl<'w> Update<'w> {
         let (found, seen) = (update.head.number, (seen.loaded, seen.number));
         if seen.0 == update.head.loaded && found < seen.1 {
             update.session.take();
-            return Err(update.fault(Fault::Behind {
+            return Err(update.fault(DatabaseFault::Behind {
                 found,
                 seen: seen.1,
             }));
@@ -176,7 +176,7 @@ impl<'w> Update<'w> {
         let committed = self.run(async |conn| Ok(conn.query_drop("COMMIT").await?));
         match committed {
             Ok(()) => {}
-            Err(Fault::Unreachable(_) | Fault::Garbled(_)) => {
+            Err(DatabaseFault::Unreachable(_) | DatabaseFault::Garbled(_)) => {
                 let settled = self.settle(number, token);
                 settled.map_err(|fault| self.fault(fault))?;
             }
@@ -186,8 +186,8 @@ impl<'w> Update<'w> {
         Ok(number)
     }
 
-    async fn write_records(&self, conn: &mut Conn) -> Result<(), Fault> {
-        for table in [Table::Tweets, Table::People, Table::Values] {
+    async fn write_records(&self, conn: &mut Conn) -> Result<(), DatabaseFault> {
+        for table in [Table::Tweets, Table::UserStates, Table::Values] {
             let Some(rows) = Rows::of(table) else {
                 continue;
             };
@@ -212,7 +212,12 @@ impl<'w> Update<'w> {
     }
 
     /// Notes whose values have changed, and the number.
-    async fn write_changes(&self, conn: &mut Conn, number: u64, token: u64) -> Result<(), Fault> {
+    async fn write_changes(
+        &self,
+        conn: &mut Conn,
+        number: u64,
+        token: u64,
+    ) -> Result<(), DatabaseFault> {
         let values = (Table::Values, 0)..=(Table::Values, u64::MAX);
         let users: Vec<u8> = self
             .changed
@@ -245,25 +250,27 @@ impl<'w> Update<'w> {
         if found == Some(meant) {
             return Ok(());
         }
-        Err(Fault::Garbled("changes that are others on arrival".into()))
+        Err(DatabaseFault::Garbled(
+            "changes that are others on arrival".into(),
+        ))
     }
 
     /// Finds out whether a lost COMMIT was one.
-    fn settle(&self, number: u64, token: u64) -> Result<(), Fault> {
+    fn settle(&self, number: u64, token: u64) -> Result<(), DatabaseFault> {
         while Instant::now() < self.until {
             match self.is_committed(number, token) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     let why = "the connection was lost before the batch was in";
-                    return Err(Fault::Conflict(why.into()));
+                    return Err(DatabaseFault::Conflict(why.into()));
                 }
                 Err(_) => thread::sleep(super::PAUSE_MIN),
             }
         }
-        Err(Fault::Unsettled)
+        Err(DatabaseFault::Unsettled)
     }
 
-    fn is_committed(&self, number: u64, token: u64) -> Result<bool, Fault> {
+    fn is_committed(&self, number: u64, token: u64) -> Result<bool, DatabaseFault> {
         let mut session = self.writer.session(self.until)?;
         let asked = self.writer.wait(self.until, async {
             let conn = &mut session.link.conn;
@@ -296,10 +303,10 @@ impl<'w> Update<'w> {
     /// Runs statements; after a fault the connection is closed.
     fn run<T>(
         &self,
-        statements: impl AsyncFnOnce(&mut Conn) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        statements: impl AsyncFnOnce(&mut Conn) -> Result<T, DatabaseFault>,
+    ) -> Result<T, DatabaseFault> {
         let Some(mut session) = self.session.take() else {
-            return Err(Fault::Unreachable("the connection was lost".into()));
+            return Err(DatabaseFault::Unreachable("the connection was lost".into()));
         };
         let done = self.writer.wait(self.until, async {
             let done = statements(&mut session.link.conn).await;
@@ -311,16 +318,16 @@ impl<'w> Update<'w> {
         done
     }
 
-    fn count(&self, bytes: usize) -> Result<(), Fault> {
+    fn count(&self, bytes: usize) -> Result<(), DatabaseFault> {
         let bytes_max = self.writer.shared.options.write_bytes_max;
         self.bytes.update(|held| held + bytes + RECORD_BYTES);
         if self.bytes.get() <= bytes_max {
             return Ok(());
         }
-        Err(Fault::BatchTooLarge { bytes_max })
+        Err(DatabaseFault::BatchTooLarge { bytes_max })
     }
 
-    fn fault(&self, fault: Fault) -> UpdateError {
+    fn fault(&self, fault: DatabaseFault) -> UpdateError {
         self.writer.error(fault).into()
     }
 }
@@ -342,7 +349,7 @@ impl Drop for Update<'_> {
 }
 
 /// Begins a transaction and takes the lock; `None`: there is no history.
-async fn begin(conn: &mut Conn) -> Result<Option<Head>, Fault> {
+async fn begin(conn: &mut Conn) -> Result<Option<Head>, DatabaseFault> {
     conn.query_drop("START TRANSACTION").await?;
     let query = "SELECT loaded, number, excluded, CRC32(CONCAT_WS(':', loaded, number, excluded)) \
                  FROM trident_batch WHERE id = 1 FOR UPDATE";
@@ -368,6 +375,6 @@ async fn begin(conn: &mut Conn) -> Result<Option<Head>, Fault> {
             excluded,
         })
     };
-    let head = read().ok_or_else(|| Fault::Garbled("a batch that is none".into()));
+    let head = read().ok_or_else(|| DatabaseFault::Garbled("a batch that is none".into()));
     head.map(Some)
 }

@@ -149,7 +149,7 @@ fn what_happens_on_the_way_is_never_an_answer() {
                         }
                         let want = match user {
                             ..=USERS => answer(user, "first"),
-                            _ => format!("{FIRST_LINE}INVALID"),
+                            _ => format!("{TEAM_LINE}INVALID"),
                         };
                         assert_eq!(got.text(), want, "{user}");
                         right.fetch_add(1, Relaxed);

@@ -23,13 +23,13 @@ fn both(first: &Database, second: &Database, parameters: &str) -> String {
 
 #[test]
 fn another_host_stands_in_and_a_mended_one_is_gone_back_to() {
-    let Some((place, mut first)) = filled(300, &[]) else {
+    let Some((directory, mut first)) = filled(300, &[]) else {
         return;
     };
     let Some(second) = Database::start(&[]) else {
         return;
     };
-    load(&second.url(), &place.at("store"));
+    load(&second.url(), &directory.join("store"));
     let settings = ["twitter.cache_bytes=0", "twitter.mysql_deadline_ms=5000"];
     let server = connected_to(&both(&first, &second, "policy=first"), &settings);
     let (on_first, on_second) = (first.executed(), second.executed());
@@ -58,13 +58,13 @@ fn another_host_stands_in_and_a_mended_one_is_gone_back_to() {
 
 #[test]
 fn hosts_take_turns() {
-    let Some((place, first)) = filled(100, &[]) else {
+    let Some((directory, first)) = filled(100, &[]) else {
         return;
     };
     let Some(second) = Database::start(&[]) else {
         return;
     };
-    load(&second.url(), &place.at("store"));
+    load(&second.url(), &directory.join("store"));
     for policy in ["round-robin", "nearest"] {
         let url = both(&first, &second, &format!("policy={policy}"));
         let server = connected_to(&url, &["twitter.cache_bytes=0"]);

@@ -7,7 +7,7 @@ use std::{process::Stdio, sync::atomic::AtomicBool, thread};
 /// Readers never see an error, a mixture within one answer, or old data after new ones were announced.
 #[test]
 fn new_data_take_the_place_of_old_ones_while_serving() {
-    let Some((place, database)) = filled(300, &[]) else {
+    let Some((directory, database)) = filled(300, &[]) else {
         return;
     };
     let server = serve_from(&database.url(), &["twitter.mysql_check_ms=50", PATIENT]);
@@ -26,7 +26,7 @@ fn new_data_take_the_place_of_old_ones_while_serving() {
             });
         }
         for text in ["second", "third"] {
-            let path = place.at(text);
+            let path = directory.join(text);
             numbered(&path, 300, text);
             load(&database.url(), &path);
             // Whoever asks for it need not wait for the next look.
@@ -59,14 +59,14 @@ fn new_data_take_the_place_of_old_ones_while_serving() {
 
 #[test]
 fn new_data_are_noticed_without_being_announced() {
-    let Some((place, database)) = filled(3, &[]) else {
+    let Some((directory, database)) = filled(3, &[]) else {
         return;
     };
     let server = serve_from(&database.url(), &["twitter.mysql_check_ms=50", PATIENT]);
     let mut client = server.connect();
     assert_eq!(ask(&mut client, &about(2)).text(), answer(2, "first"));
-    numbered(&place.at("next"), 3, "second");
-    load(&database.url(), &place.at("next"));
+    numbered(&directory.join("next"), 3, "second");
+    load(&database.url(), &directory.join("next"));
     let is_new = || ask(&mut client, &about(2)).text() == answer(2, "second");
     assert!(eventually(is_new));
 }
@@ -75,10 +75,10 @@ fn new_data_are_noticed_without_being_announced() {
 #[test]
 fn a_killed_load_is_resumed() {
     let options = ["--max-allowed-packet=65536"];
-    let Some((place, database)) = filled(3, &options) else {
+    let Some((directory, database)) = filled(3, &options) else {
         return;
     };
-    let path = place.at("large");
+    let path = directory.join("large");
     let users = 4000;
     store(
         &path,
@@ -124,13 +124,13 @@ fn a_killed_load_is_resumed() {
          INSERT INTO trident.trident_users_load VALUES (1, 'x'); \
          INSERT INTO trident.trident_meta_load VALUES (1, '{}')",
     );
-    assert!(load(&database.url(), &place.at("store")).contains(" resumed=0 "));
+    assert!(load(&database.url(), &directory.join("store")).contains(" resumed=0 "));
     assert_eq!(database.number(count), 3);
 }
 
 #[test]
 fn a_load_that_went_wrong_is_not_put_in_place() {
-    let Some((place, database)) = filled(30, &["--max-allowed-packet=65536"]) else {
+    let Some((directory, database)) = filled(30, &["--max-allowed-packet=65536"]) else {
         return;
     };
     // Somebody writes into the table that is being loaded: the second load "resumes" it.
@@ -141,7 +141,7 @@ fn a_load_that_went_wrong_is_not_put_in_place() {
          INSERT INTO trident.trident_users_load SELECT user_id, CONCAT(data, 'x') \
          FROM trident.trident_users",
     );
-    let (code, err) = told(loading(&database.url(), &place.at("store")));
+    let (code, err) = told(loading(&database.url(), &directory.join("store")));
     assert_eq!(code, 69, "{err}");
     assert!(err.contains("differs from the store"), "{err}");
     let server = serve_from(&database.url(), &[PATIENT]);
@@ -149,9 +149,9 @@ fn a_load_that_went_wrong_is_not_put_in_place() {
         ask(&mut server.connect(), &about(2)).text(),
         answer(2, "first")
     );
-    load(&database.url(), &place.at("store"));
+    load(&database.url(), &directory.join("store"));
 
-    let path = place.at("too-large");
+    let path = directory.join("too-large");
     let text = "x".repeat(70_000);
     store(&path, [(5, value(5, &[(6, 0, &[(1, &text, &[])])]))]);
     let (code, err) = told(loading(&database.url(), &path));
@@ -167,8 +167,8 @@ fn what_cannot_be_served_ends_the_start_with_a_message() {
     let Some(database) = Database::start(&[]) else {
         return;
     };
-    let place = Place::new();
-    numbered(&place.at("store"), 3, "first");
+    let directory = TempDir::new();
+    numbered(&directory.join("store"), 3, "first");
     database.root("CREATE DATABASE other");
     let url = database.url();
     let wrong_password = database.url_as("trident:wrong-secret", "trident");
@@ -183,19 +183,19 @@ fn what_cannot_be_served_ends_the_start_with_a_message() {
     refuses(&wrong_password, "Access denied for user 'trident'");
     refuses(&wrong_database, "check user, password, database and grants");
     for url in [&wrong_password, &wrong_database] {
-        let (code, err) = told(loading(url, &place.at("store")));
+        let (code, err) = told(loading(url, &directory.join("store")));
         assert!(code == 69 && err.contains("refuses us: "), "{err}");
     }
     let (code, err) = told(loading(
         "mysql://trident:wrong-secret@host",
-        &place.at("store"),
+        &directory.join("store"),
     ));
     assert_eq!(code, 64, "{err}");
-    load(&url, &place.at("store"));
+    load(&url, &directory.join("store"));
     drop(serve_from(&url, &[]));
     database.root("INSERT INTO trident.trident_schema (version) VALUES (99)");
     refuses(&url, "has schema version 99, this program knows 2");
-    let (code, err) = told(loading(&url, &place.at("store")));
+    let (code, err) = told(loading(&url, &directory.join("store")));
     assert!(code == 69 && err.contains("schema version 99"), "{err}");
     database.root("DELETE FROM trident.trident_schema WHERE version = 99");
     let version = |version| format!("'\"value_version\":{version}'");

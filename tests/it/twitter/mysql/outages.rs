@@ -47,7 +47,7 @@ fn a_database_that_crashes_is_survived() {
                         if got.status == 200 {
                             let want = match user {
                                 ..=2000 => answer(user, "first"),
-                                _ => format!("{FIRST_LINE}INVALID"),
+                                _ => format!("{TEAM_LINE}INVALID"),
                             };
                             assert_eq!(got.text(), want);
                         } else {

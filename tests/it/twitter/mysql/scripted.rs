@@ -125,8 +125,11 @@ fn url(address: SocketAddr, parameters: &str) -> String {
 
 /// The metadata of a store, as the database holds it.
 fn meta() -> String {
-    let place = Place::new();
-    let meta = store(&place.at("s"), [(1, value(1, &[(2, 0, &[(1, "a", &[])])]))]);
+    let directory = TempDir::new();
+    let meta = store(
+        &directory.join("s"),
+        [(1, value(1, &[(2, 0, &[(1, "a", &[])])]))],
+    );
     serde_json::to_string(&meta).unwrap()
 }
 
@@ -173,11 +176,11 @@ fn a_pinned_key_gets_the_password() {
     if !crate::harness::required("mariadb", &["openssl"]) {
         return;
     }
-    let place = Place::new();
+    let directory = TempDir::new();
     let openssl = |script: &str| {
         let output = Command::new("sh")
             .args(["-ec", script, "sh"])
-            .arg(place.at(""))
+            .arg(directory.join(""))
             .output()
             .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -205,13 +208,13 @@ fn a_pinned_key_gets_the_password() {
     });
     let key = format!(
         "ssl=off&server-public-key={}",
-        place.at("public.pem").display()
+        directory.join("public.pem").display()
     );
     let server = serve_from(&url(address, &key), &[]);
     assert!(eventually(
         || server.ask(crate::harness::READY).status == 200
     ));
-    fs::write(place.at("sent"), sent.recv().unwrap()).unwrap();
+    fs::write(directory.join("sent"), sent.recv().unwrap()).unwrap();
     let mixed = openssl(
         "cd \"$1\"; openssl pkeyutl -decrypt -inkey key.pem -pkeyopt rsa_padding_mode:oaep -in sent",
     );
@@ -223,7 +226,7 @@ fn a_pinned_key_gets_the_password() {
     assert_eq!(password, [database::PASSWORD[1].as_bytes(), b"\0"].concat());
 
     fs::write(
-        place.at("public.pem"),
+        directory.join("public.pem"),
         "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
     )
     .unwrap();

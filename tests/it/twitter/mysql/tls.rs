@@ -3,11 +3,11 @@
 use super::*;
 
 /// An authority and a server's certificate for 127.0.0.1, one for a client, and an authority that nobody knows.
-struct Certificates(Place);
+struct Certificates(TempDir);
 
 impl Certificates {
     fn new() -> Self {
-        let place = Place::new();
+        let directory = TempDir::new();
         let script = "set -e; cd \"$1\"
             for name in ca other; do
                 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout $name.key -out $name.pem -subj /CN=$name
@@ -20,16 +20,16 @@ impl Certificates {
             done";
         let output = Command::new("sh")
             .args(["-c", script, "sh"])
-            .arg(place.at(""))
+            .arg(directory.join(""))
             .output()
             .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{stderr}");
-        Self(place)
+        Self(directory)
     }
 
     fn file(&self, name: &str) -> String {
-        self.0.at(name).display().to_string()
+        self.0.path(name)
     }
 
     /// Options of a server that has the certificate.
