@@ -4,6 +4,9 @@
 //! The server runs inside this process under a counting allocator. The client sends prepared bytes
 //! and reads into a prepared buffer, so whatever is counted between is the server's.
 
+#[path = "it/sample.rs"]
+mod sample;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     io::{Read, Write},
@@ -21,7 +24,6 @@ use trident::{
     },
     http::{Acceptor, Limits, Listener, Server, Settings},
     metrics::Endpoint,
-    store::{StoreWriter, value::Encoder},
 };
 
 struct Counting;
@@ -54,34 +56,6 @@ static ALLOCATOR: Counting = Counting;
 
 const REQUESTS: u64 = 200;
 
-fn first_target(file: &str) -> String {
-    let path = format!("{}/benches/data/{file}", env!("CARGO_MANIFEST_DIR"));
-    let targets = std::fs::read_to_string(path).unwrap();
-    targets
-        .lines()
-        .next()
-        .unwrap()
-        .split('\t')
-        .next()
-        .unwrap()
-        .to_owned()
-}
-
-/// A store in which user 7 has two contacts.
-fn make_store() -> std::path::PathBuf {
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("alloc-store");
-    let (mut encoder, mut value) = (Encoder::default(), Vec::new());
-    for other in [1, 2] {
-        encoder.contact(other, false, 0, b"name", b"description");
-        encoder.tweet(other, 0, 1, b"some text", [b"tag".as_slice()]);
-    }
-    encoder.finish(7, &mut value).unwrap();
-    let mut writer = StoreWriter::create(&path, true).unwrap();
-    writer.put(7, &value).unwrap();
-    writer.finish().unwrap();
-    path
-}
-
 /// Allocations that an endpoint may make for its example.
 fn allocations_max(endpoint: Endpoint) -> u64 {
     match endpoint {
@@ -108,7 +82,7 @@ fn warm_requests_allocate_nothing() {
     }
     .apply();
     let mut options = Options::default();
-    options.twitter.store = Some(make_store().into());
+    options.twitter.store = Some(sample::store(2).into());
     let server = Server::start(Limits::default()).unwrap();
     let app = App::open(options).unwrap();
     app.health().enter(Phase::Ready);
@@ -123,9 +97,9 @@ fn warm_requests_allocate_nothing() {
         |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n");
     let mut requests: Vec<_> = [
         ("/qrcode?type=encode&data=CC+Team".to_owned(), "0x66d92b80"),
-        (first_target("qr_decode.txt"), "TEAMID"),
+        (sample::first_target("qr_decode.txt"), "TEAMID"),
         (
-            first_target("blockchain_valid.txt"),
+            sample::first_target("blockchain_valid.txt"),
             "TEAMID,000000000000\ne",
         ),
         ("/blockchain?cc=bm90IHpsaWI=".to_owned(), "INVALID"),

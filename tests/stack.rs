@@ -3,13 +3,15 @@
 //! Turns run on a stack of [`HANDLER_STACK_BYTES`]; a handler is run here on painted memory of that
 //! size, and the paint that is left tells how deep it went.
 
+#[path = "it/sample.rs"]
+mod sample;
+
 use trident::{
     app::{
         App, Options,
         route::{ENDPOINTS, Example},
     },
     http::{Framing, Handled, Head, Heads, Method, Mode, Reply, Request, Service},
-    store::{StoreWriter, value::Encoder},
 };
 
 /// As in `http::worker`; half of it is the budget.
@@ -60,50 +62,34 @@ fn call(
     out
 }
 
-/// A store in which user 7 has many contacts.
-fn make_store() -> std::path::PathBuf {
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("stack-store");
-    let (mut encoder, mut value) = (Encoder::default(), Vec::new());
-    for other in 0..1000 {
-        encoder.contact(other, false, other, b"name", b"description");
-        encoder.tweet(other, 0, 1, b"some text", [b"tag".as_slice()]);
-    }
-    encoder.finish(7, &mut value).unwrap();
-    let mut writer = StoreWriter::create(&path, true).unwrap();
-    writer.put(7, &value).unwrap();
-    writer.finish().unwrap();
-    path
-}
-
 #[test]
 #[allow(clippy::print_stdout)] // the figures, shown with --nocapture
 fn every_endpoint_stays_within_half_of_the_stack() {
     let mut options = Options::default();
-    options.twitter.store = Some(make_store().into());
+    options.twitter.store = Some(sample::store(1000).into());
     let app = App::open(options).unwrap();
     let mut worker = app.worker();
-    let data = |file: &str| {
-        let path = format!("{}/benches/data/{file}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        text.lines()
-            .next()
-            .unwrap()
-            .split('\t')
-            .next()
-            .unwrap()
-            .to_owned()
-    };
     let long = "x".repeat(2_953);
     let deep = "[".repeat(100_000);
     let mut cases: Vec<(&str, Method, String, &[u8])> = vec![
-        ("blockchain", Method::Get, data("blockchain_valid.txt"), b""),
+        (
+            "blockchain",
+            Method::Get,
+            sample::first_target("blockchain_valid.txt"),
+            b"",
+        ),
         (
             "qrcode encode",
             Method::Get,
             "/qrcode?type=encode&data=CC+Team".into(),
             b"",
         ),
-        ("qrcode decode", Method::Get, data("qr_decode.txt"), b""),
+        (
+            "qrcode decode",
+            Method::Get,
+            sample::first_target("qr_decode.txt"),
+            b"",
+        ),
         (
             "qrcode png",
             Method::Get,

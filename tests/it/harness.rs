@@ -132,6 +132,19 @@ impl Server {
         command
     }
 
+    /// A server with one worker that may have 64 descriptors.
+    pub fn with_few_descriptors(admin: &str) -> Self {
+        let arguments = [
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            admin,
+            "--workers",
+            "1",
+        ];
+        Self::spawn(Self::shell("ulimit -n 64; exec \"$@\"", &arguments))
+    }
+
     /// Starts `command`, which becomes the server, and waits until it has printed its addresses.
     pub fn spawn(mut command: Command) -> Self {
         // Settings come from the test alone; the key of a test is no secret.

@@ -192,15 +192,7 @@ fn connections_over_the_limit_get_503_until_others_end() {
 /// Descriptors run out long before the limit of connections.
 #[test]
 fn accepting_goes_on_after_descriptors_ran_out() {
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "off",
-        "--workers",
-        "1",
-    ];
-    let server = Server::spawn(Server::shell("ulimit -n 64; exec \"$@\"", &arguments));
+    let server = Server::with_few_descriptors("off");
     for round in 0..3 {
         let mut clients: Vec<Client> = (0..120)
             .map(|_| {
@@ -246,15 +238,7 @@ fn accepting_goes_on_after_descriptors_ran_out() {
 /// Every refusal for want of descriptors counts once, and nothing else does.
 #[test]
 fn refusals_for_want_of_descriptors_are_counted() {
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-        "--workers",
-        "1",
-    ];
-    let server = Server::spawn(Server::shell("ulimit -n 64; exec \"$@\"", &arguments));
+    let server = Server::with_few_descriptors("127.0.0.1:0");
     let mut admin = Client::connect(server.admin.unwrap()); // while there is room
     let mut counted = move || {
         let answer = admin.ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");

@@ -31,6 +31,7 @@ mod panic;
 mod pending;
 mod pictures;
 mod reasons;
+mod sample;
 mod scan;
 mod synth;
 mod temp_dir;

@@ -21,6 +21,7 @@ use trident::{
 use crate::{
     harness::{Client, GET, Metrics, READY, Server, eventually},
     http_table, ingest,
+    sample::first_target,
     temp_dir::TempDir,
     twitter::stores::damaged,
 };
@@ -65,21 +66,6 @@ fn get(target: &str) -> Vec<u8> {
 fn post(target: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("POST {target} HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n{body}").into()
-}
-
-/// The first target of a file of benches.
-fn target(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("benches/data")
-        .join(name);
-    let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .next()
-        .unwrap()
-        .split('\t')
-        .next()
-        .unwrap()
-        .to_owned()
 }
 
 /// Everything counted by several servers.
@@ -189,7 +175,7 @@ fn endpoints(counted: &mut Counted) {
         "--set",
         "log.slow_request_ms=1",
     ]);
-    let chain = target("blockchain_valid.txt");
+    let chain = first_target("blockchain_valid.txt");
     let mut client = broken.connect();
     for request in [
         get("/twitter?user_id=77&type=both&phrase=a&hashtag=a"), // damaged
@@ -198,7 +184,7 @@ fn endpoints(counted: &mut Counted) {
         get("/blockchain?cc=x"), // a hit
         get("/qrcode?type=encode&data=a"),
         get(&format!("/qrcode?type=encode&data={}", "a".repeat(500))),
-        get(&format!("{}&timestamp=1", target("qr_decode.txt"))),
+        get(&format!("{}&timestamp=1", first_target("qr_decode.txt"))),
         get("/qrcode?type=decode&data=0"),
         get("/qrcode"),
         get("/qrcode?type=encode&data=a&format=svg"),
@@ -283,7 +269,7 @@ fn sample_user() -> u64 {
 
 /// Tokens from another process: one that answers, and one that is not there.
 fn authority(other: &Server, counted: &mut Counted) {
-    let decode = get(&format!("{}&timestamp=1", target("qr_decode.txt")));
+    let decode = get(&format!("{}&timestamp=1", first_target("qr_decode.txt")));
     let nobody = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -396,15 +382,7 @@ fn crowds(counted: &mut Counted) {
     assert!(eventually(|| refused() > 0));
     drop(clients);
     counted.add(&server);
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-        "--workers",
-        "1",
-    ];
-    let server = Server::spawn(Server::shell("ulimit -n 64; exec \"$@\"", &arguments));
+    let server = Server::with_few_descriptors("127.0.0.1:0");
     let mut admin = Client::connect(server.admin.unwrap());
     admin.ask(GET); // while there is room
     let clients: Vec<Client> = (0..80).map(|_| server.connect()).collect();

@@ -2,7 +2,7 @@
 
 use super::{
     options,
-    sets::{self, fresh_directory},
+    sets::{self, Set, fresh_directory},
 };
 use std::collections::BTreeMap;
 use trident::etl::{
@@ -17,7 +17,7 @@ use trident::etl::{
 #[derive(Default)]
 struct Collector {
     tweets: Vec<(u64, Vec<u8>)>,
-    people: Vec<(u64, Vec<u8>)>,
+    user_states: Vec<(u64, Vec<u8>)>,
     users: Vec<u64>,
 }
 
@@ -28,14 +28,14 @@ impl UserSink for Collector {
     }
 
     fn put_tweet(&mut self, tweet_id: u64, record: &[u8]) -> Result<(), SinkError> {
-        assert!(self.people.is_empty());
+        assert!(self.user_states.is_empty());
         self.tweets.push((tweet_id, record.to_vec()));
         Ok(())
     }
 
     fn put_person(&mut self, user_id: u64, record: &[u8]) -> Result<(), SinkError> {
         assert!(self.users.is_empty());
-        self.people.push((user_id, record.to_vec()));
+        self.user_states.push((user_id, record.to_vec()));
         Ok(())
     }
 
@@ -44,18 +44,23 @@ impl UserSink for Collector {
     }
 }
 
+fn collected(set: &Set) -> Collector {
+    let directory = fresh_directory("history");
+    let options = Options {
+        history: true,
+        ..options(set, vec![set.data.clone()], directory.join("work"))
+    };
+    let mut sink = Collector::default();
+    etl::run(&options, &mut sink, &Silent).unwrap();
+    sink
+}
+
 #[test]
 fn history_holds_every_kept_tweet_and_every_user() {
     for set in sets::all() {
-        let directory = fresh_directory("history");
-        let options = Options {
-            history: true,
-            ..options(set, vec![set.data.clone()], directory.join("work"))
-        };
-        let mut sink = Collector::default();
-        etl::run(&options, &mut sink, &Silent).unwrap();
+        let sink = collected(set);
         assert!(sink.tweets.is_sorted_by(|a, b| a.0 < b.0));
-        assert!(sink.people.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(sink.user_states.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(sink.tweets.len() as u64, set.stat("tweets"));
 
         let mut parts: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
@@ -75,17 +80,17 @@ fn history_holds_every_kept_tweet_and_every_user() {
             lines.extend_from_slice(record);
             lines.push(b'\n');
         }
-        let people: Vec<_> = sink
-            .people
+        let user_states: Vec<_> = sink
+            .user_states
             .iter()
             .map(|(_, record)| UserStateRecord::parse(record).unwrap())
             .collect();
-        let ids = people
+        let ids = user_states
             .iter()
             .map(|p| (p.user, p.tweet_ids().collect()))
             .collect();
         assert_eq!(parts, ids, "{}", set.name);
-        let profiles = people
+        let profiles = user_states
             .iter()
             .filter(|person| person.stamp.is_some())
             .count();
@@ -93,8 +98,9 @@ fn history_holds_every_kept_tweet_and_every_user() {
 
         // From the tweets alone everything can be made again.
         let excluded = Excluded::load(&set.excluded).unwrap();
+        let work = fresh_directory("history");
         let any = Order::Any {
-            directory: directory.to_path_buf(),
+            directory: work.to_path_buf(),
             memory_bytes: 1 << 20,
         };
         let reduce = |input: &[u8]| {
@@ -111,17 +117,11 @@ fn history_holds_every_kept_tweet_and_every_user() {
 }
 
 #[test]
-fn tags_of_people_are_the_tags_of_the_oracle() {
+fn tags_of_users_are_the_tags_of_the_oracle() {
     let set = &sets::all()[2];
-    let directory = fresh_directory("history");
-    let options = Options {
-        history: true,
-        ..options(set, vec![set.data.clone()], directory.join("work"))
-    };
-    let mut sink = Collector::default();
-    etl::run(&options, &mut sink, &Silent).unwrap();
+    let sink = collected(set);
     let mut ours = BTreeMap::new();
-    for (user, record) in &sink.people {
+    for (user, record) in &sink.user_states {
         let mut tags = UserStateRecord::parse(record).unwrap().tags();
         while let Some(entry) = tags.next_count() {
             let (count, tag) = entry.unwrap();

@@ -15,6 +15,15 @@ fn small(history: bool) -> (Directory, PathBuf, Vec<Vec<u8>>) {
     (directory, path, later)
 }
 
+/// The line of a tweet with which `user` replies to `other`.
+fn reply(id: u64, user: u64, other: u64) -> String {
+    let tail =
+        r#""created_at":"Fri Apr 04 05:30:11 +0000 2014","entities":{"hashtags":[{"text":"x"}]}"#;
+    format!(
+        "{{\"id\":{id},\"text\":\"t{id}\",\"user\":{{\"id\":{user}}},\"lang\":\"en\",\"in_reply_to_user_id\":{other},{tail}}}\n"
+    )
+}
+
 #[test]
 fn the_counts_of_a_batch_are_those_of_the_rules() {
     let (directory, path, _) = small(true);
@@ -112,12 +121,7 @@ fn deletions_are_told_and_last() {
     let (directory, path, _) = small(true);
     let server = serve(&path, &[ON]);
     let mut client = admin(&server);
-    let tweet = |id: u64| {
-        let tail = r#""created_at":"Fri Apr 04 05:30:11 +0000 2014","entities":{"hashtags":[{"text":"x"}]}"#;
-        format!(
-            "{{\"id\":{id},\"text\":\"t{id}\",\"user\":{{\"id\":701}},\"lang\":\"en\",\"in_reply_to_user_id\":702,{tail}}}\n"
-        )
-    };
+    let tweet = |id| reply(id, 701, 702);
     let deletion = |id: u64| format!("{{\"delete\":{{\"status\":{{\"id\":{id}}}}}}}\n");
     let mut send = |text: String| {
         let counts = counts(&client.ask(&post(text.as_bytes(), "")));
@@ -437,12 +441,7 @@ fn one_tweet_is_deleted_by_its_number() {
     let (directory, path, _) = small(true);
     let server = serve(&path, &[ON]);
     let mut client = admin(&server);
-    let tweet = |id: u64| {
-        let tail = r#""created_at":"Fri Apr 04 05:30:11 +0000 2014","entities":{"hashtags":[{"text":"x"}]}"#;
-        format!(
-            "{{\"id\":{id},\"text\":\"t{id}\",\"user\":{{\"id\":801}},\"lang\":\"en\",\"in_reply_to_user_id\":802,{tail}}}\n"
-        )
-    };
+    let tweet = |id| reply(id, 801, 802);
     let both = tweet(1) + &tweet(2);
     assert_eq!(
         counts(&client.ask(&post(both.as_bytes(), "")))["tweets_new"],

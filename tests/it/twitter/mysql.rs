@@ -17,6 +17,18 @@ use std::process::{Command, Output};
 
 const STATEMENTS: &str = "trident_database_statements_total{outcome=\"ok\"}";
 
+/// The output of `script`, which runs in `directory` and must succeed.
+fn in_shell(directory: &Path, script: &str) -> Vec<u8> {
+    let output = Command::new("sh")
+        .args(["-ec", script])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    output.stdout
+}
+
 /// A server that answers from the database at `url` in the oracle's name.
 /// How long a lookup may take in tests of right answers: on a busy machine longer than the default.
 const PATIENT: &str = "twitter.mysql_deadline_ms=30000";

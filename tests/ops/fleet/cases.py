@@ -38,24 +38,26 @@ def scale(fleet):
     fleet.replace(2, 3)
 
 
+def reclaim(fleet, instance):
+    """The provider takes an instance away; the group starts another."""
+    fleet.network.cut(instance, True)
+    fleet.processes[instance].kill()
+    fleet.processes[instance].wait()
+    fleet.replace(instance)
+
+
 def spot(fleet):
     """spot: drained on the notice, cut off when it is over"""
     notice = time.monotonic()
     fleet.processes[2].send_signal(signal.SIGTERM)
     time.sleep(notice + fleet.times.notice - time.monotonic())
-    fleet.network.cut(2, True)
-    fleet.processes[2].kill()
-    fleet.processes[2].wait()
-    fleet.replace(2)
+    reclaim(fleet, 2)
 
 
 def spot_ignored(fleet):
     """spot, the notice not heeded"""
     at = time.monotonic()
-    fleet.network.cut(2, True)
-    fleet.processes[2].kill()
-    fleet.processes[2].wait()
-    fleet.replace(2)
+    reclaim(fleet, 2)
     return at
 
 
@@ -64,10 +66,7 @@ def spot_deregistered(fleet):
     fleet.balancer.deregister(2)
     time.sleep(fleet.times.notice)
     at = time.monotonic()
-    fleet.network.cut(2, True)
-    fleet.processes[2].kill()
-    fleet.processes[2].wait()
-    fleet.replace(2)
+    reclaim(fleet, 2)
     return at
 
 

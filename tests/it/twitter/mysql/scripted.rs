@@ -177,18 +177,9 @@ fn a_pinned_key_gets_the_password() {
         return;
     }
     let directory = TempDir::new();
-    let openssl = |script: &str| {
-        let output = Command::new("sh")
-            .args(["-ec", script, "sh"])
-            .arg(directory.join(""))
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{stderr}");
-        output.stdout
-    };
-    openssl(
-        "cd \"$1\"; openssl genrsa -out key.pem 2048; openssl rsa -in key.pem -pubout -out public.pem",
+    in_shell(
+        &directory,
+        "openssl genrsa -out key.pem 2048; openssl rsa -in key.pem -pubout -out public.pem",
     );
     let (send, sent) = mpsc::channel();
     let meta = meta();
@@ -215,8 +206,9 @@ fn a_pinned_key_gets_the_password() {
         || server.ask(crate::harness::READY).status == 200
     ));
     fs::write(directory.join("sent"), sent.recv().unwrap()).unwrap();
-    let mixed = openssl(
-        "cd \"$1\"; openssl pkeyutl -decrypt -inkey key.pem -pkeyopt rsa_padding_mode:oaep -in sent",
+    let mixed = in_shell(
+        &directory,
+        "openssl pkeyutl -decrypt -inkey key.pem -pkeyopt rsa_padding_mode:oaep -in sent",
     );
     let password: Vec<u8> = mixed
         .iter()

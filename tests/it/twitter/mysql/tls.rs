@@ -8,7 +8,7 @@ struct Certificates(TempDir);
 impl Certificates {
     fn new() -> Self {
         let directory = TempDir::new();
-        let script = "set -e; cd \"$1\"
+        let script = "
             for name in ca other; do
                 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout $name.key -out $name.pem -subj /CN=$name
             done
@@ -18,13 +18,7 @@ impl Certificates {
                 openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
                     -extfile extensions -out $name.pem
             done";
-        let output = Command::new("sh")
-            .args(["-c", script, "sh"])
-            .arg(directory.join(""))
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{stderr}");
+        in_shell(&directory, script);
         Self(directory)
     }
 
