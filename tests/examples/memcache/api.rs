@@ -194,10 +194,10 @@ fn a_kill_of_everything_loses_no_upload() {
     let roles = [memcache.front, memcache.manager, memcache.autoscaler];
     assert!(eventually(|| !roles.iter().chain(&nodes).any(is_there)));
     // As an upload that was cut off leaves it.
-    let files = memcache.place.path("store/files");
+    let files = memcache.directory.join("store/files");
     std::fs::write(files.join("left"), "behind").unwrap();
-    let place = std::mem::replace(&mut memcache.place, Place::new());
-    let restarted = Memcache::start_in(place, &[]);
+    let directory = std::mem::replace(&mut memcache.directory, TempDir::new());
+    let restarted = Memcache::start_in(directory, &[]);
     let mut front = restarted.front();
     for n in 10..20 {
         assert_eq!(

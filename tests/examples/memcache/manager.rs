@@ -92,7 +92,7 @@ fn settings_are_those_of_every_node_new_ones_too() {
     assert_eq!(memcache.counted("items"), 0);
     assert_eq!(memcache.front().keys(), json!([]));
     assert_eq!(memcache.front().read("0"), None);
-    let files = memcache.place.path("store/files");
+    let files = memcache.directory.join("store/files");
     assert_eq!(std::fs::read_dir(files).unwrap().count(), 0);
 }
 

@@ -7,8 +7,9 @@ mod manager;
 mod pure;
 
 use crate::{
-    Place, example,
+    example,
     harness::{Client, Response, eventually},
+    temp_dir::TempDir,
 };
 use serde_json::{Value, json};
 use std::{
@@ -22,7 +23,7 @@ const TOKEN: &str = "a-token-for-tests";
 
 /// `memcache all`; killed when dropped, and its processes end with it.
 struct Memcache {
-    place: Place,
+    directory: TempDir,
     child: Child,
     front: SocketAddr,
     manager: SocketAddr,
@@ -32,16 +33,16 @@ struct Memcache {
 impl Memcache {
     /// With a minute that no test waits for, and samples that come soon.
     fn start(more: &[&str]) -> Self {
-        Self::start_in(Place::new(), more)
+        Self::start_in(TempDir::new(), more)
     }
 
-    fn start_in(place: Place, more: &[&str]) -> Self {
+    fn start_in(directory: TempDir, more: &[&str]) -> Self {
         let mut command = Command::new(example("memcache"));
         command.env("MEMCACHE_TOKEN", TOKEN).arg("all");
         for role in ["front", "manager", "autoscaler"] {
             command.args([&format!("--{role}-listen"), "127.0.0.1:0"]);
         }
-        command.arg("--store").arg(place.path("store"));
+        command.arg("--store").arg(directory.join("store"));
         if !more.contains(&"--sample-ms") {
             command.args(["--sample-ms", "50"]);
         }
@@ -57,7 +58,7 @@ impl Memcache {
             front: address("front"),
             manager: address("manager"),
             autoscaler: address("autoscaler"),
-            place,
+            directory,
             child,
         }
     }
