@@ -29,7 +29,9 @@ AUTH_KEY = "00" * 32
 FIRST_PORT = 19180
 # Name in the tables -> binary. raw_fixed is raw, answering as many bytes as the fixed answer has.
 SERVERS = {"trident": "trident", "raw": "raw_epoll", "raw_fixed": "raw_epoll", "may_minihttp": "may_minihttp_hello",
-           "hyper": "hyper_hello", "plain": "plain"}
+           "epoll": "plain_epoll", "hyper": "hyper_hello", "plain": "plain"}
+# Those that answer as many bytes as they are told.
+SIZED = ("raw", "raw_fixed", "epoll")
 READY_SECONDS = 10
 PR_SET_PDEATHSIG = 1
 
@@ -53,6 +55,8 @@ def server_command(name, port, trident=None, cache_bytes=0, body_bytes=40, respo
     if name.startswith("raw"):
         mode = "scan" if depth > 1 else "noscan"
         return [*common, "--mode", mode, "--response-bytes", str(response_bytes)]
+    if name == "epoll":
+        return [*common, "--response-bytes", str(response_bytes)]
     return [*common, "--body-bytes", str(body_bytes)]
 
 
@@ -204,7 +208,7 @@ def get(port, targets):
 
 
 def blast_command(port, targets_file, core=None, pid=None, **options):
-    """Command line of the load client; options: seconds, warmup, depth, conns."""
+    """Command line of the load client; options: seconds, warmup, depth, conns, requests_per_connection."""
     command = [str(BASELINE_BIN / "blast"), "--port", str(port), "--targets", str(targets_file)]
     if core is not None:
         options["core"] = core

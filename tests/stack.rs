@@ -11,7 +11,7 @@ use trident::{
         App, Options,
         route::{ENDPOINTS, Example},
     },
-    http::{Framing, Handled, Head, Heads, Method, Mode, Reply, Request, Service},
+    http::{Framing, Head, Heads, Method, Mode, Reply, Request, Service},
 };
 
 /// As in `http::worker`; half of it is the budget.
@@ -58,7 +58,7 @@ fn call(
     let mut heads = Heads::default();
     let reply = Reply::new(&mut out, &mut heads, Mode::of(&head, true));
     let outcome = app.call(worker, &Request { head: &head, body }, reply);
-    assert!(matches!(outcome, Handled::Answered(_)));
+    assert!(outcome.is_answered());
     out
 }
 

@@ -51,10 +51,13 @@ pub fn unix_seconds() -> u64 {
 
 /// When a deadline of `timeout` from now passes on the clock of deadlines: up to a tick late. The present tick may be
 /// over at once, so it does not count.
-#[inline]
 pub fn deadline_ms(timeout: Duration) -> u64 {
-    // Integers, because every request comes here: adding `Duration`s carries nanoseconds.
-    let timeout_ms = timeout.as_millis() as u64;
+    deadline_after_ms(timeout.as_millis() as u64)
+}
+
+/// As [`deadline_ms`], for what every turn does: a `Duration` would have to be divided.
+#[inline]
+pub fn deadline_after_ms(timeout_ms: u64) -> u64 {
     (milliseconds() + TICK_MS).saturating_add(timeout_ms)
 }
 

@@ -27,7 +27,9 @@ use crate::metrics::{self, Counter, Mark};
 pub struct Promise<T>(Arc<Slot<T>>);
 
 /// The connection's side: answers the request when its promise is kept or dropped.
-pub struct Deferred {
+pub struct Deferred(Box<Parts>); // one pointer: see `Handled`
+
+struct Parts {
     wait: Box<dyn Wait>,
     watched: Option<Watched>,
     /// When the request's handling began.
@@ -110,7 +112,7 @@ impl Deferred {
         finish: impl FnOnce(Option<T>, Reply<'_>) -> Counter + Send + 'static,
     ) -> (Promise<T>, Self) {
         let slot = Arc::new(Mutex::new(State::Open(None)));
-        let deferred = Self {
+        let parts = Parts {
             wait: Box::new(Waiting {
                 slot: Arc::clone(&slot),
                 finish,
@@ -118,38 +120,39 @@ impl Deferred {
             watched: None,
             since: metrics::mark(),
         };
-        (Promise(slot), deferred)
+        (Promise(slot), Self(Box::new(parts)))
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.wait.is_ready()
+        self.0.wait.is_ready()
     }
 
     /// Lets other threads see whether the client still waits.
     pub fn watch(&mut self) -> Peer {
         let descriptor = Arc::default();
-        self.watched = Some(Watched(Arc::clone(&descriptor)));
+        self.0.watched = Some(Watched(Arc::clone(&descriptor)));
         Peer(descriptor)
     }
 
     /// Parks the running coroutine, whose connection has this socket, until the answer can be given.
     pub(super) fn park(&self, socket: BorrowedFd<'_>) {
         self.show(socket);
-        while self.wait.subscribe(coroutine::current()) {
+        while self.0.wait.subscribe(coroutine::current()) {
             coroutine::park();
         }
     }
 
     /// Duplicates the socket for whoever watches the client.
     fn show(&self, socket: BorrowedFd<'_>) {
-        if let Some(Watched(descriptor)) = &self.watched {
+        if let Some(Watched(descriptor)) = &self.0.watched {
             *descriptor.lock() = socket.try_clone_to_owned().ok();
         }
     }
 
     /// Answers the request. Returns the counter of the answer, and when the handling began.
     pub(super) fn finish(self, reply: Reply<'_>) -> (Counter, Mark) {
-        (self.wait.finish(reply), self.since)
+        let Parts { wait, since, .. } = *self.0;
+        (wait.finish(reply), since)
     }
 }
 

@@ -103,13 +103,27 @@ impl Default for Heads {
 
 impl Heads {
     /// Takes the date from the coarse clock; does work once a second.
+    #[inline]
     pub fn refresh(&mut self) {
         let now = clock::unix_seconds();
         if now != self.unix_seconds {
-            self.unix_seconds = now;
-            self.date = date::imf_fixdate(now);
-            self.ready.iter_mut().for_each(|head| head.make(&self.date));
+            self.make(now);
         }
+    }
+
+    /// From now on guesses so many digits of Content-Length.
+    #[inline(never)]
+    fn guess(&mut self, kind: Kind, digits: usize) {
+        let ready = &mut self.ready[kind as usize];
+        ready.length_digits = digits;
+        ready.make(&self.date);
+    }
+
+    #[inline(never)]
+    fn make(&mut self, unix_seconds: u64) {
+        self.unix_seconds = unix_seconds;
+        self.date = date::imf_fixdate(unix_seconds);
+        self.ready.iter_mut().for_each(|head| head.make(&self.date));
     }
 }
 
@@ -205,19 +219,19 @@ impl<'a> Reply<'a> {
     #[inline(always)]
     fn ready<R>(mut self, kind: Kind, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let guess = &self.heads.ready[kind as usize];
-        if !self.mode.keep_alive || self.mode.minor == 0 {
+        let guessed = guess.length_digits;
+        let digits_end = if self.mode.keep_alive && self.mode.minor != 0 {
+            self.out.extend_from_slice(&guess.head);
+            self.out.len() - HEAD_END.len()
+        } else {
             let (content_type, fields) = (guess.content_type, guess.fields);
-            return self.send(Status::Ok, content_type, fields, write);
-        }
-        self.out.extend_from_slice(&guess.head);
-        let guessed_digits = guess.length_digits;
-        let digits_end = self.out.len() - HEAD_END.len();
-        let (digits, written) = self.body(digits_end, guessed_digits, write);
-        if digits != guessed_digits {
-            let Heads { ready, date, .. } = self.heads;
-            let guess = &mut ready[kind as usize];
-            guess.length_digits = digits;
-            guess.make(date);
+            self.head(Status::Ok, content_type, fields, guessed)
+        };
+        let body_start = self.out.len();
+        let written = write(self.out);
+        let digits = self.fill_in(digits_end, guessed, body_start);
+        if digits != guessed {
+            self.heads.guess(kind, digits);
         }
         written
     }
@@ -232,13 +246,28 @@ impl<'a> Reply<'a> {
         fields: &[(&str, &str)],
         write: impl FnOnce(&mut Vec<u8>) -> R,
     ) -> R {
+        let guessed = self.heads.ready[Kind::Text as usize].length_digits;
+        let digits_end = self.head(status, content_type, fields, guessed);
+        let body_start = self.out.len();
+        let written = write(self.out);
+        self.fill_in(digits_end, guessed, body_start);
+        written
+    }
+
+    /// Appends a head with room for `digits` digits of Content-Length. Returns where they end.
+    #[inline(never)]
+    fn head(
+        &mut self,
+        status: Status,
+        content_type: &str,
+        fields: &[(&str, &str)],
+        digits: usize,
+    ) -> usize {
         append(status, content_type, fields, &self.heads.date, self.out);
-        let guessed_digits = self.heads.ready[Kind::Text as usize].length_digits;
-        self.out
-            .extend_from_slice(&[b'0'; DIGITS_MAX][..guessed_digits]);
+        self.out.extend_from_slice(&[b'0'; DIGITS_MAX][..digits]);
         let digits_end = self.out.len();
         self.out.extend_from_slice(self.mode.connection());
-        self.body(digits_end, guessed_digits, write).1
+        digits_end
     }
 
     /// 304: what the client has is still right. `fields` are those that 200 would have (RFC 9110 §15.4.5).
@@ -265,38 +294,36 @@ impl<'a> Reply<'a> {
         self.line(fault.status(), fault.text());
     }
 
-    /// Lets `write` append the body and fills in Content-Length, whose `guessed_digits` end at
-    /// `digits_end`. Returns the number of digits it took, and what `write` returned.
+    /// Fills in the Content-Length of the body from `body_start` on; its `guessed` digits end at `digits_end`. Returns
+    /// the number of digits it took.
     #[inline]
-    fn body<R>(
-        &mut self,
-        digits_end: usize,
-        guessed_digits: usize,
-        write: impl FnOnce(&mut Vec<u8>) -> R,
-    ) -> (usize, R) {
-        let Self { out, mode, .. } = self;
-        let digits_start = digits_end - guessed_digits;
-        let body_start = out.len();
-        let written = write(out);
-        let length = out.len() - body_start;
-        let digits = if has_decimal_digits(length, guessed_digits) {
-            guessed_digits // nearly always, and cheaper than a logarithm
+    fn fill_in(&mut self, digits_end: usize, guessed: usize, body_start: usize) -> usize {
+        let length = self.out.len() - body_start;
+        let digits = if has_decimal_digits(length, guessed) {
+            guessed // nearly always, and cheaper than a logarithm
         } else {
-            decimal_digits(length)
+            self.make_room(digits_end, guessed, length)
         };
-        if digits != guessed_digits {
-            let room = [b'0'; DIGITS_MAX];
-            out.splice(digits_start..digits_end, room[..digits].iter().copied());
-        }
+        let start = digits_end - guessed;
         let mut rest = length;
-        for digit in out[digits_start..digits_start + digits].iter_mut().rev() {
+        for digit in self.out[start..start + digits].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        if mode.head_only {
-            out.truncate(out.len() - length);
+        if self.mode.head_only {
+            self.out.truncate(self.out.len() - length);
         }
-        (digits, written)
+        digits
+    }
+
+    /// Makes room for as many digits as `length` has, where the head has `guessed`.
+    #[inline(never)]
+    fn make_room(&mut self, digits_end: usize, guessed: usize, length: usize) -> usize {
+        let digits = decimal_digits(length);
+        let room = [b'0'; DIGITS_MAX];
+        let old = digits_end - guessed..digits_end;
+        self.out.splice(old, room[..digits].iter().copied());
+        digits
     }
 }
 

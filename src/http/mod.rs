@@ -63,23 +63,39 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, worker: &mut Self::Worker, request: &Request<'_>, reply: Reply<'_>) -> Handled;
 }
 
-/// How the service handled a request.
-pub enum Handled {
-    /// The reply was sent. The connection adds to this counter, a series of `trident_requests_total`, and
-    /// records the latency.
-    Answered(Counter),
-    /// The reply comes later.
-    Later(Deferred),
+/// How the service handled a request: it sent the reply (from a [`Counter`]), or the reply comes later (from a
+/// [`Deferred`]).
+///
+/// Two words instead of an enum, which would be returned through memory: 2 % of a request's instructions.
+pub struct Handled {
+    /// The reply was sent: the connection adds to this counter, a series of `trident_requests_total`, and records the
+    /// latency. Of no meaning with `later`.
+    counter: Counter,
+    later: Option<Deferred>,
+}
+
+impl Handled {
+    /// Whether the reply was sent.
+    pub fn is_answered(&self) -> bool {
+        self.later.is_none()
+    }
 }
 
 impl From<Counter> for Handled {
+    #[inline]
     fn from(counter: Counter) -> Self {
-        Self::Answered(counter)
+        Self {
+            counter,
+            later: None,
+        }
     }
 }
 
 impl From<Deferred> for Handled {
     fn from(deferred: Deferred) -> Self {
-        Self::Later(deferred)
+        Self {
+            counter: Counter::OtherFailed,
+            later: Some(deferred),
+        }
     }
 }

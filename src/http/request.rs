@@ -71,6 +71,24 @@ pub struct Head<'b> {
     pub bytes: usize,
 }
 
+impl Default for Head<'_> {
+    /// A head to be filled in.
+    fn default() -> Self {
+        Self {
+            method: Method::Unknown,
+            authority: &[],
+            path: &[],
+            query: &[],
+            fields: &[],
+            minor: 1,
+            keep_alive: false,
+            expects_continue: false,
+            framing: Framing::Length(0),
+            bytes: 0,
+        }
+    }
+}
+
 /// A complete request, as a [`Service`](super::Service) gets it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {

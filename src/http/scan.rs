@@ -52,11 +52,13 @@ pub fn token_end(bytes: &[u8]) -> usize {
 ///
 /// Bytes from 0x80 up are accepted although RFC 3986 forbids them: clients do send raw UTF-8 in queries,
 /// and the endpoints define its meaning.
+#[inline]
 pub fn target_end(bytes: &[u8]) -> usize {
     first_stop(bytes, |b| (b <= b' ') | (b == 0x7f) | (b == b'#'))
 }
 
 /// Index of the first byte that cannot stand in the path of a target: those of [`target_end`], and `?`.
+#[inline]
 pub fn path_end(bytes: &[u8]) -> usize {
     first_stop(bytes, |b| {
         (b <= b' ') | (b == 0x7f) | (b == b'#') | (b == b'?')
@@ -74,19 +76,30 @@ pub fn field_value_end(bytes: &[u8]) -> usize {
 /// sixteen to find the place. `stops` must not branch, hence `|` and `&` above.
 #[inline(always)]
 fn first_stop(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
-    let flags = |chunk: &[u8; 16]| u128::from_le_bytes(chunk.map(|b| u8::from(stops(b))));
-    // Most paths and values are short: test one chunk before the large blocks.
+    // Most paths and values are short: one chunk in line, before the large blocks.
     if let Some(first) = bytes.first_chunk()
-        && let found @ 1.. = flags(first)
+        && let found @ 1.. = flags(first, &stops)
     {
         return found.trailing_zeros() as usize / 8;
     }
+    later_stop(bytes, &stops)
+}
+
+/// A byte of value 1 for each that `stops`.
+#[inline(always)]
+fn flags(chunk: &[u8; 16], stops: impl Fn(u8) -> bool) -> u128 {
+    u128::from_le_bytes(chunk.map(|b| u8::from(stops(b))))
+}
+
+/// As [`first_stop`].
+#[inline(never)]
+fn later_stop(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
     let (blocks, _) = bytes.as_chunks::<64>();
     let clear = |block: &&[u8; 64]| block.iter().fold(0, |any, &b| any | u8::from(stops(b))) == 0;
     let start = blocks.iter().take_while(clear).count() * 64;
     let (chunks, tail) = bytes[start..].as_chunks::<16>();
     for (index, chunk) in chunks.iter().enumerate() {
-        if let found @ 1.. = flags(chunk) {
+        if let found @ 1.. = flags(chunk, &stops) {
             return start + index * 16 + found.trailing_zeros() as usize / 8;
         }
     }

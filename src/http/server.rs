@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use crossbeam::utils::CachePadded;
 use rustix::{fd::BorrowedFd, net::Shutdown};
 
 use super::{
@@ -25,11 +26,13 @@ pub struct Server {
     pub(super) limits: Limits,
     /// `Limits::turn_us` in nanoseconds, as the turns' clock counts.
     pub(super) turn_ns: u64,
+    /// `Limits::idle_timeout` in milliseconds, as the clock of deadlines counts.
+    pub(super) idle_ms: u64,
     pub(super) slots: Arc<Slots>,
-    /// Open connections.
-    pub(super) open: AtomicUsize,
+    /// Open connections. On a cache line of its own, as the next: every turn reads the fields above.
+    pub(super) open: CachePadded<AtomicUsize>,
     /// Bytes waiting in all connections.
-    pub(super) buffered_bytes: AtomicUsize,
+    pub(super) buffered_bytes: CachePadded<AtomicUsize>,
     /// Every answer announces the end of its connection.
     pub(super) closing: AtomicBool,
 }
@@ -60,10 +63,11 @@ impl Server {
             })?;
         Ok(Arc::new(Self {
             turn_ns: limits.turn_us.saturating_mul(1000),
+            idle_ms: limits.idle_timeout.as_millis() as u64,
             limits,
             slots,
-            open: AtomicUsize::new(0),
-            buffered_bytes: AtomicUsize::new(0),
+            open: CachePadded::default(),
+            buffered_bytes: CachePadded::default(),
             closing: AtomicBool::new(false),
         }))
     }

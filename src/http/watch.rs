@@ -156,6 +156,12 @@ impl Watch {
         self.write(phase, clock::deadline_ms(timeout));
     }
 
+    /// Like [`start`](Self::start), with a timeout in milliseconds, for what every turn does.
+    #[inline]
+    pub fn start_ms(&mut self, phase: Phase, timeout_ms: u64) {
+        self.write(phase, clock::deadline_after_ms(timeout_ms));
+    }
+
     /// Like [`start`](Self::start), but if this phase is already running its deadline stays.
     /// Returns whether it was started.
     pub fn ensure(&mut self, phase: Phase, timeout: Duration) -> bool {
@@ -214,11 +220,16 @@ impl Watch {
         self.write(Phase::Handler, u64::MAX >> (PHASE_BITS + 2));
     }
 
+    #[inline]
     fn write(&mut self, phase: Phase, deadline_ms: u64) {
         let value = (deadline_ms << PHASE_BITS | phase as u64) & !EXPIRED;
-        if value == self.written {
-            return;
+        if value != self.written {
+            self.exchange(value);
         }
+    }
+
+    #[inline(never)] // once a tick
+    fn exchange(&mut self, value: u64) {
         // If the watcher came first, the slot stays expired: its shutdown cannot be undone.
         let slot = self.slots.get(self.descriptor);
         if slot.is_some_and(|slot| {

@@ -116,8 +116,8 @@ impl<S: Service> Worker<S> {
 }
 
 thread_local! {
-    /// This thread's `Worker<S>` of every hosted service, by its number.
-    static WORKERS: RefCell<Vec<(usize, Box<dyn Any>)>> = const { RefCell::new(Vec::new()) };
+    /// This thread's `Worker<S>` of every hosted service that it has served, by its number.
+    static WORKERS: RefCell<Vec<Option<Box<dyn Any>>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `turn` of `borrower` on this worker's stack, with an input buffer and scratch. `None` if it
@@ -134,15 +134,11 @@ pub(super) fn lend<S: Service, B, R>(
     WORKERS.with(|workers| {
         let mut workers = workers.borrow_mut();
         let hosted = hosted(borrower);
-        let number = hosted.number;
-        let index = match workers.iter().position(|(n, _)| *n == number) {
-            Some(index) => index,
-            None => {
-                workers.push((number, Worker::boxed(&*hosted.service)));
-                workers.len() - 1
-            }
+        let worker = match workers.get_mut(hosted.number) {
+            Some(Some(worker)) => worker,
+            _ => add(&mut workers, hosted),
         };
-        let worker = workers[index].1.downcast_mut::<Worker<S>>()?;
+        let worker = worker.downcast_mut::<Worker<S>>()?;
         let Worker {
             input,
             scratch,
@@ -153,6 +149,19 @@ pub(super) fn lend<S: Service, B, R>(
         worker.release_large_buffers();
         result.ok()
     })
+}
+
+/// Makes this thread's worker of a hosted service.
+#[cold]
+#[inline(never)] // as `boxed`
+fn add<'w, S: Service>(
+    workers: &'w mut Vec<Option<Box<dyn Any>>>,
+    hosted: &Hosted<S>,
+) -> &'w mut Box<dyn Any> {
+    if workers.len() <= hosted.number {
+        workers.resize_with(hosted.number + 1, || None);
+    }
+    workers[hosted.number].insert(Worker::boxed(&*hosted.service))
 }
 
 /// A page-aligned stack with a guard page below it.

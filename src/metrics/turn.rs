@@ -49,7 +49,7 @@ impl Default for Options {
 impl Options {
     /// Makes these the settings of the process.
     pub fn apply(self) {
-        CLOCK.get_or_init(quanta::Clock::new);
+        CLOCK.get_or_init(Clock::new);
         let slow_ns = match self.slow {
             Duration::ZERO => u64::MAX,
             slow => u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
@@ -61,7 +61,36 @@ impl Options {
 
 static ON: AtomicBool = AtomicBool::new(false);
 static SLOW_NS: AtomicU64 = AtomicU64::new(u64::MAX);
-static CLOCK: OnceLock<quanta::Clock> = OnceLock::new();
+static CLOCK: OnceLock<Clock> = OnceLock::new();
+
+/// `quanta`'s clock, with its scale as one factor: converting takes a multiplication.
+struct Clock {
+    counter: quanta::Clock,
+    /// Nanoseconds in 2^32 ticks.
+    scale: u64,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let counter = quanta::Clock::new();
+        Self {
+            scale: counter.delta_as_nanos(0, 1 << 32),
+            counter,
+        }
+    }
+
+    #[inline]
+    fn ticks(&self) -> u64 {
+        self.counter.raw()
+    }
+
+    /// From one reading to another; zero if the counter went back, as between two processors it may.
+    #[inline]
+    fn nanoseconds(&self, from: u64, to: u64) -> u64 {
+        let ticks = u128::from(to.saturating_sub(from));
+        ((ticks * u128::from(self.scale)) >> 32) as u64
+    }
+}
 
 /// The turn that this thread is in.
 struct Turn {
@@ -92,16 +121,7 @@ thread_local! {
     };
 }
 
-/// A turn that took long.
-#[derive(Clone, Copy, Debug)]
-pub struct Long {
-    /// It used up its share of the worker's time.
-    pub is_over: bool,
-    /// It was slow enough to be logged.
-    pub slow: Option<Slow>,
-}
-
-/// A turn that took too long.
+/// A turn that was slow enough to be logged.
 #[derive(Clone, Copy, Debug)]
 pub struct Slow {
     /// The endpoint of its longest request.
@@ -119,7 +139,7 @@ pub struct Slow {
 /// A turn has read, or continues with bytes read before.
 #[inline]
 pub fn begin() {
-    let now = CLOCK.get_or_init(quanta::Clock::new).raw();
+    let now = CLOCK.get_or_init(Clock::new).ticks();
     TURN.with(|turn| {
         turn.since.set(now);
         turn.begin.set(if ON.load(Relaxed) { now } else { 0 });
@@ -135,10 +155,10 @@ pub fn is_over(share_ns: u64) -> bool {
     };
     TURN.with(|turn| {
         let now = match turn.begin.get() {
-            0 => clock.raw(),
+            0 => clock.ticks(),
             _ => turn.last.get(),
         };
-        clock.delta_as_nanos(turn.since.get(), now) >= share_ns
+        clock.nanoseconds(turn.since.get(), now) >= share_ns
     })
 }
 
@@ -159,8 +179,8 @@ impl Turn {
     #[inline]
     fn note(&self, endpoint: Endpoint) {
         let Some(clock) = CLOCK.get() else { return };
-        let now = clock.raw();
-        let nanoseconds = clock.delta_as_nanos(self.last.get(), now);
+        let now = clock.ticks();
+        let nanoseconds = clock.nanoseconds(self.last.get(), now);
         self.last.set(now);
         observe(Latency::Handler, endpoint, nanoseconds, 1);
         let answers = &self.answers[endpoint as usize];
@@ -173,20 +193,19 @@ impl Turn {
     }
 }
 
-/// A turn has written: ends the time of its requests. `Some` if the turn took `share_ns` or was too slow.
+/// A turn has written: ends the time of its requests. Whether it took `share_ns`; `log` gets one that was slow.
 #[inline]
-pub fn end(share_ns: u64) -> Option<Long> {
+pub fn end(share_ns: u64, log: impl FnOnce(Slow)) -> bool {
     TURN.with(|turn| {
-        let clock = CLOCK.get()?;
-        let nanoseconds = clock.delta_as_nanos(turn.since.get(), clock.raw());
+        let Some(clock) = CLOCK.get() else {
+            return false;
+        };
+        let nanoseconds = clock.nanoseconds(turn.since.get(), clock.ticks());
         let begin = turn.begin.replace(0);
-        let slow_ns = SLOW_NS.load(Relaxed);
-        let long = (nanoseconds >= share_ns.min(slow_ns)).then(|| Long {
-            is_over: nanoseconds >= share_ns,
-            slow: (nanoseconds >= slow_ns && turn.answered.get() != 0)
-                .then(|| turn.slow(begin, nanoseconds, clock)),
-        });
         let mut answered = turn.answered.replace(0);
+        if nanoseconds >= SLOW_NS.load(Relaxed) && answered != 0 {
+            log(turn.slow(begin, nanoseconds, clock));
+        }
         turn.longest.set((0, Endpoint::Other));
         while answered != 0 {
             let index = answered.trailing_zeros() as usize;
@@ -199,14 +218,14 @@ pub fn end(share_ns: u64) -> Option<Long> {
                 count.into(),
             );
         }
-        long
+        nanoseconds >= share_ns
     })
 }
 
 impl Turn {
     #[cold]
-    fn slow(&self, begin: u64, nanoseconds: u64, clock: &quanta::Clock) -> Slow {
-        let handlers_ns = clock.delta_as_nanos(begin, self.last.get());
+    fn slow(&self, begin: u64, nanoseconds: u64, clock: &Clock) -> Slow {
+        let handlers_ns = clock.nanoseconds(begin, self.last.get());
         let (longest_ns, endpoint) = self.longest.get();
         add(Counter::SlowRequests, 1);
         Slow {
@@ -233,7 +252,7 @@ pub fn mark() -> Mark {
 pub fn answered_since(counter: Counter, mark: Mark) {
     add(counter, 1);
     if let (Some(clock), true) = (CLOCK.get(), mark.0 != 0) {
-        let nanoseconds = clock.delta_as_nanos(mark.0, clock.raw());
+        let nanoseconds = clock.nanoseconds(mark.0, clock.ticks());
         for latency in Latency::ALL {
             observe(*latency, counter.endpoint(), nanoseconds, 1);
         }
@@ -265,16 +284,13 @@ mod tests {
         std::thread::sleep(Duration::from_millis(3));
         answered(Counter::BlockchainInvalid);
         assert!(is_over(1_000_000));
-        let share_ns = 1_000_000;
-        let long = end(share_ns).expect("three milliseconds are too long");
-        assert!(long.is_over);
-        let slow = long.slow.expect("and to be logged");
+        let mut logged = None;
+        let is_over = end(1_000_000, |slow| logged = Some(slow));
+        assert!(is_over, "three milliseconds are too long");
+        let slow = logged.expect("and to be logged");
         assert_eq!((slow.endpoint, slow.requests), (Endpoint::Blockchain, 3));
         assert!(slow.handler >= Duration::from_millis(2) && slow.handlers >= slow.handler);
-        assert!(
-            end(u64::MAX).is_none_or(|long| long.slow.is_none()),
-            "the turn is over"
-        );
+        end(u64::MAX, |slow| panic!("the turn is over: {slow:?}"));
         for (latency, before) in Latency::ALL.iter().zip(before) {
             assert_eq!(
                 count(*latency),

@@ -2,7 +2,14 @@
 //!
 //! Used by the load clients and the raw epoll server; the other servers need none of it.
 
-use std::{io, mem, net::TcpStream, os::fd::AsRawFd, time::Duration};
+use std::{
+    io, mem,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    os::fd::AsRawFd,
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, Type};
 
 /// Pins the calling thread (and threads it starts later) to one core.
 pub fn pin_to_core(core: usize) -> io::Result<()> {
@@ -36,6 +43,30 @@ pub fn cpu_time(pid: i32) -> io::Result<Duration> {
     // SAFETY: `now` outlives the call.
     check(unsafe { libc::clock_gettime(clock, &mut now) } as isize)?;
     Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
+}
+
+/// A connection to this host from the `number`th loopback address: each has its own ports, which a closed connection
+/// keeps for a minute.
+pub fn connect_from(number: usize, port: u16) -> io::Result<TcpStream> {
+    const IP_BIND_ADDRESS_NO_PORT: libc::c_int = 24; // the port is chosen with the destination
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let on: libc::c_int = 1;
+    // SAFETY: pointer and size describe `on`.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size_of_val(&on) as u32,
+        )
+    };
+    check(set as isize)?;
+    let source = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + number as u32);
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.set_tcp_nodelay(true)?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    Ok(socket.into())
 }
 
 /// One recv that never waits; `None` = nothing there yet.

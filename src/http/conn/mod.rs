@@ -64,6 +64,8 @@ enum Next {
     WaitBehind,
     /// Wait for the deferred answer.
     Park,
+    /// Take another turn at once: the end of the stream has come, and no event will announce it.
+    AtOnce,
     /// Take another turn after the other connections had theirs.
     Again,
     /// Take another turn behind the others: this one was costly.
@@ -84,7 +86,9 @@ enum Readable {
     ToEnd,
 }
 
-/// A connection. Owned by its coroutine.
+/// A connection. Owned by its coroutine, on cache lines of its own: its neighbours in memory belong to other workers,
+/// because the accept thread allocates them all.
+#[repr(align(64))]
 struct Conn<S: Service, K: Socket = TcpStream> {
     hosted: Arc<Hosted<S>>,
     watch: Watch, // before `socket`: the slot is freed before the descriptor is closed
@@ -166,6 +170,7 @@ impl<S: Service> Conn<S> {
             drop(held.take());
             match next.unwrap_or_else(panicked) {
                 Next::Wait => self.wait(),
+                Next::AtOnce => {}
                 Next::WaitBehind => {
                     self.wait();
                     return self.go_behind();

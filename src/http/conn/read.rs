@@ -15,47 +15,47 @@ use crate::{
     metrics::{self, Counter, turn},
 };
 
+/// The bytes used, the requests answered in this turn, and why it stopped before the end of the bytes, if it did.
+type Outcome = (usize, usize, Option<Stop>);
+
 /// Unused capacity that a connection may keep behind its waiting bytes.
 const SLACK_BYTES: usize = 4 << 10;
 
 impl<S: Service, K: Socket> Conn<S, K> {
     /// Reads once, answers, writes once.
+    #[inline(always)] // the way of nearly every request
     pub(super) fn exchange(&mut self, buffer: &mut [u8], scratch: &mut Scratch<S>) -> Next {
-        loop {
-            let fresh = match self.stage {
-                Stage::Open(Input::Batch(_)) => 0,
-                _ => match self.receive(buffer) {
-                    Ok(fresh) => fresh,
-                    Err(next) => return next,
-                },
-            };
-            turn::begin();
-            let after = match self.stage {
-                Stage::Open(Input::Empty) => self.answer_fresh(&buffer[..fresh], 0, scratch),
-                _ => self.answer_begun(&buffer[..fresh], scratch),
-            };
-            let next = match after {
-                None => self.write_answers(scratch), // nearly always
-                Some(after) => self.write_out(Unsent::default(), after, scratch),
-            };
-            if let Some(long) = turn::end(self.hosted.server.turn_ns) {
-                if let Some(slow) = long.slow {
-                    log_slow(&slow, fresh, scratch.output.len());
-                }
-                if long.is_over {
-                    return self.after_costly(next);
-                }
-            }
-            if let Some(next) = next {
-                return next;
-            }
-            match (&self.stage, self.readable) {
-                (Stage::Open(Input::Batch(_)), _) | (_, Readable::Now) => return Next::Again,
-                (_, Readable::OnEvent) => return Next::Wait,
-                (_, Readable::ToEnd) if fresh == 0 || fresh == buffer.len() => return Next::Again,
-                // That read took the last bytes. No event will announce the end of the stream: read it now.
-                (_, Readable::ToEnd) => scratch.output.clear(),
-            }
+        let fresh = match self.stage {
+            Stage::Open(Input::Batch(_)) => 0,
+            _ => match self.receive(buffer) {
+                Ok(fresh) => fresh,
+                Err(next) => return next,
+            },
+        };
+        turn::begin();
+        let after = match self.stage {
+            Stage::Open(Input::Empty) => self.answer_fresh(&buffer[..fresh], scratch),
+            _ => self.answer_begun(&buffer[..fresh], scratch),
+        };
+        let next = match after {
+            None => self.write_answers(scratch), // nearly always
+            Some(after) => self.write_out(Unsent::default(), after, scratch),
+        };
+        let answer_bytes = scratch.output.len();
+        let is_costly = turn::end(self.hosted.server.turn_ns, |slow| {
+            log_slow(&slow, fresh, answer_bytes);
+        });
+        if is_costly {
+            return self.after_costly(next);
+        }
+        if let Some(next) = next {
+            return next;
+        }
+        match (&self.stage, self.readable) {
+            (Stage::Open(Input::Batch(_)), _) | (_, Readable::Now) => Next::Again,
+            (_, Readable::OnEvent) => Next::Wait,
+            (_, Readable::ToEnd) if fresh == 0 || fresh == buffer.len() => Next::Again,
+            (_, Readable::ToEnd) => Next::AtOnce, // that read took the last bytes
         }
     }
 
@@ -75,6 +75,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
     }
 
     /// Reads into `buffer`. An error says what the turn ends with.
+    #[inline]
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Next> {
         match self.socket.receive(buffer) {
             Ok(0) => Err(Next::Close),
@@ -95,19 +96,19 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// Answers the complete requests in `fresh`, after `answered` others of this turn, while nothing is held.
-    /// `None`: no bytes are left.
+    /// Answers the complete requests in `fresh`, while nothing is held. `None`: no bytes are left.
     #[inline(always)] // the way of nearly every request: 3 % of its instructions
-    fn answer_fresh(
-        &mut self,
-        fresh: &[u8],
-        answered: usize,
-        scratch: &mut Scratch<S>,
-    ) -> Option<After> {
-        let (at, answered, stop) = self.answer(fresh, answered, scratch);
+    fn answer_fresh(&mut self, fresh: &[u8], scratch: &mut Scratch<S>) -> Option<After> {
+        let outcome = self.answer(fresh, 0, scratch);
+        self.after_fresh(fresh, outcome)
+    }
+
+    /// What follows once as much of `fresh` was answered as `outcome` says. `None`: no bytes are left.
+    #[inline(always)]
+    fn after_fresh(&mut self, fresh: &[u8], outcome: Outcome) -> Option<After> {
+        let (at, answered, stop) = outcome;
         let Some(stop) = stop else {
-            let timeout = self.hosted.server.limits.idle_timeout;
-            self.watch.start(Phase::Idle, timeout);
+            self.watch.start_ms(Phase::Idle, self.hosted.server.idle_ms);
             return None;
         };
         Some(self.stop(stop, fresh[at..].to_vec(), answered > 0))
@@ -121,16 +122,38 @@ impl<S: Service, K: Socket> Conn<S, K> {
         };
         self.moved_bytes += fresh.len();
         match input {
-            Input::Empty => self.answer_fresh(fresh, 0, scratch),
+            Input::Empty => self.answer_after(fresh, 0, scratch),
             Input::Batch(held) | Input::Head(held) => {
                 Some(self.answer_held(held, fresh, 0, scratch))
             }
             Input::Body(held, needed) => Some(self.answer_held(held, fresh, needed, scratch)),
             Input::Chunked(partial) => match self.continue_chunked(partial, fresh, scratch) {
-                Step::Answered(n) => self.answer_fresh(&fresh[n..], 1, scratch),
+                Step::Answered(n) => self.answer_after(&fresh[n..], 1, scratch),
                 Step::Stop(n, stop) => Some(self.stop(stop, fresh[n..].to_vec(), false)),
             },
         }
+    }
+
+    /// Answers the complete requests in `fresh`, after `answered` others of this turn. `None`: no bytes are left.
+    fn answer_after(
+        &mut self,
+        fresh: &[u8],
+        answered: usize,
+        scratch: &mut Scratch<S>,
+    ) -> Option<After> {
+        let outcome = self.answer_begun_bytes(fresh, answered, scratch);
+        self.after_fresh(fresh, outcome)
+    }
+
+    /// As [`answer`](Self::answer), where it is not in line.
+    #[inline(never)]
+    fn answer_begun_bytes(
+        &mut self,
+        bytes: &[u8],
+        answered: usize,
+        scratch: &mut Scratch<S>,
+    ) -> Outcome {
+        self.answer(bytes, answered, scratch)
     }
 
     /// Answers the complete requests in `held` with `fresh` behind it, once they have `needed` bytes.
@@ -146,7 +169,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         let (at, answered, stop) = if held.len() < needed {
             (0, 0, Some(Stop::Body(needed)))
         } else {
-            self.answer(&held, 0, scratch)
+            self.answer_begun_bytes(&held, 0, scratch)
         };
         held.drain(..at);
         // Spare capacity from earlier requests would not be counted in the budget.
@@ -166,15 +189,8 @@ impl<S: Service, K: Socket> Conn<S, K> {
     }
 
     /// Answers the complete requests in `bytes` up to the limits of a turn, `answered` of which it has had.
-    /// Returns the bytes used, the requests answered, and why it stopped
-    /// before the end of `bytes`, if it did.
     #[inline(always)] // a tenth of a request's instructions
-    fn answer(
-        &mut self,
-        bytes: &[u8],
-        mut answered: usize,
-        scratch: &mut Scratch<S>,
-    ) -> (usize, usize, Option<Stop>) {
+    fn answer(&mut self, bytes: &[u8], mut answered: usize, scratch: &mut Scratch<S>) -> Outcome {
         let mut at = 0;
         loop {
             let rest = &bytes[at..];

@@ -25,16 +25,23 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl<S: Service, K: Socket> Conn<S, K> {
     /// Answers the request at the front of `bytes`, if it is complete.
+    #[inline(always)] // the result stays in registers
     pub(super) fn step(&mut self, bytes: &[u8], scratch: &mut Scratch<S>) -> Step {
-        let head = match parse::head_with(bytes, &self.hosted.server.limits, &mut scratch.memo) {
-            Ok(Parsed::Complete(head)) => head,
-            Ok(Parsed::Partial) => return Step::Stop(0, Stop::Head),
+        let mut head = Head::default();
+        match parse::head_into(
+            &mut head,
+            bytes,
+            &self.hosted.server.limits,
+            &mut scratch.memo,
+        ) {
+            Ok(true) => {}
+            Ok(false) => return Step::Stop(0, Stop::Head),
             Err(fault) => return self.refuse(fault, parse::is_head(bytes), scratch),
-        };
+        }
         match head.framing {
             Framing::Length(0) => self.respond(&head, &[], head.bytes, scratch),
             // CONNECT: what follows its head belongs to a tunnel, and there is none (RFC 9110 §9.3.6).
-            _ if head.path.is_empty() => self.respond(&head, &[], head.bytes, scratch),
+            _ if head.path.is_empty() => self.respond_to(&head, &[], head.bytes, scratch),
             Framing::Length(length) => self.with_length(&head, length, bytes, scratch),
             Framing::Chunked => {
                 let partial = PartialBody {
@@ -62,7 +69,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         };
         let end = head.bytes + length;
         match bytes.get(head.bytes..end) {
-            Some(body) => self.respond(head, body, end, scratch),
+            Some(body) => self.respond_to(head, body, end, scratch),
             None if self.invites(head, bytes.len() > head.bytes, scratch) => {
                 Step::Stop(0, Stop::Body(end))
             }
@@ -91,7 +98,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
             keep_alive: false,
             ..*head
         };
-        match self.respond(&head, &[], head.bytes, scratch) {
+        match self.respond_to(&head, &[], head.bytes, scratch) {
             Step::Stop(bytes, Stop::End(_)) => Step::Stop(bytes, Stop::End(End::Linger)),
             step => step,
         }
@@ -112,7 +119,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         {
             Err(fault) => self.refuse(fault, head.method == Method::Head, scratch),
             Ok((n, true)) => {
-                let step = self.respond(head, &partial.body, head.bytes + n, scratch);
+                let step = self.respond_to(head, &partial.body, head.bytes + n, scratch);
                 scratch.body = partial.body;
                 step
             }
@@ -144,14 +151,27 @@ impl<S: Service, K: Socket> Conn<S, K> {
             Err(fault) => self.refuse(fault, parse::is_head(&partial.head), scratch),
             Ok((_, false)) => Step::Stop(bytes.len(), Stop::Chunks(partial)),
             Ok((n, true)) => match parse::head(&partial.head, &self.hosted.server.limits) {
-                Ok(Parsed::Complete(head)) => self.respond(&head, &partial.body, n, scratch),
+                Ok(Parsed::Complete(head)) => self.respond_to(&head, &partial.body, n, scratch),
                 // The head was complete when it was stored.
                 Ok(Parsed::Partial) | Err(_) => self.refuse(Fault::HandlerFault, false, scratch),
             },
         }
     }
 
+    /// As [`respond`](Self::respond), where it is not in line.
+    #[inline(never)]
+    fn respond_to(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        bytes: usize,
+        scratch: &mut Scratch<S>,
+    ) -> Step {
+        self.respond(head, body, bytes, scratch)
+    }
+
     /// Lets the service answer a complete request of `bytes` bytes.
+    #[inline(always)]
     fn respond(
         &mut self,
         head: &Head<'_>,
@@ -177,8 +197,8 @@ impl<S: Service, K: Socket> Conn<S, K> {
             }
             _ => self.call(&request, mode, scratch),
         };
-        match handled {
-            Handled::Later(answer) => {
+        match handled.later {
+            Some(answer) => {
                 let then = if mode.keep_alive {
                     Then::Open(Input::Empty)
                 } else {
@@ -193,11 +213,11 @@ impl<S: Service, K: Socket> Conn<S, K> {
                 Step::Stop(bytes, Stop::Deferred(awaited))
             }
             // The handler sent nothing or panicked: answered and counted as a fault.
-            Handled::Answered(_) if scratch.output.len() == start => {
+            None if scratch.output.len() == start => {
                 self.refuse(Fault::HandlerFault, mode.head_only, scratch)
             }
-            Handled::Answered(counter) => {
-                metrics::answered(counter);
+            None => {
+                metrics::answered(handled.counter);
                 answered(head, mode, bytes)
             }
         }
@@ -234,16 +254,18 @@ impl<S: Service, K: Socket> Conn<S, K> {
     #[inline(always)] // into `respond`, its only caller
     fn call(&mut self, request: &Request<'_>, mode: Mode, scratch: &mut Scratch<S>) -> Handled {
         let start = scratch.output.len();
-        let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
         let service = &*self.hosted.service;
-        let worker = &mut scratch.service;
-        match catch_unwind(AssertUnwindSafe(|| service.call(worker, request, reply))) {
+        let call = || {
+            let reply = Reply::new(&mut scratch.output, &mut scratch.heads, mode);
+            service.call(&mut scratch.service, request, reply)
+        };
+        match catch_unwind(AssertUnwindSafe(call)) {
             Ok(handled) => handled,
             Err(_) => {
                 metrics::add(Counter::HandlerPanics, 1);
                 scratch.output.truncate(start);
                 scratch.service = self.hosted.service.worker();
-                Handled::Answered(Counter::OtherFailed) // nothing was sent
+                Counter::OtherFailed.into() // nothing was sent
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::{
 impl<S: Service, K: Socket> Conn<S, K> {
     /// Writes this turn's answers where nothing else is left to do. As [`write_out`](Self::write_out), but the
     /// stage is not written again, which saves 3 % of a request's instructions.
+    #[inline(always)]
     pub(super) fn write_answers(&mut self, scratch: &mut Scratch<S>) -> Option<Next> {
         let answers = &mut scratch.output;
         if answers.is_empty() {
@@ -101,6 +102,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
     }
 
     /// One `send`; 0 if the socket has no room.
+    #[inline(always)] // with its result in a register: 2 % of a request's instructions
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         match self.socket.send(bytes) {
             Ok(n) => {
@@ -178,10 +180,16 @@ impl<S: Service, K: Socket> Conn<S, K> {
     }
 
     /// Keeps the server's buffer budget; true if this connection's growth exceeds it.
+    #[inline(always)]
     pub(super) fn exceeds_budget(&mut self) -> bool {
-        if let (Stage::Open(Input::Empty), 0) = (&self.stage, self.counted_bytes) {
-            return false; // nearly always
+        match (&self.stage, self.counted_bytes) {
+            (Stage::Open(Input::Empty), 0) => false, // nearly always
+            _ => self.grows_beyond_budget(),
         }
+    }
+
+    #[inline(never)]
+    fn grows_beyond_budget(&mut self) -> bool {
         let bytes = self.stage.buffered_bytes();
         if bytes == self.counted_bytes {
             return false;

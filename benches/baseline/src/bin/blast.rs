@@ -11,6 +11,8 @@
 //! * `client_busy`: share of the time not spent waiting for bytes. Near 1 means the client is the
 //!   bottleneck and the figures say nothing about the server.
 //!
+//! `--requests-per-connection N` closes a connection after N answers, or the batch that reaches them, and makes a new one.
+//!
 //! Closed loop: a stalled server lowers `rps` instead of piling up requests, and quantiles are of the
 //! requests that were sent (no correction for omitted ones).
 
@@ -30,7 +32,7 @@ use trident_baseline::{
 };
 
 const USAGE: &str = "blast --port P --targets FILE [--conns 64] [--depth 1] [--seconds 1] \
-                     [--warmup 0.2] [--core C] [--server-pid PID]";
+                     [--warmup 0.2] [--core C] [--server-pid PID] [--requests-per-connection N]";
 
 /// Looks at one connection before going on to the next one, which may be ready already.
 const TRIES_PER_CONNECTION: u32 = 8;
@@ -48,6 +50,8 @@ struct Connection {
     sent_at: Instant,
     /// Whether the next bytes are the start of a response.
     at_start: bool,
+    /// Requests answered on it.
+    answered: u64,
 }
 
 fn main() -> io::Result<()> {
@@ -60,6 +64,7 @@ fn main() -> io::Result<()> {
     let warmup: f64 = args.take("warmup", 0.2);
     let core: Option<usize> = args.take_optional("core");
     let server_pid: Option<i32> = args.take_optional("server-pid");
+    let requests_per_connection: u64 = args.take("requests-per-connection", u64::MAX);
     args.finish();
     if let Some(core) = core {
         sys::pin_to_core(core)?;
@@ -73,7 +78,7 @@ fn main() -> io::Result<()> {
     };
     targets.learn(first)?;
     let spin = spin_cost(first)?;
-    let mut load = Load::start(&targets, streams)?;
+    let mut load = Load::start(&targets, streams, port, requests_per_connection)?;
     load.run_for(Duration::from_secs_f64(warmup))?;
     load.forget();
     let server_before = server_pid.map(sys::cpu_time).transpose()?;
@@ -104,6 +109,9 @@ fn pause() {
 
 struct Load<'a> {
     targets: &'a Targets,
+    port: u16,
+    /// Requests after which a connection is replaced.
+    requests_per_connection: u64,
     connections: Vec<Connection>,
     depth: u64,
     buffer: Vec<u8>,
@@ -116,7 +124,12 @@ struct Load<'a> {
 impl<'a> Load<'a> {
     /// Sends the first batch on every connection, each starting elsewhere in the list so that
     /// unequal targets are mixed at every moment.
-    fn start(targets: &'a Targets, streams: Vec<TcpStream>) -> io::Result<Self> {
+    fn start(
+        targets: &'a Targets,
+        streams: Vec<TcpStream>,
+        port: u16,
+        requests_per_connection: u64,
+    ) -> io::Result<Self> {
         let conns = streams.len();
         let begin = |(i, stream): (usize, TcpStream)| {
             let first = i * targets.count() / conns % targets.count();
@@ -127,10 +140,13 @@ impl<'a> Load<'a> {
                 next: targets.after_batch(first),
                 sent_at: Instant::now(),
                 at_start: true,
+                answered: 0,
             })
         };
         Ok(Self {
             targets,
+            port,
+            requests_per_connection,
             connections: streams
                 .into_iter()
                 .enumerate()
@@ -201,6 +217,11 @@ impl<'a> Load<'a> {
             self.latency.record(took.as_nanos() as u64);
             self.max = self.max.max(took);
             self.requests += self.depth;
+            connection.answered += self.depth;
+            if connection.answered >= self.requests_per_connection {
+                connection.stream = sys::connect_from(index, self.port)?;
+                connection.answered = 0;
+            }
             send_batch(&connection.stream, self.targets.batch(connection.next))?;
             connection.sent_at = now;
             connection.missing_bytes = self.targets.batch_response_bytes(connection.next);

@@ -5,8 +5,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
+
+use crossbeam::utils::CachePadded;
 
 use super::{
     Fault,
@@ -103,10 +105,11 @@ impl World {
         let requests_max = limits.requests_per_connection_max as usize;
         let server = Arc::new(Server {
             turn_ns: limits.turn_us.saturating_mul(1000),
+            idle_ms: limits.idle_timeout.as_millis() as u64,
             limits,
             slots: Arc::new(Slots::new(16)),
-            open: AtomicUsize::new(0),
-            buffered_bytes: AtomicUsize::new(0),
+            open: CachePadded::default(),
+            buffered_bytes: CachePadded::default(),
             closing: AtomicBool::new(false),
         });
         let hosted = Arc::new(Hosted {
@@ -235,7 +238,7 @@ impl World {
         let (waits, told) = match next {
             Next::Wait | Next::WaitBehind => (Waits::Socket, "waits for its socket"),
             Next::Park => (Waits::Answer, "waits for an answer"),
-            Next::Again | Next::AgainBehind => (Waits::Turn, "wants another turn"),
+            Next::AtOnce | Next::Again | Next::AgainBehind => (Waits::Turn, "wants another turn"),
             Next::Close => {
                 link.conn = None;
                 (Waits::Turn, "is closed")
