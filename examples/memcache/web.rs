@@ -138,7 +138,8 @@ impl Asked<'_> {
 
     /// The body as JSON. Its type must say so: a page of another site cannot send it to this one unasked.
     pub fn json<T: DeserializeOwned>(&self) -> Tried<T> {
-        if self.request.field(b"content-type") != Some(JSON.as_bytes()) {
+        let sent = self.request.field(b"content-type").unwrap_or_default();
+        if sent.split(|byte| *byte == b';').next() != Some(JSON.as_bytes()) {
             let message = "send JSON with Content-Type: application/json";
             return Err(Answer::error(Status::UnsupportedMediaType, message));
         }

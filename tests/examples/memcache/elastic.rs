@@ -1,6 +1,7 @@
 //! The pool under load while it grows, shrinks and loses nodes: every answer is right, none is old.
 
 use super::*;
+use crate::Running;
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     thread,
@@ -130,15 +131,13 @@ fn kill_node(memcache: &Memcache, index: usize) {
 fn no_read_is_old_while_the_pool_grows_and_shrinks() {
     let memcache = Memcache::start(&[]);
     under_load(&memcache, |written| {
-        for _ in 0..2 {
-            for _ in 1..8 {
-                memcache.grow();
-                written.go_on();
-            }
-            for _ in 1..8 {
-                memcache.shrink();
-                written.go_on();
-            }
+        for _ in 1..8 {
+            memcache.grow();
+            written.go_on();
+        }
+        for _ in 1..8 {
+            memcache.shrink();
+            written.go_on();
         }
     });
     assert_eq!(memcache.node_count(), 1);
@@ -167,6 +166,43 @@ fn a_killed_node_costs_misses_and_no_wrong_answer() {
         let key = format!("key{key}");
         assert!(eventually(|| front.read(&key).is_some() && hits() > before));
     }
+}
+
+/// The nodes outlive it, and so does what they hold. Roles that are started alone, without a token.
+#[test]
+fn a_front_that_is_started_again_is_told_of_the_nodes() {
+    let directory = TempDir::new();
+    let start = |role: &str, more: &[&str]| {
+        let mut command = Command::new(example("memcache"));
+        Running::start(command.arg(role).args(more))
+    };
+    let store = &directory.path("store");
+    let front = start("front", &["--listen", "127.0.0.1:0", "--store", store]);
+    let (address, url) = (front.address, format!("http://{}", front.address));
+    let nodes = ["--nodes", "2", "--sample-ms", "50", "--front", &url];
+    let manager = start(
+        "manager",
+        &[&["--listen", "127.0.0.1:0"], &nodes[..]].concat(),
+    );
+    let figure = |name: &str| {
+        let answer = ask(&mut Client::connect(address), "GET", "/metrics", "", b"");
+        let text = answer.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        value.expect(name).trim().parse::<u64>().unwrap()
+    };
+    assert_eq!(figure("memcache_front_nodes "), 2);
+    let mut client = Front(Client::connect(address));
+    assert_eq!(client.upload("key", &file(1)).0, 200);
+    assert_eq!(client.read("key").unwrap(), file(1));
+    front.kill();
+    let listen = address.to_string();
+    let _front = start("front", &["--listen", &listen, "--store", store]);
+    assert!(eventually(|| figure("memcache_front_nodes ") == 2));
+    let mut client = Front(Client::connect(address));
+    assert_eq!(client.read("key").unwrap(), file(1));
+    let counted = ["cached", "from_disk"].map(|of| figure(&format!("memcache_front_{of}_total ")));
+    assert_eq!(counted, [1, 0]);
+    assert!(manager.stop());
 }
 
 /// Nodes may still have what no key names any more.

@@ -127,7 +127,7 @@ impl Memcache {
 impl Drop for Memcache {
     fn drop(&mut self) {
         self.kill();
-        // The processes below hold files in the place; they end by themselves.
+        // The processes below hold files in the directory; they end by themselves.
         let is_there = |address| std::net::TcpStream::connect(address).is_ok();
         assert!(eventually(|| !is_there(self.front)));
     }
