@@ -14,9 +14,8 @@ pub struct Deflater {
 enum Method {
     /// Level 0: the text as it is.
     Stored,
-    /// Level 1, the default: our own encoder, for services limited by processor time: it takes 0.6 of the
-    /// library's time for a tenth more bytes. Where the network is the bottleneck, level 2 and above are the
-    /// better choice.
+    /// Level 1, the default: our own encoder. On answers of the real shape it takes a fraction of the library's
+    /// time and makes 1 % more bytes than the library's smallest level, fewer than its level 2.
     OnePass(Box<Encoder>),
     /// Levels 2 to 9.
     Library(Compressor),

@@ -14,11 +14,12 @@ use super::json_bits::{JSON_DISTANCE_BITS, JSON_LENGTH_BITS, JSON_LITERAL_BITS};
 #[cfg(target_arch = "x86_64")]
 use super::rows::Rows;
 
-/// Bytes of a distance that a back-reference can span (RFC 1951 §2).
-pub const WINDOW_BYTES: u32 = 32 << 10;
+/// Farthest back-reference in bytes. RFC 1951 §2 allows 32 KiB, whose distances would make the JSON code and
+/// its header longer; in a chain everything that repeats does so within 4 KiB.
+pub const WINDOW_BYTES: u32 = 4 << 10;
 
-/// Longest back-reference in bytes (RFC 1951 §3.2.5).
-pub const MATCH_BYTES_MAX: usize = 258;
+/// Longest back-reference in bytes. RFC 1951 §3.2.5 allows 258; likewise.
+pub const MATCH_BYTES_MAX: usize = 98;
 
 /// First length of each length symbol 257..=285, and its count of extra bits.
 pub const LENGTH_BASE: [u16; 29] = [
@@ -103,7 +104,7 @@ impl Code {
         }
         let distances = canonical(distance_bits);
         at = 0;
-        while at < 30 {
+        while at < D && at < 30 {
             code.distance[at] = distances[at];
             at += 1;
         }
@@ -161,15 +162,15 @@ const LENGTH_ORDER: [usize; 19] = [
 ];
 
 /// `code` with the header of a last block that sends its lengths, run-length coded (§3.2.7).
-const fn with_header(
+const fn with_header<const L: usize, const D: usize>(
     mut code: Code,
-    literal_bits: &[u8; 286],
-    distance_bits: &[u8; 30],
+    literal_bits: &[u8; L],
+    distance_bits: &[u8; D],
     length_bits: &[u8; 19],
 ) -> Code {
     put(&mut code, 0b101, 3);
-    put(&mut code, 286 - 257, 5);
-    put(&mut code, 30 - 1, 5);
+    put(&mut code, L as u32 - 257, 5);
+    put(&mut code, D as u32 - 1, 5);
     let mut sent = 19;
     while length_bits[LENGTH_ORDER[sent - 1]] == 0 {
         sent -= 1;
@@ -180,21 +181,21 @@ const fn with_header(
         put(&mut code, length_bits[LENGTH_ORDER[at]] as u32, 3);
         at += 1;
     }
-    let mut all = [0u8; 316];
+    let mut all = [0u8; 286 + 30];
     at = 0;
-    while at < 316 {
-        all[at] = if at < 286 {
+    while at < L + D {
+        all[at] = if at < L {
             literal_bits[at]
         } else {
-            distance_bits[at - 286]
+            distance_bits[at - L]
         };
         at += 1;
     }
     let symbols = canonical(length_bits);
     at = 0;
-    while at < 316 {
+    while at < L + D {
         let mut run = 1;
-        while at + run < 316 && all[at + run] == all[at] {
+        while at + run < L + D && all[at + run] == all[at] {
             run += 1;
         }
         at += put_run(&mut code, &symbols, all[at] as usize, run);

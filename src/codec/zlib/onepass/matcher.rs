@@ -1,10 +1,12 @@
 //! Finds back-references at the starts of words.
 //!
 //! A probe is the byte before a letter or digit that follows something else: in JSON the last punctuation
-//! before each key and each value. The four bytes there pick the latest earlier probe with the same four,
-//! and the match is extended up to 8 bytes back and as far forward as it goes. Probing at every byte gains
-//! 1 % in size for three times the work: digits inside numbers seldom repeat long enough to be worth a
-//! reference.
+//! before each key and each value. It is compared with one earlier probe, the latest that has the same four
+//! bytes before it and the same four from it on, else the latest with the same four from it on: what comes
+//! before a key says in which kind of object it is, and so what will come after it. The match is extended up
+//! to 32 bytes back, over earlier matches if it covers them, and up to 66 forward. A run of equal bytes is one
+//! more probe, which is compared with the byte before it. Probing at every byte gains 1 % in size for three
+//! times the work: digits inside numbers seldom repeat long enough to be worth a reference.
 //!
 //! The work is split into three loops over arrays, none with a hard-to-predict branch, so that the CPU
 //! keeps many probes in flight. One loop measured 15 % slower, five loops 10 % slower.
@@ -24,16 +26,33 @@ pub trait Cpu {
 
     /// Bit `i` is set when `a[i]` and `b[i]` differ.
     fn differing(a: &[u8; 32], b: &[u8; 32]) -> u32;
+
+    /// [`Self::differing`] of twice as many bytes.
+    #[inline(always)]
+    fn differing_64(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        let ([low_a, high_a], _) = a.as_chunks() else {
+            return !0;
+        };
+        let ([low_b, high_b], _) = b.as_chunks() else {
+            return !0;
+        };
+        u64::from(Self::differing(low_a, low_b)) | u64::from(Self::differing(high_a, high_b)) << 32
+    }
 }
 
 /// Bytes of text handled at a time.
 pub const SEGMENT_BYTES: usize = 4 << 10;
 
-/// Zero bytes kept after the text so that blocks can be loaded whole at every position.
-pub const PADDING_BYTES: usize = 64;
+/// Where the text begins in the buffer. The zero bytes before it, as those after it, let blocks be loaded
+/// whole at every position; all positions count from the buffer's start.
+pub const TEXT_START: usize = 32;
 
-/// Most probes in a segment: every other byte, and one in each empty half of a 64-byte block.
-const PROBES_MAX: usize = SEGMENT_BYTES / 2 + SEGMENT_BYTES / 32 + 8;
+/// Zero bytes kept after the text.
+pub const PADDING_BYTES: usize = 128;
+
+/// Most probes in a block of 64 bytes: every other byte, or one for each run of five equal ones, and one in
+/// each empty half.
+const PROBES_MAX: usize = SEGMENT_BYTES / 64 * 48 + 8;
 
 /// Most matches in a segment, and one more to note what comes after.
 pub const MATCHES_MAX: usize = SEGMENT_BYTES / MATCH_BYTES_MIN as usize + 2;
@@ -41,21 +60,21 @@ pub const MATCHES_MAX: usize = SEGMENT_BYTES / MATCH_BYTES_MIN as usize + 2;
 /// Capacity of the text buffer that is kept from one text to the next.
 const TEXT_BYTES_RETAINED: usize = 64 << 10;
 
-/// The table of latest positions has 2 to this power entries: 16 KiB, a third of an L1 cache.
-const HASH_BITS: u32 = 12;
+/// The two tables of latest positions have 2 to this power entries each: 24 KiB in all, half of an L1
+/// cache, of which a text of 1 KiB touches a fraction.
+const HASH_BITS: u32 = 11;
 
 /// Shortest match used. Four digits cost about as much as a reference, so four do not pay.
 const MATCH_BYTES_MIN: i32 = 5;
 
-/// Bytes before a probe that are compared with those before its candidate.
-const BACK_BYTES: u32 = 8;
+/// Bytes before a probe, and from it on, that are compared at once.
+const COMPARED_BYTES: u32 = 32;
 
-/// Bytes from a probe on that are compared at the same time.
-const FORWARD_BYTES: u32 = 24;
+/// Most bytes from a probe on in a match, so that with those before it the match is not too long.
+const FORWARD_BYTES_MAX: u32 = MATCH_BYTES_MAX as u32 - COMPARED_BYTES;
 
-/// Most bytes from a probe on that [`extend`] compares, so that with those before it a match is not
-/// too long.
-const EXTENDED_BYTES_MAX: u32 = (MATCH_BYTES_MAX as u32 - BACK_BYTES) / 8 * 8;
+/// Bytes before a probe that the first table regards, beside the four from it on.
+const CONTEXT_BYTES: usize = 4;
 
 /// A back-reference: `len` bytes at `start` repeat those `distance` bytes earlier.
 #[derive(Clone, Copy, Default)]
@@ -70,22 +89,26 @@ pub struct Match {
 struct Probe {
     at: u32,
     distance: u32,
-    /// Which of the 8 bytes before and the 24 from here differ, lowest bit first; all if the
-    /// candidate cannot be used.
-    differing: u32,
+    /// Which of the 32 bytes before and the 32 from here differ, lowest bit first; all if there is no
+    /// candidate.
+    differing: u64,
 }
 
 /// The current text, the table of positions, and the arrays between the loops.
 pub struct Matcher {
-    /// The text and its padding.
+    /// Zeros, the text, zeros.
     text: Vec<u8>,
-    len: usize,
-    /// What position 0 of the text counts as in `latest`. It grows with each text by more than
-    /// the text's length, so entries of earlier texts are recognised as too far away and the table
-    /// need not be cleared.
+    /// Where the text ends in the buffer.
+    end: usize,
+    /// What position 0 counts as in the tables. It is more than the window's bytes above every entry of
+    /// earlier texts, which are recognised by that and need not be cleared.
     base: u32,
+    /// The latest position with the same four bytes from it on.
     latest: Box<[u32; 1 << HASH_BITS]>,
-    words: Box<[u64; SEGMENT_BYTES / 64]>,
+    /// The latest position with the same four bytes before it, too, and these four.
+    latest_in_context: Box<[(u32, u32); 1 << HASH_BITS]>,
+    /// For each block of 64 bytes, which are letters or digits, and which are equal to the byte before.
+    words: Box<[(u64, u64); SEGMENT_BYTES / 64]>,
     starts: Box<[u32; PROBES_MAX]>,
     probes: Box<[Probe; PROBES_MAX]>,
     matches: Box<[Match; MATCHES_MAX]>,
@@ -104,9 +127,10 @@ impl Matcher {
     pub fn new() -> Self {
         Self {
             text: Vec::new(),
-            len: 0,
+            end: TEXT_START,
             base: WINDOW_BYTES,
             latest: boxed(),
+            latest_in_context: boxed(),
             words: boxed(),
             starts: boxed(),
             probes: boxed(),
@@ -116,37 +140,40 @@ impl Matcher {
 
     /// Copies `text`. Frees the memory of an earlier long text.
     pub fn load(&mut self, text: &[u8]) {
-        if self.text.capacity() > TEXT_BYTES_RETAINED + PADDING_BYTES {
+        if self.text.capacity() > TEXT_BYTES_RETAINED + TEXT_START + PADDING_BYTES {
             self.text = Vec::new();
         }
         self.text.clear();
-        self.text.reserve_exact(text.len() + PADDING_BYTES);
+        self.text
+            .reserve_exact(TEXT_START + text.len() + PADDING_BYTES);
+        self.text.extend_from_slice(&[0; TEXT_START]);
         self.text.extend_from_slice(text);
         self.text.extend_from_slice(&[0; PADDING_BYTES]);
-        self.len = text.len();
+        self.end = TEXT_START + text.len();
     }
 
     /// Forgets every position, so that the text can be searched again or another loaded.
     pub fn forget(&mut self) {
         // Leaves room for the positions of one more text.
-        const BASE_MAX: u32 = u32::MAX - TEXT_BYTES_MAX as u32;
-        let base = u64::from(self.base) + self.len as u64 + u64::from(WINDOW_BYTES);
+        const BASE_MAX: u32 = u32::MAX - (TEXT_START + TEXT_BYTES_MAX) as u32;
+        let base = u64::from(self.base) + self.end as u64 + u64::from(WINDOW_BYTES);
         if base <= u64::from(BASE_MAX) {
             self.base = base as u32;
         } else {
             self.latest.fill(0);
+            self.latest_in_context.fill((0, 0));
             self.base = WINDOW_BYTES;
         }
     }
 
-    /// The text and its padding.
+    /// The buffer: zeros, the text from [`TEXT_START`] to [`Self::end`], zeros.
     pub fn padded(&self) -> &[u8] {
         &self.text
     }
 
-    /// Bytes of text.
-    pub fn len(&self) -> usize {
-        self.len
+    /// Where the text ends in the buffer.
+    pub fn end(&self) -> usize {
+        self.end
     }
 
     /// The first `count` matches that [`Self::select`] kept.
@@ -154,24 +181,29 @@ impl Matcher {
         self.matches.get(..count).unwrap_or(&[])
     }
 
-    /// Notes where words start in the segment at `from`; returns how many starts there are.
+    /// Notes where words and runs start in the segment at `from`; returns how many starts there are.
     #[inline(always)]
     pub fn mark<C: Cpu>(&mut self, from: usize) -> usize {
-        let segment = self.text.get(from..).unwrap_or(&[]);
+        let segment = self.text.get(from..).unwrap_or(&[]).as_chunks().0;
+        let before = self.text.get(from - 1..).unwrap_or(&[]).as_chunks().0;
         let used = self
-            .len
+            .end
             .saturating_sub(from)
             .min(SEGMENT_BYTES)
             .div_ceil(64);
-        for (word, block) in self.words.iter_mut().zip(segment.as_chunks().0).take(used) {
-            *word = C::alphanumeric(block);
+        let blocks = segment.iter().zip(before).take(used);
+        for (words, (block, shifted)) in self.words.iter_mut().zip(blocks) {
+            *words = (C::alphanumeric(block), !C::differing_64(block, shifted));
         }
         let mut count = 0;
         let mut before = 1;
-        for (index, word) in self.words.iter().take(used).enumerate() {
+        for (index, (word, equal)) in self.words.iter().take(used).enumerate() {
             let at = (from + index * 64) as u32;
             let mut starts = word & !(word << 1 | before);
             before = word >> 63;
+            // Four bytes equal to those before them. The probe is the byte before a start.
+            let runs = equal & equal >> 1 & equal >> 2 & equal >> 3;
+            starts |= (runs & !(equal << 1)) << 1;
             // Without a start for 32 bytes there is one anyway, so that any repetition is found.
             starts |= u64::from(starts as u32 == 0) | u64::from(starts >> 32 == 0) << 32;
             let mut left = starts.count_ones() as usize;
@@ -192,41 +224,57 @@ impl Matcher {
                 left -= 8;
             }
         }
-        count
+        count.min(PROBES_MAX)
     }
 
-    /// Compares each start with the latest place that had the same bytes; returns the number of
-    /// probes, in which starts too near the ends of the text are left out.
+    /// Compares each start with an earlier one; returns the number of probes, in which starts too near the
+    /// ends of the text are left out.
     #[inline(always)]
     pub fn compare<C: Cpu>(&mut self, starts: usize) -> usize {
         let mut starts = self.starts.get(..starts).unwrap_or(&[]);
         while let Some((first, rest)) = starts.split_first()
-            && *first <= BACK_BYTES
+            && *first as usize <= TEXT_START + 1
         {
             starts = rest;
         }
         while let Some((last, rest)) = starts.split_last()
-            && *last as usize > self.len
+            && *last as usize > self.end
         {
             starts = rest;
         }
         let text = &self.text[..];
         for (start, probe) in starts.iter().zip(self.probes.iter_mut()) {
             let at = start - 1;
-            // SAFETY: 8 <= at < len, for the starts outside were taken off both ends.
-            let bytes = u32::from_le_bytes(*unsafe { load(text, at as usize) });
-            let hash = bytes.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
+            let here = at as usize;
+            // SAFETY: 32 < at < end, for the starts outside were taken off both ends; the padding is longer
+            // than these bytes.
+            let around = u64::from_le_bytes(*unsafe { load(text, here - CONTEXT_BYTES) });
             let position = self.base + at;
+            let bytes = (around >> 32) as u32;
+            let hash = bytes.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
             let latest = &mut self.latest[hash as usize];
-            let distance = position.wrapping_sub(*latest);
+            let plain = position.wrapping_sub(*latest);
             *latest = position;
-            let limit = (at - BACK_BYTES).min(WINDOW_BYTES);
-            let near = distance <= limit;
-            let here = (at - BACK_BYTES) as usize;
-            let there = here - select_unpredictable(near, distance, limit) as usize;
-            // SAFETY: there <= here < len, and the padding is longer than the 32 bytes.
-            let (here, there) = unsafe { (load(text, here), load(text, there)) };
-            let differing = select_unpredictable(near, C::differing(here, there), !0);
+            let hash = around.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS);
+            let latest = &mut self.latest_in_context[hash as usize];
+            let (before, in_context) = (latest.1, position.wrapping_sub(latest.0));
+            *latest = (position, around as u32);
+            let same = (before == around as u32) & (in_context <= WINDOW_BYTES);
+            let distance = select_unpredictable(same, in_context, plain);
+            let run = bytes == (around >> 24) as u32;
+            let distance = select_unpredictable(run, 1, distance);
+            // Then the candidate is in this text, not before its start: see `base`.
+            let near = distance <= WINDOW_BYTES;
+            let there = here - select_unpredictable(near, distance, 0) as usize;
+            let start = here - COMPARED_BYTES as usize;
+            // SAFETY: 32 <= there <= here < end, and the padding is longer than the 32 bytes from there on.
+            let (here, there) = unsafe {
+                (
+                    load(text, start),
+                    load(text, there - COMPARED_BYTES as usize),
+                )
+            };
+            let differing = select_unpredictable(near, C::differing_64(here, there), !0);
             *probe = Probe {
                 at,
                 distance,
@@ -236,11 +284,13 @@ impl Matcher {
         starts.len().min(PROBES_MAX)
     }
 
-    /// Keeps matches that still cover enough bytes after `coded` and after earlier matches. Returns how
-    /// many.
+    /// Keeps matches that cover enough bytes after `coded` and after earlier matches. A match that begins
+    /// no later than the one before it and ends after it takes its place. Returns how many are kept.
     #[inline(always)]
     pub fn select<C: Cpu>(&mut self, probes: usize, coded: usize) -> usize {
         let mut coded = coded as i32;
+        // Where the last match starts, and where the one before it ends.
+        let (mut last, mut before_last) = (i32::MIN, coded);
         let mut kept = 0;
         for probe in self.probes.iter().take(probes) {
             let Probe {
@@ -248,32 +298,31 @@ impl Matcher {
                 distance,
                 differing,
             } = *probe;
-            let back = (differing << 24 | 1 << 23).leading_zeros();
-            let mut forward = (differing >> 8 | 1 << FORWARD_BYTES).trailing_zeros();
-            if forward == FORWARD_BYTES {
-                let here = (at + FORWARD_BYTES) as usize;
-                // SAFETY: at < len, the padding is longer than the 24 and 32 bytes, and a probe of
-                // which 24 bytes are equal has a candidate, so its distance is at most `at`.
+            let back = (differing as u32).leading_zeros();
+            let mut forward = ((differing >> 32) as u32).trailing_zeros();
+            if forward == COMPARED_BYTES {
+                let here = (at + COMPARED_BYTES) as usize;
+                // SAFETY: at < end, the padding is longer than the 32 and 64 bytes, and a probe of which 32
+                // bytes are equal has a candidate, so its distance is less than `at`.
                 let (here, there) = unsafe {
                     (
                         load(&self.text, here),
                         load(&self.text, here - distance as usize),
                     )
                 };
-                let differing = C::differing(here, there);
-                forward += differing.trailing_zeros();
-                if differing == 0 {
-                    forward = extend(&self.text, at as usize, distance as usize);
-                    // Already within a match: a later probe can begin a whole match where this one ends.
-                    if forward == EXTENDED_BYTES_MAX && (at as i32) < coded {
-                        forward = 0;
-                    }
-                }
+                forward += C::differing_64(here, there).trailing_zeros();
+                forward = forward.min(FORWARD_BYTES_MAX);
             }
-            let end = (at + forward).min(self.len as u32) as i32;
-            let start = coded.max((at - back) as i32);
-            let take = end - start >= MATCH_BYTES_MIN;
-            let Some(slot) = self.matches.get_mut(kept) else {
+            // The candidate's text begins with the text.
+            let back = back.min(at.wrapping_sub(distance).wrapping_sub(TEXT_START as u32));
+            let start = (at - back) as i32;
+            let end = (at + forward).min(self.end as u32) as i32;
+            // Each result waits for as few others as possible: the loop is as slow as this chain.
+            let replace = (start <= last) & (end > coded);
+            let take = replace | (end - start.max(coded) >= MATCH_BYTES_MIN);
+            let start = select_unpredictable(replace, start.max(before_last), start.max(coded));
+            let index = kept - usize::from(replace);
+            let Some(slot) = self.matches.get_mut(index) else {
                 break;
             };
             *slot = Match {
@@ -281,8 +330,10 @@ impl Matcher {
                 len: (end - start) as u16,
                 distance: distance as u16,
             };
-            kept += usize::from(take);
+            before_last = select_unpredictable(take & !replace, coded, before_last);
+            kept = index + usize::from(take);
             coded = select_unpredictable(take, end, coded);
+            last = select_unpredictable(take, start, last);
         }
         kept
     }
@@ -299,27 +350,11 @@ unsafe fn load<const N: usize>(text: &[u8], at: usize) -> &[u8; N] {
     unsafe { &*text.as_ptr().add(at).cast() }
 }
 
-/// Equal bytes from `at` on, at most [`EXTENDED_BYTES_MAX`].
-#[cold]
-#[inline(never)]
-fn extend(text: &[u8], at: usize, distance: usize) -> u32 {
-    let here = text.get(at..).unwrap_or(&[]).as_chunks::<8>().0;
-    let there = text.get(at - distance..).unwrap_or(&[]).as_chunks::<8>().0;
-    let mut len = 0;
-    for (here, there) in here.iter().zip(there).take(EXTENDED_BYTES_MAX as usize / 8) {
-        let differing = u64::from_le_bytes(*here) ^ u64::from_le_bytes(*there);
-        len += differing.trailing_zeros() / 8;
-        if differing != 0 {
-            break;
-        }
-    }
-    len
-}
-
 #[cfg(test)]
 impl Matcher {
     pub fn set_base(&mut self, base: u32) {
         self.latest.fill(0);
+        self.latest_in_context.fill((0, 0));
         self.base = base;
     }
 

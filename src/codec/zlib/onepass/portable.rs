@@ -3,19 +3,19 @@
 use super::{
     code::Code,
     emit::{BitWriter, put_segment},
-    matcher::{Cpu, Matcher, SEGMENT_BYTES},
+    matcher::{Cpu, Matcher, SEGMENT_BYTES, TEXT_START},
 };
 
 /// [`super::Encoder::block`] with the operations of `C`.
 pub fn block<C: Cpu>(matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Option<usize> {
     let mut writer = BitWriter::new(room, code);
-    let mut coded = 0;
+    let mut coded = TEXT_START;
     let mut complete = true;
-    for from in (0..matcher.len()).step_by(SEGMENT_BYTES) {
+    for from in (TEXT_START..matcher.end()).step_by(SEGMENT_BYTES) {
         let starts = matcher.mark::<C>(from);
         let probes = matcher.compare::<C>(starts);
         let kept = matcher.select::<C>(probes, coded);
-        let end = matcher.len().min(from + SEGMENT_BYTES);
+        let end = matcher.end().min(from + SEGMENT_BYTES);
         complete &= put_segment(&mut writer, code, matcher, kept, end, &mut coded);
         if !complete {
             break;

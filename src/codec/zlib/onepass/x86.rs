@@ -10,7 +10,7 @@
 use super::{
     code::Code,
     emit::{self, BitWriter, PUT_BITS_MAX, block_bytes_max, match_bits},
-    matcher::{Cpu, MATCHES_MAX, Matcher, SEGMENT_BYTES, boxed},
+    matcher::{Cpu, MATCHES_MAX, Matcher, SEGMENT_BYTES, TEXT_START, boxed},
     rows::ROW_HIGHS,
 };
 use std::arch::x86_64::*;
@@ -50,7 +50,7 @@ impl Wide {
 
     /// [`super::Encoder::block`] in these instructions.
     pub fn block(&mut self, matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Option<usize> {
-        assert!(room.len() >= block_bytes_max(matcher.len()));
+        assert!(room.len() >= block_bytes_max(matcher.end() - TEXT_START));
         // SAFETY: only `detect` makes a `Self`, after checking every feature enabled on the callee.
         unsafe { block(&mut self.items, matcher, code, room) }
     }
@@ -64,13 +64,13 @@ fn block(
     room: &mut [u8],
 ) -> Option<usize> {
     let mut writer = BitWriter::new(room, code);
-    let mut coded = 0;
+    let mut coded = TEXT_START;
     let mut complete = true;
-    for from in (0..matcher.len()).step_by(SEGMENT_BYTES) {
+    for from in (TEXT_START..matcher.end()).step_by(SEGMENT_BYTES) {
         let starts = mark(matcher, from);
         let probes = compare(matcher, starts);
         let kept = select(matcher, probes, coded);
-        let end = matcher.len().min(from + SEGMENT_BYTES);
+        let end = matcher.end().min(from + SEGMENT_BYTES);
         if code.rows.complete {
             let staged = stage(items, matcher, kept, end, code, &mut coded);
             complete &= staged.complete;
