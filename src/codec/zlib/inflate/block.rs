@@ -187,7 +187,22 @@ fn put_literal(bits: &mut Bits, room: &mut [u8], at: &mut usize, entry: u32) {
 fn repeat(room: &mut [u8], at: usize, distance: usize, length: usize) {
     let end = at + length;
     let mut at = at;
-    if distance >= 16 {
+    if distance >= 32 {
+        // Most matches have at most 32 bytes: a loop over fewer at a time would be mispredicted more often.
+        while at < end {
+            let Some(from) = room.get(at - distance..) else {
+                return;
+            };
+            let Some(bytes) = from.first_chunk::<32>().copied() else {
+                return;
+            };
+            let Some(to) = room.get_mut(at..).and_then(|to| to.first_chunk_mut()) else {
+                return;
+            };
+            *to = bytes;
+            at += 32;
+        }
+    } else if distance >= 16 {
         while at < end {
             let Some(from) = room.get(at - distance..) else {
                 return;

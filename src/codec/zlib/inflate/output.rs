@@ -3,8 +3,8 @@
 use super::InflateError;
 
 /// Bytes that one turn of the loop may write past the text's end: three literals, the longest match, and
-/// the overshoot of copies in steps of sixteen bytes.
-pub const TURN_BYTES_MAX: usize = 3 + 258 + 16;
+/// the overshoot of copies in steps of 32 bytes.
+pub const TURN_BYTES_MAX: usize = 3 + 258 + 32;
 
 /// Bytes of text that a new inflater has room for.
 const TEXT_BYTES_INITIAL: usize = 8 << 10;
