@@ -2,7 +2,7 @@
 
 use crate::{
     etl::sets::{Directory, fresh_directory},
-    harness::{Client, Server, without_settings},
+    harness::{Client, Server, unless_skipped, without_settings},
 };
 use std::{
     fs::{self, File},
@@ -133,6 +133,57 @@ fn a_server_whose_store_is_cut_ends_with_a_message() {
             "{line}"
         );
         assert!(!log.contains("stack backtrace"), "{log}");
+    }
+}
+
+/// A fault elsewhere than in a mapped file has its line too, and the signal's default action.
+#[test]
+fn a_server_with_a_fault_in_memory_ends_with_a_message() {
+    let mut server = Server::start(&[]);
+    server.signal("SEGV");
+    let status = server.wait();
+    let log = server.log();
+    assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}: {log}");
+    assert_eq!(
+        log.matches("trident: a fault while reading").count(),
+        1,
+        "{log}"
+    );
+    assert!(!log.contains("stack backtrace"), "{log}");
+}
+
+/// On a full disk, without LMDB's lock file, whose pages cannot be had then: an exit code and a message.
+#[test]
+fn commands_end_well_on_a_full_disk() {
+    let root = rustix::process::geteuid().is_root();
+    let obstacle = (!root).then(|| "a file system can be mounted by root only".to_owned());
+    if !unless_skipped("root", obstacle) {
+        return;
+    }
+    let (_directory, path) = store_with_updates();
+    let script = r#"set -e
+        mount -t tmpfs -o size=64m none /mnt
+        cp -r "$1" /mnt/store
+        rm -f /mnt/store/lock.mdb /mnt/store/updates-*/lock.mdb
+        cat /dev/zero >/mnt/rest 2>/dev/null || true
+        exec "$2" store "$3" /mnt/store"#;
+    for command in ["verify", "stat", "dump", "fold"] {
+        let mut run = Command::new("unshare");
+        run.args(["--mount", "sh", "-c", script, "sh"]);
+        run.arg(&path);
+        run.args([env!("CARGO_BIN_EXE_trident"), command]);
+        let output = without_settings(&mut run).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let code = output.status.code();
+        assert!(
+            matches!(code, Some(1 | 69)),
+            "{command}: {} {said}",
+            output.status
+        );
+        assert!(
+            said.starts_with("trident: ") && said.contains("space"),
+            "{command}: {said}"
+        );
     }
 }
 

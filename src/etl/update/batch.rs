@@ -113,11 +113,17 @@ impl Batch {
         self.counts.duplicates = self.tweets.values().map(|lines| lines.count - 1).sum();
     }
 
+    /// The result, if no line is a tweet to keep or a deletion: no store needs to be asked.
+    pub fn of_nothing(&self) -> Option<Applied> {
+        let is_empty = self.tweets.is_empty() && self.deletions.is_empty();
+        is_empty.then(|| self.applied())
+    }
+
     /// Changes the store, as a whole or not at all.
     pub fn apply(&self, store: &Store, value_bytes_max: usize) -> Result<Applied, Refused> {
-        if self.tweets.is_empty() && self.deletions.is_empty() {
+        if let Some(applied) = self.of_nothing() {
             store.check_updates()?;
-            return Ok(self.applied());
+            return Ok(applied);
         }
         self.apply_within(store.update()?, value_bytes_max)
     }

@@ -112,6 +112,11 @@ impl Client {
         shared.lookups.submit(user_id, known, done)
     }
 
+    /// Whether the store that was seen last has a history, and so takes batches; `false` before one was seen.
+    pub fn keeps_history(&self) -> bool {
+        self.shared.seen.mark().batch().loaded != 0
+    }
+
     /// Whether a lookup is likely to succeed; used by `/readyz`.
     pub fn is_ready(&self) -> bool {
         let is_up = !self.shared.options.outage_unready || self.shared.lookups.is_open();

@@ -91,6 +91,38 @@ fn batches_in(database: &Database) -> u64 {
     database.number("SELECT number FROM trident.trident_batch")
 }
 
+/// Without a tweet and without a deletion there is nothing to begin a transaction for.
+#[test]
+fn a_batch_of_nothing_costs_no_transaction() {
+    let split = split(lines(327, 100, 30), 327, 2, true);
+    let Some(database) = loaded(&split, &[]) else {
+        return;
+    };
+    let server = serve_from(&database.url(), &[ON]);
+    let begun = || database.number("SHOW GLOBAL STATUS LIKE 'Com_begin'");
+    let mut client = admin(&server);
+    let before = begun();
+    for nothing in [
+        "",
+        "\n\n",
+        "{\"scrub_geo\":{\"user_id\":1}}\n",
+        "no tweet\n",
+    ] {
+        let counts = counts(&client.ask(&post(nothing.as_bytes(), "")));
+        assert_eq!(
+            (&counts["batch"], &counts["tweets_new"]),
+            (&0.into(), &0.into())
+        );
+    }
+    assert_eq!(begun(), before);
+    counts(&client.ask(&post(&split.batches[0], "")));
+    assert!(begun() > before);
+    // A database without history takes no batch, also an empty one.
+    import(&database.url(), &split.path, false);
+    let server = serve_from(&database.url(), &[ON]);
+    assert_eq!(admin(&server).ask(&post(b"\n", "")).status, 409);
+}
+
 /// Two instances, several senders each, batches in any order, some of them twice.
 #[test]
 fn batches_through_two_instances_give_the_store_of_the_whole() {
