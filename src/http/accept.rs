@@ -75,10 +75,14 @@ impl Acceptor {
     pub fn start(server: &Arc<Server>, listeners: Vec<Listener>) -> io::Result<Self> {
         for listener in &listeners {
             listener.socket.set_nonblocking(true)?;
-            let send_buffer_bytes = server.limits.send_buffer_bytes;
-            if !listener.inherited && send_buffer_bytes > 0 {
-                // Connections inherit it.
-                SockRef::from(&listener.socket).set_send_buffer_size(send_buffer_bytes)?;
+            if listener.inherited {
+                continue;
+            }
+            // Connections inherit these.
+            let socket = SockRef::from(&listener.socket);
+            socket.set_tcp_nodelay(true)?;
+            if server.limits.send_buffer_bytes > 0 {
+                socket.set_send_buffer_size(server.limits.send_buffer_bytes)?;
             }
         }
         let (wake, woken) = UnixStream::pair()?;
@@ -275,8 +279,12 @@ impl Loop {
             server.open.fetch_sub(1, Relaxed);
             return self.refuse(stream);
         }
-        let _ = stream.set_nodelay(true); // answers are written whole; waiting for ACKs only delays them
-        if !(self.listeners[index].start)(stream) {
+        let listener = &self.listeners[index];
+        if listener.inherited {
+            // Answers are written whole; waiting for ACKs only delays them. Connections of our own listeners inherit this.
+            let _ = stream.set_nodelay(true);
+        }
+        if !(listener.start)(stream) {
             self.server.open.fetch_sub(1, Relaxed);
         }
     }

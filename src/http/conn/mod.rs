@@ -56,6 +56,9 @@ use crate::metrics::{self, Counter};
 /// Epoll flags after which no further event announces the end of the stream: ERR, HUP, RDHUP.
 const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
 
+/// The epoll flag of room to send. Alone it is nothing to a connection that waits for a request.
+const ROOM_FLAG: usize = 0x4;
+
 /// What the coroutine does after a turn.
 enum Next {
     /// Wait for the socket.
@@ -108,7 +111,11 @@ struct Conn<S: Service, K: Socket = TcpStream> {
 pub(super) fn start<S: Service>(hosted: &Arc<Hosted<S>>, stream: std::net::TcpStream) -> bool {
     match Conn::accepted(Arc::clone(hosted), stream) {
         Some(conn) => {
-            Box::new(conn).spawn(None);
+            // The first request, if it has come, is announced by an event: a turn without one would read in vain.
+            Box::new(conn).spawn(|mut conn| {
+                conn.wait();
+                conn.run(None);
+            });
             true
         }
         None => false,
@@ -135,10 +142,10 @@ impl<S: Service> Conn<S> {
         Self::new(hosted, catch_unwind(register).ok()?)
     }
 
-    /// Starts or continues the connection in a new coroutine on its descriptor's worker. If no stack can be
+    /// Starts or continues the connection, by `run`, in a new coroutine on its descriptor's worker. If no stack can be
     /// mapped, the connection is closed; false then.
     #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
-    fn spawn(self: Box<Self>, place: Option<Place>) -> bool {
+    fn spawn(self: Box<Self>, run: impl FnOnce(Box<Self>) + Send + 'static) -> bool {
         let id = self.socket.number() as usize;
         let start = AssertUnwindSafe(|| {
             // SAFETY: the coroutine keeps no thread-local address across a wait (`worker::lend` is not
@@ -146,7 +153,7 @@ impl<S: Service> Conn<S> {
             unsafe {
                 may::coroutine::Builder::new()
                     .id(id)
-                    .spawn(move || self.run(place))
+                    .spawn(move || run(self))
             }
         });
         let is_started = matches!(catch_unwind(start), Ok(Ok(_detached)));
@@ -188,7 +195,7 @@ impl<S: Service> Conn<S> {
                 // flooding connection that yields would starve the others. A new coroutine comes in through
                 // epoll.
                 Next::Again => {
-                    self.spawn(None);
+                    self.spawn(|conn| conn.run(None));
                     return;
                 }
                 Next::AgainBehind => return self.go_behind(),
@@ -199,7 +206,12 @@ impl<S: Service> Conn<S> {
 
     /// Waits for the socket.
     fn wait(&mut self) {
-        let flags = self.socket.wait_io();
+        let flags = loop {
+            let flags = self.socket.wait_io();
+            if flags != ROOM_FLAG || !matches!(self.stage, Stage::Open(_)) {
+                break flags;
+            }
+        };
         self.notice(flags);
     }
 }
@@ -306,7 +318,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
 
 impl<S: Service> Waiting for Conn<S> {
     fn start(self: Box<Self>, place: Place) -> bool {
-        self.spawn(Some(place))
+        self.spawn(|conn| conn.run(Some(place)))
     }
 }
 
