@@ -156,25 +156,25 @@ pub struct LoadCommand {
     /// Agents that send the load: HOST:PORT,HOST:PORT
     ///
     /// Each runs `trident load --agent` and gets its share of connections, rate and requests; all start together, and
-    /// there is one report. Their tokens of /qrcode are checked with the key that each agent has.
+    /// there is one report.
     #[arg(
         long,
         value_name = "LIST",
         value_delimiter = ',',
         requires = "token_file"
     )]
-    #[arg(conflicts_with_all = ["find", "url_list", "replay", "record", "auth_key_file"])]
     pub agents: Vec<String>,
     /// Be an agent that listens here, HOST:PORT
     ///
-    /// It sends load wherever a coordinator with the same token says, one run at a time, until a signal ends it. What they
-    /// say is not encrypted: in private networks only.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        requires = "token_file",
-        conflicts_with = "agents"
-    )]
+    /// It sends load wherever a coordinator with the same token says, one run at a time, until a signal ends it; all flags
+    /// of the run are the coordinator's. What they say is not encrypted: in private networks only.
+    #[arg(long, value_name = "ADDR", requires = "token_file")]
+    #[arg(conflicts_with_all = [
+        "urls", "targets", "team", "aws_account", "auth_key_file", "duration", "requests", "warmup", "connections",
+        "connection_requests", "connection_time", "rate", "pipeline", "mix", "scenario", "corpus", "url_list", "replay",
+        "replay_speed", "workers", "no_check", "timeout", "goal", "requirements", "find", "agents", "no_preflight", "hdr",
+        "record", "json", "html", "quiet",
+    ])]
     pub agent: Option<String>,
     /// File with the secret of --agents and --agent
     ///

@@ -240,3 +240,19 @@ fn the_short_help_of_load_fits_a_terminal() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 }
+
+/// What an agent does is said by its coordinator: a flag that it would not heed is refused.
+#[test]
+fn an_agent_takes_no_flags_of_a_run() {
+    let mut command = Cli::command();
+    command.build();
+    let load = command.find_subcommand("load").unwrap();
+    let agent = load.get_arguments().find(|arg| arg.get_id() == "agent");
+    let refused = load.get_arg_conflicts_with(agent.unwrap());
+    let refused: Vec<_> = refused.iter().map(|arg| arg.get_id()).collect();
+    for arg in load.get_arguments().filter(|arg| !arg.is_global_set()) {
+        let id = arg.get_id();
+        let is_its_own = ["agent", "token_file", "help"].contains(&id.as_str());
+        assert_eq!(refused.contains(&id), !is_its_own, "{id}");
+    }
+}

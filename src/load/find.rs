@@ -51,7 +51,7 @@ pub(super) fn find(
         };
         let mut silent = Progress {
             out: progress.out,
-            terminal: false,
+            terminal: None,
             quiet: true,
         };
         let run = session.measure(&one, Files::default(), &mut silent, stop)?;

@@ -21,6 +21,21 @@ pub fn digest(digits: &str) -> Result<[u8; 32], String> {
     Ok(out)
 }
 
+/// Bytes in messages of serde: base64, a third more than the bytes.
+pub mod base64 {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        base64_simd::STANDARD.encode_to_string(bytes).serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Box<[u8]>, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = base64_simd::STANDARD.decode_to_vec(text);
+        bytes.map(Vec::into).map_err(D::Error::custom)
+    }
+}
+
 /// Rounded to three decimals: more would be noise in the files.
 pub fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3

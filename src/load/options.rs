@@ -7,7 +7,7 @@ use crate::load::{
     error::LoadError,
     identity::Identity,
     plan::{
-        corpus::{self, Corpus},
+        corpus::Corpus,
         list,
         scenario::{self, Mix, Scenario},
         stage::{Load, Ramp, Stage},
@@ -50,26 +50,6 @@ impl Source {
             Self::These(urls) => list::of_urls(urls),
             Self::AccessLog(path) => list::read_access_log(path),
         }
-    }
-}
-
-impl Source {
-    /// The lines of a corpus, as agents get them.
-    ///
-    /// # Errors
-    /// The file cannot be read, or requests come from elsewhere.
-    pub(super) fn lines(&self) -> Result<String, LoadError> {
-        let path = match self {
-            Self::BuiltIn => None,
-            Self::Corpus(path) => Some(path.as_path()),
-            _ => {
-                return Err(LoadError::Usage(
-                    "--agents: requests come from a corpus (--corpus), not from URLs or a log"
-                        .into(),
-                ));
-            }
-        };
-        corpus::lines(path)
     }
 }
 

@@ -26,6 +26,7 @@ use crate::load::{
 };
 use crossbeam::channel::{self, Sender};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::value::RawValue;
 use std::{
     fs,
     ops::Range,
@@ -57,8 +58,8 @@ pub(super) struct Session<'a> {
     identity: Identity,
     corpus: Corpus,
     targets: Vec<Target>,
-    /// Lines of the corpus, for agents.
-    corpus_lines: Option<String>,
+    /// The corpus as agents get it.
+    corpus_message: Option<Box<RawValue>>,
     /// Started for the run, and stopped when it ends.
     local: Option<TemporaryServer>,
     options: &'a Options,
@@ -72,15 +73,15 @@ impl<'a> Session<'a> {
     ) -> Result<(Self, Files), LoadError> {
         let identity = identity(options);
         let has_agents = !options.agents.addresses.is_empty();
-        if has_agents && options.targets.is_empty() {
-            return Err(LoadError::Usage(
-                "--agents: name the servers with --target; agents do not start one".into(),
-            ));
-        }
         let corpus = options
             .source
             .read(&identity, !options.targets.is_empty())?;
-        let corpus_lines = has_agents.then(|| options.source.lines()).transpose()?;
+        let to_message = || serde_json::value::to_raw_value(&corpus);
+        let corpus_message = has_agents.then(to_message).transpose();
+        let corpus_message = corpus_message.map_err(|error| LoadError::System {
+            doing: "writing the requests as JSON for the agents (fewer or shorter ones may help)",
+            source: error.into(),
+        })?;
         raise_descriptor_limit();
         // What is wrong with flags and files is reported before anything is started.
         let (_, stages) = options::stages(options, &corpus)?;
@@ -95,6 +96,11 @@ impl<'a> Session<'a> {
             ([], Some(server)) => vec![server.clone()],
             (given, _) => given.to_vec(),
         };
+        if has_agents && urls.is_empty() {
+            return Err(LoadError::Usage(
+                "--agents: name the servers with --target; agents do not start one".into(),
+            ));
+        }
         let local = urls
             .is_empty()
             .then(|| TemporaryServer::start(&identity))
@@ -111,7 +117,7 @@ impl<'a> Session<'a> {
             identity,
             corpus,
             targets,
-            corpus_lines,
+            corpus_message,
             local,
             options,
         };
@@ -166,7 +172,7 @@ impl<'a> Session<'a> {
             }
         };
         match fleet {
-            Some(fleet) => fleet.drive(&mut collector, progress, &mut watch, stop, &given_up)?,
+            Some(fleet) => fleet.drive(&shared, &mut collector, progress, &mut watch)?,
             None => drive(&shared, &mut collector, progress, &mut watch)?,
         }
         let elapsed = start.elapsed();
@@ -191,14 +197,19 @@ impl<'a> Session<'a> {
 impl Session<'_> {
     /// The agents, ready to start, if there are any.
     fn fleet(&self, options: &Options, stages: &[Stage]) -> Result<Option<Fleet>, LoadError> {
-        let Some(corpus) = &self.corpus_lines else {
+        let Some(corpus) = &self.corpus_message else {
             return Ok(None);
         };
         let job = Job {
             team: self.identity.team.clone(),
             account: self.identity.account.clone(),
             corpus: corpus.clone(),
-            targets: options.targets.clone(),
+            targets: self
+                .targets
+                .iter()
+                .map(|target| target.url.clone())
+                .collect(),
+            record: options.record.is_some(),
             stages: stages.to_vec(),
             connections: options.connections,
             pipeline: options.pipeline,

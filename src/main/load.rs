@@ -37,7 +37,7 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     let files = ReportFiles::open(&command)?;
     let mut stderr = io::stderr();
     let mut progress = Progress {
-        terminal: stderr.is_terminal(),
+        terminal: stderr.is_terminal().then_some(columns as fn() -> usize),
         quiet: command.quiet,
         out: &mut stderr,
     };
@@ -54,15 +54,26 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     }
 }
 
+/// Columns of the terminal that standard error is.
+fn columns() -> usize {
+    /// Of a terminal that does not say it, as some serial lines do not.
+    const USUAL: u16 = 80;
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    let said = size
+        .ok()
+        .map(|size| size.ws_col)
+        .filter(|columns| *columns > 0);
+    said.unwrap_or(USUAL).into()
+}
+
 /// Runs what coordinators send, until a signal.
 fn agent(command: &LoadCommand, address: &str, stop: &AtomicBool) -> Result<(), Stop> {
     let token = command.token_file.as_deref().map(token).transpose()?;
-    let key = auth_key(command.auth_key_file.as_deref())?;
     let mut say = |line: &str| {
         // A closed standard output is no reason to end.
         let _ = cli::print(&format!("{line}\n"));
     };
-    load::serve_agent(address, &token.unwrap_or_default(), key, &mut say, stop).map_err(stopped)
+    load::serve_agent(address, &token.unwrap_or_default(), &mut say, stop).map_err(stopped)
 }
 
 /// The secret that coordinator and agents share.

@@ -12,6 +12,7 @@ mod preflight;
 mod reports;
 mod run;
 mod standin;
+mod terminal;
 
 use crate::{
     command::{ended, trident},

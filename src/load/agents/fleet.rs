@@ -13,7 +13,9 @@ use crate::load::{
     tally::{
         collect::{Collector, Progress},
         counts::Interval,
+        record::Recorder,
     },
+    worker::Shared,
 };
 use crossbeam::channel::{self, Sender};
 use std::{
@@ -102,14 +104,13 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Starts all of them and collects what they count, until they end or `stop` or `given_up` is set.
+    /// Starts all of them and collects what they count, until they end or `shared` is stopped.
     pub fn drive(
         self,
+        shared: &Shared<'_>,
         collector: &mut Collector<'_>,
         progress: &mut Progress<'_>,
         watch: &mut dyn FnMut(&Collector<'_>),
-        stop: &AtomicBool,
-        given_up: &AtomicBool,
     ) -> Result<(), LoadError> {
         let lost = AtomicBool::new(false);
         let limits = (self.stages, self.cells, self.seconds);
@@ -128,11 +129,7 @@ impl Fleet {
         }
         thread::scope(|scope| {
             scope.spawn(|| {
-                let is_over = || {
-                    [stop, given_up, &lost]
-                        .iter()
-                        .any(|flag| flag.load(Relaxed))
-                };
+                let is_over = || shared.is_stopped() || lost.load(Relaxed);
                 // Nothing is ever sent: the other side hangs up when all agents have ended.
                 while ended.recv_timeout(LOOK_EVERY) == Err(channel::RecvTimeoutError::Timeout) {
                     if is_over() {
@@ -149,7 +146,7 @@ impl Fleet {
                 .map(|agent| {
                     let (give, lost) = (give.clone(), &lost);
                     scope.spawn(move || {
-                        let outcome = agent.take(limits, &give);
+                        let outcome = agent.take(limits, &give, shared.recorder);
                         lost.fetch_or(outcome.is_err(), Relaxed);
                         outcome
                     })
@@ -229,6 +226,7 @@ impl Agent {
         mut self,
         limits: (usize, usize, u64),
         give: &Sender<Interval>,
+        recorder: Option<&Recorder>,
     ) -> Result<(), LoadError> {
         let (stages, cells, seconds) = limits;
         loop {
@@ -239,6 +237,11 @@ impl Agent {
                     let interval =
                         interval.map_err(|error| failed(&self.name, &error.to_string()))?;
                     let _ = give.send(interval);
+                }
+                Some(FromAgent::Pair(pair)) => {
+                    if let Some(recorder) = recorder {
+                        recorder.write(&pair);
+                    }
                 }
                 Some(FromAgent::End) => return Ok(()),
                 Some(FromAgent::Refused(why)) => return Err(failed(&self.name, &why)),

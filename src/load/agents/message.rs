@@ -12,6 +12,7 @@ use hdrhistogram::{
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, BufRead, Read, Write},
@@ -19,7 +20,7 @@ use std::{
 };
 
 /// Both sides must speak the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Longest line before the proof of the token.
 pub const GREETING_BYTES_MAX: u64 = 4 << 10;
 /// Longest line after it: a job has the corpus in it.
@@ -56,6 +57,8 @@ pub enum FromAgent {
     Ready,
     /// It will not, or could not go on; why.
     Refused(String),
+    /// A failing pair of request and answer.
+    Pair(Value),
     /// What one worker counted.
     Interval(WireInterval),
     /// All workers have ended.
@@ -67,8 +70,8 @@ pub enum FromAgent {
 pub struct Job {
     pub team: String,
     pub account: String,
-    /// Lines of the corpus.
-    pub corpus: String,
+    /// The corpus; the agent cannot read the files that it came from.
+    pub corpus: Box<RawValue>,
     /// URLs.
     pub targets: Vec<String>,
     pub stages: Vec<Stage>,
@@ -78,6 +81,8 @@ pub struct Job {
     pub check: bool,
     pub lifetime: Lifetime,
     pub preflight: bool,
+    /// Whether failing pairs are wanted.
+    pub record: bool,
     /// Number of its first worker, how many it runs, and how many all agents run.
     pub first_worker: usize,
     pub own_workers: usize,

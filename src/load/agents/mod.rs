@@ -4,10 +4,11 @@
 //! coordinator (fleet)                        agent (serve)
 //!      ◀── Hello: nonce, workers ────────────
 //!      ─── Proof: HMAC of the nonce ─────────▶
-//!      ─── Job: stages, corpus, targets ─────▶   reads it, asks each target once
+//!      ─── Job: stages, corpus, targets ─────▶   asks each target once
 //!      ◀── Ready, or Refused: why ───────────
 //!      ─── Start, to all of them ────────────▶   runs its share of the workers
 //!      ◀── Interval, after each second ──────
+//!      ◀── Pair, for --record ───────────────
 //!      ─── Stop, when the run ends early ────▶
 //!      ◀── End ──────────────────────────────
 //! ```

@@ -17,15 +17,20 @@ use crate::load::{
     plan::corpus::Corpus,
     preflight,
     session::{raise_descriptor_limit, run_workers},
+    tally::record::Recorder,
     wire::target::Target,
     worker::Shared,
 };
 use crossbeam::channel;
+use parking_lot::Mutex;
 use std::{
     fs::File,
     io::{self, BufReader, ErrorKind, Read},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -44,7 +49,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub fn serve(
     address: &str,
     token: &[u8],
-    auth_key: Option<[u8; 32]>,
     say: &mut dyn FnMut(&str),
     stop: &AtomicBool,
 ) -> Result<(), LoadError> {
@@ -60,11 +64,7 @@ pub fn serve(
     while !stop.load(Relaxed) {
         match listener.accept() {
             Ok((socket, peer)) => {
-                let run = Run {
-                    token,
-                    auth_key,
-                    stop,
-                };
+                let run = Run { token, stop };
                 match run.whole(&socket) {
                     Ok(()) => say(&format!("a run for {peer} ended")),
                     Err(error) => say(&format!("{peer}: {error}")),
@@ -79,7 +79,6 @@ pub fn serve(
 
 struct Run<'a> {
     token: &'a [u8],
-    auth_key: Option<[u8; 32]>,
     /// Set when the agent itself is to end.
     stop: &'a AtomicBool,
 }
@@ -138,9 +137,10 @@ impl Run<'_> {
         let identity = Identity {
             team: job.team.clone(),
             account: job.account.clone(),
-            auth_key: self.auth_key,
+            auth_key: None, // what depends on it is in the corpus
         };
-        let corpus = Corpus::parse(job.corpus.as_bytes(), "the coordinator's corpus", &identity)?;
+        let corpus: Corpus = serde_json::from_str(job.corpus.get())
+            .map_err(|error| LoadError::Usage(format!("the coordinator's corpus: {error}")))?;
         let targets = job.targets.iter().map(|url| Target::resolve(url));
         let targets = targets.collect::<Result<Vec<_>, _>>()?;
         if !job.fits(&corpus) {
@@ -157,6 +157,12 @@ impl Run<'_> {
         }
         socket.set_read_timeout(None).map_err(broken)?;
         let (stop, given_up) = (AtomicBool::new(false), AtomicBool::new(false));
+        // Two threads write: lines must stay whole.
+        let writer = Arc::new(Mutex::new(socket.try_clone().map_err(broken)?));
+        let pairs = Arc::clone(&writer);
+        let recorder = job.record.then(|| {
+            Recorder::over(move |pair| send(&mut *pairs.lock(), &FromAgent::Pair(pair.clone())))
+        });
         let shared = Shared {
             corpus: &corpus,
             identity: &identity,
@@ -171,16 +177,16 @@ impl Run<'_> {
             start: Instant::now(),
             stop: &stop,
             given_up: &given_up,
-            recorder: None,
+            recorder: recorder.as_ref(),
         };
-        self.send_load(job, &shared, socket, reader, &stop)
+        self.send_load(job, &shared, &writer, reader, &stop)
     }
 
     fn send_load(
         &self,
         job: &Job,
         shared: &Shared<'_>,
-        socket: &TcpStream,
+        writer: &Mutex<TcpStream>,
         reader: &mut BufReader<&TcpStream>,
         stop: &AtomicBool,
     ) -> Result<(), LoadError> {
@@ -195,7 +201,7 @@ impl Run<'_> {
             let counting = scope.spawn(|| {
                 for interval in take {
                     let sent = WireInterval::of(&interval)
-                        .and_then(|wire| send(&mut &*socket, &FromAgent::Interval(wire)));
+                        .and_then(|wire| send(&mut *writer.lock(), &FromAgent::Interval(wire)));
                     if sent.is_err() || self.stop.load(Relaxed) {
                         stop.store(true, Relaxed);
                     }
@@ -204,7 +210,7 @@ impl Run<'_> {
             let ended = run_workers(shared, own, give);
             let _ = counting.join();
             // The thread above waits for the coordinator; it is not needed any more.
-            let _ = socket.shutdown(Shutdown::Read);
+            let _ = writer.lock().shutdown(Shutdown::Read);
             ended
         })
     }
@@ -215,7 +221,8 @@ impl Job {
     fn fits(&self, corpus: &Corpus) -> bool {
         let weights = |weights: &[f64]| weights.len() == corpus.endpoints.len();
         let workers = self.first_worker.checked_add(self.own_workers);
-        !self.stages.is_empty()
+        corpus.is_consistent()
+            && !self.stages.is_empty()
             && !self.targets.is_empty()
             && self.own_workers > 0
             && self.pipeline > 0

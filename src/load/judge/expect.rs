@@ -3,22 +3,22 @@
 //! Read once, when the corpus is read; `check` compares responses with it.
 
 use crate::load::{
-    format::{digest, hex},
+    format::{base64, digest, hex},
     identity::Identity,
     judge::chain,
 };
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::Sha256;
 
 /// How a body is checked.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum Expect {
     /// Only the status is checked.
     Any,
     /// These bytes.
-    Exact(Box<[u8]>),
+    Exact(#[serde(with = "base64")] Box<[u8]>),
     /// Bytes with this SHA-256.
     Sha256([u8; 32]),
     /// First line, then a packed chain equal to this one as JSON; its hashes are recomputed too.
@@ -32,7 +32,7 @@ pub enum Expect {
 }
 
 /// Which status is right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatusRule {
     /// This one.
     Is(u16),

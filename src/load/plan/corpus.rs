@@ -10,7 +10,7 @@ use crate::load::{
     wire::request::RequestBytes,
 };
 use flate2::read::MultiGzDecoder;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
@@ -26,7 +26,7 @@ const BUILT_IN_NAME: &str = "built-in corpus";
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// All entries, grouped by endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Corpus {
     /// Names of the endpoints in the order of their first entries.
     pub endpoints: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Corpus {
 }
 
 /// A request and its right answer.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// Index of its endpoint.
     pub endpoint: usize,
@@ -84,12 +84,34 @@ impl Corpus {
         self.entries_of.iter().map(Vec::len).sum()
     }
 
+    /// Whether no index leads out of it, as in one that was read here.
+    pub fn is_consistent(&self) -> bool {
+        let endpoints = self.endpoints.len();
+        let is_entry = |index: &usize| *index < self.entries.len();
+        !self.entries.is_empty()
+            && self.entries_of.len() == endpoints
+            && self.entries.iter().all(|entry| entry.endpoint < endpoints)
+            && self
+                .entries_of
+                .iter()
+                .all(|of| !of.is_empty() && of.iter().all(is_entry))
+    }
+
     /// Reads `path`, gzip or plain; without a path the built-in corpus.
     ///
     /// # Errors
     /// The file cannot be read, has no entry, or has a malformed line.
     pub fn read(path: Option<&Path>, identity: &Identity) -> Result<Self, LoadError> {
-        let mut corpus = Self::parse(lines(path)?.as_bytes(), &name_of(path), identity)?;
+        let name = path.map_or_else(|| BUILT_IN_NAME.into(), |path| path.display().to_string());
+        let bytes = match path {
+            None => built_in(),
+            Some(path) => fs::read(path).and_then(unpacked),
+        };
+        let bytes = bytes.map_err(|source| LoadError::Input {
+            path: name.clone().into(),
+            source,
+        })?;
+        let mut corpus = Self::parse(&bytes, &name, identity)?;
         corpus.is_built_in = path.is_none();
         Ok(corpus)
     }
@@ -137,29 +159,6 @@ impl Corpus {
         });
         Ok(())
     }
-}
-
-fn name_of(path: Option<&Path>) -> String {
-    path.map_or_else(|| BUILT_IN_NAME.into(), |path| path.display().to_string())
-}
-
-/// The lines of the file `path`, gzip or plain; without a path those of the built-in corpus.
-///
-/// # Errors
-/// The file cannot be read, or is no text.
-pub fn lines(path: Option<&Path>) -> Result<String, LoadError> {
-    let bytes = match path {
-        None => built_in(),
-        Some(path) => fs::read(path).and_then(unpacked),
-    };
-    let text = bytes.and_then(|bytes| {
-        String::from_utf8(bytes)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
-    });
-    text.map_err(|source| LoadError::Input {
-        path: name_of(path).into(),
-        source,
-    })
 }
 
 /// The lines of the built-in corpus.

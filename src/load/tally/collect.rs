@@ -77,8 +77,8 @@ struct Second {
 pub struct Progress<'a> {
     /// Usually standard error.
     pub out: &'a mut dyn Write,
-    /// Whether each line replaces the one before.
-    pub terminal: bool,
+    /// Tells the columns of a terminal, on which each line replaces the one before. `None`: it is none.
+    pub terminal: Option<fn() -> usize>,
     /// Whether no line is written.
     pub quiet: bool,
 }
@@ -139,7 +139,7 @@ impl<'a> Collector<'a> {
         watch: &mut dyn FnMut(&Self),
     ) {
         let begin = Instant::now();
-        let every = if progress.terminal {
+        let every = if progress.terminal.is_some() {
             LIVE_LINE_EVERY
         } else {
             PLAIN_LINE_EVERY
@@ -167,7 +167,7 @@ impl<'a> Collector<'a> {
                 }
             }
         }
-        if progress.terminal && !progress.quiet {
+        if progress.terminal.is_some() && !progress.quiet {
             let _ = write!(progress.out, "\r\x1b[K");
         }
         self.close_seconds(u64::MAX);
@@ -266,15 +266,8 @@ impl<'a> Collector<'a> {
                 duration_text(us)
             }
         };
-        let (start, end) = if progress.terminal {
-            ("\r\x1b[K", "")
-        } else {
-            ("", "\n")
-        };
-        // A closed standard error does not stop the run.
-        let _ = write!(
-            progress.out,
-            "{start}{:>4.0} s  {}  {:.0} requests/s  p50 {}  p99 {}  {} wrong  {} errors{end}",
+        let mut line = format!(
+            "{:>4.0} s  {}  {:.0} requests/s  p50 {}  p99 {}  {} wrong  {} errors",
             elapsed.as_secs_f64(),
             stage.name,
             since.requests() as f64 / every.as_secs_f64(),
@@ -283,6 +276,18 @@ impl<'a> Collector<'a> {
             since.wrong_count(),
             since.failed_count(),
         );
+        // A closed standard error does not stop the run.
+        let _ = match progress.terminal {
+            Some(columns) => {
+                // A line that goes on in the next row would stay there.
+                let fits = columns().saturating_sub(1);
+                if let Some((end, _)) = line.char_indices().nth(fits) {
+                    line.truncate(end);
+                }
+                write!(progress.out, "\r\x1b[K{line}")
+            }
+            None => writeln!(progress.out, "{line}"),
+        };
         let _ = progress.out.flush();
     }
 }

@@ -1,6 +1,6 @@
 //! `--record`: failing pairs of request and answer as JSON lines, to inspect and to send again.
 //!
-//! Workers write under a lock: only failures, and only the first [`PAIRS_MAX`].
+//! Workers write under a lock: only failures, and only the first [`PAIRS_MAX`]. An agent's go to its coordinator.
 
 use crate::load::{
     error::LoadError,
@@ -17,23 +17,26 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 /// Most pairs kept, because a server that fails everything would fill the disk.
 pub const PAIRS_MAX: u64 = 1_000;
 
-/// The file of failing pairs.
+/// Where failing pairs go.
 pub struct Recorder {
     path: PathBuf,
     inner: Mutex<Inner>,
 }
 
+/// Takes a pair to its place.
+type Put = Box<dyn FnMut(&Value) -> io::Result<()> + Send>;
+
 struct Inner {
-    file: BufWriter<File>,
+    put: Put,
     pairs: u64,
-    failed: Option<std::io::Error>,
+    failed: Option<io::Error>,
 }
 
 impl Recorder {
@@ -42,18 +45,28 @@ impl Recorder {
     /// # Errors
     /// It cannot be created.
     pub fn create(path: &Path) -> Result<Self, LoadError> {
-        let file = File::create(path).map_err(|source| LoadError::File {
+        let mut file = File::create(path).map_err(|source| LoadError::File {
             path: path.into(),
             source,
         })?;
+        // A line is one call: pairs are few, and each is there when it has failed.
+        let recorder = Self::over(move |pair| file.write_all(format!("{pair}\n").as_bytes()));
         Ok(Self {
             path: path.into(),
+            ..recorder
+        })
+    }
+
+    /// One that gives each pair to `put`.
+    pub fn over(put: impl FnMut(&Value) -> io::Result<()> + Send + 'static) -> Self {
+        Self {
+            path: PathBuf::new(),
             inner: Mutex::new(Inner {
-                file: BufWriter::new(file),
+                put: Box::new(put),
                 pairs: 0,
                 failed: None,
             }),
-        })
+        }
     }
 
     /// Records an answer that was not right.
@@ -85,25 +98,26 @@ impl Recorder {
         self.write(&pair(corpus, entry, url, failure.name(), Value::Null));
     }
 
-    fn write(&self, pair: &Value) {
+    /// Records a pair as it is.
+    pub fn write(&self, pair: &Value) {
         let mut inner = self.inner.lock();
         if inner.pairs < PAIRS_MAX && inner.failed.is_none() {
             inner.pairs += 1;
-            inner.failed = writeln!(inner.file, "{pair}").err();
+            inner.failed = (inner.put)(pair).err();
         }
     }
 
-    /// Writes what is buffered.
+    /// Whether all went well.
     ///
     /// # Errors
     /// Not everything could be written.
     pub fn finish(self) -> Result<(), LoadError> {
-        let mut inner = self.inner.into_inner();
-        let outcome = inner.failed.take().map_or_else(|| inner.file.flush(), Err);
-        outcome.map_err(|source| LoadError::File {
+        let failed = self.inner.into_inner().failed;
+        let failed = failed.map(|source| LoadError::File {
             path: self.path,
             source,
-        })
+        });
+        failed.map_or(Ok(()), Err)
     }
 }
 

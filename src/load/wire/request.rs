@@ -1,9 +1,14 @@
 //! A request as ready-made bytes: only the value of Host is filled in when it is sent.
 
+use crate::load::format::base64;
+use serde::{Deserialize, Serialize};
+
 /// Bytes of a request with a gap for the target's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestBytes {
+    #[serde(with = "base64")]
     before_host: Box<[u8]>,
+    #[serde(with = "base64")]
     after_host: Box<[u8]>,
 }
 

@@ -135,7 +135,7 @@ pub fn send_delay_histogram() -> Histogram<u32> {
 
 impl Shared<'_> {
     /// Whether the run is to end now.
-    fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.stop.load(Relaxed) || self.given_up.load(Relaxed)
     }
 }

@@ -5,9 +5,10 @@ use super::{
     standin::{Reply, StandIn, answer},
     trident,
 };
-use crate::harness::{Server, eventually};
-use serde_json::json;
+use crate::harness::{AUTH_KEY, Server, eventually};
+use serde_json::{Value, json};
 use std::{
+    fs,
     io::{BufRead, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
     sync::atomic::Ordering::Relaxed,
@@ -149,6 +150,85 @@ fn nobody_without_the_token_is_served() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
+/// Requests come from files that only the coordinator has, and so do the bodies that are sent and expected; failing pairs
+/// come back.
+#[test]
+fn lists_and_logs_are_sent_and_failures_are_recorded() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let (_a, _b, agents) = two(&token);
+    let server = StandIn::always(|| Reply::Bytes(answer(200, "hello\u{e9}")));
+    place.file("right", "hello\u{e9}");
+    place.file("wrong", "hello");
+    let lines = format!(
+        "{}/right body_file=right\nPUT /wrong send=right body_file=wrong\n",
+        server.url
+    );
+    let list = place.file("list", &lines);
+    let record = place.path("pairs");
+    let mut run = load(&["--urls", &list, "-n", "200", "-c", "4", "--quiet"]);
+    run.args(&agents).args(["--json", "-", "--record", &record]);
+    let (code, out, err) = ended(&mut run);
+    assert_eq!(code, 1, "{out}{err}");
+    let figures = &parsed(&out, &err)["endpoints"];
+    assert_eq!(figures["/right"]["requests"], figures["/right"]["correct"]);
+    assert_eq!(figures["/wrong"]["correct"], json!(0), "{out}");
+    let pairs = fs::read_to_string(&record).unwrap();
+    let pairs: Vec<Value> = pairs
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(json!(pairs.len()), figures["/wrong"]["requests"]);
+    let sent = pairs[0]["request"].as_str().unwrap();
+    assert!(sent.starts_with("PUT /wrong ") && sent.ends_with("\r\n\r\nhello\u{e9}"));
+    // A log is sent once, shared by both.
+    let log = place.file("log", &LOG_LINE.repeat(7));
+    let mut run = load(&[&server.url, "--replay", &log, "-c", "4", "--quiet"]);
+    let (code, out, err) = ended(run.args(&agents).args(["--json", "-"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(parsed(&out, &err)["total"]["requests"], json!(7));
+}
+
+const LOG_LINE: &str = "10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"GET /one HTTP/1.1\" 200 12\n";
+
+#[test]
+fn the_highest_rate_is_found_with_agents() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let (_a, _b, agents) = two(&token);
+    let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
+    let corpus = place.file("c.jsonl", HELLO);
+    let mut run = load(&["--target", &server.url, "--corpus", &corpus, "--quiet"]);
+    run.args(["--find", "p99<1us", "-d", "100ms", "-c", "4", "--json", "-"]);
+    let (code, out, err) = ended(run.args(&agents));
+    let report = parsed(&out, &err);
+    // No rate holds that, so that all are tried that the search has.
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(report["found"]["rate"].is_null(), "{out}");
+    assert!(
+        report["found"]["tries"].as_array().unwrap().len() > 2,
+        "{out}"
+    );
+}
+
+/// The key stays with the coordinator: agents get the tokens that it expects.
+#[test]
+fn tokens_are_checked_with_the_coordinators_key() {
+    let place = Place::new();
+    let token = place.file("token", SECRET);
+    let (_a, _b, agents) = two(&token);
+    let server = Server::start(&[]);
+    let url = format!("http://{}", server.address);
+    let other = "12".repeat(32);
+    for (key, code) in [(AUTH_KEY, 0), (&*other, 1)] {
+        let key = place.file("key", key);
+        let mut run = load(&["--target", &url, "-n", "500", "-c", "4", "--quiet"]);
+        run.args(["--mix", "qrcode=1", "--auth-key-file", &key]);
+        let (ended, out, err) = ended(run.args(&agents));
+        assert_eq!(ended, code, "{out}{err}");
+    }
+}
+
 /// A run that does not end by itself.
 fn long_run(server: &StandIn, corpus: &str) -> Command {
     let target = ["--target", &server.url, "--corpus", corpus];
@@ -235,9 +315,9 @@ fn what_agents_cannot_do_is_said_before_anything_is_sent() {
         ),
         (&[&target[..], &[&short]].concat(), 64, "16 bytes"),
         (
-            &[&target[..], &[&token, "http://127.0.0.1:9/path"]].concat(),
+            &["--agent", "127.0.0.1:0", "--token-file", &token, "-n", "5"],
             64,
-            "corpus",
+            "--requests",
         ),
         // The agent asks the target, from where it is.
         (&[&target[..], &[&token]].concat(), 69, "start the server"),
