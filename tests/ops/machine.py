@@ -10,6 +10,8 @@ import tempfile
 
 HTTP_PORT = 8080
 SSH_PORT = 22
+# This machine as the emulated one sees it.
+HOST = "10.0.2.2"
 
 # What boots a disk without a boot loader of its own, followed by the kernel and its initial file system.
 COMMAND_LINE = "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=1"

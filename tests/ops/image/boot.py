@@ -1,22 +1,26 @@
 """Boots a baked disk and proves that it serves, is tuned, drains and powers off.
 
-    boot.py DISK KERNEL INITRD
+    boot.py DISK KERNEL INITRD BINARY
 
-What runs inside comes on a second disk: a script that the base disk of scripts/test-image runs when it is there.
+What runs inside comes on a second disk: a script that the base disk of scripts/test-image runs when it is there. BINARY
+makes the store that the machine finds in a local S3.
 """
 import http.client
 import importlib.machinery
 import importlib.util
+import json
 import pathlib
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 
-from machine import Machine
+from local_aws import LocalAws
+from machine import HOST, Machine
 
 HERE = pathlib.Path(__file__).resolve().parent
 # An emulated machine on a busy one is slow.
@@ -24,7 +28,7 @@ BOOT_SECONDS = 900
 OFF_SECONDS = 300
 INSIDE_SECONDS = 2400
 # What is asked inside, every kernel setting counted.
-CHECKS = 60
+CHECKS = 64
 
 # What must be in an answer; the second line alone is what differs.
 ANSWERS = {
@@ -123,19 +127,46 @@ def no_filter():
     return module.NO_FILTER
 
 
-def payload(directory, script):
-    """A disk with one script on it, and in prove.sh the features in their place."""
+INSTANCE = "twitter/instances/i-image.json"
+
+
+def publish(aws, binary):
+    """Publishes a store; its content."""
+    aws.ask("s3", "create_bucket", Bucket="trident-image")
+    store, tweets = aws.state / "store", aws.state / "tweets.jsonl"
+    with open(tweets, "wb") as out:
+        subprocess.run([binary, "gen", "tweets", "--lines", "3000", "--seed", "3"], stdout=out, check=True)
+    subprocess.run([binary, "etl", "--input", tweets, "--output", store], capture_output=True, check=True)
+    aws.run_script("publish-store", str(store), "s3://trident-image/twitter", "--no-wait", "--trident", binary)
+    pointer = aws.ask("s3", "get_object", Bucket="trident-image", Key="twitter/pointer.json")
+    return json.load(pointer["Body"])["content"]
+
+
+def prove_report(aws, content):
+    """What the machine wrote into S3 about itself."""
+    told = json.load(aws.ask("s3", "get_object", Bucket="trident-image", Key=INSTANCE)["Body"])
+    if told["content"] != content or told["failed"]:
+        fail(f"the report of the machine: {told}, wanted {content}")
+    print("  it reported to S3 what it serves")
+
+
+def payload(directory, script, **given):
+    """A disk with one script on it, and in prove.sh the features in their place, with what is `given` as variables."""
     disk = pathlib.Path(directory) / script
-    features = f"no_filter={shlex.quote(no_filter())}\n{(HERE / 'features.sh').read_text()}"
+    variables = "".join(f"{name}={shlex.quote(value)}\n" for name, value in given.items())
+    features = variables + (HERE / "features.sh").read_text()
     text = (HERE / script).read_text().replace("# @features@\n", features).encode()
     disk.write_bytes(text + b"\n" * (-len(text) % 512))
     return disk
 
 
 def main():
-    disk, kernel, initrd = sys.argv[1:4]
-    with tempfile.TemporaryDirectory() as directory:
-        with Machine(disk, kernel, initrd, payload(directory, "prove.sh")) as machine:
+    disk, kernel, initrd, binary = sys.argv[1:5]
+    with tempfile.TemporaryDirectory() as directory, LocalAws() as aws:
+        content = publish(aws, str(pathlib.Path(binary).resolve()))
+        endpoint = aws.url.replace("127.0.0.1", HOST)
+        prove = payload(directory, "prove.sh", no_filter=no_filter(), endpoint=endpoint, content=content)
+        with Machine(disk, kernel, initrd, prove) as machine:
             print(f"  serving {wait_until_serving(machine):.0f} s after power on")
             for path, wanted in ANSWERS.items():
                 answer = get(machine, path)
@@ -143,6 +174,7 @@ def main():
                     fail(f"{path}: {answer[:200]}")
             print(f"  {len(ANSWERS)} endpoints answer correctly")
             prove_inside(machine)
+            prove_report(aws, content)
             prove_stop(machine)
         with Machine(disk, kernel, initrd, payload(directory, "broken.sh")) as machine:
             prove_wrong_settings(machine)

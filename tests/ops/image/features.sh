@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Every feature of the server once, under the unit's filter of system calls and its namespaces. Follows prove.sh on its
-# disk and uses its functions; boot.py gives $no_filter.
+# disk and uses its functions; boot.py gives $no_filter, and $endpoint and $content: an S3 and what is published in it.
 
 admin=http://127.0.0.1:9090 public=http://127.0.0.1:8080 token=0123456789abcdef0123456789abcdef
 store=/var/lib/trident/store
@@ -64,6 +64,24 @@ check 'store swap: other data' yes "$([[ $(store_line) != "$old" && -n $old ]] &
 check 'store swap: a user of the new store' yes "$(is_there "$(twitter "$newcomer")")"
 check 'all of it by the same process' "$pid" "$(systemctl show -P MainPID trident)"
 check 'requests that panicked' 0 "$(metric trident_handler_panics_total)"
+
+# A store that scripts/publish-store put into S3: the unit fetches, verifies, swaps and asks, hardened as it is.
+stores=/var/lib/trident-stores old=$(printf '0%.0s' $(seq 64))
+mkdir -p "$stores" /run/trident
+cp -r "$store" "$stores/$old"
+ln -s "$old" "$stores/current"
+settings "TRIDENT_TWITTER_STORE=$stores/current"
+pid=$(systemctl show -P MainPID trident)
+printf '%s\n' FLEET=image REGION=us-east-1 INSTANCE=i-image STORE_URL=s3://trident-image/twitter "AWS_ENDPOINT_URL=$endpoint" \
+    AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x >/run/trident/instance.env
+systemctl start trident-store.service
+check 'published store: the unit' success "$(systemctl show -P Result trident-store.service)"
+check 'published store: is served' "$stores/current $content" "$(store_line | cut -d ' ' -f 1) $(readlink "$stores/current")"
+check 'published store: its queries were asked' yes \
+    "$(journalctl -u trident-store -o cat | grep -q 'store: 100 answers are right' && echo yes)"
+check 'published store: by the same process' "$pid" "$(systemctl show -P MainPID trident)"
+rm /run/trident/instance.env
+settings "TRIDENT_TWITTER_STORE=$store"
 
 # A database over TCP and TLS, with the drop-in that gives the unit its network.
 wanted=$(twitter "$newcomer")
