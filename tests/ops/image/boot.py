@@ -66,12 +66,16 @@ def wait_until_serving(machine):
 
 def prove_inside(machine):
     """What prove.sh said on the console."""
+    def told():
+        return re.findall(r"PROVE (.*)", machine.said().replace("\r", ""))
+
     deadline = time.monotonic() + INSIDE_SECONDS
     while "PROVE done" not in machine.said():
         if time.monotonic() > deadline or not machine.is_on():
-            fail(f"the inside said nothing:\n{machine.said()[-3000:]}")
+            last = "\n".join(told()[-5:])
+            fail(f"the inside did not end; last it said\n{last}\nand the console\n{machine.said()[-20000:]}")
         time.sleep(0.5)
-    lines = re.findall(r"PROVE (.*)", machine.said().replace("\r", ""))
+    lines = told()
     print("\n".join(f"  {line}" for line in lines[:-1]))
     faults = [line for line in lines if line.startswith("FAULT")]
     if faults or len([line for line in lines if line.startswith("ok")]) < CHECKS:

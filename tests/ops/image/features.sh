@@ -69,6 +69,7 @@ check 'requests that panicked' 0 "$(metric trident_handler_panics_total)"
 stores=/var/lib/trident-stores old=$(printf '0%.0s' $(seq 64))
 mkdir -p "$stores" /run/trident
 cp -r "$store" "$stores/$old"
+chmod -R a+rX "$stores"
 ln -s "$old" "$stores/current"
 settings "TRIDENT_TWITTER_STORE=$stores/current"
 pid=$(systemctl show -P MainPID trident)

@@ -13,8 +13,12 @@ pub(super) enum Ending {
     Close,
     /// It sends nothing more.
     Idle,
+    /// It never sends anything.
+    Silent,
     /// It sends the beginning of a head and nothing more.
     HeadStall,
+    /// It sends a head byte by byte, which does not buy it time.
+    HeadDrip,
     /// It sends the beginning of a body and nothing more.
     BodyStall,
     /// It sends what is no request, and requests behind that.
@@ -28,6 +32,8 @@ pub(super) enum Ending {
 /// What a client does next.
 pub(super) enum Piece {
     Bytes(Vec<u8>),
+    /// A byte that its deadline does not wait for.
+    Drip(u8),
     /// So many ticks go by.
     Pause(usize),
     Finish,
@@ -42,6 +48,7 @@ impl std::fmt::Display for Piece {
                 write!(f, "{} bytes: {begin} …", bytes.len())
             }
             Self::Bytes(bytes) => write!(f, "{}", bytes.escape_ascii()),
+            Self::Drip(byte) => write!(f, "one more byte, {}", byte.escape_ascii()),
             Self::Pause(ticks) => write!(f, "nothing for {ticks} ticks"),
             Self::Finish => write!(f, "its end"),
             Self::Reset => write!(f, "a reset"),
@@ -64,8 +71,8 @@ pub(super) struct Client {
     pub(super) pieces: VecDeque<Piece>,
     pub(super) expected: Vec<Answer>,
     pub(super) received: Vec<u8>,
-    /// When it last sent.
-    pub(super) sent_ms: u64,
+    /// When it last sent, or another thread had its answer.
+    pub(super) silent_since_ms: u64,
     /// When it saw the end of the answers.
     pub(super) ended_ms: Option<u64>,
 }
@@ -75,11 +82,14 @@ impl Client {
     pub(super) fn new(random: &mut Random, number: usize, requests_max: usize) -> Self {
         use Ending::*;
         let ending = random.of(&[
-            Finish, Finish, Close, Idle, HeadStall, BodyStall, Bad, Reset, Unread,
+            Finish, Finish, Close, Idle, Silent, HeadStall, HeadDrip, BodyStall, Bad, Reset, Unread,
         ]);
         let mut bytes = Vec::new();
         let mut expected = Vec::new();
-        let count = 1 + random.below(10);
+        let count = match ending {
+            Silent => 0,
+            _ => 1 + random.below(10),
+        };
         for index in 0..count {
             let closes = ending == Close && index + 1 == count;
             let answer = request(&mut bytes, random, number * 100 + index, closes);
@@ -92,7 +102,7 @@ impl Client {
             closes: true,
         };
         match ending {
-            HeadStall => {
+            HeadStall | HeadDrip => {
                 bytes.extend(b"GET /half HTTP/1.1\r\nHo");
                 expected.push(last(408));
             }
@@ -120,7 +130,7 @@ impl Client {
             pieces: pieces(&bytes, random, ending),
             expected,
             received: Vec::new(),
-            sent_ms: 0,
+            silent_since_ms: 0,
             ended_ms: None,
         }
     }
@@ -136,7 +146,8 @@ fn request(bytes: &mut Vec<u8>, random: &mut Random, id: usize, closes: bool) ->
     let how = match random.below(40) {
         0 => "panic",
         1 => "lost",
-        2..12 => "later",
+        2 => "slow",
+        3..12 => "later",
         12..16 => "soon",
         _ => "now",
     };
@@ -195,6 +206,13 @@ fn pieces(bytes: &[u8], random: &mut Random, ending: Ending) -> VecDeque<Piece> 
     }
     match ending {
         Ending::Finish => pieces.push_back(Piece::Finish),
+        // All of it within the time of a head.
+        Ending::HeadDrip => {
+            for byte in *b"st" {
+                pieces.push_back(Piece::Pause(3));
+                pieces.push_back(Piece::Drip(byte));
+            }
+        }
         Ending::Reset => pieces.push_back(Piece::Reset),
         _ => {}
     }

@@ -10,6 +10,8 @@ use crate::{
 thread_local! {
     /// Promises that are open: the number of their request, and whether nobody will keep it.
     static OPEN: RefCell<Vec<(usize, bool, Promise<()>)>> = const { RefCell::new(Vec::new()) };
+    /// Those that are not settled before time goes by.
+    static SLOW: RefCell<Vec<(usize, Promise<()>)>> = const { RefCell::new(Vec::new()) };
     /// The requests that came, in their order.
     static CALLED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
@@ -26,12 +28,31 @@ pub(super) fn body(id: usize, size: usize, received: usize) -> Vec<u8> {
 /// Forgets a simulation.
 pub(super) fn clear() {
     OPEN.take();
+    SLOW.take();
     CALLED.take();
 }
 
 /// Promises that are open.
 pub(super) fn open() -> usize {
     OPEN.with_borrow(Vec::len)
+}
+
+/// Slow promises that are open.
+pub(super) fn slow() -> usize {
+    SLOW.with_borrow(Vec::len)
+}
+
+/// Which of a client's requests is the first of them.
+pub(super) fn first_slow(client: usize) -> Option<usize> {
+    let of_client = |(id, _): &(usize, Promise<()>)| (id / 100 == client).then_some(id % 100);
+    SLOW.with_borrow(|slow| slow.iter().filter_map(of_client).min())
+}
+
+/// Keeps the first of them; the number of its request.
+pub(super) fn settle_slow() -> usize {
+    let (id, promise) = SLOW.with_borrow_mut(|slow| slow.remove(0));
+    promise.keep(());
+    id
 }
 
 /// Keeps the promise at `index`, or drops it if its request wants that; the number of its request.
@@ -76,10 +97,10 @@ impl Service for Scripted {
             }
             Counter::OtherValid
         });
-        if how == "soon" {
-            promise.keep(());
-        } else {
-            OPEN.with_borrow_mut(|open| open.push((id, how == "lost", promise)));
+        match how {
+            "soon" => promise.keep(()),
+            "slow" => SLOW.with_borrow_mut(|slow| slow.push((id, promise))),
+            _ => OPEN.with_borrow_mut(|open| open.push((id, how == "lost", promise))),
         }
         deferred.into()
     }

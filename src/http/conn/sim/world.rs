@@ -29,7 +29,7 @@ use crate::http::{
 };
 
 /// Simulated time after which every connection must have ended.
-const END_MS: u64 = 120_000;
+const END_MS: u64 = 3_600_000;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -256,9 +256,12 @@ impl World {
         let wire = &mut *link.wire.borrow_mut();
         match &piece {
             Piece::Bytes(bytes) => {
-                link.client.sent_ms = self.now_ms;
+                // The clock of deadlines lags by up to a tick.
+                let lag_ms = self.random.below(clock::TICK.as_millis() as usize) as u64;
+                link.client.silent_since_ms = self.now_ms + lag_ms;
                 wire.arrive(bytes);
             }
+            Piece::Drip(byte) => wire.arrive(&[*byte]),
             Piece::Pause(ticks) => {
                 link.pause_ms = self.now_ms + *ticks as u64 * clock::TICK.as_millis() as u64;
             }
@@ -292,6 +295,12 @@ impl World {
         self.now_ms += clock::TICK.as_millis() as u64;
         simulated::set(Some(1_000_000 + self.now_ms));
         let now_ms = self.now_ms;
+        // Longer than the deadlines of heads and bodies.
+        if service::slow() > 0 && self.random.one_in(60) {
+            let id = service::settle_slow();
+            self.links[id / 100].client.silent_since_ms = now_ms;
+            self.tell(|| format!("{now_ms} ms: another thread settles slow request {id}"));
+        }
         if self.fault == Some(Fault::NoDeadline) {
             return;
         }
