@@ -68,8 +68,7 @@ check 'requests that panicked' 0 "$(metric trident_handler_panics_total)"
 # A store that scripts/publish-store put into S3: the unit fetches, verifies, swaps and asks, hardened as it is.
 stores=/var/lib/trident-stores old=$(printf '0%.0s' $(seq 64))
 mkdir -p "$stores" /run/trident
-cp -r "$store" "$stores/$old"
-chmod -R a+rX "$stores"
+make_store 1 "$stores/$old"
 ln -s "$old" "$stores/current"
 settings "TRIDENT_TWITTER_STORE=$stores/current"
 pid=$(systemctl show -P MainPID trident)
