@@ -36,6 +36,12 @@ impl Link {
         }
     }
 
+    /// Closes the connection now: the server undoes its transaction and gives up its locks.
+    pub(super) async fn close(self) {
+        drop(self.conn);
+        self.guard.close().await;
+    }
+
     /// The reason behind a fault of this connection.
     pub(super) fn explain(&self, fault: DatabaseFault) -> DatabaseFault {
         self.guard.explain(fault)

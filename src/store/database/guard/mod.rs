@@ -61,6 +61,14 @@ impl Guard {
         Ok((Self { task, fault }, path))
     }
 
+    /// Closes both connections, and returns when they are closed. Dropping it does so only when the runtime runs again.
+    pub(super) async fn close(&self) {
+        self.task.abort();
+        while !self.task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The reason behind a fault that the driver reports: where it only saw the end of the stream, the guard
     /// knows more. An error that the server sent is the reason itself, whatever happened to the stream after it.
     pub(super) fn explain(&self, fault: DatabaseFault) -> DatabaseFault {

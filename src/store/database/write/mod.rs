@@ -140,6 +140,12 @@ impl Writer {
             .block_on(async { within(left, statement).await })
     }
 
+    /// Ends a connection whose state is not known. The runtime only runs within a batch: a connection that was merely
+    /// dropped would keep its lock, and all instances waiting, until the next batch or the server's timeout.
+    fn close(&self, session: Session) {
+        self.runtime.block_on(session.link.close());
+    }
+
     fn error(&self, fault: DatabaseFault) -> StoreError {
         self.shared.error(fault).into()
     }

@@ -312,8 +312,9 @@ impl<'w> Update<'w> {
             let done = statements(&mut session.link.conn).await;
             done.map_err(|fault| session.link.explain(fault))
         });
-        if done.is_ok() {
-            *self.session.borrow_mut() = Some(session);
+        match done {
+            Ok(_) => *self.session.borrow_mut() = Some(session),
+            Err(_) => self.writer.close(session),
         }
         done
     }
@@ -341,8 +342,9 @@ impl Drop for Update<'_> {
         let until = Instant::now() + ROLLBACK_TIME;
         if let Some(mut session) = self.session.take() {
             let undo = async { Ok(session.link.conn.query_drop("ROLLBACK").await?) };
-            if self.writer.wait(until, undo).is_ok() {
-                *self.writer.idle.borrow_mut() = Some((session, Instant::now()));
+            match self.writer.wait(until, undo) {
+                Ok(()) => *self.writer.idle.borrow_mut() = Some((session, Instant::now())),
+                Err(_) => self.writer.close(session),
             }
         }
     }
