@@ -16,7 +16,7 @@ pub use update::Update;
 
 use super::{DatabaseError, DatabaseFault, connect::within, link::Link, shared::Shared, tasks};
 use crate::store::{StoreError, UpdateError};
-use mysql_async::{Row, prelude::Queryable};
+use mysql_async::{Conn, Row, prelude::Queryable};
 use std::{
     cell::RefCell,
     future::Future,
@@ -138,6 +138,26 @@ impl Writer {
         // Timers need the runtime.
         self.runtime
             .block_on(async { within(left, statement).await })
+    }
+
+    /// Runs statements on a connection, and closes it after a fault.
+    fn on<T>(
+        &self,
+        mut session: Session,
+        until: Instant,
+        statements: impl AsyncFnOnce(&mut Conn) -> Result<T, DatabaseFault>,
+    ) -> Result<(T, Session), DatabaseFault> {
+        let done = self.wait(until, async {
+            let done = statements(&mut session.link.conn).await;
+            done.map_err(|fault| session.link.explain(fault))
+        });
+        match done {
+            Ok(done) => Ok((done, session)),
+            Err(fault) => {
+                self.close(session);
+                Err(fault)
+            }
+        }
     }
 
     /// Ends a connection whose state is not known. The runtime only runs within a batch: a connection that was merely

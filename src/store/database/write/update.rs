@@ -66,16 +66,19 @@ struct Head {
 impl<'w> Update<'w> {
     /// Waits for its turn and begins.
     pub(super) fn begin(writer: &'w Writer, until: Instant) -> Result<Self, UpdateError> {
-        let mut session = writer.session(until).map_err(|fault| writer.error(fault))?;
-        let begun = writer.wait(until, begin(&mut session.link.conn));
-        let begun = begun.map_err(|fault| session.link.explain(fault));
-        let head = begun.map_err(|fault| writer.error(fault))?;
+        let begun = writer.session(until);
+        let begun = begun.and_then(|session| writer.on(session, until, begin));
+        let (head, session) = begun.map_err(|fault| writer.error(fault))?;
+        let Some(head) = head else {
+            writer.close(session);
+            return Err(UpdateError::NoHistoryInDatabase);
+        };
         let update = Self {
             writer,
             until,
             room: session.room,
             session: RefCell::new(Some(session)),
-            head: head.ok_or(UpdateError::NoHistoryInDatabase)?,
+            head,
             records: FrozenMap::new(),
             changed: BTreeSet::new(),
             bytes: Cell::default(),
@@ -84,7 +87,9 @@ impl<'w> Update<'w> {
         let seen = writer.shared.seen.mark().batch();
         let (found, seen) = (update.head.number, (seen.loaded, seen.number));
         if seen.0 == update.head.loaded && found < seen.1 {
-            update.session.take();
+            if let Some(session) = update.session.take() {
+                writer.close(session);
+            }
             return Err(update.fault(DatabaseFault::Behind {
                 found,
                 seen: seen.1,
@@ -271,9 +276,8 @@ impl<'w> Update<'w> {
     }
 
     fn is_committed(&self, number: u64, token: u64) -> Result<bool, DatabaseFault> {
-        let mut session = self.writer.session(self.until)?;
-        let asked = self.writer.wait(self.until, async {
-            let conn = &mut session.link.conn;
+        let session = self.writer.session(self.until)?;
+        let ask = async |conn: &mut Conn| {
             let head = begin(conn).await?;
             if head.is_none_or(|head| head.loaded != self.head.loaded) {
                 return Ok(false);
@@ -282,9 +286,10 @@ impl<'w> Update<'w> {
             let found: Option<u64> = conn.query_first(query).await?;
             conn.query_drop("ROLLBACK").await?;
             Ok(found == Some(token))
-        });
-        *self.session.borrow_mut() = asked.is_ok().then_some(session);
-        asked
+        };
+        let (is_committed, session) = self.writer.on(session, self.until, ask)?;
+        *self.session.borrow_mut() = Some(session);
+        Ok(is_committed)
     }
 
     /// Drops what the batch, and others before it, have changed.
@@ -305,18 +310,12 @@ impl<'w> Update<'w> {
         &self,
         statements: impl AsyncFnOnce(&mut Conn) -> Result<T, DatabaseFault>,
     ) -> Result<T, DatabaseFault> {
-        let Some(mut session) = self.session.take() else {
+        let Some(session) = self.session.take() else {
             return Err(DatabaseFault::Unreachable("the connection was lost".into()));
         };
-        let done = self.writer.wait(self.until, async {
-            let done = statements(&mut session.link.conn).await;
-            done.map_err(|fault| session.link.explain(fault))
-        });
-        match done {
-            Ok(_) => *self.session.borrow_mut() = Some(session),
-            Err(_) => self.writer.close(session),
-        }
-        done
+        let (done, session) = self.writer.on(session, self.until, statements)?;
+        *self.session.borrow_mut() = Some(session);
+        Ok(done)
     }
 
     fn count(&self, bytes: usize) -> Result<(), DatabaseFault> {
@@ -340,11 +339,10 @@ impl Drop for Update<'_> {
             return;
         }
         let until = Instant::now() + ROLLBACK_TIME;
-        if let Some(mut session) = self.session.take() {
-            let undo = async { Ok(session.link.conn.query_drop("ROLLBACK").await?) };
-            match self.writer.wait(until, undo) {
-                Ok(()) => *self.writer.idle.borrow_mut() = Some((session, Instant::now())),
-                Err(_) => self.writer.close(session),
+        if let Some(session) = self.session.take() {
+            let undo = async |conn: &mut Conn| Ok(conn.query_drop("ROLLBACK").await?);
+            if let Ok(((), session)) = self.writer.on(session, until, undo) {
+                *self.writer.idle.borrow_mut() = Some((session, Instant::now()));
             }
         }
     }
