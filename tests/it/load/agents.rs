@@ -154,18 +154,18 @@ fn nobody_without_the_token_is_served() {
 /// come back.
 #[test]
 fn lists_and_logs_are_sent_and_failures_are_recorded() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
     let (_a, _b, agents) = two(&token);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello\u{e9}")));
-    place.file("right", "hello\u{e9}");
-    place.file("wrong", "hello");
+    directory.file("right", "hello\u{e9}");
+    directory.file("wrong", "hello");
     let lines = format!(
         "{}/right body_file=right\nPUT /wrong send=right body_file=wrong\n",
         server.url
     );
-    let list = place.file("list", &lines);
-    let record = place.path("pairs");
+    let list = directory.file("list", &lines);
+    let record = directory.path("pairs");
     let mut run = load(&["--urls", &list, "-n", "200", "-c", "4", "--quiet"]);
     run.args(&agents).args(["--json", "-", "--record", &record]);
     let (code, out, err) = ended(&mut run);
@@ -182,7 +182,7 @@ fn lists_and_logs_are_sent_and_failures_are_recorded() {
     let sent = pairs[0]["request"].as_str().unwrap();
     assert!(sent.starts_with("PUT /wrong ") && sent.ends_with("\r\n\r\nhello\u{e9}"));
     // A log is sent once, shared by both.
-    let log = place.file("log", &LOG_LINE.repeat(7));
+    let log = directory.file("log", &LOG_LINE.repeat(7));
     let mut run = load(&[&server.url, "--replay", &log, "-c", "4", "--quiet"]);
     let (code, out, err) = ended(run.args(&agents).args(["--json", "-"]));
     assert_eq!(code, 0, "{out}{err}");
@@ -193,11 +193,11 @@ const LOG_LINE: &str = "10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"GET /one HTT
 
 #[test]
 fn the_highest_rate_is_found_with_agents() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
     let (_a, _b, agents) = two(&token);
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
-    let corpus = place.file("c.jsonl", HELLO);
+    let corpus = directory.file("c.jsonl", HELLO);
     let mut run = load(&["--target", &server.url, "--corpus", &corpus, "--quiet"]);
     run.args(["--find", "p99<1us", "-d", "100ms", "-c", "4", "--json", "-"]);
     let (code, out, err) = ended(run.args(&agents));
@@ -214,14 +214,14 @@ fn the_highest_rate_is_found_with_agents() {
 /// The key stays with the coordinator: agents get the tokens that it expects.
 #[test]
 fn tokens_are_checked_with_the_coordinators_key() {
-    let place = Place::new();
-    let token = place.file("token", SECRET);
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
     let (_a, _b, agents) = two(&token);
     let server = Server::start(&[]);
     let url = format!("http://{}", server.address);
     let other = "12".repeat(32);
     for (key, code) in [(AUTH_KEY, 0), (&*other, 1)] {
-        let key = place.file("key", key);
+        let key = directory.file("key", key);
         let mut run = load(&["--target", &url, "-n", "500", "-c", "4", "--quiet"]);
         run.args(["--mix", "qrcode=1", "--auth-key-file", &key]);
         let (ended, out, err) = ended(run.args(&agents));

@@ -1,9 +1,10 @@
 //! The line that lives on a terminal.
 
 use super::{
-    HELLO, Place, load,
+    HELLO, load,
     standin::{Reply, StandIn, answer},
 };
+use crate::temp_dir::TempDir;
 use rustix::{
     fd::OwnedFd,
     process::{self, Pid, Signal},
@@ -34,9 +35,9 @@ fn terminal() -> (File, OwnedFd) {
 
 #[test]
 fn on_a_terminal_each_line_takes_the_place_of_the_one_before() {
-    let place = Place::new();
+    let directory = TempDir::new();
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hello")));
-    let corpus = place.file("c.jsonl", HELLO);
+    let corpus = directory.file("c.jsonl", HELLO);
     let (mut screen, standard_error) = terminal();
     let flags = ["--corpus", &corpus, "--duration", "1h"];
     let mut command = load(&[&["--target", &server.url], &flags[..]].concat());
