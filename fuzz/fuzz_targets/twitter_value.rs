@@ -8,7 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 use trident::{
     store::value::{Encoder, Kind, REPLY, RETWEET, User, dump},
-    twitter::{query::{Page, Request}, score},
+    twitter::{query::{Page, Query}, score},
 };
 
 /// Contacts and tweets, five bytes of `recipe` each.
@@ -36,7 +36,7 @@ fn ask(value: &[u8]) {
     let mut scratch = score::Scratch::default();
     for kind in [Kind::Reply, Kind::Retweet, Kind::Both] {
         for (phrase, hashtag) in [("a", "a"), ("aa", "b"), ("\u{1f600}", "\u{e9}")] {
-            let request = Request {
+            let request = Query {
                 user_id: 1,
                 kind,
                 phrase,
