@@ -100,8 +100,8 @@ class Capacity(unittest.TestCase):
         self.assertEqual((round(rps), limit), (27_900, "network"))  # 4,000 B and three packets' headers
         self.assertEqual(costlib.capacity(costlib.Machine("x", 2, 1, 1, None), 9.6, 531, 4_000, 0.6)[1], "processor")
 
-    def test_a_c8g_large_carries_161_000_answers(self):
-        self.assertEqual(round(costlib.network_rps(937, 531, 662), -3), 161_000)
+    def test_a_c8g_large_carries_172_000_answers(self):
+        self.assertEqual(round(costlib.network_rps(937, 531, 615), -3), 172_000)
 
     def test_processor_time_of_a_billion(self):
         """At 60 % use, compressed answers: $0.20."""
