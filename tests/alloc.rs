@@ -105,7 +105,7 @@ fn warm_requests_allocate_nothing() {
         ("/blockchain?cc=bm90IHpsaWI=".to_owned(), "INVALID"),
         (
             "/twitter?user_id=7&type=both&phrase=some%20&hashtag=TAG".to_owned(),
-            "2\tname\tdescription\tsome text\n1\tname",
+            "1\tname\tdescription\tsome text\n0\tname",
         ),
         (
             "/twitter?user_id=8&type=both&phrase=a&hashtag=b".to_owned(),
