@@ -76,7 +76,7 @@ printf '%s\n' FLEET=image REGION=us-east-1 INSTANCE=i-image STORE_URL=s3://tride
     AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x >/run/trident/instance.env
 systemctl start trident-store.service
 check 'published store: the unit' success "$(systemctl show -P Result trident-store.service)"
-check 'published store: is served' "$stores/current $content" "$(store_line | cut -d ' ' -f 1) $(readlink "$stores/current")"
+check 'published store: is served' "$stores/$content $content" "$(store_line | cut -d ' ' -f 1) $(readlink "$stores/current")"
 check 'published store: its queries were asked' yes \
     "$(journalctl -u trident-store -o cat | grep -q 'store: 100 answers are right' && echo yes)"
 check 'published store: by the same process' "$pid" "$(systemctl show -P MainPID trident)"
