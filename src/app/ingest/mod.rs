@@ -218,14 +218,18 @@ fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
 fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: &Pace) {
     let mut writer = None;
     for job in jobs {
-        // A panic costs its batch and not the thread; dropping the update has undone it.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
+        // A panic costs its batch and not the thread.
+        let done = catch_unwind(AssertUnwindSafe(|| {
             let start = Instant::now();
             let result = take(&job, options, twitter, &mut writer);
             pace.note(start.elapsed());
             note(&result);
             job.promise.keep(result);
         }));
+        if done.is_err() {
+            // Ends its connection, and with it the transaction: the lock of all batches would be kept otherwise.
+            writer = None;
+        }
     }
 }
 
