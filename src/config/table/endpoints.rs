@@ -101,8 +101,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         rule: integer(0, 9),
         summary: "deflate level of the answer: 0 stored, 1 fastest, 9 smallest",
         reason: "Readers accept every level. Level 1, Trident's own one-pass encoder, sends 0.37 of \
-                 the bytes of level 0 at 0.9 of its rate; the levels above take 1.6 times as long \
-                 for at most a hundredth fewer bytes.",
+                 the bytes of level 0; the levels above take longer for at most a hundredth fewer bytes.",
         ..PLAIN
     },
     Setting {
