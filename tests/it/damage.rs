@@ -123,6 +123,7 @@ fn a_server_whose_store_is_cut_ends_with_a_message() {
             "{file:?}: {status}: {}",
             server.log()
         );
+        server.logged("a fault while reading");
         let log = server.log();
         let line = log
             .lines()
@@ -142,6 +143,7 @@ fn a_server_with_a_fault_in_memory_ends_with_a_message() {
     let mut server = Server::start(&[]);
     server.signal("SEGV");
     let status = server.wait();
+    server.logged("trident: a fault while reading");
     let log = server.log();
     assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}: {log}");
     assert_eq!(

@@ -245,6 +245,13 @@ impl Server {
         self.stderr.lock().unwrap().clone()
     }
 
+    /// Waits until the server has logged `text`: what it writes is read by another thread, and may come after its answers.
+    #[track_caller]
+    pub fn logged(&self, text: &str) {
+        let is_there = eventually(|| self.log().contains(text));
+        assert!(is_there, "{text}: {}", self.log());
+    }
+
     /// Resident memory of its own in bytes: pages of the program and of a mapped store are the kernel's.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();

@@ -130,13 +130,13 @@ fn a_store_that_has_no_user_or_takes_no_tweets_is_told_at_the_start_and_after_a_
     };
     build(&[]);
     let server = Server::start(&["--twitter-store", store, "--set", "twitter.ingest=admin"]);
-    logged(&server, "has no users");
-    logged(&server, "keeps no history, so it takes no tweets");
-    logged(&server, "trident etl --keep-history");
+    server.logged("has no users");
+    server.logged("keeps no history, so it takes no tweets");
+    server.logged("trident etl --keep-history");
     let before = server.log().matches("has no users").count();
     build(&["--replace", "--keep-history"]);
     server.signal("HUP");
-    logged(&server, "outcome=Replaced");
+    server.logged("outcome=Replaced");
     assert!(eventually(
         || server.log().matches("has no users").count() > before
     ));
@@ -171,15 +171,6 @@ fn no_message_in_the_sources_ends_at_cannot() {
         }
     }
     assert!(faults.is_empty(), "say what to do:\n{}", faults.join("\n"));
-}
-
-/// Waits until the server has logged `text`.
-fn logged(server: &Server, text: &str) {
-    assert!(
-        eventually(|| server.log().contains(text)),
-        "{text}: {}",
-        server.log()
-    );
 }
 
 fn sources(directory: PathBuf) -> Vec<PathBuf> {

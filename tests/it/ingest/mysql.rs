@@ -185,11 +185,7 @@ fn without_history_no_batch_is_taken() {
     };
     import(&database.url(), &split.path, false);
     let server = serve_from(&database.url(), &[ON, "twitter.mysql_check_ms=50"]);
-    assert!(
-        server.log().contains("trident etl import --keep-history"),
-        "{}",
-        server.log()
-    );
+    server.logged("trident etl import --keep-history");
     let refused = admin(&server).ask(&post(&split.batches[0], ""));
     assert_eq!(refused.status, 409, "{}", refused.text());
     assert!(

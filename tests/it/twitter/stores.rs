@@ -85,11 +85,7 @@ fn a_corrupt_value_costs_its_user_only() {
         server.metric("trident_store_lookups_total{result=\"corrupt\"}"),
         1
     );
-    assert!(
-        server.log().contains("store lookup failed"),
-        "{}",
-        server.log()
-    );
+    server.logged("store lookup failed");
     let (code, _, err) = ended(&mut command::trident(&[
         "store",
         "verify",
@@ -243,11 +239,7 @@ fn without_a_place_for_the_sample_everything_else_is_served() {
         format!("{TEAM_LINE}INVALID")
     );
     assert_eq!(client.ask(crate::harness::GET).status, 200);
-    assert!(
-        server.log().contains("no place for the sample store"),
-        "{}",
-        server.log()
-    );
+    server.logged("no place for the sample store");
     let reload = b"POST /admin/reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(
         Client::connect(server.admin.unwrap()).ask(reload).status,

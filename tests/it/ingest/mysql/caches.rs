@@ -190,11 +190,7 @@ fn a_host_that_is_behind_is_passed_over() {
         answer.status == 200
     };
     assert!(eventually(is_served));
-    assert!(
-        eventually(|| server.log().contains("batches of /twitter are lost")),
-        "{}",
-        server.log()
-    );
+    server.logged("batches of /twitter are lost");
     counts(&admin(&server).ask(&post(&tweets(0..PAIRS, 9), "")));
     assert!((0..PAIRS).all(|pair| version(&server, pair) == 9));
 }

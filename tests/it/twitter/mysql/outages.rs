@@ -88,9 +88,8 @@ fn a_database_that_crashes_is_survived() {
     for user in 1..=2000 {
         assert_eq!(ask(&mut client, &about(user)).text(), answer(user, "first"));
     }
-    let log = server.log();
-    assert!(log.contains("database of /twitter is down"), "{log}");
-    assert!(log.contains("database of /twitter is there"), "{log}");
+    server.logged("database of /twitter is down");
+    server.logged("database of /twitter is there");
 }
 
 /// A server that accepts and says nothing is worse than none: only the deadline helps.

@@ -259,9 +259,10 @@ fn sizes_are_bounded_before_memory_is_reserved() {
             "{}",
             server.log()
         );
-        assert!(
-            server.log().contains("which is no MySQL server") || server.log().contains("sends ")
-        );
+        assert!(eventually(|| server
+            .log()
+            .contains("which is no MySQL server")
+            || server.log().contains("sends ")));
     }
 }
 
