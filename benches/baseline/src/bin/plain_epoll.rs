@@ -122,6 +122,7 @@ fn answer(bytes: &[u8], end: &Finder<'_>, answer: &[u8], output: &mut Vec<u8>) -
         let target = &target[..memchr(b' ', target).unwrap_or(0)];
         output.extend_from_slice(match target {
             b"/healthz" => answer,
+            _ if target.starts_with(b"/healthz?") => answer,
             _ => NOT_FOUND,
         });
         at += length + 4;
@@ -137,9 +138,9 @@ mod tests {
     fn each_complete_request_is_answered() {
         let end = Finder::new(b"\r\n\r\n");
         let mut output = Vec::new();
-        let bytes = b"GET /healthz HTTP/1.1\r\n\r\nGET /x HTTP/1.1\r\n\r\nGET /healthz HT";
+        let bytes = b"GET /healthz HTTP/1.1\r\n\r\nGET /x HTTP/1.1\r\n\r\nGET /healthz?a HTTP/1.1\r\n\r\nGET /healthz HT";
         let used = answer(bytes, &end, b"!", &mut output);
         assert_eq!(&bytes[used..], b"GET /healthz HT");
-        assert_eq!(output, [b"!", NOT_FOUND].concat());
+        assert_eq!(output, [b"!", NOT_FOUND, b"!"].concat());
     }
 }
