@@ -86,8 +86,10 @@ class Consistency(unittest.TestCase):
         self.assertLess(noticed + self.group["HealthCheckTimeoutSeconds"] + REAL.lag_unhealthy, accept)
         self.assertLess(accept + quiet + finish, deadline)
         self.assertLess(deadline, stop)
-        # A spot instance is taken away then, and its notice is seen within a poll.
-        self.assertLess(accept + quiet + finish, SPOT_NOTICE_SECONDS)
+        # A spot instance is taken away then; its notice is seen after a poll, two questions of 2 s and one to the balancer.
+        script = text("ami/rootfs/usr/lib/trident/lifecycle")
+        call_max, poll = (int(re.search(rf"{name}:-(\d+)", script)[1]) for name in ("CALL_SECONDS_MAX", "POLL_SECONDS"))
+        self.assertLess(accept + quiet + finish + poll + 2 * 2 + call_max, SPOT_NOTICE_SECONDS)
         deregistration = int(self.attributes["deregistration_delay.timeout_seconds"])
         draining = int(self.attributes["target_health_state.unhealthy.draining_interval_seconds"])
         self.assertLess(deadline, deregistration)
@@ -95,7 +97,6 @@ class Consistency(unittest.TestCase):
         self.assertEqual(REAL.deregistration, deregistration, "the fleet is proven with the stack's numbers")
         self.assertEqual((REAL.interval, REAL.timeout),
                          (self.group["HealthCheckIntervalSeconds"], self.group["HealthCheckTimeoutSeconds"]))
-        script = text("ami/rootfs/usr/lib/trident/lifecycle")
         unused_max = int(re.search(r"UNUSED_SECONDS_MAX:-(\d+)", script)[1])
         self.assertLess(deregistration, unused_max)
         self.assertLess(deadline, draining)
@@ -209,6 +210,18 @@ class Consistency(unittest.TestCase):
         fetch = seconds(unit("ami/rootfs/etc/systemd/system/trident-store.service")["TimeoutStartSec"][0])
         unseen = int(re.search(r"UNSEEN_SECONDS_MAX = (\d+)", text("ami/rootfs/usr/lib/trident/publish"))[1])
         self.assertLess(fetch, unseen, "a long fetch is no failure")
+
+    def test_an_instances_calls_end_before_its_units_do(self):
+        for script, name, unit_name, beside in (
+            # The page and five probes, 5 s each.
+            ("publish", 'SEND_SECONDS_MAX", (\\d+)', "trident-publish", 30),
+            ("userdata", r"CALL_SECONDS_MAX:-(\d+)", "trident-userdata", 0),
+            ("store", 'STALL_SECONDS_MAX", (\\d+)', "trident-store", 0),
+        ):
+            with self.subTest(script):
+                longest = int(re.search(name, text(f"ami/rootfs/usr/lib/trident/{script}"))[1])
+                started = seconds(unit(f"ami/rootfs/etc/systemd/system/{unit_name}.service")["TimeoutStartSec"][0])
+                self.assertLess(longest + beside, started)
 
     def test_user_data_carries_what_the_instance_reads(self):
         data = self.stack["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]

@@ -15,9 +15,10 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "ami/rootfs/usr/lib/trid
 TOKEN = "token-of-the-metadata-service"
 KEY = "ab" * 32
 
-# Records its arguments; gives the auth key.
+# Records its arguments; gives the auth key. A service named in $FAKE/hangs never answers, and its caller is hard to end.
 AWS = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >>"$FAKE/aws.log"
+! grep -qsx "$1" "$FAKE/hangs" || { trap '' TERM && sleep 600; }
 case "$1 $2" in
 "ssm get-parameter") [[ ! -e $FAKE/no-key ]] && cat "$FAKE/key" ;;
 "elbv2 describe-target-health")
@@ -121,6 +122,11 @@ class Instance(unittest.TestCase):
         said = self.userdata("FLEET=f\nREGION=r\nAUTH_KEY_PARAMETER=/trident/key\n", code=1)
         self.assertIn("/trident/key", said)
         self.assertFalse((self.root / "etc/trident/trident.env").exists())
+
+    def test_a_parameter_that_does_not_come_is_named(self):
+        (self.fake / "hangs").write_text("ssm\n")
+        self.environment["CALL_SECONDS_MAX"] = "1"
+        self.assertIn("/trident/key: no answer in 1 s", self.userdata("FLEET=f\nREGION=r\nAUTH_KEY_PARAMETER=/trident/key\n", code=1))
 
     def test_secret_settings_come_from_the_parameter_store_in_their_version(self):
         said = self.userdata("FLEET=f\nREGION=r\nSECRETS=TRIDENT_ADMIN_TOKEN=/trident/token:3\nTRIDENT_BACKLOG=9\n")
@@ -247,6 +253,34 @@ class Instance(unittest.TestCase):
         self.assertEqual(self.lifecycle(UNUSED_SECONDS_MAX="2").wait(60), 0)
         self.assertIn("stop", (self.fake / "systemctl.log").read_text())
 
+    def test_a_service_that_hangs_keeps_no_instance_from_draining(self):
+        self.paths[self.STATE] = "Terminated"
+        self.paths["/readyz"] = "ready"
+        (self.fake / "hangs").write_text("elbv2\n")
+        self.assertEqual(self.lifecycle(UNUSED_SECONDS_MAX="2", CALL_SECONDS_MAX="600").wait(60), 0)
+        self.assertIn("stop", (self.fake / "systemctl.log").read_text())
+        self.assertIn("--lifecycle-hook-name leaving", (self.fake / "aws.log").read_text().splitlines()[-1])
+
+    def test_a_notice_is_seen_while_a_service_hangs(self):
+        self.paths[self.STATE] = "Terminated"
+        self.paths["/readyz"] = "ready"
+        (self.fake / "hangs").write_text("elbv2\n")
+        process = self.lifecycle(UNUSED_SECONDS_MAX="600", CALL_SECONDS_MAX="1")
+        self.wait_for("aws.log", "describe-target-health", 2)
+        self.paths["/latest/meta-data/spot/instance-action"] = "{}"
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn("stop", (self.fake / "systemctl.log").read_text())
+
+    def test_a_group_that_hangs_is_told_again(self):
+        self.paths["/readyz"] = "ready"
+        (self.fake / "hangs").write_text("autoscaling\n")
+        process = self.lifecycle(CALL_SECONDS_MAX="1", TARGET_GROUP="")
+        self.wait_for("aws.log", "joining", 2)
+        (self.fake / "hangs").unlink()
+        self.paths[self.STATE] = "Terminated"
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn("--lifecycle-hook-name leaving", (self.fake / "aws.log").read_text().splitlines()[-1])
+
     def test_a_spot_instance_drains_on_its_notice_without_asking_anybody(self):
         self.paths[self.STATE] = "InService"
         self.paths["/readyz"] = "ready"
@@ -340,6 +374,12 @@ class Instance(unittest.TestCase):
 
     def test_a_server_that_is_gone_has_a_slow_probe_and_nothing_else(self):
         self.assertEqual(self.publish(), {"ProbeLatencyMs": 10_000})
+
+    def test_metrics_that_cannot_be_sent_hold_up_nothing(self):
+        self.program("aws", "#!/bin/sh\nexec sleep 600\n")
+        said = self.run_script("publish", code=1, FLEET="f", REGION="r", RUNTIME_DIRECTORY=str(self.fake), ADMIN_URL=self.url,
+                               PUBLIC_URL=self.url, SEND_SECONDS_MAX="1")
+        self.assertIn("did not answer in 1 s", said)
 
     def test_a_probe_without_an_answer_counts(self):
         self.paths["/metrics"] = "trident_requests_total 1\n"

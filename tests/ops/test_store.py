@@ -22,6 +22,7 @@ AWS = r"""#!/usr/bin/env bash
 printf '%s\n' "$*" >>"$FAKE/aws.log"
 [[ ! -e $FAKE/outage ]] || { echo 'Could not connect to the endpoint URL' >&2 && exit 1; }
 if [[ $3 == - ]]; then
+    [[ ! -e $FAKE/hang-report ]] || exec sleep 600
     mkdir -p "$(dirname "$FAKE/s3/${4#s3://b/p/}")" && exec cat >"$FAKE/s3/${4#s3://b/p/}"
 fi
 object=$FAKE/s3/${3#s3://b/p/} name=${3##*/}
@@ -343,6 +344,29 @@ class Following(unittest.TestCase):
         (self.fake / "hang-data.mdb.zst").unlink()
         self.follow()
         self.assertEqual((self.serves(), self.kept()), (two, {one, two}))
+
+    def test_a_fetch_that_stalls_is_given_up(self):
+        one = self.publish("one")
+        self.follow()
+        two = self.publish("two" * 1000)
+        for name in ("pointer.json", "manifest.json", "data.mdb.zst"):
+            with self.subTest(name):
+                hang = self.fake / f"hang-{name}"
+                hang.touch()
+                self.assertIn(f"{name}: nothing came for 1 s", self.follow(code=1, STALL_SECONDS_MAX="1"))
+                self.assertEqual((self.serves(), self.kept(), self.report()["content"]), (one, {one}, one))
+                hang.unlink()
+        self.follow()
+        self.assertEqual(self.serves(), two)
+
+    def test_a_report_that_stalls_is_given_up(self):
+        (self.fake / "hang-report").touch()
+        one = self.publish("one")
+        self.assertIn("no report: S3 did not answer in 1 s", self.follow(STALL_SECONDS_MAX="1"))
+        self.assertEqual(self.serves(), one)
+        (self.fake / "hang-report").unlink()
+        self.follow()
+        self.assertEqual(self.report()["content"], one, "told by the next run")
 
     def test_killed_between_swap_and_reload(self):
         one = self.publish("one")
