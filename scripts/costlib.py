@@ -16,6 +16,10 @@ DETAILED_METRICS, OWN_METRICS = 7, 7
 ALARMS = 8 + 2
 # Looks of an instance at the pointer of published stores.
 LOOKS_PER_HOUR = 60
+# Services that an instance calls, by the names of their interface endpoints, and the one that takes logs. S3 is not among
+# them: its gateway endpoint costs nothing.
+ENDPOINTS = ("autoscaling", "elasticloadbalancing", "monitoring", "ssm", "ssmmessages")
+LOG_ENDPOINTS = ("logs",)
 # What two threads of one core do, counted in cores.
 TWO_THREADS = 1.3
 # Ethernet 14, IPv4 20, TCP with timestamps 32: around every packet on the wire.
@@ -112,6 +116,11 @@ def nlcus(shape):
     )
 
 
+def logged(shape):
+    """GB of logs that the fleet sends in an hour."""
+    return shape.count * shape.log_bytes * 3600 / GB
+
+
 def fixed(shape, machine, price):
     """Lines that are there whether or not anybody asks."""
     count, spot = shape.count, shape.count * shape.spot_share
@@ -141,7 +150,7 @@ def fixed(shape, machine, price):
         yield line("published stores", "object", shape.store_gib * 1.073741824, f"{shape.store_gib:g} GiB / {MONTH} h", monthly)
         yield line("looks at the pointer", "get", count * LOOKS_PER_HOUR / 1000, f"{count} x {LOOKS_PER_HOUR} / 1000")
     if shape.log_bytes:
-        yield line("logs", "logs", count * shape.log_bytes * 3600 / GB, f"{count} x {shape.log_bytes:g} B/s x 3600 / 10^9")
+        yield line("logs", "logs", logged(shape), f"{count} x {shape.log_bytes:g} B/s x 3600 / 10^9")
 
 
 def following(shape, price):
@@ -169,7 +178,10 @@ def bill(shape, machine, price):
 
 
 def without_addresses(shape, price):
-    """Dollars per hour of what replaces public addresses of instances: (endpoints, NAT gateways)."""
-    services = ("ssm", "ssmmessages", "autoscaling", "monitoring")
-    endpoints = len(services) * shape.zones * price["endpoint"].dollars
-    return endpoints, shape.zones * (price["nat"].dollars + price["ipv4"].dollars)
+    """Dollars per hour of what replaces public addresses of instances: (endpoints, NAT gateways). Logs go through either; the
+    answers to clients, and S3 by its gateway endpoint, through neither."""
+    services = ENDPOINTS + (LOG_ENDPOINTS if shape.log_bytes else ())
+    through = logged(shape)
+    endpoints = len(services) * shape.zones * price["endpoint"].dollars + through * price["endpointgb"].dollars
+    nat = shape.zones * (price["nat"].dollars + price["ipv4"].dollars) + through * price["natgb"].dollars
+    return endpoints, nat

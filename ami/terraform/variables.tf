@@ -186,7 +186,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "Existing subnets in at least two zones, with a way to SSM, S3, Auto Scaling and CloudWatch; needed with vpc_id"
+  description = "Existing subnets in at least two zones, with a way to the services that ami/README.md names; needed with vpc_id"
   type        = list(string)
   default     = []
 }

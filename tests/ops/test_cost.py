@@ -72,7 +72,9 @@ class Bill(unittest.TestCase):
 
     def test_what_replaces_addresses(self):
         endpoints, nat = costlib.without_addresses(shape(), costlib.charges())
-        self.assertEqual((round(endpoints, 2), round(nat, 2)), (0.08, 0.10))
+        self.assertEqual((round(endpoints, 2), round(nat, 2)), (0.10, 0.10))  # 5 x 2 x 0.01; 2 x 0.05
+        endpoints, nat = costlib.without_addresses(shape(count=100, log_bytes=100_000), costlib.charges())
+        self.assertEqual((round(endpoints, 2), round(nat, 2)), (0.48, 1.72))  # 36 GB more, and the endpoint of logs
 
     def test_every_charge_has_a_page_and_where_it_was_read(self):
         for charge in costlib.charges().values():
@@ -121,6 +123,9 @@ class Script(unittest.TestCase):
         figures = [float(line.split()[0]) for line in said if line.startswith(" ") or line[:2].isdigit()]
         self.assertAlmostEqual(sum(figures[:-1]), figures[-1], delta=0.001)
         self.assertIn("all of it", said[-2])
+
+    def test_what_private_instances_need_is_told(self):
+        self.assertIn("not in it", self.cost("--private").splitlines()[-1])
 
     def test_budget_and_target(self):
         self.assertIn("7 x c8g.large", self.cost("--budget", "0.72", "--us-per-request", "9.6"))

@@ -1,10 +1,17 @@
 """ami/operator-policy.json allows what the operator's work needs and nothing else."""
 import json
 import re
+import sys
 import unittest
 
 import permissions
 from templates import AMI, load_stack
+
+sys.path.append(str(permissions.SCRIPTS))
+import costlib  # noqa: E402  (the path above comes first)
+
+# Services whose endpoint has another name than IAM's prefix.
+ENDPOINTS = {"cloudwatch": "monitoring"}
 
 # Reading is not bound to a resource: most of these calls cannot be.
 LOOKING = re.compile(r"\w+:(Describe|Get|List)\w+")
@@ -32,13 +39,31 @@ class Policy(unittest.TestCase):
         self.assertEqual(permissions.calls_in('aws s3 cp "$url/x" -\naws("s3", "cp", f"{URL}/x", "-")'), {"s3:GetObject"})
         self.assertIn("s3:PutObject", permissions.calls_in('aws("s3", "cp", "-", f"{URL}/x")'))
 
-    def test_an_instance_may_do_what_its_scripts_do(self):
+    def allowed(self):
+        """{policy of the instances' role: actions}."""
         allowed = {}
         for name, one in self.resources.items():
             if one["Type"] == "AWS::IAM::Policy":
                 for statement in one["Properties"]["PolicyDocument"]["Statement"]:
                     actions = statement["Action"]
                     allowed.setdefault(name, set()).update([actions] if isinstance(actions, str) else actions)
+        return allowed
+
+    def test_private_instances_reach_every_service_they_call(self):
+        def endpoints(actions):
+            services = {action.partition(":")[0] for action in actions}
+            return {ENDPOINTS.get(service, service) for service in services}
+
+        allowed = self.allowed()
+        needed = endpoints(permissions.instance_calls() | allowed["ShellPolicy"])
+        # S3 has a gateway endpoint, which costs nothing.
+        self.assertEqual(needed - {"s3"}, set(costlib.ENDPOINTS))
+        self.assertEqual(endpoints(allowed["LogPolicy"]), set(costlib.LOG_ENDPOINTS))
+        told = re.findall(r"`com\.amazonaws\.REGION\.(\w+)`", (AMI / "README.md").read_text())
+        self.assertEqual(set(told), needed | set(costlib.LOG_ENDPOINTS))
+
+    def test_an_instance_may_do_what_its_scripts_do(self):
+        allowed = self.allowed()
         # What the agents of Session Manager and for logs do.
         del allowed["ShellPolicy"], allowed["LogPolicy"]
         self.assertEqual(sorted(set().union(*allowed.values())), sorted(permissions.instance_calls()))
