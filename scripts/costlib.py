@@ -25,6 +25,11 @@ TWO_THREADS = 1.3
 # Ethernet 14, IPv4 20, TCP with timestamps 32: around every packet on the wire.
 HEADERS = 66
 PAYLOAD = 1448
+# A connection without its requests: SYN, SYN-ACK, ACK, and FIN, FIN-ACK, ACK, three each way, each of IPv4 20 and TCP 32.
+CONNECTION_PACKETS, PACKET_BYTES = 6, 52
+GIB = 1.073741824
+# Written blocks of an image without a store: Debian, the AWS CLI, the agents, the binary.
+IMAGE_GIB = 2
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,20 @@ def moved_bytes(shape):
     return on_the_wire(shape.request_bytes) + on_the_wire(shape.answer_bytes)
 
 
+def traffic(shape):
+    """Bytes a second through the balancer, both ways: requests, answers, and connections that begin and end."""
+    return shape.rps * moved_bytes(shape) + shape.new_connections * CONNECTION_PACKETS * PACKET_BYTES
+
+
+def traffic_formula(shape):
+    connections = f" + {shape.new_connections:g} x {CONNECTION_PACKETS} x {PACKET_BYTES} B" if shape.new_connections else ""
+    return f"({shape.rps:g} x {moved_bytes(shape):g} B{connections}) x 3600 / 10^9"
+
+
 def nlcus(shape):
     """Capacity units in use: the largest dimension counts."""
     return max(
-        shape.rps * moved_bytes(shape) * 3600 / GB / NLCU_GB,
+        traffic(shape) * 3600 / GB / NLCU_GB,
         shape.new_connections / NLCU_NEW,
         shape.open_connections / NLCU_OPEN,
     )
@@ -135,7 +150,13 @@ def fixed(shape, machine, price):
         return Line(what, f"{formula} x {one.dollars:g}", quantity * one.dollars * scale, one.page)
 
     monthly = 1 / MONTH
-    yield line("volumes", "volume", count * shape.volume_gib * 1.073741824, f"{count} x {shape.volume_gib} GiB / {MONTH} h", monthly)
+    yield line("volumes", "volume", count * shape.volume_gib * GIB, f"{count} x {shape.volume_gib:g} GiB / {MONTH} h", monthly)
+    if shape.warm_pool:
+        yield line("volumes of the warm pool", "volume", shape.warm_pool * shape.volume_gib * GIB,
+                   f"{shape.warm_pool} x {shape.volume_gib:g} GiB / {MONTH} h", monthly)
+    if shape.images:
+        yield line("snapshots of images", "snapshot", shape.images * IMAGE_GIB * GIB,
+                   f"{shape.images} x {IMAGE_GIB} GiB / {MONTH} h", monthly)
     if shape.public:
         yield line("addresses of instances", "ipv4", count, f"{count}")
     yield line("balancer", "nlb", 1, "1")
@@ -147,29 +168,32 @@ def fixed(shape, machine, price):
     yield line("alarms", "alarm", ALARMS, f"{ALARMS} / {MONTH} h", monthly)
     yield line("dashboard", "dashboard", 1, f"1 / {MONTH} h", monthly)
     if shape.store_gib:
-        yield line("published stores", "object", shape.store_gib * 1.073741824, f"{shape.store_gib:g} GiB / {MONTH} h", monthly)
+        yield line("published stores", "object", shape.store_gib * GIB, f"{shape.store_gib:g} GiB / {MONTH} h", monthly)
         yield line("looks at the pointer", "get", count * LOOKS_PER_HOUR / 1000, f"{count} x {LOOKS_PER_HOUR} / 1000")
     if shape.log_bytes:
         yield line("logs", "logs", logged(shape), f"{count} x {shape.log_bytes:g} B/s x 3600 / 10^9")
+        yield line("kept logs", "logkept", logged(shape) * 24 * shape.log_days,
+                   f"{count} x {shape.log_bytes:g} B/s x 86400 x {shape.log_days:g} days / 10^9 / {MONTH} h", monthly)
 
 
 def following(shape, price):
     """Lines that follow the traffic."""
-    both = moved_bytes(shape)
+    gigabytes = traffic(shape) * 3600 / GB
     units = nlcus(shape)
     one = price["nlcu"]
     yield Line("capacity units", f"{units:.2f} NLCU x {one.dollars:g}", units * one.dollars, one.page, True)
     one = price["crosszone"]
     if shape.cross_zone and shape.zones > 1:
         share = 1 - 1 / shape.zones
-        amount = shape.rps * both * 3600 / GB * share
-        yield Line("between zones", f"{shape.rps:g} x {both:g} B x 3600 / 10^9 x {share:.2f} x 2 x {one.dollars:g}",
-                   amount * 2 * one.dollars, one.page, True)
+        yield Line("between zones", f"{traffic_formula(shape)} x {share:.2f} x 2 x {one.dollars:g}",
+                   gigabytes * share * 2 * one.dollars, one.page, True)
     one = price["internet"]
     if shape.internet_share:
         out = on_the_wire(shape.answer_bytes)
-        amount = shape.rps * shape.internet_share * out * 3600 / GB
-        yield Line("to the internet", f"{shape.rps:g} x {shape.internet_share:g} x {out:g} B x 3600 / 10^9 x {one.dollars:g}",
+        ours = CONNECTION_PACKETS // 2
+        amount = (shape.rps * out + shape.new_connections * ours * PACKET_BYTES) * shape.internet_share * 3600 / GB
+        connections = f" + {shape.new_connections:g} x {ours} x {PACKET_BYTES} B" if shape.new_connections else ""
+        yield Line("to the internet", f"({shape.rps:g} x {out:g} B{connections}) x {shape.internet_share:g} x 3600 / 10^9 x {one.dollars:g}",
                    amount * one.dollars, one.page, True)
 
 

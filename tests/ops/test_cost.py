@@ -17,7 +17,8 @@ def shape(**given):
     usual = {
         "count": 2, "rps": 0, "request_bytes": 531, "answer_bytes": 662, "new_connections": 0, "open_connections": 0,
         "zones": 2, "cross_zone": True, "public": True, "scheme": "internet-facing", "internet_share": 0,
-        "volume_gib": 8, "log_bytes": 0, "store_gib": 0, "spot_share": 0, "spot_price": 0,
+        "volume_gib": 8, "log_bytes": 0, "log_days": 0, "store_gib": 0, "spot_share": 0,
+        "spot_price": 0, "warm_pool": 0, "images": 0,
     }
     return SimpleNamespace(**(usual | given))
 
@@ -59,7 +60,19 @@ class Bill(unittest.TestCase):
     def test_the_largest_dimension_makes_the_capacity_units(self):
         self.assertEqual(bill(new_connections=80_000)["capacity units"], 0.60)
         self.assertEqual(bill(open_connections=5_000_000)["capacity units"], 0.30)
-        self.assertEqual(bill(new_connections=80_000, rps=BILLION_AN_HOUR)["capacity units"], 7.95)
+        self.assertEqual(bill(new_connections=80_000, rps=BILLION_AN_HOUR)["capacity units"], 8.49)
+
+    def test_connections_move_bytes_of_their_own(self):
+        told = bill(rps=BILLION_AN_HOUR, new_connections=80_000, internet_share=0.5)
+        # 1,325 GB of requests and 80,000 x 6 x 52 B x 3600 s = 89.9 GB; half of the latter is sent by the server.
+        self.assertEqual((told["capacity units"], told["between zones"]), (8.49, 14.15))
+        self.assertEqual(told["to the internet"], 34.78)  # half of 728 + 44.9 GB, x 0.09
+
+    def test_what_is_kept(self):
+        told = bill(warm_pool=2, images=3, log_bytes=1000, log_days=30, count=10, hours=730)
+        self.assertEqual(told["volumes of the warm pool"], 1.37)  # 2 x 8.59 GB x 0.08
+        self.assertEqual(told["snapshots of images"], 0.32)       # 3 x 2.15 GB x 0.05
+        self.assertEqual(told["kept logs"], 0.78)                 # 25.92 GB x 0.03
 
     def test_what_is_left_out_costs_nothing(self):
         self.assertNotIn("addresses of instances", bill(public=False))
