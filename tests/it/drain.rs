@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Socket, Type};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+use socket2::{Domain, SockRef, Socket, Type};
 use trident::http::{Acceptor, Limits, Listener, Server as Http, Settings};
 
 use crate::{
@@ -436,9 +437,31 @@ fn descriptors_of_another_process_are_not_taken() {
 /// A queue that is longer than what is taken at once, at the moment of the stop.
 #[test]
 fn the_whole_queue_is_accepted_at_the_stop() {
-    const WAITING: usize = 2500;
+    stops_with_waiting(2500, |_| ());
+}
+
+/// Where the kernel does not stop new handshakes the queue is emptied too: it refuses to bind a listener anew that is
+/// bound to an interface.
+#[test]
+fn the_queue_is_accepted_where_handshakes_go_on() {
+    stops_with_waiting(200, |listener| {
+        SockRef::from(listener).bind_device(Some(b"lo")).unwrap();
+    });
+}
+
+/// From now on this thread, and those that it starts, have no more privileges than a service of its own user.
+fn drop_privileges() {
+    let sets = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        ..capabilities(None).unwrap()
+    };
+    set_capabilities(None, sets).unwrap();
+}
+
+/// Starts and stops accepting on a listener with so many requests in its queue; all are answered.
+fn stops_with_waiting(waiting: usize, prepare: impl FnOnce(&TcpListener)) {
     let limit = raise_descriptor_limit();
-    assert!(limit > 2 * WAITING as u64 + 200, "descriptors: {limit}");
+    assert!(limit > 2 * waiting as u64 + 200, "descriptors: {limit}");
     Settings {
         workers: 2,
         pin_workers: false,
@@ -450,14 +473,16 @@ fn the_whole_queue_is_accepted_at_the_stop() {
     socket.bind(&any.into()).unwrap();
     socket.listen(4096).unwrap();
     let socket = TcpListener::from(socket);
+    prepare(&socket);
     let address = socket.local_addr().unwrap();
-    let mut clients: Vec<Client> = (0..WAITING)
+    let mut clients: Vec<Client> = (0..waiting)
         .map(|_| {
             let mut client = Client::connect(address);
             client.send(GET);
             client
         })
         .collect();
+    drop_privileges();
     let server = Http::start(Limits::default()).unwrap();
     let listener = Listener::new(socket, false, &server.host(Arc::new(Echo)));
     Acceptor::start(&server, vec![listener]).unwrap().stop();
