@@ -77,6 +77,7 @@ class Publishing:
         self.data, self.telling = made(self.directory, fleet.binary)
         self.contents = {self.content(one): name for name, one in self.data.items()}
         self.followers, self.witnesses = {}, {}
+        self.alarms = self.directory / "alarms"
         self.server = self.network.start(
             "b", [python, str(ROOT / "tests/ops/moto_server.py"), "5000", "10.99.0.1"], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"})
@@ -101,7 +102,7 @@ class Publishing:
         instances = " ".join(f"i-{n}" for n in self.network.instances)
         environment = {
             "PATH": f"{pathlib.Path(__file__).parent}:{os.environ['PATH']}", "S3": S3, "INSTANCES": instances, "AWS_REGION": "r",
-            "PUBLISH_POLL_SECONDS": "0.5",
+            "PUBLISH_POLL_SECONDS": "0.5", "ALARMS": str(self.alarms),
         }
         command = [str(ROOT / "scripts/publish-store"), URL, "--trident", str(self.fleet.binary), *arguments]
         run = self.network.start("b", command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -57,10 +57,28 @@ def damaged(fleet):
     publishing.wait_until("all have it", lambda: {publishing.held(n) for n in (1, 2, 3)} == {"all"})
 
 
+def alarm(fleet):
+    """publish data to a canary, whose alarm goes on while it is held: it goes back, nobody else takes it"""
+    publishing = fleet.publishing
+    taken = {n: len(publishing.followers[n].swaps) for n in (2, 3)}
+    # Longer than anybody waits here: it is the alarm that ends it.
+    run = publishing.publish_later("second", "--canary", "--instance", "i-1", "--hold", "3600", code=1)
+    publishing.wait_until("the canary has it", lambda: publishing.held(1) == "second")
+    publishing.alarms.write_text("trident-error-share\n")
+    said = run()
+    publishing.alarms.unlink()
+    if "alarms are on: trident-error-share" not in said:
+        raise SystemExit(f"test-fleet: publish-store does not tell of the alarm: {said}")
+    publishing.wait_until("the canary goes back", lambda: publishing.held(1) == "all")
+    must_hold(publishing, {1: "all", 2: "all", 3: "all"})
+    if taken != {n: len(publishing.followers[n].swaps) for n in (2, 3)}:
+        raise SystemExit("test-fleet: another instance than the canary took it")
+
+
 def must_hold(publishing, wanted):
     held = {instance: publishing.held(instance) for instance in wanted}
     if held != wanted:
         raise SystemExit(f"test-fleet: instances hold {held} instead of {wanted}")
 
 
-STORES = [publish, back, full_disk, damaged]
+STORES = [publish, back, full_disk, damaged, alarm]
