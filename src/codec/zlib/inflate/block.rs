@@ -16,10 +16,11 @@ use super::{
 /// with its default buffer every 16,383.
 pub const HEADERS_MAX: usize = 4096;
 
-/// [`inflate_blocks`] with BMI2 instructions, which save the decoding loop a copy per shift.
+/// [`inflate_blocks`] with BMI2 instructions, which save the decoding loop a copy per shift, and AVX2, which fills
+/// tables eight entries at a time.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "bmi1,bmi2,lzcnt")]
-pub fn inflate_blocks_bmi2(
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+pub fn inflate_blocks_avx2(
     stream: &[u8],
     [codes, fixed]: [&mut BlockCodes; 2],
     output: &mut Output,

@@ -5,13 +5,14 @@ use super::{
     bits::Bits,
     prefix::{CODE_BITS_MAX, Codes, Counts, END, INVALID, LITERAL, Symbol},
 };
+use std::hint::select_unpredictable;
 
 /// The codes of the current block.
 pub struct BlockCodes {
     /// Literals, end of block and lengths.
     pub literal: Codes<288, 512>,
     /// Distances.
-    pub distance: Codes<32, 256>,
+    pub distance: Codes<32, 128>,
     /// The codes of code lengths, which have at most 7 bits.
     length: Codes<19, 128>,
     /// The symbols in use, literals before distances.
@@ -34,7 +35,7 @@ impl BlockCodes {
             literal: Codes::new(),
             distance: Codes::new(),
             length: Codes::new(),
-            symbols: Box::new([Symbol { index: 0, bits: 0 }; 512]),
+            symbols: Box::new([Symbol::default(); 512]),
             fixed: false,
             #[cfg(test)]
             fixes: 0,
@@ -51,19 +52,17 @@ impl BlockCodes {
             self.fixes += 1;
         }
         for (index, symbol) in (0..).zip(self.symbols.iter_mut()) {
-            *symbol = match index {
-                0..144 | 280..288 => Symbol { index, bits: 8 },
-                144..256 => Symbol { index, bits: 9 },
-                256..280 => Symbol { index, bits: 7 },
-                _ => Symbol {
-                    index: index - 288,
-                    bits: 5,
-                },
+            let bits = match index {
+                0..144 | 280..288 => 8,
+                144..256 => 9,
+                256..280 => 7,
+                _ => 5,
             };
+            *symbol = Symbol::new(index, bits);
         }
         let (mut literals, mut distances) = ([0; 16], [0; 16]);
         (literals[7], literals[8], literals[9], distances[5]) = (24, 152, 112, 32);
-        self.build(288, 320, [&literals, &distances])?;
+        self.build(288, 320, 288, [&literals, &distances])?;
         self.fixed = true;
         Ok(())
     }
@@ -73,111 +72,128 @@ impl BlockCodes {
     pub fn read(&mut self, bits: &mut Bits) -> Result<(), InflateError> {
         self.fixed = false;
         bits.refill()?;
-        let literals = bits.take(5) as usize + 257;
-        let distances = bits.take(5) as usize + 1;
-        let lengths = bits.take(4) as usize + 4;
+        let literals = bits.take(5) + 257;
+        let distances = bits.take(5) + 1;
+        let lengths = bits.take(4) + 4;
         if literals > 286 || distances > 30 {
             return Err(InflateError::Malformed);
         }
         self.read_length_codes(bits, lengths)?;
+        self.read_lengths(bits, literals, literals + distances)
+    }
+
+    /// Reads the lengths of `all` codes, of which `literals` are those of literals and lengths, and builds both.
+    #[inline(always)]
+    fn read_lengths(
+        &mut self,
+        bits: &mut Bits,
+        literals: u32,
+        all: u32,
+    ) -> Result<(), InflateError> {
+        let mut counts: Counts = [0; CODE_BITS_MAX + 1];
+        let (mut used, mut index) = (0, 0);
+        // A repetition at the start has nothing to repeat.
+        let mut previous = NOTHING;
+        let mut wrong = 0;
         // The lengths of both alphabets are one sequence; a repetition may cross from one to the other.
-        let all = literals + distances;
-        let mut counts = [[0; CODE_BITS_MAX + 1]; 2];
-        let mut used = 0;
-        let mut previous = None;
-        let mut index = 0;
         while index < all {
             bits.refill()?;
             // A symbol takes at most 14 of the 56 bits.
             for _ in 0..4 {
-                let (symbol, extra) = bits.symbol(self.length.find(bits.peek()));
-                let (len, times) = match symbol {
-                    0..16 => (symbol, 1),
-                    16 => (previous.ok_or(InflateError::Malformed)?, 3 + extra),
-                    17 => (0, 3 + extra),
-                    _ => (0, 11 + extra),
-                };
-                previous = Some(len);
-                let end = index + times as usize;
-                // Once for nearly all symbols. A length of zero leaves nothing but its count.
-                let mut left = if len == 0 { 1 } else { times };
-                loop {
-                    let distance = usize::from(index >= literals);
-                    let index_in = (index - literals * distance) as u16;
-                    self.symbols[used & 511] = Symbol {
-                        index: index_in,
-                        bits: len as u8,
-                    };
-                    counts[distance][len as usize & CODE_BITS_MAX] += 1;
-                    used += usize::from(len != 0);
-                    index += 1;
-                    left -= 1;
-                    if left == 0 {
-                        break;
-                    }
+                let (value, extra) = bits.symbol(self.length.find(bits.peek()));
+                let times = (value >> TIMES_SHIFT) + extra;
+                let len = select_unpredictable(value & REPEAT != 0, previous, value & 15);
+                wrong |= len & NOTHING;
+                previous = len;
+                // Always eight, of which up to six are meant: their number would be mispredicted.
+                if let Some(room) = self.symbols.get_mut(used..)
+                    && let Some(eight) = room.first_chunk_mut::<8>()
+                {
+                    *eight = std::array::from_fn(|nth| Symbol::new(index + nth as u32, len));
                 }
-                index = end;
+                counts[len as usize & CODE_BITS_MAX] += times as u16;
+                used += select_unpredictable(len == 0, 0, times) as usize;
+                index += times;
                 if index >= all {
                     break;
                 }
             }
         }
-        if index > all {
+        if index > all || wrong != 0 {
             return Err(InflateError::Malformed);
         }
-        let [literal_counts, distance_counts] = &mut counts;
-        (literal_counts[0], distance_counts[0]) = (0, 0);
-        let literals: u16 = literal_counts.iter().sum();
-        self.build(
-            usize::from(literals),
-            used,
-            [literal_counts, distance_counts],
-        )
+        let mut distances: Counts = [0; CODE_BITS_MAX + 1];
+        let mut split = used.min(self.symbols.len());
+        while let Some(symbol) = self.symbols.get(split.wrapping_sub(1))
+            && symbol.index() >= literals
+        {
+            distances[symbol.bits()] += 1;
+            split -= 1;
+        }
+        for (count, distances) in counts.iter_mut().zip(&distances) {
+            *count = count.wrapping_sub(*distances);
+        }
+        self.build(split, used, literals, [&counts, &distances])
     }
 
     #[inline(always)]
-    fn read_length_codes(&mut self, bits: &mut Bits, count: usize) -> Result<(), InflateError> {
+    fn read_length_codes(&mut self, bits: &mut Bits, count: u32) -> Result<(), InflateError> {
         bits.refill()?;
+        // Eighteen lengths are 54 of the 56 bits; those not sent are zero.
+        let mut sent = bits.peek() & ((1 << (3 * count.min(18))) - 1);
+        bits.consume(3 * count.min(18));
         let mut lens = [0u8; 19];
-        for (nth, symbol) in LENGTH_ORDER.iter().take(count).enumerate() {
-            if nth == 12 {
-                bits.refill()?;
-            }
-            lens[usize::from(*symbol)] = bits.take(3) as u8;
+        for symbol in &LENGTH_ORDER[..18] {
+            lens[usize::from(*symbol)] = sent as u8 & 7;
+            sent >>= 3;
         }
-        let mut counts = [0; CODE_BITS_MAX + 1];
+        if count == 19 {
+            bits.refill()?;
+            lens[usize::from(LENGTH_ORDER[18])] = bits.take(3) as u8;
+        }
+        let mut counts: Counts = [0; CODE_BITS_MAX + 1];
         let mut used = 0;
         for (index, bits) in (0..).zip(lens) {
-            self.symbols[used & 511] = Symbol { index, bits };
+            self.symbols[used & 511] = Symbol::new(index, u32::from(bits));
             used += usize::from(bits != 0);
             counts[usize::from(bits & 7)] += 1;
         }
-        counts[0] = 0;
-        let symbols = self.symbols.get(..used).unwrap_or(&[]);
-        self.length.build(symbols, &counts, &LENGTH_TEMPLATES)?;
-        if self.length.is_complete() {
-            Ok(())
-        } else {
-            Err(InflateError::Malformed)
+        // Zero or one code would be accepted in the other alphabets.
+        if used < 2 {
+            return Err(InflateError::Malformed);
         }
+        let symbols = self.symbols.get(..used).unwrap_or(&[]);
+        Ok(self.length.build(symbols, 0, &counts, &LENGTH_TEMPLATES)?)
     }
 
+    /// Builds both codes: the symbols of literals and lengths end at `split`, those of distances at `used` and
+    /// begin with the index `first_distance`.
     #[inline(always)]
     fn build(
         &mut self,
-        literals: usize,
-        all: usize,
+        split: usize,
+        used: usize,
+        first_distance: u32,
         counts: [&Counts; 2],
     ) -> Result<(), InflateError> {
-        let symbols = self.symbols.get(..all).unwrap_or(&[]);
-        let (literals, distances) = symbols.split_at(literals.min(symbols.len()));
+        let symbols = self.symbols.get(..used).unwrap_or(&[]);
+        let (literals, distances) = symbols.split_at(split.min(symbols.len()));
         self.literal
-            .build(literals, counts[0], &LITERAL_TEMPLATES)?;
+            .build(literals, 0, counts[0], &LITERAL_TEMPLATES)?;
         self.distance
-            .build(distances, counts[1], &DISTANCE_TEMPLATES)?;
+            .build(distances, first_distance, counts[1], &DISTANCE_TEMPLATES)?;
         Ok(())
     }
 }
+
+/// In the value of a length code's entry: the length is the one before.
+const REPEAT: u32 = 1 << 4;
+
+/// Where in that value the number of lengths begins, to which the extra bits are added.
+const TIMES_SHIFT: u32 = 5;
+
+/// No length is this.
+const NOTHING: u32 = 16;
 
 /// Entries of literals, end of block and lengths without their code's bits (RFC 1951 §3.2.5).
 static LITERAL_TEMPLATES: [u32; 288] = {
@@ -214,19 +230,17 @@ static DISTANCE_TEMPLATES: [u32; 32] = {
     entries
 };
 
-/// Entries of code lengths and their repetitions likewise (RFC 1951 §3.2.7).
+/// Entries of code lengths and their repetitions likewise (RFC 1951 §3.2.7): a length, whether it is
+/// [`REPEAT`], and how often.
 static LENGTH_TEMPLATES: [u32; 19] = {
     let mut entries = [0; 19];
     let mut at = 0;
-    while at < 19 {
-        let extra = match at {
-            16 => 2,
-            17 => 3,
-            18 => 7,
-            _ => 0,
-        };
-        entries[at] = (at as u32) << 16 | extra;
+    while at < 16 {
+        entries[at as usize] = (at | 1 << TIMES_SHIFT) << 16;
         at += 1;
     }
+    entries[16] = (REPEAT | 3 << TIMES_SHIFT) << 16 | 2;
+    entries[17] = (3 << TIMES_SHIFT) << 16 | 3;
+    entries[18] = (11 << TIMES_SHIFT) << 16 | 7;
     entries
 };

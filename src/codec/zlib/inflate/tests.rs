@@ -542,7 +542,7 @@ fn without_the_instructions_found_at_run_time() {
     let mut plain = Inflater::new(BYTES_MAX);
     #[cfg(target_arch = "x86_64")]
     {
-        plain.bmi2 = false;
+        plain.avx2 = false;
     }
     for text in texts().iter().step_by(5) {
         let mut stream = Vec::new();
