@@ -1,12 +1,15 @@
 """Numbers and names that must agree over files that do not know each other: units, stack, image, configuration."""
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import tomllib
 import unittest
+from unittest import mock
 
+import skipping
 from templates import AMI, load_stack
 
 ROOT = AMI.parent
@@ -203,6 +206,15 @@ class Consistency(unittest.TestCase):
         timer = unit("ami/rootfs/etc/systemd/system/trident-store.timer")
         self.assertEqual(costlib.LOOKS_PER_HOUR, 3600 / seconds(timer["OnUnitInactiveSec"][0]))
 
+    def test_a_canary_is_held_for_as_long_as_its_alarms_need(self):
+        hold = int(re.search(r"chosen='' hold=(\d+)", text("scripts/publish-store"))[1])
+        self.assertIn(f"({hold}: ", text("scripts/publish-store"))
+        self.assertEqual(unit("ami/rootfs/etc/systemd/system/trident-publish.timer")["OnCalendar"], ["*:*:20"])
+        for name in ("ErrorShare", "Latency"):
+            alarm = self.stack[name]["Properties"]
+            # The first period is not whole, and metrics come once a minute.
+            self.assertGreaterEqual(hold, (alarm["EvaluationPeriods"] + 1) * alarm["Period"] + 60)
+
     def test_a_fleet_may_disagree_for_ten_minutes(self):
         alarm = self.stack["StoreDisagreement"]["Properties"]
         periods = {one["MetricStat"]["Period"] for one in alarm["Metrics"] if "MetricStat" in one}
@@ -259,11 +271,29 @@ class Binary(unittest.TestCase):
         built = [path for path in (ROOT / f"target/{place}/trident" for place in ("bake", "release", "checked"))
                  if path.exists()]
         if not built:
-            self.skipTest("no binary: scripts/bake, or cargo build, makes one")
+            skipping.skip("binary", "no binary: scripts/bake, or cargo build, makes one")
         for path in built:
             run = subprocess.run(["objdump", "-T", str(path)], capture_output=True, text=True, check=True)
             versions = {tuple(map(int, v.split("."))) for v in re.findall(r"GLIBC_([\d.]+)", run.stdout)}
             self.assertLessEqual(max(versions), (2, 34), path)
+
+
+class Skipping(unittest.TestCase):
+    """tests/ops/skipping.py and scripts/skip.sh have one rule."""
+
+    def test_a_skip_fails_under_ci_and_for_root_unless_it_is_named(self):
+        for environment, is_root, wanted in (
+            ({}, False, unittest.SkipTest), ({}, True, AssertionError), ({"CI": "1"}, False, AssertionError),
+            ({"CI": "1", "TRIDENT_SKIP": "page,binary"}, True, unittest.SkipTest),
+            ({"CI": "1", "TRIDENT_SKIP": "page"}, True, AssertionError),
+        ):
+            with self.subTest(environment, is_root=is_root), mock.patch.dict(os.environ, environment, clear=True), \
+                    mock.patch("os.geteuid", return_value=0 if is_root else 1000), mock.patch("sys.stderr"):
+                self.assertRaises(wanted, skipping.skip, "binary", "it is not there")
+                bash = subprocess.run(
+                    ["bash", "-c", f"id() {{ echo {0 if is_root else 1000}; }}; source {ROOT}/scripts/skip.sh; ! must_run || is_skipped binary"],
+                    env=environment | {"PATH": "/usr/bin:/bin"}, check=False)
+                self.assertEqual(bash.returncode == 0, wanted is unittest.SkipTest)
 
 
 if __name__ == "__main__":

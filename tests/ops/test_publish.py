@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 
+import skipping
 from local_aws import SCRIPTS, LocalAws
 
 ROOT = SCRIPTS.parent
@@ -56,7 +57,7 @@ class Publish(unittest.TestCase):
     def setUpClass(cls):
         cls.binary = next((path for path in BINARIES if path.exists()), None)
         if cls.binary is None:
-            raise unittest.SkipTest("no binary: scripts/bake, or cargo build, makes one")
+            skipping.skip("binary", "no binary: scripts/bake, or cargo build, makes one")
         cls.local = LocalAws()
         cls.addClassCleanup(cls.local.close)
         cls.store = cls.local.state / "store"

@@ -11,6 +11,8 @@ import tempfile
 import time
 import unittest
 
+import skipping
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TUNE = ROOT / "ami/rootfs/usr/lib/trident/tune"
 
@@ -111,12 +113,13 @@ class Arguments(Case):
         self.assertIn("not installed", self.tune_ab("seccomp", "--host", "h", "--ssh", "no-such-ssh h", code=69))
 
 
-@unittest.skipIf(os.geteuid(), "network namespaces need root")
 class Namespaces(Case):
     """Two hosts and a line between them; what a virtual card has is measured, what it lacks is said."""
 
     def setUp(self):
         super().setUp()
+        if os.geteuid():
+            skipping.skip("root", "network namespaces need root")
         self.network = script("test-network")
         self.line = self.enterContext(self.network.Line())
         self.trident = self.network.binary()
@@ -143,7 +146,7 @@ class Namespaces(Case):
 
     def test_a_knob_is_measured_and_left_as_it_was_found(self):
         if os.cpu_count() < 2:
-            self.skipTest("a single processor leaves nothing to steer")
+            skipping.skip("processors", "a single processor leaves nothing to steer")
         server = self.network.start_server(self.line, self.trident)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
@@ -156,7 +159,7 @@ class Namespaces(Case):
 
     def test_an_interrupted_measurement_leaves_the_knob_as_it_was_found(self):
         if os.cpu_count() < 2:
-            self.skipTest("a single processor leaves nothing to steer")
+            skipping.skip("processors", "a single processor leaves nothing to steer")
         found = self.receivers()
         for number in (signal.SIGINT, signal.SIGTERM):
             with self.subTest(number.name):
