@@ -55,7 +55,10 @@ pub enum StoreError {
         why: String,
     },
     /// LMDB reports an error.
-    #[error("store {}: {why}", path.display())]
+    #[error(
+        "store {}: {why}; `trident store verify` tells whether it is damaged: then restore it from a snapshot or build it \
+         again", path.display()
+    )]
     Lmdb {
         /// The directory.
         path: PathBuf,

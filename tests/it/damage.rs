@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 use trident::{
     etl::{self, Options, progress::Silent, sink::store::StoreSink},
@@ -154,85 +154,140 @@ fn a_server_with_a_fault_in_memory_ends_with_a_message() {
     assert!(!log.contains("stack backtrace"), "{log}");
 }
 
-/// On a full disk, without LMDB's lock file, whose pages cannot be had then: an exit code and a message.
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    /// A file has only so many bytes, of so many pages fewer than it has.
+    Cut(u64),
+    CutByPages(u64),
+    CutToHalf,
+    Missing,
+    /// Missing, and nothing can be written: LMDB makes a lock file with holes, and maps it.
+    MissingOnFullDisk,
+}
+
+/// What the commands make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Refused,
+    /// Refused where something is missing that the command reads; the file's end may be free pages.
+    RefusedOrRead,
+    Succeeds,
+}
+
+use Damage::{Cut, CutByPages, CutToHalf, Missing, MissingOnFullDisk};
+use Outcome::{Refused, RefusedOrRead, Succeeds};
+
+/// `updates` is the directory of them.
+const DAMAGES: [(&str, Damage, Outcome); 29] = [
+    ("data.mdb", Cut(0), Refused),
+    ("data.mdb", Cut(1), Refused),
+    ("data.mdb", Cut(4096), Refused),
+    ("data.mdb", Cut(8192), Refused),
+    ("data.mdb", CutToHalf, Refused),
+    ("data.mdb", CutByPages(1), Refused),
+    ("data.mdb", Missing, Refused),
+    ("history.mdb", Cut(0), Refused),
+    ("history.mdb", Cut(4096), Refused),
+    ("history.mdb", Cut(8192), Refused),
+    ("history.mdb", CutToHalf, Refused),
+    ("history.mdb", CutByPages(1), Refused),
+    ("history.mdb", Missing, Refused),
+    ("seal.json", Cut(0), Refused),
+    ("seal.json", Cut(40), Refused),
+    ("seal.json", Missing, Refused),
+    ("updates/data.mdb", Cut(0), Refused),
+    ("updates/data.mdb", Cut(1), Refused),
+    ("updates/data.mdb", Cut(4096), Refused),
+    ("updates/data.mdb", Cut(5000), Refused),
+    ("updates/data.mdb", Cut(8192), Refused),
+    ("updates/data.mdb", Cut(12_288), Refused),
+    ("updates/data.mdb", CutToHalf, Refused),
+    ("updates/data.mdb", CutByPages(2), RefusedOrRead),
+    ("updates/data.mdb", CutByPages(1), RefusedOrRead),
+    ("updates/data.mdb", Missing, Refused),
+    ("updates/lock.mdb", Cut(0), Succeeds),
+    ("updates/lock.mdb", Missing, Succeeds),
+    ("updates/lock.mdb", MissingOnFullDisk, Refused),
+];
+
+/// A command ends with an exit code, and where it is not 0 with a message that names the file and what to do.
 #[test]
-fn commands_end_well_on_a_full_disk() {
+fn commands_end_well_on_damaged_stores() {
     let root = rustix::process::geteuid().is_root();
     let obstacle = (!root).then(|| "a file system can be mounted by root only".to_owned());
-    if !unless_skipped("root", obstacle) {
-        return;
-    }
-    let (_directory, path) = store_with_updates();
-    let script = r#"set -e
-        mount -t tmpfs -o size=64m none /mnt
-        cp -r "$1" /mnt/store
-        rm -f /mnt/store/lock.mdb /mnt/store/updates-*/lock.mdb
-        cat /dev/zero >/mnt/rest 2>/dev/null || true
-        exec "$2" store "$3" /mnt/store"#;
-    for command in ["verify", "stat", "dump", "fold"] {
-        let mut run = Command::new("unshare");
-        run.args(["--mount", "sh", "-c", script, "sh"]);
-        run.arg(&path);
-        run.args([env!("CARGO_BIN_EXE_trident"), command]);
-        let output = without_settings(&mut run).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        let code = output.status.code();
-        assert!(
-            matches!(code, Some(1 | 69)),
-            "{command}: {} {said}",
-            output.status
-        );
-        assert!(
-            said.starts_with("trident: ") && said.contains("space"),
-            "{command}: {said}"
-        );
+    let mounts = unless_skipped("root", obstacle);
+    let (directory, whole) = store_with_updates();
+    let place = directory.join("damaged");
+    for (name, damage, outcome) in DAMAGES {
+        if matches!(damage, MissingOnFullDisk) && !mounts {
+            continue;
+        }
+        for command in ["verify", "stat", "dump", "fold"] {
+            let _ = fs::remove_dir_all(&place);
+            copy(&whole, &place);
+            let file = match name.strip_prefix("updates/") {
+                Some(name) => updates_of(&place).join(name),
+                None => place.join(name),
+            };
+            harm(&file, damage);
+            let output = run(command, &place, matches!(damage, MissingOnFullDisk));
+            let said = String::from_utf8_lossy(&output.stderr);
+            let case = format!("{command} {name} {damage:?}: {} {said}", output.status);
+            match (output.status.code(), outcome) {
+                (Some(0), Succeeds | RefusedOrRead) => {}
+                (Some(1 | 69), Refused | RefusedOrRead) => {
+                    assert!(said.starts_with("trident: "), "{case}");
+                    assert_eq!(said.lines().count(), 1, "{case}");
+                    let names = name.rsplit('/').next().unwrap();
+                    assert!(said.contains(names), "the file: {case}");
+                    let remedies = [
+                        "`trident store verify`",
+                        "build it again",
+                        "trident etl",
+                        "free some space",
+                    ];
+                    let tells = remedies.iter().any(|remedy| said.contains(remedy));
+                    assert!(tells, "what to do: {case}");
+                }
+                _ => panic!("{case}"),
+            }
+        }
     }
 }
 
-/// Updates of any length: a command ends with an exit code and a message.
-#[test]
-fn commands_end_well_on_updates_that_were_cut() {
-    let (_directory, path) = store_with_updates();
-    let data = updates_of(&path).join("data.mdb");
-    let whole = fs::read(&data).unwrap();
-    let pages = whole.len() as u64 / 4096;
-    assert!(pages > 20, "{pages}");
-    let mut refused = 0;
-    for length in [
-        0,
-        1,
-        4096,
-        5000,
-        8192,
-        12_288,
-        pages / 2 * 4096,
-        (pages - 2) * 4096,
-        pages * 4096 - 1,
-    ] {
-        for command in ["verify", "stat", "dump", "fold"] {
-            fs::write(&data, &whole).unwrap();
-            cut(&data, length);
-            let mut run = Command::new(env!("CARGO_BIN_EXE_trident"));
-            run.args(["store", command]).arg(&path);
-            let output = without_settings(&mut run).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            let code = output.status.code();
-            if code == Some(0) && command == "verify" {
-                // The end of the file was free: nothing is missing.
-                assert!(length >= (pages - 2) * 4096, "{length}");
-                break;
-            }
-            if code == Some(0) && command != "fold" {
-                continue; // what it reads was there
-            }
-            refused += 1;
-            assert!(
-                matches!(code, Some(1 | 69)),
-                "{command} {length}: {:?} {said}",
-                output.status
-            );
-            assert!(said.starts_with("trident: "), "{command} {length}: {said}");
-        }
+fn harm(file: &Path, damage: Damage) {
+    let bytes = fs::metadata(file).unwrap().len();
+    let pages = bytes / 4096;
+    match damage {
+        Cut(length) => cut(file, length),
+        CutByPages(fewer) => cut(file, (pages - fewer) * 4096),
+        CutToHalf => cut(file, pages / 2 * 4096),
+        Missing | MissingOnFullDisk => fs::remove_file(file).unwrap(),
     }
-    assert!(refused > 20, "only {refused} refused");
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+/// `trident store`; on a full disk in a mount namespace of its own.
+fn run(command: &str, store: &Path, on_full_disk: bool) -> Output {
+    let trident = env!("CARGO_BIN_EXE_trident");
+    if !on_full_disk {
+        let mut run = Command::new(trident);
+        run.args(["store", command]).arg(store);
+        return without_settings(&mut run).output().unwrap();
+    }
+    let script = r#"set -e
+        mount -t tmpfs -o size=64m none /mnt
+        cp -r "$1" /mnt/store
+        cat /dev/zero >/mnt/rest 2>/dev/null || true
+        exec "$2" store "$3" /mnt/store"#;
+    let mut run = Command::new("unshare");
+    run.args(["--mount", "sh", "-c", script, "sh"]).arg(store);
+    without_settings(run.args([trident, command]))
+        .output()
+        .unwrap()
 }

@@ -7,6 +7,7 @@ mod answers;
 mod cost;
 mod crash;
 mod mysql;
+mod power;
 mod rules;
 mod serving;
 

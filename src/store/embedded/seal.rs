@@ -113,10 +113,7 @@ pub(super) fn check(dir: &Path, depth: Depth) -> Result<String, StoreError> {
 }
 
 fn check_file(dir: &Path, name: &str, sealed: Measure, depth: Depth) -> Result<(), StoreError> {
-    let path = dir.join(name);
-    let bytes = fs::metadata(&path)
-        .map_err(StoreError::io("read", &path))?
-        .len();
+    let bytes = length(dir, name)?;
     if bytes != sealed.bytes {
         let why = format!("{name} has {bytes} bytes instead of {}", sealed.bytes);
         return Err(StoreError::damaged(dir, why));
@@ -129,6 +126,18 @@ fn check_file(dir: &Path, name: &str, sealed: Measure, depth: Depth) -> Result<(
         return Err(StoreError::damaged(dir, why));
     }
     Ok(())
+}
+
+/// Length of a file that a store of this kind has.
+pub(super) fn length(dir: &Path, name: &str) -> Result<u64, StoreError> {
+    let path = dir.join(name);
+    match fs::metadata(&path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(StoreError::damaged(dir, format!("{name} is missing")))
+        }
+        Err(error) => Err(StoreError::io("read", &path)(error)),
+    }
 }
 
 /// The time in nanoseconds, the process and a number.

@@ -72,7 +72,7 @@ impl Staging {
         prefix.push(name);
         prefix.push(".");
         let parent = parent(&target);
-        fs::create_dir_all(parent).map_err(StoreError::io("make", parent))?;
+        make_parents(parent).map_err(StoreError::io("make", parent))?;
         remove_leftovers(parent, prefix.as_bytes());
         loop {
             let mut staged = prefix.clone();
@@ -217,6 +217,22 @@ fn parent(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Makes a directory and those above it that are missing, and makes their names durable: a store that is synced is lost
+/// in a power cut if the directory around it is.
+fn make_parents(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let above = parent(directory);
+    make_parents(above)?;
+    match fs::create_dir(directory) {
+        // By another process, which may not have synced it yet.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    File::open(above)?.sync_all()
 }
 
 /// Syncs the entries of a directory.

@@ -18,7 +18,8 @@
 
 use super::{
     environment::{Records, create_records, lmdb, open_records, patiently, round_to_pages},
-    files::{HISTORY_FILE, META_KEY, Table},
+    files::{DATA_FILE, HISTORY_FILE, META_KEY, Table},
+    seal,
 };
 use crate::store::{StoreError, UpdatesMeta};
 use heed::{Env, EnvFlags, EnvOpenOptions, RoTxn, WithoutTls};
@@ -41,6 +42,12 @@ const LOCK_BYTES: u64 = (READERS_MAX as u64 + 64) * 64;
 
 /// How much the file may grow while a process without its own limit has it open.
 const GROWTH_BYTES: u64 = 64 << 30;
+
+/// Pages of LMDB's metadata: the first of every file.
+const META_PAGES: u64 = 2;
+
+/// LMDB takes the operating system's size, and Linux has none below this.
+const PAGE_BYTES_MIN: u64 = 4096;
 
 /// An open environment.
 pub(super) struct Updates {
@@ -76,10 +83,9 @@ impl Updates {
             }
             create(store_dir, &dir, bytes_max)?;
         }
-        let data = dir.join("data.mdb");
-        let bytes = fs::metadata(&data).map_err(StoreError::io("open", &data))?;
+        let bytes = length_of_at_least(&dir, META_PAGES * PAGE_BYTES_MIN)?;
         let growth = if bytes_max > 0 { 0 } else { GROWTH_BYTES };
-        let map_bytes = bytes_max.max(bytes.len().saturating_add(growth));
+        let map_bytes = bytes_max.max(bytes.saturating_add(growth));
         let flags = if writable {
             EnvFlags::empty()
         } else {
@@ -89,6 +95,7 @@ impl Updates {
         allocate_lock_file(&dir)?;
         let env = patiently(|| open_env(&dir, map_bytes, flags | EnvFlags::NO_READ_AHEAD));
         let env = env.map_err(failed)?;
+        check_length(&env, &dir)?;
         env.clear_stale_readers().map_err(failed)?;
         let records = open_records(&env).map_err(failed)?;
         let records =
@@ -193,11 +200,32 @@ fn allocate_lock_file(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Compares the file's length with the pages in use, before any but the two of LMDB's metadata is read: one that was cut
+/// would end the process. Pages at the end that are free need not be in the file.
+fn check_length(env: &Env<WithoutTls>, dir: &Path) -> Result<(), StoreError> {
+    let stat = env.unnamed_database_stat();
+    let pages_bytes = META_PAGES * u64::from(stat.page_size) + stat.non_free_page_size() as u64;
+    // After the figures: the file of another process's batch only grows.
+    length_of_at_least(dir, pages_bytes).map(drop)
+}
+
+/// The file's length, which is at least `least`.
+fn length_of_at_least(dir: &Path, least: u64) -> Result<u64, StoreError> {
+    let bytes = seal::length(dir, DATA_FILE)?;
+    if bytes >= least {
+        return Ok(bytes);
+    }
+    let why = format!("{DATA_FILE} has {bytes} bytes instead of {least} or more");
+    Err(StoreError::damaged(dir, why))
+}
+
 fn fill(building: &Path, bytes_max: u64) -> Result<(), StoreError> {
     let failed = |error| lmdb(building, error);
     allocate_lock_file(building)?;
     let env = open_env(building, bytes_max, EnvFlags::empty()).map_err(failed)?;
     create_records(&env).map_err(failed)?;
+    // A transaction that writes no record syncs nothing.
+    env.force_sync().map_err(failed)?;
     env.prepare_for_closing().wait();
     File::open(building)
         .and_then(|directory| directory.sync_all())
