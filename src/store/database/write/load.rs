@@ -88,16 +88,8 @@ pub fn load(
         StoreError::from(DatabaseError { address, fault })
     };
     let runtime = tasks::runtime().map_err(of_database)?;
-    let open = async {
-        let mut link = connect(address).await?;
-        let conn = &mut link.conn;
-        schema::migrate(conn).await?;
-        lock(conn).await?;
-        prepare(conn, &meta).await?;
-        let packet: Option<u64> = conn.query_first("SELECT @@max_allowed_packet").await?;
-        Ok((link, packet.unwrap_or(0) as usize))
-    };
-    let (link, packet_bytes) = runtime.block_on(open).map_err(of_database)?;
+    let begun = runtime.block_on(begin(address, &meta));
+    let (link, packet_bytes) = begun.map_err(of_database)?;
     let mut loader = Loader {
         runtime: &runtime,
         link,
@@ -105,24 +97,7 @@ pub fn load(
         of_database: &of_database,
         progress,
     };
-    let resumed = loader.table(Rows::VALUES, "users", meta.users, |each| scan.values(each))?;
-    if let Some(history) = meta.history {
-        let tweets = history.tweets + history.deletions;
-        let tables = [
-            (Rows::TWEETS, "tweets", tweets, Table::Tweets),
-            (
-                Rows::USER_STATES,
-                "states of users",
-                history.user_states,
-                Table::UserStates,
-            ),
-        ];
-        for (rows, what, total, table) in tables {
-            loader.table(rows, what, total, |each| scan.history(table, each))?;
-        }
-        let excluded = excluded(&scan)?;
-        loader.run(async |conn| begin_batches(conn, &excluded).await)?;
-    }
+    let resumed = loader.records(&scan, &meta)?;
     loader.run(async |conn| put_in_place(conn).await)?;
     let _ = runtime.block_on(loader.link.conn.disconnect());
     Ok(LoadReport { meta, resumed })
@@ -150,6 +125,17 @@ fn excluded(scan: &Scan<'_>) -> Result<Vec<u8>, StoreError> {
         Ok(())
     })?;
     Ok(excluded)
+}
+
+/// A connection that has the lock and the tables to load into, and the longest packet that its server takes.
+async fn begin(address: &Address, meta: &Meta) -> Result<(Link, usize), DatabaseFault> {
+    let mut link = connect(address).await?;
+    let conn = &mut link.conn;
+    schema::migrate(conn).await?;
+    lock(conn).await?;
+    prepare(conn, meta).await?;
+    let packet: Option<u64> = conn.query_first("SELECT @@max_allowed_packet").await?;
+    Ok((link, packet.unwrap_or(0) as usize))
 }
 
 /// Connects to the first host that answers.
@@ -235,6 +221,24 @@ struct Loader<'r> {
 type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
 
 impl Loader<'_> {
+    /// Fills all tables; returns how many users there were already.
+    fn records(&mut self, scan: &Scan<'_>, meta: &Meta) -> Result<u64, StoreError> {
+        let resumed = self.table(Rows::VALUES, "users", meta.users, |each| scan.values(each))?;
+        let Some(history) = meta.history else {
+            return Ok(resumed);
+        };
+        let (tweets, states) = (history.tweets + history.deletions, history.user_states);
+        self.table(Rows::TWEETS, "tweets", tweets, |each| {
+            scan.history(Table::Tweets, each)
+        })?;
+        self.table(Rows::USER_STATES, "states of users", states, |each| {
+            scan.history(Table::UserStates, each)
+        })?;
+        let excluded = excluded(scan)?;
+        self.run(async |conn| begin_batches(conn, &excluded).await)?;
+        Ok(resumed)
+    }
+
     /// Fills a table and compares it with what was to be loaded; returns how many rows it had.
     fn table(
         &mut self,
@@ -243,14 +247,12 @@ impl Loader<'_> {
         rows_total: u64,
         records: impl FnOnce(Each<'_>) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
-        let Rows { name, id, .. } = rows;
-        let query = format!("SELECT COUNT(*), MAX({id}) FROM {name}{LOAD}");
-        let there: Option<(u64, Option<u64>)> =
-            self.run(async |conn| Ok(conn.query_first(query).await?))?;
-        let (resumed, last) = there.unwrap_or_default();
+        let (resumed, last) = self.loaded(rows)?;
         let (mut sums, mut statement) = (Sums::default(), Statement::default());
-        let insert = |statement: &mut Statement, loader: &mut Self| {
-            loader.run(async |conn| statement.run(conn, "INSERT", rows, LOAD).await)
+        let so_far = |rows| Progress {
+            what,
+            rows,
+            rows_total,
         };
         records(&mut |id, record| {
             sums.add(id, record);
@@ -259,22 +261,34 @@ impl Loader<'_> {
             }
             check_length(id, record, self.room).map_err(self.of_database)?;
             if statement.is_full_for(record, self.room) {
-                insert(&mut statement, self)?;
-                (self.progress)(Progress {
-                    what,
-                    rows: sums.rows - 1,
-                    rows_total,
-                });
+                self.insert(&mut statement, rows)?;
+                (self.progress)(so_far(sums.rows - 1));
             }
             statement.push(id, record);
             Ok(())
         })?;
-        insert(&mut statement, self)?;
-        (self.progress)(Progress {
-            what,
-            rows: sums.rows,
-            rows_total,
-        });
+        self.insert(&mut statement, rows)?;
+        (self.progress)(so_far(sums.rows));
+        self.compare(rows, sums)?;
+        Ok(resumed)
+    }
+
+    /// How many rows an interrupted load has left, and the greatest id.
+    fn loaded(&mut self, rows: Rows) -> Result<(u64, Option<u64>), StoreError> {
+        let Rows { name, id, .. } = rows;
+        let query = format!("SELECT COUNT(*), MAX({id}) FROM {name}{LOAD}");
+        let there: Option<(u64, Option<u64>)> =
+            self.run(async |conn| Ok(conn.query_first(query).await?))?;
+        Ok(there.unwrap_or_default())
+    }
+
+    fn insert(&mut self, statement: &mut Statement, rows: Rows) -> Result<(), StoreError> {
+        self.run(async |conn| statement.run(conn, "INSERT", rows, LOAD).await)
+            .map(drop)
+    }
+
+    /// Lets the server count and checksum what it has.
+    fn compare(&mut self, rows: Rows, sums: Sums) -> Result<(), StoreError> {
         self.run(async |conn| {
             let found = rows.sums(conn, LOAD, "").await?;
             if found == sums {
@@ -284,8 +298,7 @@ impl Loader<'_> {
             Err(DatabaseFault::Mismatch(format!(
                 "{found:?} instead of {sums:?}"
             )))
-        })?;
-        Ok(resumed)
+        })
     }
 
     fn run<T>(
