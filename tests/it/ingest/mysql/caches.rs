@@ -141,6 +141,40 @@ fn what_is_not_told_any_more_costs_the_whole_cache() {
     assert!(reader.metric(STATEMENTS) > before + 1, "all were dropped");
 }
 
+/// The first host only reads, as a replica does: batches go to the one that takes them, and what they changed is seen.
+#[test]
+fn batches_go_to_the_host_that_takes_them() {
+    let (_directory, path) = pairs();
+    let (Some(replica), Some(writer)) = (Database::start(&[]), Database::start(&[])) else {
+        return;
+    };
+    for database in [&replica, &writer] {
+        import(&database.url(), &path, true);
+    }
+    // As if it were a replica of the other one: of the same load.
+    let loaded = writer.number("SELECT loaded FROM trident.trident_batch");
+    replica.root(&format!(
+        "UPDATE trident.trident_batch SET loaded = {loaded}; SET GLOBAL read_only = 1"
+    ));
+    let hosts = format!("{},{}", replica.address(), writer.address());
+    let url = replica
+        .url()
+        .replace(&replica.address().to_string(), &hosts);
+    for policy in ["first", "round-robin", "nearest"] {
+        let settings = [
+            ON,
+            "twitter.mysql_behind_ms=60000",
+            "twitter.mysql_deadline_ms=30000",
+        ];
+        let server = serve_from(&format!("{url}?policy={policy}"), &settings);
+        let batch = batches_in(&writer) + 1;
+        let counts = counts(&admin(&server).ask(&post(&tweets(0..PAIRS, batch + 1), "")));
+        assert_eq!(counts["batch"], batch, "{policy}");
+        assert!((0..PAIRS).all(|pair| version(&server, pair) == batch + 1));
+        assert_eq!((batches_in(&replica), batches_in(&writer)), (0, batch));
+    }
+}
+
 /// A replica that is behind is not believed; without any other it is waited for, and then it is.
 #[test]
 fn a_host_that_is_behind_is_passed_over() {

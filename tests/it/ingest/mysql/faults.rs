@@ -123,6 +123,12 @@ const LOSE_COMMIT: u32 = 2;
 /// As [`LOSE_ANSWER`], and nobody can connect from then on.
 const LOSE_ALL: u32 = 3;
 const GONE: u32 = 4;
+/// It arrives, and its answer does not; the sender's connection stays, and it waits.
+const HOLD_ANSWER: u32 = 5;
+/// It does not arrive; the sender's connection stays, and it waits.
+const HOLD_COMMIT: u32 = 6;
+/// The COMMIT is on its way of which one of these two was said.
+const HELD: u32 = 7;
 
 /// A proxy that does so to the next COMMIT.
 fn proxy(database: SocketAddr) -> (SocketAddr, Arc<AtomicU32>) {
@@ -141,27 +147,43 @@ fn proxy(database: SocketAddr) -> (SocketAddr, Arc<AtomicU32>) {
             let mode = Arc::clone(&shared);
             thread::spawn(move || {
                 let (back, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                thread::spawn(move || pump(&back, &to_client, |_| true));
-                let commits = |bytes: &[u8]| bytes.windows(6).any(|text| text == b"COMMIT");
+                let held = Arc::clone(&mode);
+                let passes = move |_: &[u8]| eventually(|| held.load(Relaxed) != HELD);
+                thread::spawn(move || pump(&back, &to_client, passes));
                 pump(&client, &server, |bytes| {
-                    if !commits(bytes) {
-                        return true;
-                    }
-                    let harm = mode.load(Relaxed);
-                    mode.store(if harm == LOSE_ALL { GONE } else { PASS }, Relaxed);
-                    if harm == PASS {
-                        return true;
-                    }
-                    let _ = client.shutdown(Shutdown::Both);
-                    if harm != LOSE_COMMIT {
-                        let _ = (&server).write_all(bytes);
-                    }
-                    false
+                    let commits = bytes.windows(6).any(|text| text == b"COMMIT");
+                    !commits || harm(&client, &server, bytes, &mode)
                 });
             });
         }
     });
     (address, mode)
+}
+
+/// Does to a COMMIT what `mode` says; whether it passes.
+fn harm(mut client: &TcpStream, mut server: &TcpStream, bytes: &[u8], mode: &AtomicU32) -> bool {
+    let harm = mode.load(Relaxed);
+    let holds = [HOLD_ANSWER, HOLD_COMMIT].contains(&harm);
+    let next = match harm {
+        LOSE_ALL => GONE,
+        _ if holds => HELD,
+        _ => PASS,
+    };
+    mode.store(next, Relaxed);
+    if harm == PASS {
+        return true;
+    }
+    if !holds {
+        let _ = client.shutdown(Shutdown::Both);
+    }
+    if [LOSE_ANSWER, LOSE_ALL, HOLD_ANSWER].contains(&harm) {
+        let _ = server.write_all(bytes);
+    }
+    if holds {
+        // The database hears of an end when the client is gone, and not before.
+        let _ = client.read(&mut [0]);
+    }
+    false
 }
 
 fn pump(mut from: &TcpStream, mut to: &TcpStream, mut passes: impl FnMut(&[u8]) -> bool) {
@@ -226,6 +248,80 @@ fn a_lost_commit_is_settled() {
     );
     counts(&admin(&impatient).ask(&post(&split.batches[4], "")));
     assert_eq!(checksums(&database), checksums_of(&split.expected[5]));
+}
+
+/// An instance is killed between COMMIT and its answer. Nobody was told anything; the batch is in or it is not, as far as
+/// COMMIT came, and sent again through another instance it is in once.
+#[test]
+fn an_instance_may_be_killed_in_commit() {
+    let split = split(lines(326, 200, 30), 326, 6, true);
+    let Some(database) = loaded(&split, &[]) else {
+        return;
+    };
+    let (address, mode) = proxy(database.address());
+    let url = database
+        .url()
+        .replace(&database.address().to_string(), &address.to_string());
+    let mut number = 0;
+    for (n, batch) in split.batches.iter().enumerate() {
+        let [before, after] = [n, n + 1].map(|n| checksums_of(&split.expected[n]));
+        // One that changes nothing has no COMMIT.
+        if before == after {
+            continue;
+        }
+        let arrives = number % 2 == 0;
+        let mut server = serve_from(&url, &[ON]);
+        mode.store(if arrives { HOLD_ANSWER } else { HOLD_COMMIT }, Relaxed);
+        let mut client = admin(&server);
+        client.send(&post(batch, ""));
+        let is_held = eventually(|| mode.load(Relaxed) == HELD);
+        assert!(is_held, "{n}: {}", server.log());
+        assert!(!client.has_unread());
+        server.signal("KILL");
+        assert!(client.response().is_none());
+        server.wait();
+        mode.store(PASS, Relaxed);
+        let expected = if arrives { after } else { before };
+        assert_eq!(checksums(&database), expected, "batch {n}");
+        number += 1;
+        let other = serve_from(&database.url(), &[ON]);
+        let counts = counts(&admin(&other).ask(&post(batch, "")));
+        assert_eq!(
+            counts["batch"],
+            if arrives { 0 } else { number },
+            "{counts}"
+        );
+        assert_eq!(checksums(&database), after);
+        assert_eq!(batches_in(&database), number);
+    }
+    assert!(number >= 4, "only {number} were tried");
+}
+
+/// The database dies between COMMIT and its answer, and comes back. The instance finds out, and answers what is true.
+#[test]
+fn a_database_may_be_killed_in_commit() {
+    let split = split(lines(328, 200, 30), 328, 4, true);
+    let durable = ["--innodb-flush-log-at-trx-commit=1"];
+    let Some(mut database) = loaded(&split, &durable) else {
+        return;
+    };
+    let (address, mode) = proxy(database.address());
+    let url = database
+        .url()
+        .replace(&database.address().to_string(), &address.to_string());
+    let server = serve_from(&url, &[ON, "twitter.mysql_write_ms=60000"]);
+    for (n, batch) in split.batches.iter().enumerate() {
+        mode.store([HOLD_COMMIT, HOLD_ANSWER][n % 2], Relaxed);
+        let mut client = admin(&server);
+        client.send(&post(batch, ""));
+        assert!(eventually(|| mode.load(Relaxed) == HELD), "{n}");
+        database.crash();
+        mode.store(PASS, Relaxed);
+        database.restart();
+        let counts = counts(&client.response().unwrap());
+        assert_eq!(counts["batch"], n as u64 + 1, "{counts}");
+        assert_eq!(checksums(&database), checksums_of(&split.expected[n + 1]));
+    }
 }
 
 /// The database ends as in a power cut and comes back: batches meanwhile are taken when it is there again.
