@@ -1,6 +1,8 @@
 //! A server that follows a script, written from the protocol's documentation: what neither MariaDB does nor a good
 //! MySQL 8, which is not packaged here.
 
+mod tls;
+
 use super::*;
 use std::{
     io::{Read, Write},
@@ -16,9 +18,15 @@ use std::{
 const EOF: &[u8] = &[0xFE, 0, 0, 2, 0];
 const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
 const NONCE: &[u8; 20] = b"abcdefghijklmnopqrst";
+
+/// A socket, with TLS or without.
+trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
+
 /// A connection, at the server's end.
 struct Session {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     number: u8,
 }
 
@@ -43,10 +51,15 @@ impl Session {
 
     /// Greets as MySQL 8 without TLS and returns the client's response.
     fn greet(&mut self, plugin: &str) -> Option<Vec<u8>> {
+        self.greet_with(plugin, 0)
+    }
+
+    /// As above, with a further capability.
+    fn greet_with(&mut self, plugin: &str, capability: u32) -> Option<Vec<u8>> {
         // PROTOCOL_41, SECURE_CONNECTION, PLUGIN_AUTH, CONNECT_WITH_DB, and what the guard must hide:
         // DEPRECATE_EOF, MULTI_RESULTS, LOCAL_FILES, COMPRESS.
         let capabilities: u32 =
-            1 | 8 | 1 << 5 | 1 << 7 | 1 << 9 | 1 << 15 | 1 << 17 | 1 << 19 | 1 << 24;
+            1 | 8 | 1 << 5 | 1 << 7 | 1 << 9 | 1 << 15 | 1 << 17 | 1 << 19 | 1 << 24 | capability;
         let [low_0, low_1, high_0, high_1] = capabilities.to_le_bytes();
         let greeting = [
             b"\x0a8.4.0\0\x01\0\0\0",
@@ -99,6 +112,16 @@ fn column(kind: u8) -> Vec<u8> {
 
 /// Runs `script` for each connection; the address, and how many connections are open.
 fn server(script: impl Fn(Session) + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
+    accepting(move |stream| {
+        script(Session {
+            stream: Box::new(stream),
+            number: 0,
+        });
+    })
+}
+
+/// As above, with the bare connection.
+fn accepting(script: impl Fn(TcpStream) + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let open = Arc::new(AtomicUsize::new(0));
@@ -111,7 +134,7 @@ fn server(script: impl Fn(Session) + Send + Sync + 'static) -> (SocketAddr, Arc<
             };
             thread::spawn(move || {
                 open.fetch_add(1, Relaxed);
-                script(Session { stream, number: 0 });
+                script(stream);
                 open.fetch_sub(1, Relaxed);
             });
         }
@@ -168,6 +191,33 @@ fn an_impostor_is_not_sent_the_password() {
             assert!(err.contains("ssl=verify-identity"), "{err}");
         }
     }
+}
+
+/// What a server says of itself is shown, and does nothing to the terminal or the log that shows it.
+#[test]
+fn errors_of_the_server_are_shown_escaped() {
+    let (address, _) = server(|mut session| {
+        if session.greet("mysql_native_password").is_some() {
+            session.send(b"\xff\x15\x04#28000no entry\x1b[31m\ntrident: all is well\r\x07");
+        }
+    });
+    let (code, err) = told(serving(&url(address, ""), &[]));
+    assert_eq!(code, 69, "{err}");
+    assert!(
+        err.contains(r"no entry\u{1b}[31m\ntrident: all is well\r\u{7}"),
+        "{err}"
+    );
+    let is_shown = |c: char| !c.is_control();
+    assert!(
+        err.trim_end()
+            .lines()
+            .all(|line| line.chars().all(is_shown)),
+        "{err:?}"
+    );
+    assert!(
+        !err.lines().any(|line| line == "trident: all is well"),
+        "{err}"
+    );
 }
 
 /// With the server's key in a file the password goes out encrypted for it, and for nobody else.

@@ -3,10 +3,10 @@
 use super::*;
 
 /// An authority and a server's certificate for 127.0.0.1, one for a client, and an authority that nobody knows.
-struct Certificates(TempDir);
+pub struct Certificates(TempDir);
 
 impl Certificates {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = TempDir::new();
         let script = "
             for name in ca other; do
@@ -22,7 +22,7 @@ impl Certificates {
         Self(directory)
     }
 
-    fn file(&self, name: &str) -> String {
+    pub fn file(&self, name: &str) -> String {
         self.0.path(name)
     }
 
@@ -98,6 +98,36 @@ fn a_server_that_requires_tls() {
         certificates.file("client.key")
     );
     serves(&url(&format!("ssl=verify-identity&{ca}&{identity}")));
+}
+
+/// An account that is for TLS only, on a server that does without; and the authorities of the system.
+#[test]
+fn an_account_that_requires_tls() {
+    if !crate::harness::required("mariadb", &["openssl"]) {
+        return;
+    }
+    let certificates = Certificates::new();
+    let options = certificates.options();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let Some((_place, database)) = filled(5, &options) else {
+        return;
+    };
+    let url = |parameters: &str| format!("{}?{parameters}", database.url());
+    serves(&url("ssl=off"));
+    database.root("ALTER USER trident REQUIRE SSL");
+    serves(&database.url());
+    serves(&url("ssl=require"));
+    refuses(&url("ssl=off"), &["TLS", "ssl=require"]);
+    // Where the system keeps its authorities says OpenSSL's variable.
+    for mode in ["verify-ca", "verify-identity"] {
+        let url = url(&format!("ssl={mode}"));
+        refuses(&url, &["TLS", "ssl-ca=FILE"]);
+        let mut command = serving(&url, &[]);
+        command.env("SSL_CERT_FILE", certificates.file("ca.pem"));
+        let server = Server::spawn(command);
+        let text = ask(&mut server.connect(), &about(3)).text();
+        assert_eq!(text, answer(3, "first"), "{mode}");
+    }
 }
 
 #[test]
