@@ -85,3 +85,43 @@ impl Hosts {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three hosts: the first answers slowly, the second has failed, the third answers fast.
+    fn three(policy: HostPolicy) -> Hosts {
+        let hosts = Hosts::new(3, policy);
+        hosts.note(0, Some(Duration::from_millis(30)));
+        hosts.note(1, Some(Duration::from_millis(1)));
+        hosts.note(1, None);
+        hosts.note(2, Some(Duration::from_millis(10)));
+        hosts
+    }
+
+    #[test]
+    fn the_policy_says_where_to_go_and_failed_hosts_come_last() {
+        assert_eq!(three(HostPolicy::First).order(), (vec![0, 2, 1], 0));
+        // The second is nearest, and is gone back to when it has been mended.
+        let nearest = three(HostPolicy::Nearest);
+        assert_eq!(nearest.order(), (vec![2, 0, 1], 1));
+        assert_eq!(nearest.failed(), [1]);
+        let chosen = ChosenHost { host: 2, wanted: 1 };
+        assert!(!nearest.is_elsewhere(chosen));
+        nearest.note(1, Some(Duration::from_millis(1)));
+        assert!(nearest.is_elsewhere(chosen));
+        assert_eq!(nearest.order(), (vec![1, 2, 0], 1));
+        let turns = three(HostPolicy::RoundRobin);
+        let orders = [(); 4].map(|()| turns.order().0);
+        assert_eq!(orders, [[0, 2, 1], [2, 0, 1], [2, 0, 1], [0, 2, 1]]);
+    }
+
+    /// One that was not tried may be the nearest.
+    #[test]
+    fn a_host_of_which_nothing_is_known_is_tried() {
+        let hosts = Hosts::new(2, HostPolicy::Nearest);
+        hosts.note(0, Some(Duration::from_millis(1)));
+        assert_eq!(hosts.order(), (vec![1, 0], 1));
+    }
+}
