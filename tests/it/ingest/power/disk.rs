@@ -16,6 +16,9 @@ const SECTOR_BYTES: usize = 512;
 /// Number of a file or directory; the root is 0.
 pub type Node = usize;
 
+/// Names of a directory that change at once; `None` goes away.
+pub type NewNames = Vec<(String, Option<Node>)>;
+
 /// What a program does to a disk, or tells somebody.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -23,8 +26,7 @@ pub enum Event {
     New {
         is_directory: bool,
     },
-    /// Names of a directory that change at once; `None` goes away.
-    Names(Node, Vec<(String, Option<Node>)>),
+    Names(Node, NewNames),
     Write {
         file: Node,
         offset: usize,
@@ -62,7 +64,7 @@ enum Kind {
     },
     Directory {
         durable: Names,
-        pending: Vec<Pending<Vec<(String, Option<Node>)>>>,
+        pending: Vec<Pending<NewNames>>,
     },
 }
 
