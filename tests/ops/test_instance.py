@@ -1,4 +1,5 @@
 """What an instance runs at boot, every minute and at its end, against a metadata service and an `aws` of ours."""
+import collections
 import http.server
 import json
 import os
@@ -37,11 +38,14 @@ class Metadata(http.server.BaseHTTPRequestHandler):
     """IMDSv2: nothing without a token."""
 
     paths = {}
+    # How often each was asked for.
+    asked = collections.Counter()
 
     def do_PUT(self):
         self.reply(TOKEN if self.path == "/latest/api/token" else None)
 
     def do_GET(self):
+        self.asked[self.path] += 1
         if self.headers.get("X-aws-ec2-metadata-token") != TOKEN and self.path.startswith("/latest"):
             return self.reply(None, 401)
         return self.reply(self.paths.get(self.path))
@@ -70,8 +74,8 @@ class Instance(unittest.TestCase):
         trident.write_text('#!/bin/sh\n[ -e "$3/data.mdb" ]\n')
         trident.chmod(0o755)
         (self.fake / "key").write_text(KEY + "\n")
-        handler = type("Handler", (Metadata,), {"paths": {}})
-        self.paths = handler.paths
+        handler = type("Handler", (Metadata,), {"paths": {}, "asked": collections.Counter()})
+        self.paths, self.asked = handler.paths, handler.asked
         self.paths["/latest/meta-data/instance-id"] = "i-0123"
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -234,6 +238,17 @@ class Instance(unittest.TestCase):
             time.sleep(0.05)
         self.fail(f"{name} lacks {text}: {log.read_text() if log.exists() else 'nothing'}")
 
+    SPOT = "/latest/meta-data/spot/instance-action"
+
+    def wait_until_asked(self, path, times):
+        """Until a path was asked for so often from now on: what a question led to is done before the next one."""
+        wanted = self.asked[path] + times
+        for _ in range(1200):
+            if self.asked[path] >= wanted:
+                return
+            time.sleep(0.05)
+        self.fail(f"{path} was asked for {self.asked[path]} times, not {wanted}")
+
     def test_the_server_serves_until_the_target_is_unused(self):
         self.paths[self.STATE] = "Terminated"
         self.paths["/readyz"] = "ready"
@@ -267,7 +282,7 @@ class Instance(unittest.TestCase):
         (self.fake / "hangs").write_text("elbv2\n")
         process = self.lifecycle(UNUSED_SECONDS_MAX="600", CALL_SECONDS_MAX="1")
         self.wait_for("aws.log", "describe-target-health", 2)
-        self.paths["/latest/meta-data/spot/instance-action"] = "{}"
+        self.paths[self.SPOT] = "{}"
         self.assertEqual(process.wait(60), 0)
         self.assertIn("stop", (self.fake / "systemctl.log").read_text())
 
@@ -286,8 +301,9 @@ class Instance(unittest.TestCase):
         self.paths["/readyz"] = "ready"
         process = self.lifecycle()
         self.wait_for("aws.log", "joining")
+        self.wait_until_asked(self.SPOT, 2)
         self.assertFalse((self.fake / "systemctl.log").exists())
-        self.paths["/latest/meta-data/spot/instance-action"] = '{"action": "terminate", "time": "2030-01-01T00:00:00Z"}'
+        self.paths[self.SPOT] = '{"action": "terminate", "time": "2030-01-01T00:00:00Z"}'
         self.wait_for("systemctl.log", "stop trident.socket trident-admin.socket trident.service")
         self.assertNotIn("elbv2", (self.fake / "aws.log").read_text())
         self.paths[self.STATE] = "Terminated"
@@ -301,7 +317,7 @@ class Instance(unittest.TestCase):
         (self.fake / "target-health").write_text("draining\n")
         process = self.lifecycle()
         self.wait_for("aws.log", "describe-target-health", 2)
-        self.paths["/latest/meta-data/spot/instance-action"] = "{}"
+        self.paths[self.SPOT] = "{}"
         self.assertEqual(process.wait(60), 0)
         self.assertIn("stop", (self.fake / "systemctl.log").read_text())
 
@@ -311,13 +327,11 @@ class Instance(unittest.TestCase):
         (self.fake / "refusals").write_text("2")
         process = self.lifecycle(TARGET_GROUP="")
         log = self.fake / "aws.log"
-        time.sleep(0.3)
+        self.wait_until_asked("/readyz", 3)
         self.assertFalse(log.exists(), "does not join before the server is ready")
         self.paths["/readyz"] = "ready"
-        for _ in range(600):
-            if log.exists() and log.read_text().count("joining") == 3:
-                break
-            time.sleep(0.05)
+        self.wait_for("aws.log", "joining", 3)
+        self.wait_until_asked(state, 2)
         self.assertEqual(log.read_text().count("--lifecycle-hook-name joining"), 3, "two refusals, then told")
         self.assertIsNone(process.poll())
         self.assertFalse((self.fake / "systemctl.log").exists(), "nothing is stopped while in service")
@@ -329,7 +343,7 @@ class Instance(unittest.TestCase):
     def test_a_hook_nobody_waits_for_is_no_failure(self):
         self.paths["/readyz"] = "ready"
         (self.fake / "exit").write_text("254")
-        self.paths["/latest/meta-data/autoscaling/target-lifecycle-state"] = "Terminated"
+        self.paths[self.STATE] = "Terminated"
         self.run_script("lifecycle", FLEET="f", REGION="r", INSTANCE="i-0123")
 
     # --- publish ----------------------------------------------------------------------------------------
