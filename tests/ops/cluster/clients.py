@@ -53,7 +53,7 @@ class Connection:
 
 
 def contacts(text):
-    """The contacts in an answer; None if it is none."""
+    """The contacts in an answer; None if it has none."""
     head, _, rows = text.partition("\n")
     if head != HEADER:
         return None
