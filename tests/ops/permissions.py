@@ -9,7 +9,7 @@ import pathlib
 import re
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
-OPERATOR = ("aws.sh", "bake", "deploy", "roll", "destroy", "parameters.py", "publish-store", "storelib.py")
+OPERATOR = ("lib/aws.sh", "bake", "deploy", "roll", "destroy", "lib/parameters.py", "publish-store", "lib/storelib.py")
 INSTANCE = SCRIPTS.parent / "ami/rootfs/usr/lib/trident"
 # The command line's names of services, where IAM has another.
 SERVICES = {"elbv2": "elasticloadbalancing", "s3api": "s3"}

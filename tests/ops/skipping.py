@@ -1,4 +1,4 @@
-"""What a test may leave out, as scripts/skip.sh says: what TRIDENT_SKIP names, and without CI and root what cannot run."""
+"""What a test may leave out, as scripts/lib/skip.sh says: what TRIDENT_SKIP names, and without CI and root what cannot run."""
 import os
 import sys
 import unittest

@@ -15,7 +15,7 @@ from templates import AMI, load_stack
 ROOT = AMI.parent
 sys.path.append(str(ROOT / "tests/ops/fleet"))
 sys.path.append(str(ROOT / "scripts"))
-import costlib  # noqa: E402
+from lib import costlib  # noqa: E402
 from delays import REAL  # noqa: E402
 
 # From the notice of an interruption until a spot instance is taken away.
@@ -279,7 +279,7 @@ class Binary(unittest.TestCase):
 
 
 class Skipping(unittest.TestCase):
-    """tests/ops/skipping.py and scripts/skip.sh have one rule."""
+    """tests/ops/skipping.py and scripts/lib/skip.sh have one rule."""
 
     def test_a_skip_fails_under_ci_and_for_root_unless_it_is_named(self):
         for environment, is_root, wanted in (
@@ -291,7 +291,7 @@ class Skipping(unittest.TestCase):
                     mock.patch("os.geteuid", return_value=0 if is_root else 1000), mock.patch("sys.stderr"):
                 self.assertRaises(wanted, skipping.skip, "binary", "it is not there")
                 bash = subprocess.run(
-                    ["bash", "-c", f"id() {{ echo {0 if is_root else 1000}; }}; source {ROOT}/scripts/skip.sh; ! must_run || is_skipped binary"],
+                    ["bash", "-c", f"id() {{ echo {0 if is_root else 1000}; }}; source {ROOT}/scripts/lib/skip.sh; ! must_run || is_skipped binary"],
                     env=environment | {"PATH": "/usr/bin:/bin"}, check=False)
                 self.assertEqual(bash.returncode == 0, wanted is unittest.SkipTest)
 

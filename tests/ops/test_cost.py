@@ -8,7 +8,7 @@ from types import SimpleNamespace
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import costlib  # noqa: E402  (the path above comes first)
+from lib import costlib  # noqa: E402  (the path above comes first)
 
 BILLION_AN_HOUR = 1e9 / 3600
 

@@ -141,7 +141,7 @@ class Settings(Operator):
 
     def parameters(self, *arguments, known=None, code=0):
         run = subprocess.run(
-            [str(SCRIPTS / "parameters.py"), "--offline", "--known", json.dumps(known or {}), *arguments],
+            [str(SCRIPTS / "lib/parameters.py"), "--offline", "--known", json.dumps(known or {}), *arguments],
             env=self.environment, capture_output=True, text=True,
         )
         self.assertEqual(run.returncode, code, run.stdout + run.stderr)

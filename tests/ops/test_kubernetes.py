@@ -120,7 +120,7 @@ class Kubernetes(unittest.TestCase):
     def test_it_runs_the_image_as_strictly_as_the_image_is_tested(self):
         version = tomllib.loads(text("Cargo.toml"))["package"]["version"]
         self.assertEqual(self.container["image"], f"trident:{version}")
-        user = int(re.search(r"(?m)^oci_user=(\d+)$", text("scripts/oci.sh"))[1])
+        user = int(re.search(r"(?m)^oci_user=(\d+)$", text("scripts/lib/oci.sh"))[1])
         self.assertEqual((self.pod["securityContext"]["runAsUser"], self.pod["securityContext"]["runAsNonRoot"]), (user, True))
         strict = self.container["securityContext"]
         self.assertEqual((strict["allowPrivilegeEscalation"], strict["readOnlyRootFilesystem"], strict["capabilities"]),

@@ -8,7 +8,7 @@ import permissions
 from templates import AMI, load_stack
 
 sys.path.append(str(permissions.SCRIPTS))
-import costlib  # noqa: E402  (the path above comes first)
+from lib import costlib  # noqa: E402  (the path above comes first)
 
 # Services whose endpoint has another name than IAM's prefix.
 ENDPOINTS = {"cloudwatch": "monitoring"}

@@ -26,7 +26,7 @@ class Pointer(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w") as file:
             file.write(text)
             file.flush()
-            run = subprocess.run([sys.executable, str(SCRIPTS / "storelib.py"), "pointer", file.name, *arguments],
+            run = subprocess.run([sys.executable, str(SCRIPTS / "lib/storelib.py"), "pointer", file.name, *arguments],
                                  capture_output=True, text=True, check=False)
         self.assertEqual(run.returncode, code, run.stderr)
         return run.stdout

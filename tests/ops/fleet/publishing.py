@@ -87,8 +87,8 @@ class Publishing:
     def content(self, one):
         """The name that publish-store will give it."""
         queries = self.directory / "asked.jsonl"
-        queries.write_text(sh(f"{ROOT}/scripts/storelib.py check-queries {one.queries}").stdout)
-        manifest = sh(f"{ROOT}/scripts/storelib.py manifest {one.store} {queries}").stdout
+        queries.write_text(sh(f"{ROOT}/scripts/lib/storelib.py check-queries {one.queries}").stdout)
+        manifest = sh(f"{ROOT}/scripts/lib/storelib.py manifest {one.store} {queries}").stdout
         return hashlib.sha256(manifest.encode()).hexdigest()
 
     def curl(self, options, path):

@@ -19,7 +19,7 @@ import sys
 
 import environment
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Settings that have a parameter of their own, or that the image decides.
 ELSEWHERE = {
     "team.name": "use --set TeamName=…", "team.aws_account": "use --set TeamAwsAccount=…",

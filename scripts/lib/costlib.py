@@ -5,7 +5,7 @@ Prices and machines come from ami/prices.tsv and ami/charges.tsv. GB are 10^9 by
 import pathlib
 from dataclasses import dataclass
 
-AMI = pathlib.Path(__file__).resolve().parents[1] / "ami"
+AMI = pathlib.Path(__file__).resolve().parents[2] / "ami"
 GB = 1e9
 MONTH = 730
 # One capacity unit of the network load balancer, TCP: the largest of the three counts.

@@ -17,9 +17,9 @@ import sys
 import tempfile
 import time
 
-import environment
+from . import environment
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "benches/data"
 BASELINE = ROOT / "benches/baseline"
 BASELINE_BIN = BASELINE / "target/release"
