@@ -186,4 +186,4 @@ LEAVING = [*HARSH, rest, roll, roll_deregistered, two_at_once, scale, spot]
 OTHERS = [reload, fill_disk, kill, freeze, cut_off, zone, spot_ignored, spot_deregistered, slow, fill_descriptors]
 ALL = [*LEAVING, *OTHERS]
 # With the real delays: what they are about.
-REAL = [roll, roll_deregistered]
+REAL = [roll, roll_deregistered, spot]
