@@ -3,7 +3,7 @@
 //! The path of a request, all of it on the thread that read it:
 //!
 //! ```text
-//! socket ─▶ http::conn ─▶ http::parse ─▶ app::route ─▶ blockchain │ qrcode ─▶ auth │ twitter ─▶ store
+//! socket ─▶ http::conn ─▶ http::parse ─▶ app::route ─▶ blockchain │ qrcode │ auth │ twitter ─▶ store
 //!                                             │                         │
 //! socket ◀─ http::conn ◀─ http::encode ◀──── app::answer ◀── answer bytes, or why there are none
 //! ```
