@@ -8,8 +8,9 @@
 //! | `POST /admin/drain` | stops the server as SIGTERM does |
 //! | `POST /admin/profile?seconds=N` | answers with a CPU flame graph of the next N seconds (10), SVG |
 //!
-//! They want `Authorization: Bearer <admin_token>`, which a page of another site cannot send. Without a
-//! token configured there are only the reload and the database's cache, for scripts on this machine. Changes last until restart.
+//! They require `Authorization: Bearer <admin_token>`, which a page of another site cannot send. If no token is
+//! configured, only the reload and the database's cache can be controlled, for scripts on this machine. Changes last
+//! until restart.
 
 use std::{borrow::Cow, sync::Arc, thread, time::Duration};
 

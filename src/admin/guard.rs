@@ -30,7 +30,7 @@ pub(super) fn is_own_host(request: &Request<'_>, names: &str) -> bool {
             .any(|own| own.trim().eq_ignore_ascii_case(name))
 }
 
-/// Whether a page of another site sent the request, as browsers tell.
+/// Whether a page of another site sent the request, according to the browser.
 pub(super) fn is_cross_site(request: &Request<'_>) -> bool {
     let site = request.field(b"sec-fetch-site");
     if site.is_some_and(|site| site != b"same-origin" && site != b"none") {

@@ -209,7 +209,8 @@ fn point(last: &Reading, now: &Reading) -> Point {
     }
 }
 
-/// What the charts show: all but the operator's own requests, or the page would show its polls and its 401s as traffic.
+/// The endpoints that the charts show. The operator's own requests are left out, or the page would show its polls and
+/// its 401s as traffic.
 fn traffic() -> impl Iterator<Item = Endpoint> {
     let all = Endpoint::ALL.iter().copied();
     all.filter(|endpoint| *endpoint != Endpoint::Admin)

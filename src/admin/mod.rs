@@ -9,8 +9,8 @@
 //! | `GET /admin/history?since=MS` | the last two minutes by the second, the last thirty by the minute, as JSON; with `since` only what is newer |
 //! | `POST /admin/…` | a control, see `control` |
 //!
-//! Everything else is the application's. `/twitter/tweets` is too, but pages of other sites must not send tweets
-//! and deletions here.
+//! All other requests go to the application. So do those to `/twitter/tweets`, but pages of other sites must not send
+//! tweets and deletions here.
 //!
 //! The connection's worker answers everything within some hundred microseconds; blocking work has a
 //! separate thread.
@@ -82,7 +82,7 @@ impl Service for AdminService {
         if let Some(resource) = Resource::of(request.head.path) {
             return self.operate(resource, request, reply);
         }
-        // The one request of the application's that changes what is served.
+        // The only request to the application that changes what is served.
         if request.head.path == app::TWEETS_PATH.as_bytes()
             && let Err(text) = self.admit_writer(request)
         {

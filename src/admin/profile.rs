@@ -1,8 +1,8 @@
 //! CPU flame graphs of the next seconds, by `pprof`: on a signal into a file, or as the answer to a control.
 //!
-//! While one is recorded, a timer interrupts the thread that uses the processor 199 times per second of processor
-//! time and its stack is walked: below one per cent. Without a recording it costs nothing. Before Linux 6.4 the
-//! kernel gives most of these signals to the main thread, which waits: use `perf record -g` there.
+//! During a recording, a timer interrupts the thread that uses the processor 199 times per second of processor time and
+//! its stack is walked: below one per cent. Without a recording it costs nothing. Before Linux 6.4 the kernel gives
+//! most of these signals to the main thread, which waits: use `perf record -g` there.
 
 use std::{
     fs::File,
@@ -30,7 +30,7 @@ pub const SECONDS_MAX: u64 = 300;
 /// Settings of the profiler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `SIGUSR1` or `SIGUSR2`: the signal that starts a recording into a file; empty = none does.
+    /// `SIGUSR1` or `SIGUSR2`: the signal that starts a recording into a file; empty = no signal does.
     pub on: String,
     /// Length of such a recording, 1 to [`SECONDS_MAX`].
     pub seconds: u64,
@@ -66,10 +66,10 @@ pub(super) enum ProfileError {
     File { path: PathBuf, source: io::Error },
 }
 
-/// How often a recording asks whether anybody still wants it.
+/// How often a recording checks whether its result is still wanted.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// A flame graph of the next `seconds`, as SVG. Blocks for as long, or until nobody wants it any more.
+/// A flame graph of the next `seconds`, as SVG. Blocks until they are over or the result is no longer wanted.
 pub(super) fn record(seconds: u64, is_wanted: &dyn Fn() -> bool) -> Result<Vec<u8>, ProfileError> {
     let _one_at_a_time = RECORDING.try_lock().ok_or(ProfileError::Busy)?;
     // A sample taken while the unwinder itself runs would enter it a second time.

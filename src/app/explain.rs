@@ -57,7 +57,7 @@ impl Explainer {
             }
             b"/qrcode" => Ok(self.qrcode(raw)),
             b"/twitter" => Ok(twitter::explain(raw, |user| self.stored(user))),
-            // The standard alphabet has slashes; a path has none but these and no `=` at its end.
+            // The standard alphabet has slashes. A path has only those, and no `=` at its end.
             [b'/', ..] => Err(UnknownTarget(String::from_utf8_lossy(path).into_owned())),
             _ => Ok(self
                 .blockchain
@@ -98,7 +98,7 @@ impl Explainer {
         }
     }
 
-    /// The stored value of a user, where the store is a directory.
+    /// The stored value of a user, if the store is a directory.
     fn stored(&self, user_id: u64) -> Result<Option<Vec<u8>>, String> {
         let path = match &self.options.twitter.store {
             None => return Err("name a store with --twitter-store for the answer".into()),

@@ -39,12 +39,12 @@ impl App {
         route::route(self, worker, request, reply, |_| true)
     }
 
-    /// Whether a request of the operator may be answered other than by 401, 404 or 405.
+    /// False if path, method or token already decide the answer to a request of the operator (401, 404, 405).
     pub fn takes_from_operator(&self, head: &Head<'_>) -> bool {
         self.takes_from(head, |_| true)
     }
 
-    /// Whether the head alone does not decide the answer yet: path, method and, where tweets go in, the token.
+    /// False if path, method or token already decide the answer.
     fn takes_from(&self, head: &Head<'_>, is_visible: impl Fn(&str) -> bool) -> bool {
         route::takes(head.path, head.method, is_visible)
             && (head.path != TWEETS_PATH.as_bytes()

@@ -12,7 +12,8 @@ use crate::{
     qrcode::Format,
 };
 
-/// A year, the longest that RFC 9111 caches are expected to keep; `immutable` (RFC 8246): not even a reload asks.
+/// A year, the longest time that RFC 9111 caches are expected to keep an answer; `immutable` (RFC 8246): not even a
+/// reload asks again.
 const CACHE_CONTROL: (&str, &str) = ("Cache-Control", "public, max-age=31536000, immutable");
 
 /// What is asked for.
@@ -75,8 +76,8 @@ fn entity_tag(bytes: &[u8]) -> String {
     format!("\"{:016x}\"", u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
-/// Whether an `If-None-Match` names `tag`, by the weak comparison (RFC 9110 §13.1.2): `*`, or a list of tags
-/// with or without `W/`. What comes after a malformed member is not looked at: the picture is sent.
+/// Whether an `If-None-Match` names `tag`, by the weak comparison (RFC 9110 §13.1.2): `*`, or a list of tags with or
+/// without `W/`. A malformed member ends the search: the picture is sent.
 fn is_any<'a>(mut fields: impl Iterator<Item = &'a [u8]>, tag: &[u8]) -> bool {
     fields.any(|list| {
         let mut rest = list;
@@ -90,7 +91,7 @@ fn is_any<'a>(mut fields: impl Iterator<Item = &'a [u8]>, tag: &[u8]) -> bool {
                 continue;
             }
             let opaque = rest.strip_prefix(b"W/").unwrap_or(rest);
-            // A comma may stand in a tag.
+            // A tag may contain a comma.
             let Some(inner) = opaque.strip_prefix(b"\"") else {
                 return false;
             };

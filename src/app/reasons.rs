@@ -51,7 +51,7 @@ pub fn reasons() -> Vec<Reason> {
     reasons
 }
 
-/// What had been asked for, as far as the request said it.
+/// The endpoint that was asked for, as far as the request says it.
 const fn qrcode_endpoint(reject: qrcode::Reject) -> Endpoint {
     use qrcode::Reject;
     match reject {

@@ -254,7 +254,7 @@ pub(super) fn route(
     (endpoint.handler)(app, worker, request, reply)
 }
 
-/// Whether a path exists for this client, and takes the method.
+/// Whether a path exists for this client and takes the method.
 pub(super) fn takes(path: &[u8], method: Method, is_visible: impl Fn(&str) -> bool) -> bool {
     find(path).is_some_and(|found| is_visible(found.path) && found.methods.take(method))
 }

@@ -64,7 +64,7 @@ pub struct App {
     pub(super) team: Arc<str>,
     /// `TEAM,ACCOUNT\n`: the first line of every protocol answer.
     pub(super) team_line: Arc<[u8]>,
-    /// Nearly always; a team may call itself `Équipe`.
+    /// Nearly always true, but a team may call itself `Équipe`.
     pub(super) team_line_is_ascii: bool,
     pub(super) health: Health,
     pub(super) blockchain: Blockchain,
@@ -117,7 +117,7 @@ impl App {
         self.twitter.text()
     }
 
-    /// What works but is probably not meant: a store without users, one that takes no tweets.
+    /// Warnings about the open store, for example that it has no users or takes no tweets.
     pub fn warnings(&self) -> Vec<String> {
         self.twitter.warnings()
     }

@@ -25,7 +25,7 @@ pub struct Authority {
 impl Authority {
     /// An authority with `key`.
     pub fn new(key: &Key) -> Self {
-        // A block holds 64 bytes, so a shorter key stands zero-padded, as HMAC has it.
+        // A block has 64 bytes, so a shorter key is padded with zeros, as HMAC requires.
         let mut block = [0; 64];
         block[..key.0.len()].copy_from_slice(&key.0);
         Self {

@@ -3,8 +3,8 @@
 
 /// Appends `bytes` to a buffer that will hold `most` bytes or fewer. The room is at most twice what it holds.
 ///
-/// Smaller steps than doubling would keep less room, but each leaves a block behind that fits no longer: with steps
-/// of an eighth, 1.2 times the budget was resident, with doubling 0.8 times.
+/// Smaller steps than doubling would keep less room, but each step frees a block that is too small to be used again:
+/// with steps of an eighth, 1.2 times the budget was resident, with doubling 0.8 times.
 pub(super) fn append(to: &mut Vec<u8>, bytes: &[u8], most: usize) {
     let needed = to.len() + bytes.len();
     if needed > to.capacity() {

@@ -1,7 +1,7 @@
 //! The coarse clock: two atomics that one thread refreshes and all threads read.
 //!
-//! The clock of deadlines never runs ahead: it counts at most [`TICK`] for each refresh, so that a deadline is late
-//! and never early when its thread was kept from the processor.
+//! The clock of deadlines never runs ahead: it counts at most [`TICK`] for each refresh. So if its thread was kept from
+//! the processor, a deadline is late and never early.
 //!
 //! Timeouts are seconds long and `Date` has a resolution of one second, so a clock that lags by up
 //! to [`TICK`] is enough, and a request reads memory instead of calling the kernel.
@@ -49,13 +49,14 @@ pub fn unix_seconds() -> u64 {
     UNIX_SECONDS.load(Relaxed)
 }
 
-/// When a deadline of `timeout` from now passes on the clock of deadlines: up to a tick late. The present tick may be
-/// over at once, so it does not count.
+/// When a deadline of `timeout` from now passes on the clock of deadlines: up to a tick late. The current tick may end
+/// at once, so it does not count.
 pub fn deadline_ms(timeout: Duration) -> u64 {
     deadline_after_ms(timeout.as_millis() as u64)
 }
 
-/// As [`deadline_ms`], for what every turn does: a `Duration` would have to be divided.
+/// Like [`deadline_ms`], but with a timeout in milliseconds, for what every turn does: a `Duration` would have to be
+/// divided.
 #[inline]
 pub fn deadline_after_ms(timeout_ms: u64) -> u64 {
     (milliseconds() + TICK_MS).saturating_add(timeout_ms)

@@ -223,7 +223,7 @@ mod tests {
         assert!(!peer.is_gone(), "the wait is over");
     }
 
-    /// The connection's number may be that of another socket, whose peer is gone.
+    /// By then the connection's number may belong to another socket, whose peer is gone.
     #[test]
     fn a_descriptor_that_is_used_again_tells_nothing_of_another_peer() {
         let (deferred, peer) = watched();

@@ -18,7 +18,7 @@ use super::{
 /// The type of a text that may hold any character.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The type of a text that is always ASCII, whatever charset its reader takes for granted.
+/// The type of a text that is always ASCII, whatever default charset its reader assumes.
 pub const ASCII_TEXT: &str = "text/plain";
 
 const DATE: &[u8] = b"Date: ";
@@ -111,7 +111,7 @@ impl Heads {
         }
     }
 
-    /// From now on guesses so many digits of Content-Length.
+    /// From now on the ready-made head has `digits` digits of Content-Length.
     #[inline(never)]
     fn guess(&mut self, kind: Kind, digits: usize) {
         let ready = &mut self.ready[kind as usize];

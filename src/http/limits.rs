@@ -42,8 +42,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Time without progress while a client does not read its answers; then the connection is reset.
     pub write_timeout: Duration,
-    /// Slowest transfer that is waited for, of bodies, of answers and of what is dropped after a refusal: a deadline
-    /// of theirs starts again whenever as many bytes have moved as this rate gives in its time.
+    /// Slowest transfer that is waited for, of bodies, answers and bytes dropped after a refusal. The deadline of a
+    /// transfer starts again whenever it has moved as many bytes as this rate moves within the deadline's time.
     pub bytes_per_second_min: usize,
     /// How long the peer's further bytes are dropped after a refused request or `Connection: close`.
     pub linger_timeout: Duration,

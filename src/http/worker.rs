@@ -56,7 +56,8 @@ impl Settings {
     }
 }
 
-/// Starts them with a coroutine that does nothing. The first one installs signal handlers too (`crash` comes after).
+/// Starts the workers with a coroutine that does nothing. The first one installs signal handlers too (`crash` installs
+/// its own later).
 #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
 fn start_workers() {
     // SAFETY: the coroutine touches no thread-local, never waits and needs no stack to speak of.

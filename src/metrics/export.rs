@@ -94,7 +94,7 @@ pub fn write_text(totals: &Totals, gauges: &Gauges, reasons: &[Reason], out: &mu
             }
         }
     }
-    // It fails for families without series and for broken writers; there are neither.
+    // It fails only for families without series and for broken writers, and neither exists here.
     if let Ok(text) = TextEncoder::new().encode_to_string(&families.0) {
         out.extend_from_slice(text.as_bytes());
     }
@@ -130,7 +130,7 @@ impl Families {
     }
 }
 
-/// The type of a family without buckets: its name says it.
+/// The type of a family without buckets, by its name.
 pub(super) fn kind(family: &str) -> MetricType {
     if family.ends_with("_total") {
         MetricType::COUNTER

@@ -1,7 +1,7 @@
 //! Log-linear histograms of durations: four buckets to an octave, up to 17 s.
 //!
-//! A bucket is at most a quarter wide of where it starts, so a percentile read off it is within a
-//! tenth or so, whatever the durations are. Exported bounds are every second bucket's, exact.
+//! A bucket's width is at most a quarter of its lower bound, so a percentile read off it is accurate within about a
+//! tenth, whatever the durations are. The exported bounds are those of every second bucket, exact.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -118,8 +118,8 @@ impl Distribution {
         self.sum_ns
     }
 
-    /// The duration in nanoseconds that the fraction `quantile` (0 to 1) of all stays within,
-    /// interpolated in its bucket; `None` without any.
+    /// The duration in nanoseconds that the fraction `quantile` (0 to 1) of all durations stays within, interpolated in
+    /// its bucket; `None` if there are no durations.
     pub fn quantile_ns(&self, quantile: f64) -> Option<f64> {
         let rank = self.count() as f64 * quantile;
         let mut below = 0.0;

@@ -31,7 +31,8 @@ label_values! {
         RestVerify = "rest_verify",
         /// Everything else: pages, health checks, unknown paths.
         Other = "other",
-        /// The operator: live page, metrics, state, history and controls of the admin address. No traffic.
+        /// The operator: live page, metrics, state, history and controls of the admin address. Does not count as
+        /// traffic.
         Admin = "admin",
     }
 }

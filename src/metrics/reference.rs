@@ -16,7 +16,7 @@ pub struct Family {
     pub kind: &'static str,
     /// The question it answers.
     pub help: &'static str,
-    /// Label sets with their braces; empty if it has none.
+    /// Label sets with their braces; empty if the family has no labels.
     pub labels: Vec<String>,
 }
 

@@ -15,7 +15,7 @@
 //! The same clock tells `http` when a turn has used up its connection's share of the worker's time; it runs for that,
 //! with a read at either end, even when nothing is measured.
 //!
-//! `http` alone calls them: a handler returns the counter of its answer.
+//! Only `http` calls this module: a handler returns the counter of its answer.
 
 use std::{
     cell::Cell,
@@ -96,7 +96,7 @@ impl Clock {
 struct Turn {
     /// Clock after the read.
     since: Cell<u64>,
-    /// The same; 0 outside a turn, or when nothing is measured.
+    /// As `since`; 0 outside a turn, or when nothing is measured.
     begin: Cell<u64>,
     /// Clock at the last answer, or at `begin`.
     last: Cell<u64>,
@@ -136,7 +136,7 @@ pub struct Slow {
     pub write: Duration,
 }
 
-/// A turn has read, or continues with bytes read before.
+/// Call when a turn has read, or continues with bytes read before.
 #[inline]
 pub fn begin() {
     let now = CLOCK.get_or_init(Clock::new).ticks();
@@ -162,7 +162,7 @@ pub fn is_over(share_ns: u64) -> bool {
     })
 }
 
-/// A request was answered: counts it and ends its handler time.
+/// Call when a request was answered: counts it and ends its handler time.
 ///
 /// `counter` is one of `trident_requests_total`.
 #[inline]
@@ -193,7 +193,8 @@ impl Turn {
     }
 }
 
-/// A turn has written: ends the time of its requests. Whether it took `share_ns`; `log` gets one that was slow.
+/// Call when a turn has written: ends the time of its requests. Returns whether the turn took `share_ns`; calls `log`
+/// if it was slow.
 #[inline]
 pub fn end(share_ns: u64, log: impl FnOnce(Slow)) -> bool {
     TURN.with(|turn| {
@@ -238,7 +239,7 @@ impl Turn {
     }
 }
 
-/// When a request began whose answer another thread works on.
+/// When a request began that another thread answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
@@ -247,7 +248,7 @@ pub fn mark() -> Mark {
     Mark(TURN.with(|turn| turn.begin.get()))
 }
 
-/// A request that began at `mark` was answered in a later turn: counts and measures it. Its time until now,
+/// Call when a request that began at `mark` was answered in a later turn: counts and measures it. Its time until now,
 /// waiting included, counts for both latencies; writing the answer is not included.
 pub fn answered_since(counter: Counter, mark: Mark) {
     add(counter, 1);

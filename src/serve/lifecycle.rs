@@ -58,7 +58,7 @@ pub struct Drain {
     pub quiet: Duration,
     /// Reserved before `deadline` for requests in flight: accepting ends then, even if requests still come.
     pub finish: Duration,
-    /// When the process ends, whatever is still in flight.
+    /// When the process ends, even if requests are still in flight.
     pub deadline: Duration,
 }
 
@@ -205,7 +205,7 @@ pub fn stop(
     }
 }
 
-/// Since when no request for an endpoint has come.
+/// Measures how long no request for an endpoint has come.
 struct Quiet {
     asked: u64,
     since: Instant,
@@ -231,8 +231,8 @@ impl Quiet {
     }
 }
 
-/// Requests for endpoints so far. Health checks are not among them, nor are what else is answered
-/// under the label `other` with 200 or 503, and the operator's own.
+/// Requests for endpoints so far, without health checks, other answers of 200 or 503 under the label `other`, and the
+/// operator's own requests.
 fn asked() -> u64 {
     let not_asked = [
         Counter::OtherValid,
@@ -242,7 +242,7 @@ fn asked() -> u64 {
         Counter::AdminFailed,
     ];
     let probes = not_asked.into_iter().map(metrics::read).sum();
-    // Sums of counters that move meanwhile.
+    // The counters may change while they are summed.
     metrics::answers().saturating_sub(probes)
 }
 

@@ -139,8 +139,8 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
 /// Serves one service on `options.listen` until a stop signal, with the same start and stop as [`run`]; returns when
 /// everything has ended. `listening` gets the addresses once requests are accepted.
 ///
-/// There is no operator's listener: `options.admin` and `options.operator` are not read, and `/healthz`, `/readyz` and
-/// metrics are the service's own. `health` is what its `/readyz` should tell.
+/// There is no admin listener: `options.admin` and `options.operator` are not read. `/healthz`, `/readyz` and metrics
+/// are up to the service. `health` is what its `/readyz` should report.
 ///
 /// # Errors
 /// An address is taken, or a thread cannot be started.
@@ -274,13 +274,13 @@ fn greet(addresses: &[(SocketAddr, Audience)], workers: usize) {
         .and_then(|()| stdout.flush());
 }
 
-/// Raises the soft limit of open descriptors to what `connections_max` connections need, as far as
-/// the hard limit allows. A hard limit that is too low is warned of when the configuration is checked;
-/// a failure leaves the limit as it was.
+/// Raises the soft limit of open descriptors to what `connections_max` connections need, as far as the hard limit
+/// allows. The check of the configuration warns of a hard limit that is too low; a failure here leaves the limit as it
+/// was.
 fn raise_descriptor_limit(connections_max: usize) {
     let wanted = (connections_max + OTHER_DESCRIPTORS_MAX) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // No limit at all is `None`.
+    // `None` means that there is no limit.
     if let Some(current) = current.filter(|current| *current < wanted) {
         let raised = maximum.map_or(wanted, |maximum| wanted.min(maximum));
         let limit = Rlimit {

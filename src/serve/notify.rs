@@ -55,7 +55,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The service manager, if this process has one.
 pub struct Manager {
-    /// `None`: there is no manager.
+    /// `None` if there is no manager.
     socket: Option<UnixDatagram>,
     phase: Mutex<Phase>,
     failed: AtomicBool,
@@ -89,7 +89,7 @@ impl Manager {
         }
     }
 
-    /// Runs `reload` between `RELOADING=1` and `READY=1`; `outcome` says for people what it came to.
+    /// Runs `reload` between `RELOADING=1` and `READY=1`; `outcome` describes its result for people.
     pub fn reload<T>(&self, reload: impl FnOnce() -> T, outcome: impl FnOnce(T) -> String) {
         if !self.is_ready() {
             return drop(reload()); // a manager that waits for a stop must not hear of readiness again
@@ -143,7 +143,7 @@ impl Manager {
             if silent.is_none() {
                 silent_since = None;
             }
-            pulse.ask(); // those that are silent keep their question
+            pulse.ask(); // silent threads keep their question
             let Some(server) = server.upgrade() else {
                 return;
             };

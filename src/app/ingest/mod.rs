@@ -21,8 +21,8 @@
 //! | no room for the updates | 507 |
 //! | the store cannot be read or written | 500 |
 //!
-//! An answer other than 200 means that nothing was changed; only after a 503 that says so nobody knows, because the
-//! database was lost while it was asked to commit.
+//! An answer other than 200 means that nothing was changed. The one exception is a 503 that says so: the connection to
+//! the database was lost during the commit, and nobody knows its outcome.
 
 mod failure;
 mod pace;
@@ -108,17 +108,17 @@ impl Ingest {
         Ok(ingest)
     }
 
-    /// Batches that wait; the one that is being written is none of them.
+    /// Batches that wait, without the one that is being written.
     pub(super) fn waiting(&self) -> usize {
         self.queue.as_ref().map_or(0, Sender::len)
     }
 
-    /// Whether the endpoint exists for everybody; the operator's side knows it anyway.
+    /// Whether the endpoint exists for everybody; it always exists for the operator.
     pub(super) fn is_public(&self) -> bool {
         self.access == IngestAccess::Public
     }
 
-    /// Whether the request has the token, or none is wanted.
+    /// Whether the request has the token, or no token is required.
     pub(super) fn admits(&self, request: &Request<'_>) -> bool {
         self.token.is_empty() || bearer::has_token(request, &self.token)
     }
@@ -218,7 +218,7 @@ fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
 fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: &Pace) {
     let mut writer = None;
     for job in jobs {
-        // A panic costs its batch and not the thread.
+        // A panic costs its batch, not the thread.
         let done = catch_unwind(AssertUnwindSafe(|| {
             let start = Instant::now();
             let result = take(&job, options, twitter, &mut writer);
@@ -227,7 +227,7 @@ fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: 
             job.promise.keep(result);
         }));
         if done.is_err() {
-            // Ends its connection, and with it the transaction: the lock of all batches would be kept otherwise.
+            // Closes the connection and so ends the transaction, which would otherwise keep the lock of all batches.
             writer = None;
         }
     }
@@ -245,7 +245,8 @@ fn take(
         let store = twitter.store().ok_or(Failure::NoStore)?;
         return Ok(batch.apply(&store, options.value_bytes_max)?);
     };
-    // A transaction would wait for its turn and for the disks of the cluster. A store that takes no batches says so below.
+    // A transaction would wait for its turn and for the disks of the cluster. If the store takes no batches, that is
+    // reported below.
     if client.keeps_history()
         && let Some(applied) = batch.of_nothing()
     {

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-/// Seconds after which to try again if the queue is not the reason.
+/// Seconds after which to try again if the cause is not the queue.
 pub(super) const RETRY_AFTER_S: u64 = 1;
 
 /// Most seconds that a client is told to wait.
 const RETRY_AFTER_S_MAX: u64 = 60;
 
-/// The time that batches take, averaged; a later one weighs a quarter.
+/// The time that batches take, averaged; each new batch weighs a quarter.
 #[derive(Default)]
 pub(super) struct Pace {
     batch_us: AtomicU64,

@@ -35,7 +35,8 @@ pub(super) fn invalid(team_line: &[u8], reply: Reply<'_>) -> Counter {
     Counter::TwitterInvalid
 }
 
-/// Answers a `limit` or an `offset` that is no number. They are ours, so this is not the protocol's INVALID.
+/// Answers a `limit` or an `offset` that is not a number. Both are this server's additions, so the answer is not the
+/// protocol's INVALID.
 #[cold]
 pub(super) fn bad_page(reject: twitter::Reject, reply: Reply<'_>) -> Counter {
     let text = match reject {

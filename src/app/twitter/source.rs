@@ -19,7 +19,7 @@ use crate::{
     twitter::{EmptyAnswer, IngestAccess, IngestOptions, Options},
 };
 
-/// The store and what names it.
+/// The open store and the settings that name it.
 pub(in crate::app) struct Twitter {
     path: Option<PathBuf>,
     /// The store if it is in a database; `store` is then empty for ever.
@@ -137,7 +137,7 @@ impl Twitter {
         updates.map_or(0, |updates| updates.batches)
     }
 
-    /// What is probably not meant about the store that is open.
+    /// Warnings about the open store.
     pub(in crate::app) fn warnings(&self) -> Vec<String> {
         let Some((place, meta)) = self.meta() else {
             return Vec::new();

@@ -23,7 +23,7 @@ pub(super) struct Queue(Mutex<State>);
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Box<dyn Waiting>>,
-    /// Whether one has left the queue and not ended its turn.
+    /// Whether a connection has left the queue and has not ended its turn yet.
     is_taken: bool,
 }
 
@@ -50,7 +50,7 @@ impl Queue {
         self.advance();
     }
 
-    /// Starts the first, unless one has the place.
+    /// Starts the first connection in the queue, unless another one has the place.
     fn advance(&'static self) {
         while let Some(next) = self.take() {
             if next.start(Place(self)) {
@@ -76,7 +76,7 @@ impl Queue {
 }
 
 impl Place {
-    /// Holds the place until the value is dropped.
+    /// Holds the place until the returned value is dropped.
     pub(super) fn hold(self) -> Held {
         Held(self.0)
     }

@@ -56,7 +56,7 @@ use crate::metrics::{self, Counter};
 /// Epoll flags after which no further event announces the end of the stream: ERR, HUP, RDHUP.
 const HANGUP_FLAGS: usize = 0x8 | 0x10 | 0x2000;
 
-/// The epoll flag of room to send. Alone it is nothing to a connection that waits for a request.
+/// The epoll flag for room to send. On its own it does not concern a connection that waits for a request.
 const ROOM_FLAG: usize = 0x4;
 
 /// What the coroutine does after a turn.
@@ -77,7 +77,7 @@ enum Next {
     Close,
 }
 
-/// When there is something to read.
+/// When there are bytes to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Readable {
     /// When the socket's next event says so.
@@ -98,7 +98,7 @@ struct Conn<S: Service, K: Socket = TcpStream> {
     socket: K,
     readable: Readable,
     stage: Stage,
-    /// Requests it may still have answered.
+    /// How many more requests it may have answered.
     requests_left: u64,
     /// This connection's share of the server's buffer budget.
     counted_bytes: usize,
@@ -143,7 +143,7 @@ impl<S: Service> Conn<S> {
     }
 
     /// Starts or continues the connection, by `run`, in a new coroutine on its descriptor's worker. If no stack can be
-    /// mapped, the connection is closed; false then.
+    /// mapped, it closes the connection and returns false.
     #[allow(unsafe_code)] // `spawn` is unsafe for the sake of thread-locals and stack depth
     fn spawn(self: Box<Self>, run: impl FnOnce(Box<Self>) + Send + 'static) -> bool {
         let id = self.socket.number() as usize;
@@ -163,7 +163,7 @@ impl<S: Service> Conn<S> {
         is_started
     }
 
-    /// Puts the connection behind those whose turns are cheap.
+    /// Puts the connection behind those with cheap turns.
     fn go_behind(self: Box<Self>) {
         costly::enter(self.socket.number() as usize, self);
     }
@@ -255,9 +255,9 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// Notes that `bytes` have moved in `phase`, whose deadline starts again when the slowest transfer allowed would have
-    /// moved as many.
-    #[inline(never)] // no part of a request that comes and goes whole
+    /// Notes that `bytes` have moved in `phase`. The deadline starts again once as many bytes have moved as the slowest
+    /// allowed transfer moves within `timeout`.
+    #[inline(never)] // not needed by a request that arrives and leaves whole
     fn progress(&mut self, phase: Phase, timeout: Duration, bytes: usize) {
         if self.watch.ensure(phase, timeout) {
             self.moved_bytes = 0;

@@ -59,7 +59,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// What follows a costly turn that would end with `next`; `None`: it has written all and is open.
+    /// What follows a costly turn that would end with `next`; `None`: all is written and the connection is open.
     #[cold]
     fn after_costly(&self, next: Option<Next>) -> Next {
         match next {

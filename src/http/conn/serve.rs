@@ -40,7 +40,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
         match head.framing {
             Framing::Length(0) => self.respond(&head, &[], head.bytes, scratch),
-            // CONNECT: what follows its head belongs to a tunnel, and there is none (RFC 9110 §9.3.6).
+            // CONNECT: the bytes after its head belong to a tunnel, which this server does not open (RFC 9110 §9.3.6).
             _ if head.path.is_empty() => self.respond_to(&head, &[], head.bytes, scratch),
             Framing::Length(length) => self.with_length(&head, length, bytes, scratch),
             Framing::Chunked => {
@@ -77,9 +77,9 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// Sends `100 Continue` if the client waits for it and has not begun the body (RFC 9110 §10.1.1). Once
-    /// per request: the head is not parsed again before the body is complete. False: the body is not wanted,
-    /// because the head alone decides the answer.
+    /// Sends `100 Continue` if the client waits for it and has not begun the body (RFC 9110 §10.1.1). Once per request:
+    /// the head is not parsed again before the body is complete. Returns false if the body is not wanted because the
+    /// head alone decides the answer.
     fn invites(&self, head: &Head<'_>, begun: bool, scratch: &mut Scratch<S>) -> bool {
         if !head.expects_continue || begun {
             return true;
@@ -137,7 +137,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// Answers the request whose body goes on with `bytes`, if it is complete.
+    /// Answers the request whose body continues in `bytes`, if it is complete.
     pub(super) fn continue_chunked(
         &mut self,
         mut partial: Box<PartialBody>,
@@ -158,7 +158,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// As [`respond`](Self::respond), where it is not in line.
+    /// [`respond`](Self::respond) as a call, for rare paths.
     #[inline(never)]
     fn respond_to(
         &mut self,
@@ -223,7 +223,7 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// Lets the handler finish its deferred answer; if it sends nothing, answers in its place. Returns what
+    /// Lets the handler finish its deferred answer; if the handler sends nothing, sends an answer itself. Returns what
     /// follows.
     pub(super) fn finish_deferred(
         &mut self,
@@ -270,8 +270,8 @@ impl<S: Service, K: Socket> Conn<S, K> {
         }
     }
 
-    /// Refuses `*` and the authority of a CONNECT, which no service knows. Behind a CONNECT the client may have begun
-    /// to use the tunnel that it does not have: the connection ends.
+    /// Refuses the targets `*` and the authority of a CONNECT, which no service handles. After a CONNECT the client may
+    /// have begun to use the tunnel that it did not get, so the connection ends.
     #[cold]
     fn refuse_target(head: &Head<'_>, mode: Mode, bytes: usize, scratch: &mut Scratch<S>) -> Step {
         let is_connect = head.path.is_empty();

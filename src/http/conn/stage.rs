@@ -13,7 +13,7 @@ pub(super) enum Stage {
     Deferred(Awaited, Unsent),
     /// Answers wait for room in the socket; nothing is read meanwhile.
     Flushing(Unsent, Then),
-    /// The last answer is sent; so many bytes from the peer were dropped since.
+    /// The last answer is sent; counts the peer's bytes dropped since.
     Lingering(usize),
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Input {
     Batch(Vec<u8>),
     /// The beginning of a head.
     Head(Vec<u8>),
-    /// A head and the beginning of its body; complete, they have so many bytes.
+    /// A head and the beginning of its body; the number of bytes of the whole request.
     Body(Vec<u8>, usize),
     /// A chunked body that has not ended.
     Chunked(Box<PartialBody>),
@@ -69,9 +69,9 @@ pub(super) enum End {
 
 /// What [`Conn::step`](super::Conn::step) did with the request at the front of some bytes.
 pub(super) enum Step {
-    /// It was answered; it had so many bytes.
+    /// It was answered; its number of bytes.
     Answered(usize),
-    /// No further one is answered in this turn; so many bytes were consumed.
+    /// This turn answers no further request; the number of bytes consumed.
     Stop(usize, Stop),
 }
 
@@ -79,9 +79,9 @@ pub(super) enum Step {
 pub(super) enum Stop {
     /// The limits of a turn.
     Turn,
-    /// The next one's head has not come, or not all of it.
+    /// The next request's head has not come, or not all of it.
     Head,
-    /// The next one's body has not come; with it the request has so many bytes.
+    /// The next request's body has not come; the number of bytes of the whole request.
     Body(usize),
     /// As `Body`, in chunks.
     Chunks(Box<PartialBody>),

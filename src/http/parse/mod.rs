@@ -264,8 +264,8 @@ fn other_form<'b>(method: &[u8], target: &'b [u8]) -> Result<Target<'b>, Fault> 
     })
 }
 
-/// Authority of an absolute-form target, and what follows it. `https` is what a proxy that ends TLS may
-/// forward: which scheme it was changes no answer.
+/// Authority of an absolute-form target, and what follows it. `https` is what a proxy that ends TLS may forward: the
+/// scheme changes no answer.
 fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
         let (given, rest) = target.split_at_checked(scheme.len())?;

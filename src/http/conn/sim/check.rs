@@ -1,5 +1,5 @@
-//! What must be true of every simulation: each client gets exactly its answers, in order, and nothing else; deadlines are
-//! kept to the tick; nothing is left of a connection.
+//! What must be true of every simulation: each client gets exactly its answers, in order, and nothing else; deadlines
+//! are kept to the tick; no trace of a connection remains.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::http::{clock, server::Server};
 
-/// What was not as it must be.
+/// What a check found wrong.
 #[derive(Debug)]
 pub(super) struct Violation(pub(super) String);
 
@@ -17,8 +17,8 @@ fn violation<T>(text: String) -> Result<T, Violation> {
     Err(Violation(text))
 }
 
-/// Nothing more can happen without the clock: whoever is owed answers by now must have them, up to the one that another
-/// thread still works on.
+/// For the moment when nothing more can happen before the next tick: by then a client must have every answer it is
+/// owed, up to the first one that another thread still works on.
 pub(super) fn nothing_is_forgotten(index: usize, client: &Client) -> Result<(), Violation> {
     let is_due = |answer: &&Answer| answer.status != 408;
     let all = client.expected.iter().filter(is_due).count();
@@ -43,7 +43,7 @@ pub(super) fn nothing_is_forgotten(index: usize, client: &Client) -> Result<(), 
     Ok(())
 }
 
-/// After the end. The number of answers that were given.
+/// Checks a finished simulation. Returns the number of answers given.
 pub(super) fn all_is_over<'c>(
     server: &Server,
     clients: impl Iterator<Item = &'c Client>,
@@ -87,7 +87,8 @@ pub(super) fn all_is_over<'c>(
     Ok(answers)
 }
 
-/// Compares what a client received with what it must receive. How many answers came whole, and what is behind them.
+/// Compares what a client received with what it must receive. Returns how many answers came whole, and the bytes behind
+/// them.
 fn compare(index: usize, client: &Client) -> Result<(usize, &[u8]), Violation> {
     let mut rest = &client.received[..];
     for (count, expected) in client.expected.iter().enumerate() {
@@ -109,7 +110,7 @@ fn compare(index: usize, client: &Client) -> Result<(usize, &[u8]), Violation> {
     Ok((client.expected.len(), rest))
 }
 
-/// The answer at the front of `bytes` and its length; `None` if it is not complete, or none at all.
+/// The answer at the front of `bytes` and its length; `None` if it is incomplete or malformed.
 fn parse(bytes: &[u8], head_only: bool) -> Option<(Answer, usize)> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut fields);
@@ -138,7 +139,7 @@ fn parse(bytes: &[u8], head_only: bool) -> Option<(Answer, usize)> {
     Some((answer, head + length))
 }
 
-/// Whoever is silent is cut off after its time: never before, and not a tick later than promised.
+/// A silent client is cut off when its time is over: never earlier, and at most a tick later.
 fn deadline_was_kept(index: usize, client: &Client) -> Result<(), Violation> {
     let seconds = match (client.ending, client.expected.last()) {
         (Ending::Silent, _) => 5,

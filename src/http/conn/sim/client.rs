@@ -7,7 +7,7 @@ use super::random::Random;
 /// How a client ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It ends its side behind its last request.
+    /// It ends its side after its last request.
     Finish,
     /// Its last request asks to close.
     Close,
@@ -17,11 +17,11 @@ pub(super) enum Ending {
     Silent,
     /// It sends the beginning of a head and nothing more.
     HeadStall,
-    /// It sends a head byte by byte, which does not buy it time.
+    /// It sends a head byte by byte, which must not buy it time.
     HeadDrip,
     /// It sends the beginning of a body and nothing more.
     BodyStall,
-    /// It sends what is no request, and requests behind that.
+    /// It sends a malformed request, followed by further requests.
     Bad,
     /// It resets the connection somewhere.
     Reset,
@@ -32,9 +32,9 @@ pub(super) enum Ending {
 /// What a client does next.
 pub(super) enum Piece {
     Bytes(Vec<u8>),
-    /// A byte that its deadline does not wait for.
+    /// A byte that does not extend the deadline.
     Drip(u8),
-    /// So many ticks go by.
+    /// This many ticks pass.
     Pause(usize),
     Finish,
     Reset,
@@ -56,11 +56,11 @@ impl std::fmt::Display for Piece {
     }
 }
 
-/// An answer that must come.
+/// An answer that the client must get.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The body, where the service says it.
+    /// The body, if the service determines it.
     pub(super) body: Option<Vec<u8>>,
     pub(super) head_only: bool,
     pub(super) closes: bool,
@@ -135,7 +135,7 @@ impl Client {
         }
     }
 
-    /// Whether all answers must come to it.
+    /// Whether it must get all its answers.
     pub(super) fn is_owed_all(&self) -> bool {
         !matches!(self.ending, Ending::Reset | Ending::Unread)
     }

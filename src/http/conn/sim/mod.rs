@@ -54,7 +54,7 @@ fn every_client_gets_its_answers_whatever_happens() {
     eprintln!("{answers} answers in {seeds} simulations");
 }
 
-/// Runs `seed` again and tells its story.
+/// Runs `seed` again and panics with its story.
 fn fail(seed: u64) -> ! {
     match world::run(seed, None, true) {
         Err((violation, story)) => panic!("seed {seed}: {}\n{}", violation.0, story.join("\n")),
@@ -71,7 +71,7 @@ fn a_seed_determines_its_simulation() {
     }
 }
 
-/// Each within far fewer seeds than the tests run.
+/// Each fault is found within far fewer seeds than the tests run.
 #[test]
 fn faults_are_found() {
     for fault in [

@@ -1,4 +1,4 @@
-//! The one source of chance of a simulation: everything follows from its seed (SplitMix64).
+//! The only source of randomness of a simulation: everything follows from its seed (SplitMix64).
 
 pub(super) struct Random(u64);
 

@@ -8,9 +8,9 @@ use crate::{
 };
 
 thread_local! {
-    /// Promises that are open: the number of their request, and whether nobody will keep it.
+    /// Open promises: the number of the request, and whether the promise will be dropped.
     static OPEN: RefCell<Vec<(usize, bool, Promise<()>)>> = const { RefCell::new(Vec::new()) };
-    /// Those that are not settled before time goes by.
+    /// Open promises that are settled only after some time.
     static SLOW: RefCell<Vec<(usize, Promise<()>)>> = const { RefCell::new(Vec::new()) };
     /// The requests that came, in their order.
     static CALLED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
@@ -42,20 +42,20 @@ pub(super) fn slow() -> usize {
     SLOW.with_borrow(Vec::len)
 }
 
-/// Which of a client's requests is the first of them.
+/// The first of a client's requests that is slow.
 pub(super) fn first_slow(client: usize) -> Option<usize> {
     let of_client = |(id, _): &(usize, Promise<()>)| (id / 100 == client).then_some(id % 100);
     SLOW.with_borrow(|slow| slow.iter().filter_map(of_client).min())
 }
 
-/// Keeps the first of them; the number of its request.
+/// Keeps the first slow promise. Returns the number of its request.
 pub(super) fn settle_slow() -> usize {
     let (id, promise) = SLOW.with_borrow_mut(|slow| slow.remove(0));
     promise.keep(());
     id
 }
 
-/// Keeps the promise at `index`, or drops it if its request wants that; the number of its request.
+/// Keeps the promise at `index`, or drops it if its request asks for that. Returns the number of the request.
 pub(super) fn settle(index: usize) -> usize {
     let (id, is_lost, promise) = OPEN.with_borrow_mut(|open| open.swap_remove(index));
     if !is_lost {

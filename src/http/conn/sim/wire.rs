@@ -1,4 +1,4 @@
-//! A simulated socket and what is between it and its client: the kernel's two buffers, ends, resets, epoll's edges.
+//! A simulated socket and everything between it and its client: the kernel's two buffers, ends, resets, epoll's edges.
 
 use std::{cell::RefCell, collections::VecDeque, io, os::fd::RawFd, rc::Rc};
 
@@ -17,12 +17,12 @@ const RDHUP: usize = 0x2000;
 pub(super) struct Wire {
     random: Random,
     fault: Option<Fault>,
-    /// Has arrived, and the server has not read it.
+    /// Bytes that have arrived and that the server has not read.
     arrived: VecDeque<u8>,
     /// The client has ended its side.
     is_ended: bool,
     is_reset: bool,
-    /// The server has sent it, and the client has not read it.
+    /// Bytes that the server has sent and the client has not read.
     sent: VecDeque<u8>,
     /// How much `sent` may hold.
     room: usize,

@@ -1,7 +1,7 @@
 //! The simulated world: connections, their clients, other threads and the clock, one step after the other.
 //!
-//! It stands where the coroutine, epoll and the watcher stand in the server: it gives turns, delivers events and lets
-//! time go by. Time stands still while anything can happen, so a client that waits then waits for nothing.
+//! It takes the place of the coroutine, epoll and the watcher: it gives turns, delivers events and lets time pass. Time
+//! passes only when nothing else can happen, so an answer that is still missing then was forgotten.
 
 use std::sync::{
     Arc,
@@ -67,7 +67,7 @@ pub(super) struct World {
     input: Vec<u8>,
     scratch: Scratch<Scripted>,
     now_ms: u64,
-    /// The story so far, if somebody wants it.
+    /// The story so far, if it is recorded.
     story: Option<Vec<String>>,
 }
 
@@ -91,7 +91,7 @@ fn limits(random: &mut Random) -> Limits {
         requests_per_connection_max: random.of(&[0, 0, 0, 3]),
         pipelined_batch_max: random.of(&[1, 2, 256]),
         write_buffer_bytes_max: random.of(&[4096, 256 << 10]),
-        // Not by the clock, which no seed determines: every turn is over its time at once, or never.
+        // Not by the clock, which the seed does not determine: every turn is over its time at once, or never.
         turn_us: random.of(&[0, u64::MAX]),
         bytes_per_second_min: 1,
         ..Limits::default()
@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    /// Lets everything happen that can, and then time go by, until all is over.
+    /// Performs every possible action, then lets time pass, until all connections have ended.
     fn live(&mut self) -> Result<usize, Violation> {
         while self.now_ms < END_MS {
             let actions = self.actions();
@@ -290,7 +290,7 @@ impl World {
         self.tell(|| format!("client {index} reads {count} bytes"));
     }
 
-    /// Time goes by; whose deadline has passed is shut down.
+    /// Lets a tick pass and shuts down the connections whose deadline has passed.
     fn pass_a_tick(&mut self) {
         self.now_ms += clock::TICK.as_millis() as u64;
         simulated::set(Some(1_000_000 + self.now_ms));
