@@ -70,7 +70,7 @@ fn key_file(loaded: &mut Loaded, errors: &mut Vec<ConfigError>) {
     );
 }
 
-/// Reads the key and tells the file's permissions.
+/// Reads the key. Returns the file's permissions.
 fn read_key(path: &Path, draft: &mut Draft) -> Result<u32, String> {
     let cannot = |error: io::Error| {
         let remedy = Trying::Read.remedy(&error);

@@ -29,7 +29,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What the rest of the program sees.
+    /// The settings as the rest of the program gets them.
     pub fn config(&self) -> Config {
         let Draft {
             serve, app, log, ..
@@ -42,7 +42,7 @@ impl Loaded {
         self.sources.get(key).unwrap_or(&Source::Default)
     }
 
-    /// How many settings some source gave.
+    /// How many settings were given by a source.
     pub fn given_count(&self) -> usize {
         self.sources.len()
     }
@@ -51,7 +51,7 @@ impl Loaded {
         self.sources.insert(key, source);
     }
 
-    /// Takes one value, or tells why not.
+    /// Takes one value, or returns why it cannot.
     pub(super) fn take(&mut self, given: Given) -> Result<(), ConfigError> {
         if let Some(error) = given.refused() {
             return Err(error);

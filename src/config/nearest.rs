@@ -47,8 +47,8 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("verbose", "log.level"),
 ];
 
-/// The setting most like `typed`, if one is like it: the same name under another section, or at most
-/// a quarter of the letters wrong. Dots and case do not count, so this serves variables too.
+/// The setting most similar to `typed`, if one is similar enough: the same name under another section, or at most a
+/// quarter of the letters wrong. Dots and case do not count, so this also works for variables.
 pub fn nearest(typed: &str) -> Option<&'static Setting> {
     let typed = typed.replace(['.', '-'], "_").to_lowercase();
     let distance = |setting: &Setting| {

@@ -62,7 +62,7 @@ impl Unit {
         }
     }
 
-    /// How much of the table's smallest step one is.
+    /// How many of the table's smallest steps one unit has.
     fn steps(self) -> u64 {
         match self {
             Self::Seconds => 1_000_000,
@@ -84,11 +84,12 @@ impl Unit {
 }
 
 /// The whole number that `text` stands for, at most `i64::MAX` so that TOML can hold it. Digits, `_` between them, a
-/// fraction before a suffix. `None` for anything else, signs included, and for what is not whole: `1.5K` is, `1.5` is not.
+/// fraction before a suffix. `None` for anything else, signs included, and for numbers that are not whole: `1.5K` is
+/// whole, `1.5` is not.
 pub fn parse(text: &str, unit: Unit) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let is_time = unit.suffixes() == TIMES;
-    // Of times, `M` is not `m`: nobody should get minutes who meant millions.
+    // For times, `M` is not `m`: whoever meant millions should not get minutes.
     let searched = if is_time { text } else { &lower };
     let suffix = unit
         .suffixes()

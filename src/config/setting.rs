@@ -16,7 +16,7 @@ pub struct Setting {
     /// Name in the file and after `--set`: `http.idle_timeout_ms`. The part before the dot, if any,
     /// is its section; the unit comes last.
     pub key: &'static str,
-    /// Flag without dashes and the name of its value. Without one, `--set` is the way.
+    /// Flag without dashes and the name of its value. A setting without a flag is given by `--set`.
     pub flag: Option<(&'static str, &'static str)>,
     /// Environment variable where it is not derived from the key.
     pub env: Option<&'static str>,
@@ -32,7 +32,7 @@ pub struct Setting {
     pub reason: &'static str,
 }
 
-/// Who may see a value, and where it may come from.
+/// Whether a value may be seen, and where it may come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
     /// Printed, taken from everywhere.

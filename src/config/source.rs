@@ -17,7 +17,7 @@ pub const ENV_CONFIG: &str = "TRIDENT_CONFIG";
 /// Where the value of a setting came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody gave one.
+    /// No source gave a value.
     Default,
     /// A place in a file.
     File {
@@ -69,7 +69,7 @@ pub struct Flag {
 /// A mistake in the configuration: where, what, and how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Where; [`Source::Default`] when it is nowhere in particular.
+    /// Where; [`Source::Default`] if the mistake has no particular place.
     pub source: Source,
     /// What is wrong and what would be right.
     pub problem: String,
@@ -97,8 +97,8 @@ impl fmt::Display for ConfigError {
 /// Values and errors of one source.
 pub type Reading = (Vec<Given>, Vec<ConfigError>);
 
-/// Reads every variable of ours in `variables`. An empty one counts as not set, so that a unit or
-/// compose file can switch a line off.
+/// Reads all variables that begin with our prefix. An empty one counts as not set, so that a unit or compose file can
+/// switch a line off.
 pub fn environment(variables: &[(OsString, OsString)]) -> Reading {
     let (mut given, mut errors) = Reading::default();
     for (name, value) in variables {
@@ -175,7 +175,7 @@ pub fn command_line(flags: Vec<Flag>) -> Reading {
     (given, errors)
 }
 
-/// The problem of a key that does not exist.
+/// The message about a key that does not exist.
 pub fn unknown_key(key: &str) -> String {
     let hint = match nearest(key) {
         Some(setting) => format!("did you mean `{}`?", setting.key),
@@ -185,7 +185,7 @@ pub fn unknown_key(key: &str) -> String {
 }
 
 impl Given {
-    /// Why the setting may not be given by this source, if so.
+    /// Why this source must not give the setting; `None` if it may.
     pub fn refused(&self) -> Option<ConfigError> {
         let allowed = match self.setting.secrecy {
             Secrecy::Environment => matches!(self.source, Source::Environment(_)),

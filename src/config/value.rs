@@ -16,7 +16,7 @@ pub enum Raw {
     Bool(bool),
     /// A TOML array, or the values of a flag given several times.
     Array(Vec<Raw>),
-    /// What no setting takes, by the name of its TOML type.
+    /// A value of a type that no setting takes, by the name of its TOML type.
     Other(&'static str),
 }
 

@@ -28,7 +28,7 @@ const TRIES_PER_RATE: usize = 2;
 const TRIES_MAX: usize = 28;
 /// The search ends when the least rate that fails is at most this many times the highest that holds.
 const PRECISION: f64 = 1.03;
-/// The first try, of what a closed loop reached.
+/// The rate of the first try, as a share of what a closed loop reached.
 const FIRST: f64 = 0.8;
 /// Servers that answer less than this share of the rate do not keep up with it, whatever the conditions say.
 const KEEPING_UP: f64 = 0.98;
@@ -123,7 +123,7 @@ impl Search {
         }
     }
 
-    /// The rate of the next try after so many; `None` at the end.
+    /// The rate of the next try after `tries` tries; `None` at the end.
     fn next(&self, tries: usize) -> Option<f64> {
         let is_precise =
             matches!((self.low, self.high), (Some(low), Some(high)) if high <= low * PRECISION);
@@ -151,7 +151,7 @@ impl Search {
     }
 }
 
-/// Three digits are more than the precision needs, and are read with ease.
+/// Three digits: more than the precision needs, and easy to read.
 fn rounded(rate: f64) -> f64 {
     let unit = 10_f64.powf((rate.log10().floor() - 3.0).max(0.0));
     (rate / unit).round() * unit
@@ -162,7 +162,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The tries and the result against servers whose knee is at `knee`; `spoiled` tries fail for no reason of theirs.
+    /// The tries and the result against servers whose knee is at `knee`; the tries in `spoiled` fail although the
+    /// servers are not to blame.
     fn searched(knee: f64, closed_loop: f64, spoiled: &[usize]) -> (usize, Option<f64>) {
         let mut search = Search::from(closed_loop);
         let mut tries = 0;

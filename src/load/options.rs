@@ -33,15 +33,15 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether each of `urls` is no more than a server: then they are targets and no list.
+    /// Whether each of `urls` is only a server: then they are targets and not a list.
     pub fn are_servers(urls: &[String]) -> bool {
         !urls.iter().any(|url| list::has_path(url))
     }
 
-    /// Reads the requests; `has_target` says that their own servers do not matter.
+    /// Reads the requests; `has_target` says that the servers that they name do not matter.
     ///
     /// # Errors
-    /// A file cannot be read, or something in it is no request.
+    /// A file cannot be read, or something in it is not a request.
     pub(super) fn read(&self, identity: &Identity, has_target: bool) -> Result<Corpus, LoadError> {
         match self {
             Self::BuiltIn => Corpus::read(None, identity),
@@ -78,7 +78,7 @@ pub struct Options {
     pub scenario: Option<PathBuf>,
     /// Where requests come from.
     pub source: Source,
-    /// Requests are sent at the times of their log, so many times faster.
+    /// Sends the requests at the times of their log, this many times faster.
     pub replay_speed: Option<f64>,
     /// Who sends the load instead of this process.
     pub agents: Agents,
@@ -175,7 +175,7 @@ pub fn stages(
 /// The goal of each endpoint, as `--goal` says.
 ///
 /// # Errors
-/// No number above 0, or a name that the corpus does not have.
+/// A number is missing or not above 0, or the corpus has no endpoint of that name.
 pub fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
     let refused = || {
         LoadError::Usage(format!(
@@ -213,7 +213,7 @@ pub fn goals(text: &str, endpoints: &[String]) -> Result<Vec<f64>, LoadError> {
 /// The conditions of `--require` and `--find`.
 ///
 /// # Errors
-/// One cannot be read, or is about an endpoint that the corpus does not have.
+/// A condition cannot be read, or names an endpoint that the corpus does not have.
 pub fn requirements(
     options: &Options,
     endpoints: &[String],

@@ -26,7 +26,7 @@ use std::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// The endpoint whose answers depend on a store.
 const STORE_ENDPOINT: &str = "twitter";
-/// So many of its answers are compared at most.
+/// Most of its answers that are compared.
 const SAMPLE_MAX: usize = 4;
 /// Most bytes of an unexpected first line in a message.
 const LINE_BYTES_MAX: usize = 80;
@@ -75,7 +75,7 @@ fn store_sample<'a>(corpus: &'a Corpus, stages: &[Stage], team_line: &str) -> Ve
         .iter()
         .map(|at| &corpus.entries[*at]);
     let is_telling = |entry: &&Entry| match &entry.expect {
-        // Any store answers with INVALID, or with nothing about a user it does not have.
+        // Any store can answer INVALID, or list nothing for a user that it does not have.
         Expect::Exact(body) => {
             let result = body.strip_prefix(team_line.as_bytes()).unwrap_or_default();
             !result.is_empty() && result != b"INVALID"
@@ -85,7 +85,7 @@ fn store_sample<'a>(corpus: &'a Corpus, stages: &[Stage], team_line: &str) -> Ve
     entries.filter(is_telling).take(SAMPLE_MAX).collect()
 }
 
-/// What to do about another store.
+/// What to do if the store is another one.
 fn store_remedy(is_built_in: bool) -> &'static str {
     const OTHER_CORPUS: &str = "make a corpus of the tweets of that store (scripts/make-corpus --tweets FILE --out CORPUS, \
                                 then --corpus CORPUS)";
@@ -97,7 +97,7 @@ fn store_remedy(is_built_in: bool) -> &'static str {
     }
 }
 
-/// Fails when none of `sample` is answered as the corpus says: then the store is another one.
+/// Fails if no answer to `sample` is the corpus's: then the target has another store.
 fn check_store(target: &Target, sample: &[&Entry], remedy: &str) -> Result<(), LoadError> {
     let mut answered = 0;
     for entry in sample {

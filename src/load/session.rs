@@ -1,4 +1,4 @@
-//! A run: what it needs is prepared once and measured once, or as often as a search asks.
+//! A run: prepared once, then measured once or as often as a search needs.
 
 use crate::load::{
     agents::{Fleet, Job},
@@ -46,7 +46,7 @@ pub struct RunOutput {
     pub not_recorded: Option<LoadError>,
 }
 
-/// What a run writes while it lasts.
+/// The files that a run writes while it lasts.
 #[derive(Default)]
 pub(super) struct Files {
     recorder: Option<Recorder>,
@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
             source: error.into(),
         })?;
         raise_descriptor_limit();
-        // What is wrong with flags and files is reported before anything is started.
+        // Mistakes in flags and files are reported before anything is started.
         let (_, stages) = options::stages(options, &corpus)?;
         options::goals(&options.goal, &corpus.endpoints)?;
         options::requirements(options, &corpus.endpoints)?;
@@ -109,7 +109,7 @@ impl<'a> Session<'a> {
         if let Some(note) = corpus.note.as_ref().filter(|_| !progress.quiet) {
             let _ = writeln!(progress.out, "{note}");
         }
-        // Agents ask from where they are.
+        // Each agent asks the targets itself, from its own machine.
         if options.preflight && !has_agents {
             preflight::check(&targets, &stages, &corpus, &identity)?;
         }

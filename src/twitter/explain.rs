@@ -14,8 +14,7 @@ const NAMES: [&str; 6] = ["user_id", "type", "phrase", "hashtag", "limit", "offs
 /// Rows of an answer that are shown.
 const ROWS_SHOWN_MAX: usize = 20;
 
-/// Explains a request by the query of its URL. `value` gives what a store holds for a user, or says why there
-/// is no store to ask.
+/// Explains a request by the query of its URL. `value` returns what a store holds for a user, or why there is no store.
 pub fn explain(
     raw: &[u8],
     value: impl FnOnce(u64) -> Result<Option<Vec<u8>>, String>,

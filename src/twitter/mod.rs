@@ -28,7 +28,7 @@ use crate::store::{
 /// Settings of the endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The store; `None` = there is none, every well-formed request is refused.
+    /// The store; `None`: there is no store, and every well-formed request is refused.
     pub store: Option<Location>,
     /// How a store in a database is used.
     pub mysql: database::Options,
@@ -45,8 +45,8 @@ pub struct IngestOptions {
     pub access: IngestAccess,
     /// Bearer token that senders need; empty = none.
     pub token: String,
-    /// Most bytes of lines in a batch, once inflated. Together with the batch's records they are in
-    /// memory, of one batch at a time.
+    /// Most bytes of lines in a batch, once inflated. These lines and the batch's records are in memory, for one batch
+    /// at a time.
     pub inflated_bytes_max: usize,
     /// Batches that may wait; a further one is refused.
     pub queue_max: usize,
@@ -83,7 +83,7 @@ impl fmt::Debug for IngestOptions {
     }
 }
 
-/// Who may send tweets.
+/// Which clients may send tweets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IngestAccess {
     /// Nobody.
@@ -105,7 +105,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Call it after each request, so that a large request does not hold memory forever.
+    /// Call this after each request, so that a large request does not hold memory forever.
     pub fn release_large_buffers(&mut self) {
         self.query.release_large_buffers();
         self.score.release_large_buffers();

@@ -13,7 +13,7 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// Longest decoded text that can be right where only a few are: 19 digits.
+/// Longest decoded text that can be valid for parameters with short values: 19 digits.
 const WORD_BYTES_MAX: usize = 19;
 
 /// Buffers above this size are freed after the request.
@@ -34,12 +34,12 @@ pub struct Query<'r> {
     pub page: Page,
 }
 
-/// Rows of the whole answer that are wanted: ours, beside the protocol.
+/// The wanted rows of the whole answer: an addition of this server to the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Rows left out at the beginning.
     pub offset: usize,
-    /// Most rows after those.
+    /// Most rows after the offset.
     pub limit: usize,
 }
 
@@ -66,7 +66,7 @@ crate::reject::rejects! {
     Reject, "twitter.md" {
         /// `user_id` is not a decimal number up to 2^63-1.
         UserId = "user_id", "§1", "user_id is 1 to 19 digits, at most 2^63 - 1";
-        /// `type` is none of [`Kind`]'s.
+        /// `type` is not one of [`Kind`]'s.
         Type = "type", "§1", "type is reply, retweet or both";
         /// `phrase` is missing or empty.
         Phrase = "phrase", "§1", "phrase is there and not empty";
@@ -179,7 +179,7 @@ fn is_plain(raw: &[u8]) -> bool {
     memchr::memchr2(b'%', b'+', raw).is_none()
 }
 
-/// The decoded text of `raw`; what is not UTF-8 becomes U+FFFD.
+/// The decoded text of `raw`; bytes that are not UTF-8 become U+FFFD.
 fn decode<'r>(raw: &'r [u8], buffer: &'r mut Vec<u8>) -> &'r str {
     if is_plain(raw)
         && let Ok(text) = str::from_utf8(raw)
@@ -203,7 +203,7 @@ fn lower<'r>(raw: &[u8], buffer: &'r mut Vec<u8>) -> &'r str {
     str::from_utf8(buffer).unwrap_or_default()
 }
 
-/// Puts the decoded text of `raw`, which is UTF-8 then, into `buffer`.
+/// Puts the decoded text of `raw` into `buffer` as UTF-8.
 fn fill(raw: &[u8], buffer: &mut Vec<u8>) {
     buffer.clear();
     query::percent_decode(raw, Plus::Space, buffer);

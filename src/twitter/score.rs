@@ -12,8 +12,8 @@ use crate::{
 };
 use memchr::memmem::Finder;
 
-/// Phrases up to this length are searched by restarting one byte after each match, which costs at most
-/// this many comparisons per byte of text. Longer ones take the slower way that stays linear.
+/// Phrases up to this length are searched by restarting one byte after each match, which costs at most this many
+/// comparisons per byte of text. Longer ones are searched in the slower way that stays linear.
 const RESTART_BYTES_MAX: usize = 32;
 
 /// Rows above this number (64 KiB) are freed after the request.

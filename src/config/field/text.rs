@@ -1,4 +1,4 @@
-//! Everything written as text: names, paths, addresses, words, the key.
+//! All fields written as text: names, paths, addresses, words, the key.
 
 use super::{Field, Mismatch, Rule};
 use crate::{
@@ -38,7 +38,7 @@ impl Field for String {
     }
 }
 
-/// A path; the empty text is none.
+/// A path; the empty text means that there is no path.
 impl Field for Option<PathBuf> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
         let text = raw
@@ -62,7 +62,7 @@ impl Field for Option<PathBuf> {
     }
 }
 
-/// A directory or a database; the empty text is none. A password is never part of the value shown.
+/// A directory or a database; the empty text means neither. A password is never part of the value shown.
 impl Field for Option<Location> {
     fn read(&mut self, raw: &Raw, rule: &Rule) -> Result<(), Mismatch> {
         let text = raw.text().ok_or(Mismatch)?;
@@ -92,8 +92,8 @@ impl Field for Option<Location> {
     }
 }
 
-/// `ADDRESS:PORT`, `localhost:PORT`, `*:PORT`, or a port alone, which is then of `alone`. Other names are refused: what
-/// a resolver says may differ from start to start.
+/// `ADDRESS:PORT`, `localhost:PORT`, `*:PORT`, or a port alone, which means that port of `alone`. Other names are
+/// refused: a resolver's answer may differ from start to start.
 fn socket_address(text: &str, alone: Ipv4Addr) -> Result<SocketAddr, Mismatch> {
     let text = text.trim();
     if let Ok(address) = text.parse() {
@@ -119,7 +119,7 @@ fn address_text(raw: &Raw) -> Result<String, Mismatch> {
     }
 }
 
-/// An address; the word `off` is none. A port alone is one of the loopback interface.
+/// An address; the word `off` means that there is no address. A port alone means that port of the loopback interface.
 impl Field for Option<SocketAddr> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
         *self = match address_text(raw)?.as_str() {
@@ -140,7 +140,7 @@ impl Field for Option<SocketAddr> {
     }
 }
 
-/// At least one address: a list, or text separated by commas. A port alone is one of every IPv4 interface.
+/// At least one address: a list, or text separated by commas. A port alone means that port of every IPv4 interface.
 impl Field for Vec<SocketAddr> {
     fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
         let single = std::slice::from_ref(raw);

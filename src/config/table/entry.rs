@@ -21,7 +21,7 @@ pub const fn integer(min: u64, max: u64) -> Rule {
     Rule::Integer { min, max, step: 1 }
 }
 
-/// A timeout: there is always one, and none is longer than a day.
+/// A timeout: at least one millisecond, at most a day.
 pub const TIMEOUT_MS: Rule = integer(1, 86_400_000);
 
 pub fn is_user_signal(text: &str) -> bool {
@@ -30,7 +30,7 @@ pub fn is_user_signal(text: &str) -> bool {
 
 pub const TOKEN: &str = "16 to 256 visible ASCII characters, in quotes, or \"\" for none";
 
-/// Characters that an HTTP field can carry, and enough of them that no one guesses the token.
+/// Characters that an HTTP field can carry, and enough of them that nobody can guess the token.
 pub fn is_token(text: &str) -> bool {
     text.is_empty()
         || (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
@@ -47,7 +47,7 @@ pub fn is_identity(text: &str) -> bool {
 pub const HTTP_URL: &str = "http://HOST[:PORT]/PATH without user and password, https not being built in, \
                         or \"\" for none";
 
-/// User and password would be printed with the rest of the address.
+/// User and password would be printed with the rest of the URL.
 pub fn is_http_url(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("http://") else {
         return text.is_empty();

@@ -1,4 +1,4 @@
-//! What is refused, what is warned of, and how it is reported.
+//! Which values are refused, which cause a warning, and how both are reported.
 
 use super::*;
 
@@ -329,7 +329,7 @@ fn connections_are_compared_with_what_the_machine_allows() {
     assert!(lines[1].contains("961 need 1922 memory mappings") && lines[1].ends_with("to 960"));
 }
 
-/// The warnings for `set` on `system`, one line each, with a key so that none is about its absence.
+/// The warnings for `set` on `system`, one line each. A key is set, so that no warning is about its absence.
 fn warned(set: &[(&str, &str)], system: SystemLimits) -> String {
     let mut sources = sources(None, &[("TRIDENT_AUTH_KEY", KEY)], set);
     sources.system = system;
@@ -411,6 +411,6 @@ fn a_variable_of_another_name_leads_to_the_setting() {
             "{told}"
         );
     }
-    // Kubernetes makes this one for a service of the name.
+    // Kubernetes sets this variable for a service of that name.
     assert!(from_environment(&[("TRIDENT_PORT", "tcp://10.0.0.1:80")]).is_ok());
 }

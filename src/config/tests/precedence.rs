@@ -1,4 +1,4 @@
-//! Which source wins, and that all of them can set everything.
+//! Which source wins, and that every source can give every setting.
 
 use super::*;
 
@@ -190,7 +190,7 @@ fn numbers_take_suffixes_from_every_source() {
             "{key}"
         );
     }
-    // The bounds hold for what is meant.
+    // The bounds hold for the number that is meant.
     assert!(from_flags(&[("stack_bytes", "65K")]).is_err());
     assert!(from_flags(&[("http.connections_max", "2M")]).is_err());
 }

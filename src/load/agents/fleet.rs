@@ -1,4 +1,4 @@
-//! The coordinator's side: asks all agents, starts them together, takes what they count.
+//! The coordinator's side: connects to all agents, starts them together, collects their counts.
 
 use super::{
     Agents,
@@ -26,13 +26,13 @@ use std::{
     time::Duration,
 };
 
-/// Time for an agent to say hello; it is busy otherwise.
+/// Time for an agent to say hello; a later one counts as busy.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// Time for an agent to read the corpus and to ask the targets.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// An agent reports every second: after this much longer than an answer may take it is gone.
+/// An agent reports every second. It is lost if it is silent for this much longer than an answer may take.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
-/// How often it is looked whether the run is to end.
+/// How often the coordinator checks whether the run is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Seconds after the last stage in which answers may come.
 const LATE_SECONDS_MAX: u64 = 3600;
@@ -40,14 +40,14 @@ const LATE_SECONDS_MAX: u64 = 3600;
 struct Agent {
     name: String,
     reader: BufReader<TcpStream>,
-    /// Threads that it would use by itself.
+    /// Threads that the agent would use if it may choose.
     own: usize,
 }
 
 /// Agents that are ready to start.
 pub(in crate::load) struct Fleet {
     agents: Vec<Agent>,
-    /// Workers of all.
+    /// Workers of all agents.
     pub workers: usize,
     cells: usize,
     stages: usize,
@@ -55,8 +55,8 @@ pub(in crate::load) struct Fleet {
 }
 
 impl Fleet {
-    /// Connects to all, gives each its share of `job`, waits until all are ready. `workers` is the number of threads of
-    /// each, 0 = as it likes; `workers_max` bounds them all together.
+    /// Connects to all agents, gives each its share of `job` and waits until all are ready. `workers` is the number of
+    /// threads of each agent, 0 = the agent's choice; `workers_max` bounds their sum.
     pub fn prepare(
         agents: &Agents,
         mut job: Job,
@@ -104,7 +104,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Starts all of them and collects what they count, until they end or `shared` is stopped.
+    /// Starts all agents and collects their counts, until they end or `shared` is stopped.
     pub fn drive(
         self,
         shared: &Shared<'_>,
@@ -221,7 +221,7 @@ impl Agent {
         waits.map_err(|error| failed(&self.name, &error.to_string()))
     }
 
-    /// Passes on what it counts, until it ends.
+    /// Passes on the agent's counts until it ends.
     fn take(
         mut self,
         limits: (usize, usize, u64),

@@ -19,19 +19,19 @@ use std::{
     time::Duration,
 };
 
-/// Both sides must speak the same.
+/// Protocol version; both sides must have the same.
 pub const PROTOCOL: u32 = 2;
 /// Longest line before the proof of the token.
 pub const GREETING_BYTES_MAX: u64 = 4 << 10;
 /// Longest line after it: a job has the corpus in it.
 pub const LINE_BYTES_MAX: u64 = 256 << 20;
-/// So many different reasons of wrong answers are told apart.
+/// Most different reasons of wrong answers that are told apart.
 const REASONS_MAX: usize = 64;
 
 /// From the coordinator.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToAgent {
-    /// The proof that it has the token.
+    /// The proof that the coordinator has the token.
     Proof(String),
     /// What to run.
     Job(Box<Job>),
@@ -48,14 +48,14 @@ pub enum FromAgent {
     Hello {
         /// [`PROTOCOL`].
         protocol: u32,
-        /// What the proof is about.
+        /// What the proof is computed from.
         nonce: String,
-        /// Threads that it would use.
+        /// Threads that the agent would use.
         workers: usize,
     },
-    /// It could begin.
+    /// The agent can begin.
     Ready,
-    /// It will not, or could not go on; why.
+    /// The agent will not run the job, or could not go on; the reason.
     Refused(String),
     /// A failing pair of request and answer.
     Pair(Value),
@@ -83,7 +83,7 @@ pub struct Job {
     pub preflight: bool,
     /// Whether failing pairs are wanted.
     pub record: bool,
-    /// Number of its first worker, how many it runs, and how many all agents run.
+    /// The number of the agent's first worker, how many workers it runs, and how many all agents run.
     pub first_worker: usize,
     pub own_workers: usize,
     pub all_workers: usize,
@@ -169,7 +169,7 @@ fn packed(histogram: &Histogram<u32>) -> io::Result<String> {
     Ok(base64_simd::STANDARD.encode_to_string(&bytes))
 }
 
-/// A histogram with the bounds of `like`: only such can be added to ours.
+/// A histogram with the bounds of `like`: others cannot be added to ours.
 fn unpacked(text: &str, like: &Histogram<u32>) -> io::Result<Histogram<u32>> {
     let bytes = base64_simd::STANDARD
         .decode_to_vec(text)
@@ -184,7 +184,7 @@ fn unpacked(text: &str, like: &Histogram<u32>) -> io::Result<Histogram<u32>> {
     Ok(read)
 }
 
-/// The reason as the tallies keep it: for the life of the process, hence few.
+/// The reason as the tallies keep it: it is never freed, so there may be only a few.
 fn known(reason: &str) -> &'static str {
     static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut known = KNOWN.lock();

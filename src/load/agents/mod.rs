@@ -1,4 +1,4 @@
-//! Several generators, one verdict: `--agents` sends the run to agents, `--agent` is one of them.
+//! Several generators, one verdict: `--agents` sends the run to agents; with `--agent` the process is one.
 //!
 //! ```text
 //! coordinator (fleet)                        agent (serve)
@@ -15,7 +15,7 @@
 //!
 //! The workers of all agents are numbered through, so each computes its share of users, rate and requests as it does in
 //! one process. Intervals go into the coordinator's own collector: histograms are merged, and requirements, report and
-//! timeline do not know where they come from. An agent whose coordinator is gone stops.
+//! timeline do not know which agent they come from. An agent stops when its coordinator is gone.
 
 mod fleet;
 mod message;
@@ -29,7 +29,7 @@ use crate::load::format::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Where agents are, and how they know that they are asked by their own people.
+/// Where the agents are, and how they recognise their coordinator.
 #[derive(Clone, Debug, Default)]
 pub struct Agents {
     /// `HOST:PORT` of each; none = this process sends the load.
@@ -38,7 +38,7 @@ pub struct Agents {
     pub token: Vec<u8>,
 }
 
-/// What whoever has the token makes of a nonce.
+/// The proof, for a nonce, of whoever has the token.
 fn proof(token: &[u8], nonce: &str) -> String {
     // An HMAC takes a key of any length.
     let mut keyed = Hmac::<Sha256>::new_from_slice(token).expect("any length will do");

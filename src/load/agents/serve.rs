@@ -1,7 +1,7 @@
-//! `trident load --agent ADDR`: runs what a coordinator sends, one run at a time.
+//! `trident load --agent ADDR`: runs the jobs that a coordinator sends, one at a time.
 //!
-//! It sends load wherever it is told, so it listens only where it is told and asks for the token first. The connection
-//! is not encrypted: private networks only.
+//! An agent sends load to wherever it is told. So it listens only on the address it is given, and requires the token
+//! first. The connection is not encrypted: use it in private networks only.
 
 use super::{
     is_proof,
@@ -35,11 +35,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time for a coordinator to prove its token, and to read what it is sent.
+/// Time for a coordinator to prove its token, and to read what the agent sends.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Time for it to send the job, and to start it when all agents are ready.
+/// Time for the coordinator to send the job, and to start it when all agents are ready.
 const START_WITHIN: Duration = Duration::from_secs(120);
-/// How often the listener looks whether it should end.
+/// How often the listener checks whether it should end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Serves runs until `stop` is set. `say` gets a line for each.
@@ -137,7 +137,7 @@ impl Run<'_> {
         let identity = Identity {
             team: job.team.clone(),
             account: job.account.clone(),
-            auth_key: None, // what depends on it is in the corpus
+            auth_key: None, // the corpus already contains everything that depends on it
         };
         let corpus: Corpus = serde_json::from_str(job.corpus.get())
             .map_err(|error| LoadError::Usage(format!("the coordinator's corpus: {error}")))?;
@@ -194,7 +194,7 @@ impl Run<'_> {
         let own = job.first_worker..job.first_worker + job.own_workers;
         thread::scope(|scope| {
             scope.spawn(|| {
-                // Whatever comes now, the end of the connection too, ends the run.
+                // Any message, or the end of the connection, ends the run.
                 let _ = receive::<ToAgent>(reader, LINE_BYTES_MAX);
                 stop.store(true, Relaxed);
             });
@@ -209,7 +209,7 @@ impl Run<'_> {
             });
             let ended = run_workers(shared, own, give);
             let _ = counting.join();
-            // The thread above waits for the coordinator; it is not needed any more.
+            // The thread above waits for the coordinator, but is no longer needed.
             let _ = writer.lock().shutdown(Shutdown::Read);
             ended
         })
@@ -217,7 +217,7 @@ impl Run<'_> {
 }
 
 impl Job {
-    /// Whether its numbers belong together, so that no index is out of bounds later.
+    /// Whether the numbers of the job belong together, so that no index is out of bounds later.
     fn fits(&self, corpus: &Corpus) -> bool {
         let weights = |weights: &[f64]| weights.len() == corpus.endpoints.len();
         let workers = self.first_worker.checked_add(self.own_workers);
@@ -231,7 +231,7 @@ impl Job {
     }
 }
 
-/// What nobody has seen before.
+/// A random value that was never used before.
 fn nonce() -> io::Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;

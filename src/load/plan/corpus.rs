@@ -38,13 +38,13 @@ pub struct Corpus {
     pub by_count: bool,
     /// Whether entries are sent in their order.
     pub in_order: bool,
-    /// When each is due, in seconds after the first, if the source says it.
+    /// When each entry is due, in seconds after the first, if the source says so.
     pub times: Vec<f64>,
     /// The server that the URLs name.
     pub server: Option<String>,
-    /// What the reader of the run should know about it.
+    /// A remark about the corpus for whoever reads the report.
     pub note: Option<String>,
-    /// Whether it is the one in the program, whose store `trident gen corpus` makes.
+    /// Whether it is the corpus in the program, whose store `trident gen corpus` makes.
     pub is_built_in: bool,
 }
 
@@ -84,7 +84,7 @@ impl Corpus {
         self.entries_of.iter().map(Vec::len).sum()
     }
 
-    /// Whether no index leads out of it, as in one that was read here.
+    /// Whether all indices are within bounds, as in a corpus that was read here.
     pub fn is_consistent(&self) -> bool {
         let endpoints = self.endpoints.len();
         let is_entry = |index: &usize| *index < self.entries.len();

@@ -29,11 +29,11 @@ const OTHERS: &str = "others";
 /// An unchecked answer has a status below 400.
 const UNCHECKED: StatusRule = StatusRule::BelowOr(200);
 
-/// Reads a list of URLs. Files that it names are searched beside it.
+/// Reads a list of URLs. A file that it names is searched in the directory of the list.
 ///
 /// # Errors
-/// The file or one that it names cannot be read, a line is none, or the URLs name several servers and `has_target`
-/// is not set.
+/// The list or a file that it names cannot be read, a line is not a request, or the URLs name several servers and
+/// `has_target` is not set.
 pub fn read_urls(path: &Path, has_target: bool) -> Result<Corpus, LoadError> {
     let text = read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -45,7 +45,7 @@ pub fn read_urls(path: &Path, has_target: bool) -> Result<Corpus, LoadError> {
 /// The URLs of the command line as a list.
 ///
 /// # Errors
-/// One is none, or they name several servers.
+/// A text is not a URL, or the URLs name several servers.
 pub fn of_urls(urls: &[String]) -> Result<Corpus, LoadError> {
     let lines = urls.iter().map(String::as_str).enumerate();
     parse_urls(lines, "URL", Path::new(""), false)
@@ -118,7 +118,7 @@ fn url_line<'a>(line: &'a str, folder: &Path) -> Result<UrlLine<'a>, String> {
             }
         }
     }
-    // An expected body is that of a 200 unless something else is said.
+    // An expected body implies status 200 unless another one is given.
     let usual = match expect {
         Expect::Any => UNCHECKED,
         _ => StatusRule::Is(200),
@@ -178,7 +178,7 @@ pub fn read_access_log(path: &Path) -> Result<Corpus, LoadError> {
         let made = Entry {
             endpoint: 0,
             request,
-            // A 404 of then may be one again.
+            // A request that got 404 then may get it again.
             status: StatusRule::BelowOr(status),
             expect: Expect::Any,
         };
@@ -236,7 +236,7 @@ fn second(date: &str) -> Option<i64> {
     Some(days * 86_400 + of_day - zone)
 }
 
-/// When each request is due, in seconds after the first: those of one second are spread over it.
+/// When each request is due, in seconds after the first: the requests of one second are spread over it.
 fn times(seconds: &[i64]) -> Vec<f64> {
     let mut out = Vec::with_capacity(seconds.len());
     let first = seconds.first().copied().unwrap_or(0);

@@ -29,7 +29,7 @@ pub enum Load {
     Rate(Ramp),
     /// Open loop: requests at the times of the log they are from.
     Replay {
-        /// So many times faster.
+        /// This many times faster.
         speed: f64,
         /// How many requests the log has.
         requests: u64,

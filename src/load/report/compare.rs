@@ -11,10 +11,10 @@ use crate::load::{
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
-/// Fewer seconds have no spread.
+/// With fewer seconds there is no spread.
 const SECONDS_MIN: usize = 3;
 
-/// What `--json` wrote, as far as it is compared.
+/// The compared part of a report that `--json` wrote.
 #[derive(Deserialize)]
 struct Saved {
     setup: Setup,
@@ -71,7 +71,7 @@ struct Line {
 /// Reads two reports of `--json`.
 ///
 /// # Errors
-/// One cannot be read, or is no such report.
+/// A file cannot be read, or is not such a report.
 pub fn read(a: &Path, b: &Path) -> Result<Comparison, LoadError> {
     let (a, b) = (saved(a)?, saved(b)?);
     let mut lines = of_figures("all", &a.total, &b.total);
@@ -170,7 +170,7 @@ fn welch(a: &[f64], b: &[f64]) -> Option<(f64, bool)> {
     let both = error_a + error_b;
     let freedom = |error: f64, count: usize| error * error / (count - 1) as f64;
     let degrees = both * both / (freedom(error_a, a.len()) + freedom(error_b, b.len()));
-    // Both without any variation: every difference is one.
+    // Neither varies at all: every difference exceeds the spread.
     let degrees = if degrees.is_finite() { degrees } else { 2.0 };
     // Student's t at 95 % for two degrees of freedom and more, within 8 %.
     let t = 1.96 + 2.4 / degrees + 3.2 / (degrees * degrees);

@@ -1,8 +1,8 @@
 //! Whether a requirement can still hold, decided while the run goes on: a run that cannot pass any more ends.
 //!
-//! Only conditions that were given are looked at. What counts is the most favourable end: all requests that are still
-//! to come are quick and right. Their number is known at a fixed rate and with a number of requests; in a closed
-//! loop at most twice the throughput of the best second is expected.
+//! Only the given conditions are checked, against the best possible rest of the run: all requests still to come are
+//! quick and right. Their number is known at a fixed rate and with a number of requests; in a closed loop at most twice
+//! the throughput of the best second is expected.
 
 use crate::load::{
     plan::stage::{Load, Stage},
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// In a closed loop no more than this many times the best second's throughput is expected.
 const CLOSED_LOOP_GAIN_MAX: f64 = 2.0;
-/// A share that is not 0 and not 100 %, however many requests follow.
+/// Percentage for a share that is neither 0 nor 100 %, however many requests follow.
 const SOME_PERCENT: f64 = 1e-9;
 
 /// Why the run cannot pass any more; `None` while it can.
@@ -36,7 +36,7 @@ pub fn hopeless(
     ))
 }
 
-/// What is still to come at most.
+/// The most that is still to come.
 #[derive(Clone, Copy, Debug)]
 struct Ahead {
     /// Measured requests; infinite if nothing is known about them.
@@ -70,11 +70,11 @@ fn ahead(collected: &Collector<'_>, elapsed: Duration) -> Ahead {
     out
 }
 
-/// What `stage` can still send after `gone` of its seconds.
+/// The most that `stage` can still send after `gone` of its seconds.
 fn stage_ahead(stage: &Stage, gone: f64, best: Option<f64>, seen: f64) -> f64 {
     let whole = stage.duration.as_secs_f64();
     let in_time = match stage.load {
-        // What is due and not yet answered is still to come, too.
+        // Requests that are due and not yet answered are still to come, too.
         Load::Rate(rate) => rate.events(whole, whole) - seen.min(rate.events(gone, whole)),
         Load::Replay { requests, .. } => requests as f64 - seen,
         Load::Users { .. } => best.map_or(f64::INFINITY, |best| {
@@ -139,7 +139,7 @@ fn greatest(requirement: &Requirement, seen: &Tally, all: f64, ahead: Ahead) -> 
     }
 }
 
-/// Percent; never 0 for something.
+/// The share in percent. It is 0 only if `part` is 0.
 fn share(part: u64, whole: f64) -> Option<f64> {
     let percent = 100.0 * part as f64 / whole;
     Some(if part == 0 {
@@ -158,7 +158,7 @@ mod tests {
         tally::counts::{Failure, Verdict},
     };
 
-    /// 970 answers of 1 ms, 20 of 100 ms, one wrong and 9 failures; so many more to come within 10 s.
+    /// After 970 answers of 1 ms, 20 of 100 ms, one wrong and 9 failures, with `ahead` more requests within 10 s.
     fn lost(condition: &str, ahead: f64) -> bool {
         let mut seen = Tally::default();
         let mut add = |count, verdict, ms| {
@@ -205,7 +205,7 @@ mod tests {
         ] {
             assert!(lost(condition, f64::INFINITY), "{condition}");
         }
-        // nothing is known about what is to come, or more of it cannot hurt
+        // the number of requests to come is unknown, or more of them cannot hurt
         for condition in [
             "p99<5ms",
             "errors<1%",

@@ -30,7 +30,7 @@ pub struct Try {
     pub p99_us: f64,
     /// Whether all conditions held.
     pub held: bool,
-    /// The first that did not, and what was measured.
+    /// The first condition that did not hold, and what was measured.
     pub why: Option<String>,
 }
 

@@ -195,7 +195,7 @@ impl Requirement {
         self.operator.starts_with('<')
     }
 
-    /// The quantile that it is about, 0 to 1.
+    /// The quantile that the condition is about, 0 to 1.
     pub fn quantile(&self) -> Option<f64> {
         let percent: f64 = self.metric.strip_prefix('p')?.parse().ok()?;
         Some(percent / 100.0)

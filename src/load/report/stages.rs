@@ -48,7 +48,7 @@ pub fn stage_seconds(stages: &[Stage], elapsed: Duration) -> Vec<f64> {
         .collect()
 }
 
-/// The report of every stage, which took so many `seconds`.
+/// The report of every stage; `seconds` has their lengths.
 pub fn reports(
     stages: &[Stage],
     seconds: &[f64],

@@ -74,7 +74,7 @@ impl Summary {
 }
 
 impl Summary {
-    /// Whether a latency was measured; failures have none.
+    /// Whether a latency was measured; failures have no latency.
     pub fn has_latency(&self) -> bool {
         self.correct > 0 || !self.wrong.is_empty()
     }

@@ -77,7 +77,8 @@ struct Second {
 pub struct Progress<'a> {
     /// Usually standard error.
     pub out: &'a mut dyn Write,
-    /// Tells the columns of a terminal, on which each line replaces the one before. `None`: it is none.
+    /// Returns the number of columns of the terminal, on which each line replaces the one before; `None` if it is not a
+    /// terminal.
     pub terminal: Option<fn() -> usize>,
     /// Whether no line is written.
     pub quiet: bool,
@@ -279,7 +280,7 @@ impl<'a> Collector<'a> {
         // A closed standard error does not stop the run.
         let _ = match progress.terminal {
             Some(columns) => {
-                // A line that goes on in the next row would stay there.
+                // A line that wraps into the next row would not be replaced.
                 let fits = columns().saturating_sub(1);
                 if let Some((end, _)) = line.char_indices().nth(fits) {
                     line.truncate(end);

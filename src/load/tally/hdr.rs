@@ -31,10 +31,10 @@ pub struct HdrLog {
 }
 
 impl HdrLog {
-    /// Makes the file, in the place of what may be there.
+    /// Creates the file and replaces an existing one.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be created.
     pub fn create(path: &Path) -> Result<Self, LoadError> {
         let file = File::create(path).map_err(|source| LoadError::File {
             path: path.into(),

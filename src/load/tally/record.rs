@@ -1,6 +1,7 @@
 //! `--record`: failing pairs of request and answer as JSON lines, to inspect and to send again.
 //!
-//! Workers write under a lock: only failures, and only the first [`PAIRS_MAX`]. An agent's go to its coordinator.
+//! Workers write under a lock: only failures, and only the first [`PAIRS_MAX`]. Pairs of an agent go to its
+//! coordinator.
 
 use crate::load::{
     error::LoadError,
@@ -30,7 +31,7 @@ pub struct Recorder {
     inner: Mutex<Inner>,
 }
 
-/// Takes a pair to its place.
+/// Writes or sends a pair.
 type Put = Box<dyn FnMut(&Value) -> io::Result<()> + Send>;
 
 struct Inner {
@@ -49,7 +50,7 @@ impl Recorder {
             path: path.into(),
             source,
         })?;
-        // A line is one call: pairs are few, and each is there when it has failed.
+        // One call per line: pairs are few, and each is in the file as soon as it has failed.
         let recorder = Self::over(move |pair| file.write_all(format!("{pair}\n").as_bytes()));
         Ok(Self {
             path: path.into(),
@@ -57,7 +58,7 @@ impl Recorder {
         })
     }
 
-    /// One that gives each pair to `put`.
+    /// A recorder that passes each pair to `put`.
     pub fn over(put: impl FnMut(&Value) -> io::Result<()> + Send + 'static) -> Self {
         Self {
             path: PathBuf::new(),
@@ -107,7 +108,7 @@ impl Recorder {
         }
     }
 
-    /// Whether all went well.
+    /// Ends the recording.
     ///
     /// # Errors
     /// Not everything could be written.

@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(target("http://[::1]").address, "[::1]:80".parse().unwrap());
     }
 
-    /// On most systems localhost is ::1 first, so this needs the second address.
+    /// On most systems localhost resolves to ::1 first, so the second address is needed.
     #[test]
     fn a_name_is_the_address_that_accepts() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

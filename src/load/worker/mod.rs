@@ -277,7 +277,7 @@ impl<'a> Worker<'a> {
         Some(self.stage_start + Duration::from_secs_f64(due))
     }
 
-    /// Whether all requests of a stage that has a number of them are sent.
+    /// Whether all requests are sent, in a stage with a number of requests.
     fn is_spent(&self) -> bool {
         let stage = &self.shared.stages[self.stage];
         stage.requests.is_some()
@@ -446,8 +446,8 @@ impl<'a> Worker<'a> {
         self.flush_or_connect(index, now);
     }
 
-    /// Whether the connection at `index` takes another request. One whose life is over is closed, to be opened again
-    /// with that request; while answers are still on their way the slot waits for them.
+    /// Whether the connection at `index` takes another request. A connection whose lifetime is over is closed, to be
+    /// opened again with that request; while answers are still on their way, the slot waits for them.
     fn renew(&mut self, index: usize, now: Instant) -> bool {
         let connection = &mut self.connections[index];
         if !connection.is_over(self.shared.lifetime, now) {
