@@ -1,9 +1,10 @@
 //! The last line of a process that dies of a fault in a mapped file: a disk that gives EIO, a file that was cut, a page
 //! that points outside of it. `main` and `serve` install it.
 //!
-//! LMDB reads files as memory, so such a fault is SIGBUS or SIGSEGV and no error. The handler of the coroutines' crate
-//! prints a backtrace from within the signal and waits for a lock of its own: the process hung, and with it every request.
-//! This one uses nothing but system calls. A fault in a guard page is a stack's end and stays with the crate's handler.
+//! LMDB reads files as memory, so such a fault is SIGBUS or SIGSEGV instead of an error. The handler of the coroutines'
+//! crate prints a backtrace within the signal and waits for a lock that it may hold itself: the process hung, and every
+//! request with it. This handler uses only system calls. A fault in a guard page means that a stack has ended; it is
+//! left to the crate's handler.
 
 #![allow(unsafe_code)] // signal handlers are outside Rust's guarantees; see the SAFETY notes
 
@@ -23,10 +24,10 @@ const READ_BYTES: usize = 1024;
 /// Longest line that is kept; the rest of a longer one is left out.
 const LINE_BYTES: usize = 512;
 
-/// How the process ends: with this exit code, or, if 0, by the signal.
+/// How the process ends: with this exit code, or by the signal if the code is 0.
 static EXIT_CODE: AtomicI32 = AtomicI32::new(0);
 
-/// What SIGSEGV did before.
+/// The previous handler of SIGSEGV.
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 
 /// From now on a fault writes its line. Then the process ends by the signal, as its supervisor expects, or with
@@ -97,7 +98,7 @@ fn write(text: &[u8]) {
 /// A line of `/proc/self/maps`.
 #[derive(Clone, Copy)]
 struct Mapping<'l> {
-    /// Nothing may read it: the end of a stack.
+    /// Without any access: the end of a stack.
     is_guard: bool,
     path: &'l [u8],
 }

@@ -9,7 +9,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Done, or stopped as asked. A reader that closed our standard output early is no failure.
+    /// Done, or stopped as asked. If a reader closes our standard output early, that is not a failure.
     Success = 0,
     /// A run-time failure: port in use, file not writable, disk full; a load test that was not passed; an explained
     /// request that is INVALID.
@@ -17,10 +17,10 @@ pub enum ExitCode {
     Failure = 1,
     /// The command line or the configuration is wrong; restarting cannot help.
     Usage = 64,
-    /// Input of the ETL that is damaged or not what it should be: truncated gzip, records out of
-    /// order. Trying again cannot help, `--skip-bad-files` may.
+    /// Input of the ETL that is damaged or malformed: truncated gzip, records out of order. Trying again cannot help,
+    /// `--skip-bad-files` may.
     Data = 65,
-    /// A dependency named in the configuration is not there: database, store.
+    /// A dependency named in the configuration is unavailable: database, store.
     Unavailable = 69,
     /// A fault of Trident itself.
     Internal = 70,
@@ -113,8 +113,8 @@ impl From<anyhow::Error> for Stop {
     }
 }
 
-/// The causes behind each other. One that the text before it quotes already is not told twice: a typed error of the
-/// library has its cause in its own text.
+/// The causes in order. A cause whose text the previous text already contains is left out: a typed error of the library
+/// has its cause in its own text.
 fn chained(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -152,7 +152,7 @@ mod tests {
         }
     }
 
-    /// What two events look like under `level` and `format`.
+    /// How two events look under `level` and `format`.
     fn logged(level: &str, format: Format) -> String {
         let lines = Lines::default();
         let writer = lines.clone();

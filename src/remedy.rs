@@ -4,12 +4,12 @@
 
 use std::io::{Error, ErrorKind};
 
-/// What was tried: the same refusal needs another step for a file that is read and for one that is made.
+/// What was tried: the same refusal needs different steps for reading a file and for creating one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trying {
     /// Reading a file or directory.
     Read,
-    /// Making, writing or renaming one.
+    /// Creating, writing or renaming one.
     Write,
     /// Listening on an address.
     Listen,

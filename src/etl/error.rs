@@ -22,7 +22,7 @@ pub enum EtlError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A layer of an input (compression, archive, encoding, JSON around the tweets) is damaged or ends early.
+    /// A layer of an input (compression, archive, encoding, JSON around the tweets) is damaged or truncated.
     #[error("cannot read {}: {noun} {what}{} (line bytes so far: {text_offset}); with --skip-bad-files its readable part is used", path.display(), layer_place(noun, *offset))]
     Damaged {
         /// The file, and the member of an archive behind an exclamation mark.
@@ -46,7 +46,7 @@ pub enum EtlError {
         /// Its length before.
         listed: u64,
     },
-    /// An input is in a format that is not read.
+    /// An input has a format that is not supported.
     #[error("cannot read {}: its format is {format}; {way_out}", path.display())]
     Format {
         /// The file.
@@ -133,7 +133,7 @@ impl EtlError {
         }
     }
 
-    /// A line that is no record, cut to a length that fits a terminal.
+    /// A line that is not a record, cut to a length that fits a terminal.
     pub fn record(line: &[u8]) -> Self {
         const SHOWN_BYTES: usize = 120;
         Self::Record(String::from_utf8_lossy(&line[..line.len().min(SHOWN_BYTES)]).into_owned())
@@ -148,7 +148,7 @@ fn at_offset(action: &str, offset: u64) -> String {
     }
 }
 
-/// Where in a layer; archives that are not read in order have no place.
+/// The position in a layer; archives that are not read in order have none.
 fn layer_place(noun: &str, offset: u64) -> String {
     match (noun.ends_with("stream"), offset) {
         (true, _) => format!(" at compressed byte {offset}"),

@@ -11,7 +11,7 @@
 //! own shuffles between them.
 //!
 //! - [`read`]: from named inputs to blocks of lines. [`record`]: from a line to a record.
-//! - `shuffle`: records by key and in order. [`stage`]: what each stage does to a record.
+//! - `shuffle`: records by key and in order. [`stage`]: what each stage does with a record.
 //! - [`sink`]: the store or file that takes the values. [`run`](mod@run): a whole run with resume and report, or
 //!   one stage through pipes.
 //! - [`blocks`]: the stages for a cluster engine.

@@ -12,7 +12,7 @@ use std::{
 pub trait Progress: Sync {
     /// Stage `name` begins and has `total_bytes` bytes to read, 0 if unknown.
     fn begin(&self, name: &'static str, total_bytes: u64);
-    /// The stage has read so many more bytes.
+    /// The stage has read `bytes` more bytes.
     fn advance(&self, bytes: u64);
     /// The stage is complete and on disk.
     fn end(&self);

@@ -47,7 +47,7 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
-    /// The store's files, or a store of that name is there.
+    /// The store's files, or a store of that name exists.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The run over the tweets.
@@ -145,10 +145,10 @@ impl CacheDirectory {
     }
 }
 
-/// Builds the store under a name of the caller's choice: what the built-in corpus of `trident load` is about.
+/// Builds the store under a name of the caller's choice: the store that the built-in corpus of `trident load` is about.
 ///
 /// # Errors
-/// A store of that name is there and `replace` is not set, or a directory cannot be written to.
+/// A store of that name exists and `replace` is not set, or a directory cannot be written to.
 pub fn write(target: &Path, replace: bool) -> Result<(), Failure> {
     let parent = target
         .parent()

@@ -94,7 +94,7 @@ fn sorting(work_dir: &Path, memory_bytes: Option<usize>) -> Sorting {
     }
 }
 
-/// A reader that has closed our output is no failure: the engine has given the task up.
+/// A reader that closes our output is not a failure: the engine has abandoned the task.
 fn ended(result: Result<(), EtlError>) -> Result<(), Stop> {
     match result {
         Err(error) if is_closed_pipe(&error) => Ok(()),

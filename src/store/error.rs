@@ -79,7 +79,7 @@ pub enum StoreError {
     /// The final name is taken.
     #[error("{} exists already; choose another name, or give --replace to replace it", .0.display())]
     Exists(PathBuf),
-    /// Its history was asked for.
+    /// The store has no history, but the history was asked for.
     #[error("store {} keeps no history; build it with `trident etl --keep-history`", .0.display())]
     WithoutHistory(PathBuf),
     /// The store is in a database, which has a fault.

@@ -1,7 +1,7 @@
 //! One batch of changes, whichever store takes it.
 //!
-//! `etl::update` reads and writes through [`Update`]; it does not know which store it is. A database answers each
-//! read after a round trip, so whoever will read many records says so before (`prefetch_…`).
+//! `etl::update` reads and writes through [`Update`] and does not know which kind of store it is. A database answers
+//! each read after a round trip, so a caller that will read many records announces them first (`prefetch_…`).
 
 use super::{
     Store, StoreError, StoredTweet, UpdateError, Work, database, embedded, embedded::Table,
@@ -33,7 +33,7 @@ impl<'s> From<database::Update<'s>> for Update<'s> {
 }
 
 impl Update<'_> {
-    /// What has been read and written so far.
+    /// How much has been read and written so far.
     pub fn work(&self) -> Work {
         match &self.0 {
             Inner::Embedded(update) => update.work(),
@@ -93,7 +93,7 @@ impl Update<'_> {
 
     fn prefetch(&self, table: Table, ids: impl IntoIterator<Item = u64>) -> Result<(), StoreError> {
         match &self.0 {
-            // It is mapped.
+            // The file is mapped.
             Inner::Embedded(_) => Ok(()),
             Inner::Database(update) => update.prefetch(table, ids),
         }
@@ -107,7 +107,7 @@ impl Update<'_> {
         }
     }
 
-    /// Notes that a tweet is deleted, in the place of the tweet if it is stored.
+    /// Notes that a tweet is deleted, instead of the tweet if it is stored.
     pub fn put_deletion(&mut self, id: u64) -> Result<(), UpdateError> {
         match &mut self.0 {
             Inner::Embedded(update) => update.put_deletion(id),
@@ -134,8 +134,8 @@ impl Update<'_> {
     /// Makes the batch durable and visible; returns its number since the store was built.
     ///
     /// # Errors
-    /// Nothing was changed, except if the store was replaced meanwhile: then the change is in the replaced
-    /// store; and except if the database was lost while it was asked to commit and not found again.
+    /// Nothing was changed, with two exceptions. If the store was replaced meanwhile, the change is in the replaced
+    /// store. If the database was lost during the commit and not found again, the outcome is unknown.
     pub fn commit(self) -> Result<u64, UpdateError> {
         match self.0 {
             Inner::Embedded(update) => Ok(update.commit()?.batches),

@@ -1,12 +1,11 @@
 //! Synthetic tweets and requests for users who have no data, and for tests.
 //!
-//! A data set is a pure function of its [`Options`]: line `n` depends on nothing but the options and `n`, so lines
-//! can be made in any order, by any number of threads, for any size, and are the same on every machine. It models
-//! real files: about half retweets and an eighth replies, friends and popular accounts, topics with their hashtags,
-//! duplicates, bursts, profiles that change, eight languages, and a share of lines that the filter drops, for every
-//! reason there is.
+//! A data set is a pure function of its [`Options`]: line `n` depends only on the options and `n`, so lines can be made
+//! in any order, by any number of threads, for any size, and are the same on every machine. It models real files: about
+//! half retweets and an eighth replies, friends and popular accounts, topics with their hashtags, duplicates, bursts,
+//! profiles that change, eight languages, and a share of lines that the filter drops, for each of its reasons.
 //!
-//! - `tweet`: who says what. `users`, `vocabulary`. `anomaly`: what is unusual or invalid in a line.
+//! - `tweet`: who says what. `users`, `vocabulary`. `anomaly`: unusual or invalid parts of a line.
 //! - `tweet_json`, `json`: the lines. `query`: query strings about these tweets.
 //! - [`blockchain`], [`qrcode`]: requests to the other endpoints.
 //! - `random`: numbers that are the same everywhere. [`output`]: many lines on all cores.
@@ -35,7 +34,7 @@ pub const START_SECONDS: u64 = 1_396_310_400;
 
 const LINE: u64 = 30;
 
-/// What decides a data set.
+/// The options that determine a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Any number.
@@ -50,8 +49,8 @@ pub struct Options {
     pub valid_per_mille: u64,
 }
 
-/// Whether item `index` of a list is one of the `share` that is bad; they are evenly spread, and of the
-/// first `n` items there are `n * share`, rounded down.
+/// Whether item `index` of a list belongs to the `share` that is bad. Bad items are evenly spread: `n * share` of the
+/// first `n` items, rounded down.
 pub fn is_of_share(index: u64, share: f64) -> bool {
     let reached = |items: u64| (items as f64 * share).floor();
     reached(index + 1) > reached(index)
@@ -110,7 +109,7 @@ impl Dataset {
     pub fn write_line(&self, index: u64, out: &mut Vec<u8>) {
         let (mut random, fate) = self.fate(index);
         match fate {
-            // The same tweet again, as it was written the first time or changed.
+            // The same tweet again, either unchanged or changed.
             0..7 if index > 0 => {
                 let earlier = random.below(index);
                 let anomaly = self.anomaly(&mut self.fate(earlier).0);
@@ -132,7 +131,7 @@ impl Dataset {
         }
     }
 
-    /// The list of popular hashtags, lower-cased but for a few, one per line.
+    /// The list of popular hashtags, one per line; most are in lower case.
     pub fn excluded_list(&self) -> String {
         let tags = 0..self.options.excluded.min(self.options.tags);
         let case = |index| match index % 9 {
@@ -151,7 +150,7 @@ impl Dataset {
         fate >= 9 && self.anomaly(&mut random) == Anomaly::None
     }
 
-    /// What decides about line `index`, and a number below 1,000: lines with the lowest repeat others.
+    /// The random sequence of line `index`, and a number below 1,000: lines with the lowest numbers repeat others.
     fn fate(&self, index: u64) -> (Random, u64) {
         let mut random = Random::new(self.options.seed, LINE, index);
         let fate = random.below(1000);

@@ -37,7 +37,7 @@ struct Turn<'o, W> {
     result: io::Result<()>,
 }
 
-/// Writes lines 0 to `lines` in order, made by `write_line` on so many threads, each with a newline.
+/// Writes lines 0 to `lines` in order, each with a newline. `write_line` makes them on `workers` threads.
 pub fn write_lines<W: Write + Send>(
     lines: u64,
     workers: usize,

@@ -118,7 +118,7 @@ impl Targets {
     }
 }
 
-/// Where the cell comes from that stands at `row`, `column` after so many quarter turns clockwise.
+/// The original place of the cell that stands at `row`, `column` after `turns` quarter turns clockwise.
 fn turned(row: usize, column: usize, side: usize, turns: u64) -> (usize, usize) {
     (0..turns).fold((row, column), |(row, column), _| (side - 1 - column, row))
 }
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn four_quarter_turns_are_none() {
         assert_eq!(turned(3, 5, 21, 4), (3, 5));
-        // The upper right corner holds what was in the upper left one.
+        // The upper right corner now holds the cell that was in the upper left one.
         assert_eq!(turned(0, 20, 21, 1), (0, 0));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Dataset, random::Random, tweet::Contact};
 
 const QUERY: u64 = 40;
-/// Lines that are looked at for one with a tweet that is kept and has a contact.
+/// Most lines that are searched for one with a kept tweet that has a contact.
 const TRIES: usize = 64;
 
 /// Query strings that must be answered INVALID; `{u}` is a user id.

@@ -44,8 +44,8 @@ impl Random {
         &items[self.below(items.len() as u64) as usize]
     }
 
-    /// A number below `end` for which every power of two is about as likely: few small ones take
-    /// most of the mass, as with popular accounts and tags.
+    /// A number below `end` for which every power of two is about equally likely: a few small numbers are drawn most
+    /// often, as with popular accounts and tags.
     pub fn popular(&mut self, end: u64) -> u64 {
         let magnitudes = u64::from(64 - end.leading_zeros());
         loop {

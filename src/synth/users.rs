@@ -75,8 +75,8 @@ impl Dataset {
         Some(text)
     }
 
-    /// Appends the user object as a tweet of that time embeds it. `anomaly` may leave out or change
-    /// what the anomaly is about.
+    /// Appends the user object as a tweet of that time embeds it. `anomaly` may leave out or change the part of the
+    /// object that it is about.
     pub fn write_user(
         &self,
         json: &mut JsonWriter<'_>,
@@ -159,7 +159,7 @@ fn write_id(json: &mut JsonWriter<'_>, before: &str, id: u64, after: &str, skip:
     json.put(after);
 }
 
-/// The rest of a user object with the closing brace: members that nobody reads but real files have.
+/// The rest of a user object with the closing brace: members that real files have and nobody reads.
 fn write_profile(json: &mut JsonWriter<'_>, random: &mut Random, id: u64, lang: &str) {
     json.put(",\"protected\":false,\"verified\":");
     json.put(if random.below(97) == 0 {

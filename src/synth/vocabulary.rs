@@ -1,5 +1,5 @@
-//! What synthetic tweets are made of. Chosen for what breaks programs: scripts without spaces,
-//! right-to-left text, letters whose case mapping changes their length, marks, joiners, controls.
+//! The words and signs of synthetic tweets. Chosen because they break programs: scripts without spaces, right-to-left
+//! text, letters whose case mapping changes their length, marks, joiners, controls.
 
 /// Common words of one language.
 pub struct Language {

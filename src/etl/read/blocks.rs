@@ -9,7 +9,7 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 pub const LINE_BYTES_MAX: usize = 16 << 20;
 pub(super) const READ_BYTES: usize = 256 * 1024;
 
-/// What a block ended with.
+/// How a block ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Block {
     /// Nothing is left of the text.
@@ -20,7 +20,7 @@ pub(super) struct Block {
     pub(super) long_lines: u64,
 }
 
-/// What lies between two blocks of one text.
+/// The state between two blocks of one text.
 #[derive(Default)]
 pub(super) struct Blocks {
     /// The beginning of a line whose end has not been read.
@@ -30,8 +30,8 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Replaces `block` by the next lines that `read` gives, newlines included; only the last line of a text may lack
-    /// one. On error `block` holds the whole lines before the fault.
+    /// Replaces `block` by the next lines from `read`, newlines included; only the last line of a text may lack one. On
+    /// error `block` holds the whole lines before the fault.
     pub(super) fn fill(
         &mut self,
         block: &mut Vec<u8>,
@@ -91,7 +91,7 @@ impl Blocks {
     }
 }
 
-/// Reads again what a signal interrupted.
+/// Repeats reads that a signal interrupted.
 pub(super) fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match read() {

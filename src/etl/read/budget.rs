@@ -1,4 +1,4 @@
-//! How much one input may make of itself, and how it says what is wrong with it.
+//! How far one input may expand, and how its faults are described.
 
 use crate::etl::read::shown::shown;
 use std::{
@@ -10,13 +10,13 @@ use std::{
 };
 use thiserror::Error;
 
-/// Decompressed bytes, summed over all layers, that any input may make.
+/// Decompressed bytes, summed over all layers, that any input may produce.
 pub const EXPANSION_FREE_BYTES: u64 = 256 << 20;
-/// Beyond those, decompressed bytes for each byte of the file. Tweets shrink to a tenth, with xz to a thirtieth; gzip cannot
-/// go beyond 1,032, bzip2 and zstd go beyond 10,000.
+/// Beyond those: decompressed bytes per byte of the file. Tweets shrink to a tenth, with xz to a thirtieth; gzip cannot
+/// exceed 1,032, bzip2 and zstd exceed 10,000.
 pub const EXPANSION_RATIO_MAX: u64 = 250;
 
-/// What has been taken from a file, and made of it.
+/// How many bytes were read from a file, and how many they became.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     taken: AtomicU64,
@@ -34,7 +34,7 @@ impl Budget {
         self.taken.load(Relaxed)
     }
 
-    /// Notes that a layer has made `bytes`; an error when that is more than a file of tweets would.
+    /// Notes that a layer has produced `bytes`; an error if that is more than a file of tweets would produce.
     pub(super) fn make(&self, bytes: usize) -> io::Result<()> {
         let made = self.made.fetch_add(bytes as u64, Relaxed) + bytes as u64;
         let allowed = self.taken().saturating_mul(EXPANSION_RATIO_MAX);
@@ -48,7 +48,7 @@ impl Budget {
     }
 }
 
-/// Counts what is read of a file.
+/// Counts the bytes read from a file.
 pub(super) struct Metered<R> {
     inner: R,
     budget: Arc<Budget>,
@@ -68,7 +68,7 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-/// What is wrong with a layer of an input. Travels inside `io::Error` through the layers above it.
+/// The fault of a layer of an input. Travels inside `io::Error` through the layers above it.
 #[derive(Debug, Error)]
 #[error("{noun} {what}")]
 pub(super) struct LayerError {
@@ -99,7 +99,7 @@ impl LayerError {
         }
     }
 
-    /// What `error` of a layer called `noun` means. What the system says, and what a layer below has said, stays.
+    /// The meaning of `error` of a layer called `noun`. Errors of the system and of the layers below stay unchanged.
     pub(super) fn of(error: io::Error, noun: &str, offset: u64) -> io::Error {
         let said = error.get_ref().is_some_and(|inner| inner.is::<Self>());
         if said || error.raw_os_error().is_some() {
@@ -107,7 +107,7 @@ impl LayerError {
         }
         let what = match error.kind() {
             io::ErrorKind::UnexpectedEof => "is truncated".to_owned(),
-            // Libraries quote what they have found.
+            // Libraries quote the bytes that they found.
             _ => format!("is damaged: {}", shown(&error.to_string())),
         };
         Self::new(noun, what, offset).into()

@@ -1,4 +1,4 @@
-//! One layer of an input: bytes as they stand, or decompressed when they begin as a known format does.
+//! One layer of an input: its bytes as they are, or decompressed if they begin like a known format.
 
 use crate::etl::read::{
     blocks::retry,
@@ -19,12 +19,12 @@ use std::{
 
 pub(super) type Raw<R> = Counted<BufReader<R>>;
 
-/// Most memory that decoding one xz file may take. `xz -9` asks for 65 MiB; a header may ask for 4 GiB.
+/// Most memory for decoding one xz file. `xz -9` asks for 65 MiB; a header may ask for 4 GiB.
 const XZ_MEMORY_BYTES: u64 = 128 << 20;
-/// Largest zstd window, as a power of two: what `zstd --ultra` makes without `--long=28` and up.
+/// Largest zstd window, as a power of two: the window of `zstd --ultra` without `--long=28` and up.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
-/// A layer, which says of errors what they mean.
+/// A layer, which explains its errors.
 pub(super) struct Input<R: Read> {
     decoder: Decoder<R>,
     budget: Arc<Budget>,
@@ -107,24 +107,24 @@ impl<R: Read> Read for Input<R> {
     }
 }
 
-/// How something that begins with `start` is compressed.
+/// The compression of data that begin with `start`.
 pub(super) fn compression_of(start: &[u8]) -> Option<&'static str> {
     match start {
         [0x1F, 0x8B, ..] => Some("gzip"),
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some("bzip2"),
-        // A frame, or one to skip: pzstd begins with those.
+        // A frame, or a skippable frame: pzstd writes one first.
         [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Some("zstd"),
         [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         _ => None,
     }
 }
 
-/// A fault if the file or member `name`, which begins with `start`, is called as a compressed one and is none.
+/// Fails if the file or member `name` is named like a compressed one but `start`, its beginning, is not compressed.
 pub(super) fn check_name(name: &Path, start: &[u8]) -> io::Result<()> {
     let (None, Some(format)) = (compression_of(start), compression_of_name(name)) else {
         return Ok(());
     };
-    // No compressed file is empty: even of nothing gzip makes 20 bytes.
+    // A compressed file is never empty: gzip makes 20 bytes even of empty input.
     let what = match start.is_empty() {
         true => "is truncated".to_owned(),
         false => format!("is damaged: no {format} header"),
@@ -137,7 +137,7 @@ fn read_gzip<R: Read>(
     total: &mut u64,
     out: &mut [u8],
 ) -> io::Result<usize> {
-    // Nothing read into nothing is not the end.
+    // Reading into an empty buffer returns nothing, but that is not the end.
     while let Some(open) = decoder.as_mut().filter(|_| !out.is_empty()) {
         let read = retry(|| open.read(out))?;
         if read > 0 {

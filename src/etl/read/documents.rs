@@ -1,8 +1,8 @@
-//! JSON that is not one object per line: arrays, objects over several lines or behind each other, answers of the search
-//! API, files of a Twitter archive. Gives one object per line.
+//! JSON that is not one object per line: arrays, objects over several lines or one after another, answers of the search
+//! API, files of a Twitter archive. Its objects are returned one per line.
 //!
-//! Only brackets and strings are followed; what an object holds is left to whoever parses the line. There is no recursion, and
-//! an object is all that is held.
+//! Only brackets and strings are followed; the content of an object is left to the parser of the line. There is no
+//! recursion, and only one object is held at a time.
 
 use crate::{
     codec::json::Cursor,
@@ -16,7 +16,7 @@ use std::io::{self, Read};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// What stands for a raw newline inside a string, which JSON does not allow: the parser will refuse this one too.
+/// Replaces a raw newline inside a string, which JSON does not allow: the parser will refuse this byte too.
 const NEWLINE_IN_STRING: u8 = 0x0B;
 
 /// How the objects of a text are found.
@@ -26,7 +26,7 @@ pub(super) struct Layout {
     pub(super) skip: usize,
     /// Every element wraps its tweet: `{"tweet": {…}}`.
     pub(super) is_archive: bool,
-    /// Nothing goes on over the end of a line, so damage costs no more than its line.
+    /// An object ends with its line, so damage costs only that line.
     pub(super) by_line: bool,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Documents<R> {
     elements_at: usize,
     in_string: bool,
     after_backslash: bool,
-    /// The elements are over and what is left of the object around them does not count.
+    /// The elements are over; the rest of the object around them does not count.
     in_tail: bool,
     /// The object at hand, as far as it has been read.
     item: Vec<u8>,
@@ -60,7 +60,7 @@ pub(super) struct Objects {
     pub(super) lines: Vec<u8>,
     /// Number of the first one in its text, from 1.
     pub(super) first: u64,
-    /// Those that are too long to be given.
+    /// Number of objects that are too long to be returned.
     pub(super) too_long: u64,
     pub(super) ended: bool,
 }
@@ -149,7 +149,7 @@ impl<R: Read> Documents<R> {
         Ok(())
     }
 
-    /// Looks at the next bytes of `chunk`: the rest of a string, or one byte.
+    /// Inspects the next bytes of `chunk`: the rest of a string, or one byte.
     fn step(&mut self, chunk: &[u8]) {
         let rest = &chunk[self.at..];
         if self.in_string {

@@ -26,7 +26,7 @@ pub(super) struct Utf16<R> {
 }
 
 impl<R: Read> Utf16<R> {
-    /// Of a text whose byte order mark has been read.
+    /// For a text whose byte order mark has been read.
     pub(super) fn new(inner: R, encoding: &'static Encoding) -> Self {
         Self {
             inner,
@@ -80,7 +80,7 @@ impl<R: Read> Read for Utf16<R> {
     }
 }
 
-/// Line feeds for carriage returns; a line feed behind one is left out.
+/// Line feeds instead of carriage returns; a line feed after a carriage return is left out.
 pub(super) struct CrToLf<R> {
     inner: R,
     after_cr: bool,
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use encoding_rs::{UTF_16BE, UTF_16LE};
 
-    /// Gives its bytes in pieces of one length.
+    /// Returns its bytes in pieces of one length.
     struct Pieces<'b>(&'b [u8], usize);
 
     impl Read for Pieces<'_> {

@@ -1,4 +1,4 @@
-//! What a text is, by its first bytes.
+//! The kind of a text, by its first bytes.
 
 use crate::etl::{
     read::{
@@ -11,10 +11,10 @@ use crate::etl::{
 };
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
-/// What is read, and how.
+/// What kind of text is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// One JSON object per line, or what will be dropped line by line.
+    /// One JSON object per line, or anything that will be dropped line by line.
     Lines,
     /// JSON in another layout.
     Documents(Layout),
@@ -28,12 +28,12 @@ pub(super) enum Kind {
     Unreadable(Unreadable),
 }
 
-/// A format that is not read, and what to do about it.
+/// A format that is not supported, and how to convert it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
     /// Its name.
     pub(super) format: &'static str,
-    /// What makes JSON of it.
+    /// What converts it to JSON.
     pub(super) way_out: &'static str,
 }
 
@@ -82,7 +82,7 @@ const MAGICS: [(&[u8], &str, &str); 13] = [
     ),
 ];
 
-/// Endings of names of those that have no first bytes of interest: whole directories are written in them.
+/// Name endings of formats without recognisable first bytes: jobs write whole directories of them.
 const ENDINGS: [(&str, &str); 3] = [("parquet", "Parquet"), ("orc", "ORC"), ("avro", "Avro")];
 
 pub(super) const API_V2: Unreadable = Unreadable {
@@ -92,7 +92,7 @@ pub(super) const API_V2: Unreadable = Unreadable {
 };
 
 impl Kind {
-    /// Of something that begins with `head`, which `is_whole` if nothing follows.
+    /// The kind of data that begin with `head`; `is_whole` if nothing follows.
     pub(super) fn of(head: &[u8], is_whole: bool) -> Self {
         if let Some(&(_, format, way_out)) =
             MAGICS.iter().find(|(magic, ..)| head.starts_with(magic))
@@ -106,7 +106,7 @@ impl Kind {
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Self::Zip,
             [0xFF, 0xFE, ..] => return Self::Utf16(UTF_16LE),
             [0xFE, 0xFF, ..] => return Self::Utf16(UTF_16BE),
-            // JSON begins with two characters of ASCII.
+            // JSON begins with two ASCII characters.
             [b'{' | b'[', 0, 1..=255, 0, ..] => return Self::Utf16(UTF_16LE),
             [0, b'{' | b'[', 0, 1..=255, ..] => return Self::Utf16(UTF_16BE),
             _ if is_tar(head) => return Self::Tar,
@@ -123,12 +123,12 @@ impl Kind {
     }
 }
 
-/// Whether a carriage return stands between two lines, rather than behind the only one.
+/// Whether a carriage return separates two lines, rather than ends the only one.
 fn has_cr_lines(head: &[u8]) -> bool {
     memchr::memchr(b'\r', head.trim_ascii()).is_some()
 }
 
-/// Whether the first record is a header whose sum is right: old archives have no magic.
+/// Whether the first record is a header with the right checksum: old archives have no magic bytes.
 fn is_tar(head: &[u8]) -> bool {
     let Some(record) = head.first_chunk::<512>() else {
         return false;
@@ -164,7 +164,7 @@ pub(super) fn is_member_of_interest(name: &str, head: &[u8], is_whole: bool) -> 
     }
 }
 
-/// The format that the name of a file says, if it is not read.
+/// The unsupported format that the name of a file suggests.
 pub(super) fn unreadable_of_name(name: &str) -> Option<Unreadable> {
     let (_, ending) = name.rsplit_once('.')?;
     let mut known = ENDINGS.iter();
@@ -175,7 +175,7 @@ pub(super) fn unreadable_of_name(name: &str) -> Option<Unreadable> {
     })
 }
 
-/// What text is that gave no tweet because of `reason`, for the message that says so.
+/// The likely kind of a text that gave no tweet because of `reason`, for the message about it.
 pub(crate) fn text_hint(reason: Dropped, start: &[u8]) -> &'static str {
     let text = start.trim_ascii_start();
     if text.is_empty() {

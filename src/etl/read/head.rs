@@ -1,8 +1,8 @@
-//! A reader whose first bytes can be looked at before they are read.
+//! A reader whose first bytes can be inspected before they are read.
 
 use std::io::{self, Read};
 
-/// How much of a text is looked at to tell what it is: several lines of any file of tweets.
+/// How much of a text is inspected to recognise its kind: several lines of any file of tweets.
 pub(super) const HEAD_BYTES: usize = 256 * 1024;
 
 /// UTF-8's mark at the start of a text; Windows programs write it.
@@ -13,7 +13,7 @@ pub(super) struct Headed<R> {
     head: Vec<u8>,
     /// Bytes of the head that have been read.
     at: usize,
-    /// What ended the head, to be told after it.
+    /// The error that ended the head; reported after its bytes.
     error: Option<io::Error>,
     ended: bool,
     rest: R,
@@ -42,12 +42,12 @@ impl<R: Read> Headed<R> {
         Ok(())
     }
 
-    /// What has been looked at and not been read.
+    /// The bytes that were inspected and not yet read.
     pub(super) fn head(&self) -> &[u8] {
         &self.head[self.at..]
     }
 
-    /// Whether the head is all there is; false after an error.
+    /// Whether the head is the whole text; false after an error.
     pub(super) fn is_whole(&self) -> bool {
         self.ended
     }
@@ -71,7 +71,7 @@ impl<R: Read> Headed<R> {
         }
     }
 
-    /// The same text, whatever is below.
+    /// The same text, independent of the type below.
     pub(super) fn boxed(self) -> Headed<Box<dyn Read + Send>>
     where
         R: Send + 'static,
@@ -85,7 +85,7 @@ impl<R: Read> Headed<R> {
         }
     }
 
-    /// What is below.
+    /// The reader below.
     pub(super) fn get_ref(&self) -> &R {
         &self.rest
     }

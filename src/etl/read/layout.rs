@@ -1,10 +1,10 @@
-//! How the objects of a JSON text lie in it: one per line, or otherwise.
+//! How the objects of a JSON text are laid out: one per line, or otherwise.
 //!
-//! One object per line is the rule, and damage to its first lines must not make it anything else: the line after decides.
+//! One object per line is the rule, and damage to the first line must not hide that: the next line decides.
 
 use crate::{codec::json::Cursor, etl::read::documents::Layout};
 
-/// What a text is.
+/// The layout of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Text {
     Lines,
@@ -26,7 +26,7 @@ const BY_LINE: Layout = Layout {
     ..WHOLE
 };
 
-/// Of a text that begins with `head`, which `is_whole` if nothing follows.
+/// The layout of a text that begins with `head`; `is_whole` if nothing follows.
 pub(super) fn of(head: &[u8], is_whole: bool) -> Text {
     let start = head.trim_ascii_start();
     if ARCHIVES.iter().any(|name| start.starts_with(name)) {
@@ -62,7 +62,7 @@ fn array(start: &[u8], line: &[u8], rest: &[u8]) -> Text {
     let mut cursor = Cursor::new(line);
     let is_whole_line = cursor.skip_value().is_ok() && cursor.end().is_ok();
     match rest.trim_ascii_start().first() {
-        // A line that is no object among lines that are.
+        // A line that is not an object, among lines that are.
         Some(b'{') if is_whole_line => Text::Lines,
         _ if is_whole_line => Text::Documents(BY_LINE),
         _ => Text::Documents(WHOLE),
@@ -76,7 +76,8 @@ fn object(start: &[u8], line: &[u8], rest: &[u8], has_whole_line: bool) -> Text 
     let goes_on = if is_complete {
         cursor.peek() == b'{' && members.is_tweet()
     } else {
-        // Of an object over several lines the next line holds a key or the end; of a broken line it is another object.
+        // If an object spans several lines, its next line holds a key or the end; after a broken line comes another
+        // object.
         let next_line = rest.trim_ascii_start().first();
         let is_several = has_whole_line && matches!(next_line, Some(b'"' | b'}' | b','));
         is_several || members.has_statuses || members.is_api_v2()
@@ -92,7 +93,7 @@ fn object(start: &[u8], line: &[u8], rest: &[u8], has_whole_line: bool) -> Text 
     }
 }
 
-/// Whether the object that `text` begins with is a tweet but for its user.
+/// Whether the object at the start of `text` is a tweet, except that it has no user.
 pub(super) fn has_no_user(text: &[u8]) -> bool {
     let members = Members::of(text);
     members.has_date && !members.has_user
@@ -118,7 +119,7 @@ impl Members {
         !self.has_user && (self.has_author || self.has_data && !self.has_id)
     }
 
-    /// Looks at the object as far as it can be read.
+    /// Inspects the object as far as it can be read.
     fn of(text: &[u8]) -> Self {
         let mut members = Self::default();
         let _ = members.read(text);
@@ -182,7 +183,7 @@ mod tests {
                 "{\"id\":\"1\",\"text\":\"\",\"author_id\":\"2\"}\n",
                 Text::ApiV2,
             ),
-            // Lines, the first of which is no tweet.
+            // Lines, of which the first is not a tweet.
             ("[]\n{\"id\":1}\n", Text::Lines),
             ("[1]\n{\"id\":1}\n", Text::Lines),
             ("[{\"id\":1}]\n{\"id\":1}\n", Text::Lines),

@@ -17,9 +17,9 @@ use std::{
 /// Those endings, for messages.
 const ENDINGS_SHOWN: &str =
     ".json, .jsonl, .ndjson, .tar, .zip, .gz, .bz2, .zst, .xz, part-* and tweets.js";
-/// What is said of a link that leads nowhere.
+/// The reason shown for a link that leads nowhere.
 const DEAD_LINK: &str = "a link to nothing or to itself";
-/// What is said of names as [`is_hidden`] knows them.
+/// The reason shown for names that [`is_hidden`] recognises.
 const HIDDEN: &str = "hidden or temporary";
 /// Most names of left-out files in a message.
 const NAMES_SHOWN: usize = 8;
@@ -50,12 +50,12 @@ impl Source {
     }
 }
 
-/// The files that the inputs stand for.
+/// The files found in the inputs.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The files to read, sorted.
     pub sources: Vec<Source>,
-    /// The other files in the directories, sorted; with the reason if it is not the name.
+    /// The other files in the directories, sorted; each with the reason unless it is the name.
     pub left_out: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ impl Listing {
         ))
     }
 
-    /// What to say if a left-out file is of a format that is known by its name.
+    /// The error if a left-out file has a format that is known by its name.
     fn unreadable(&self) -> Option<EtlError> {
         self.left_out.iter().find_map(|name| {
             let Unreadable { format, way_out } = unreadable_of_name(name)?;
@@ -218,7 +218,8 @@ impl Walk {
     }
 }
 
-/// The reason why `input` cannot be opened: the system says of a dead link that there is no such file, but there is.
+/// The reason why `input` cannot be opened: for a dead link the system says that there is no such file, but the link
+/// exists.
 fn explained(input: &Path, error: io::Error) -> io::Error {
     if is_dead_link(&error) && fs::symlink_metadata(input).is_ok() {
         return io::Error::other(DEAD_LINK);

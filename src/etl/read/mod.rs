@@ -1,11 +1,11 @@
 //! From named inputs to blocks of whole lines.
 //!
-//! - [`list`](mod@list): which files are read, and which left out.
-//! - [`reader`]: one of them as blocks of lines. `walk`: one that is more than lines, on a thread of its own.
-//! - `head`: the first bytes of a text. `format`: what they say it is; `layout`: how JSON lies in it.
-//! - `names`: what is read by its name. `shown`: how names look in messages.
-//! - `bytes`: plain or decompressed. `tar`, `zip`: archives. `encoding`: UTF-16. `documents`: JSON that is not one object per
-//!   line. `blocks`: text to blocks. `budget`: what an input may expand to, and what is wrong with it.
+//! - [`list`](mod@list): which files are read, and which are left out.
+//! - [`reader`]: one of them as blocks of lines. `walk`: reads everything other than plain lines, on a separate thread.
+//! - `head`: the first bytes of a text. `format`: the kind they indicate; `layout`: how JSON is laid out in it.
+//! - `names`: which names are read. `shown`: how names look in messages.
+//! - `bytes`: plain or decompressed. `tar`, `zip`: archives. `encoding`: UTF-16. `documents`: JSON that is not one
+//! object per line. `blocks`: text to blocks. `budget`: how far an input may expand, and its faults.
 
 pub(crate) mod blocks;
 pub(crate) mod budget;

@@ -1,4 +1,4 @@
-//! What the names of files and of members of archives say.
+//! What the names of files and of archive members mean.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ const ENDINGS: [&str; 12] = [
 /// How Spark and Hadoop begin the names of their output files.
 const PART_PREFIX: &str = "part-";
 
-/// Whether a file or directory of this name is kept beside others by a program for itself: checksums, what macOS knows of a file,
-/// the output of a job that has not ended.
+/// Whether a file or directory of this name is a by-product that a program keeps beside other files: checksums,
+/// metadata of macOS, the output of a job that has not ended.
 pub(super) fn is_hidden(name: &str) -> bool {
     let is_place = matches!(name, "." | "..");
     name.starts_with('.') && !is_place || matches!(name, "_temporary" | "__MACOSX")
 }
 
-/// Whether a file of this name is one of tweets.
+/// Whether a file of this name may hold tweets.
 pub(super) fn looks_like_tweets(name: &str) -> bool {
     let name = name.to_lowercase();
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);

@@ -31,7 +31,7 @@ pub struct Reader {
     path: PathBuf,
     text: Text,
     budget: Arc<Budget>,
-    /// Length of the file when it was listed; 0 when it has none.
+    /// Length of the file when it was listed; 0 for standard input.
     listed_bytes: u64,
     /// Uncompressed bytes read so far.
     text_offset: u64,
@@ -50,7 +50,7 @@ enum Text {
         /// Blocks read so far.
         read: u64,
     },
-    /// Whatever a thread finds; `None` after its end.
+    /// Blocks from a thread; `None` after its end.
     Walked(Option<Receiver<Message>>),
 }
 
@@ -68,7 +68,7 @@ pub struct Filled {
 }
 
 impl Reader {
-    /// Opens `source` and looks what it is.
+    /// Opens `source` and recognises its kind.
     pub fn open(source: &Source) -> Result<Self, EtlError> {
         let path = source.shown_path();
         let budget = Arc::<Budget>::default();
@@ -129,7 +129,7 @@ impl Reader {
         self.text_offset
     }
 
-    /// Whether there may be more to read behind an error.
+    /// Whether reading may continue after an error.
     pub fn goes_on(&self) -> bool {
         matches!(self.text, Text::Walked(Some(_)))
     }
@@ -170,7 +170,8 @@ impl Reader {
         })
     }
 
-    /// Where the last block of lines began. Who parses it counts it: a second pass over all bytes costs 3 % of a run.
+    /// Where the last block of lines began. Whoever parses the block counts its lines: a second pass over all bytes
+    /// costs 3 % of a run.
     pub fn position(&self) -> Position {
         let uncounted = match &self.text {
             Text::Lines { read, .. } => read.saturating_sub(1),
@@ -203,7 +204,7 @@ impl Reader {
                 *receiver = None;
                 return Err(error);
             }
-            // A panic, which must not look like the end.
+            // A panic of the thread, which must not look like the end.
             None => {
                 *receiver = None;
                 let error = io::Error::other("its reader has ended early");

@@ -1,6 +1,6 @@
-//! Names and texts of others as messages show them: short, on one line, without control characters.
+//! Foreign names and texts as messages show them: short, on one line, without control characters.
 
-/// Longest text that is shown whole. A tar archive may call a member by a name of 8 MiB.
+/// Longest text that is shown whole. A tar archive may contain a member with a name of 8 MiB.
 const CHARS_MAX: usize = 200;
 
 /// `text` as it is shown; its middle is left out if it is long.

@@ -16,12 +16,12 @@ const NOUN: &str = "tar archive";
 pub(super) enum Member<'r> {
     /// A file.
     File(&'r mut dyn Read),
-    /// What holds no text, and why.
+    /// A member without text, and why.
     Other(&'static str),
 }
 
-/// Shows `visit` the members of `archive` with their names. Archives may follow each other. `visit` need not read a file to its
-/// end.
+/// Passes the members of `archive` with their names to `visit`. Archives may follow each other. `visit` need not read a
+/// file to its end.
 pub(super) fn each<E: From<io::Error>>(
     archive: &mut dyn Read,
     visit: &mut dyn FnMut(&str, Member<'_>) -> Result<(), E>,
@@ -34,7 +34,7 @@ pub(super) fn each<E: From<io::Error>>(
     archive.set_ignore_zeros(true);
     for entry in archive.entries().map_err(|e| gauge.fault(e))? {
         let mut entry = entry.map_err(|e| gauge.fault(e))?;
-        // What a sparse file leaves out is not in the archive; what it holds is passed over with the next header.
+        // The holes of a sparse file are not in the archive; its data are passed over with the next header.
         let is_sparse = is_sparse(&mut entry).map_err(|e| gauge.fault(e))?;
         let stored = entry.header().entry_size().map_err(|e| gauge.fault(e))?;
         gauge.left.set(u64::MAX);
@@ -52,7 +52,7 @@ pub(super) fn each<E: From<io::Error>>(
             gauge.left.set(HEADER_BYTES_MAX);
         }
     }
-    // An archive ends with zeros, so that one that was cut between two members is not taken for a whole one.
+    // An archive ends with zeros, so an archive that was cut between two members is recognised.
     if gauge.zeros.get() < RECORD_BYTES {
         let what = "is truncated: it has no end mark";
         return Err(io::Error::from(LayerError::new(NOUN, what, gauge.read.get())).into());
@@ -92,10 +92,10 @@ fn is_sparse(entry: &mut Entry<'_, impl Read>) -> io::Result<bool> {
     Ok(keys.any(|key| key.starts_with("GNU.sparse.")))
 }
 
-/// What has been read of an archive, and how much of it may be headers.
+/// How much of an archive was read, and how much of it may be headers.
 struct Gauge {
     read: Cell<u64>,
-    /// Bytes that may be read until a member has been found.
+    /// Bytes that may be read before the next member is found.
     left: Cell<u64>,
     /// Zeros since the last other byte.
     zeros: Cell<u64>,
@@ -145,7 +145,7 @@ impl Read for Gauged<'_, '_> {
     }
 }
 
-/// Counts what is read of a member.
+/// Counts the bytes read from a member.
 struct Measured<R> {
     inner: R,
     read: u64,

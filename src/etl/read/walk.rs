@@ -1,4 +1,4 @@
-//! What is not plain lines in at most one compression: archives, layers in layers, other encodings and layouts.
+//! Inputs other than plain lines in at most one compression: archives, layers in layers, other encodings and layouts.
 //!
 //! A thread reads such an input from its start to its end and sends blocks of lines; the map stage's workers parse them. The
 //! libraries lend each member of an archive from the one before, so they cannot be left and taken up again, as a reader of lines
@@ -35,7 +35,7 @@ pub const LAYERS_MAX: usize = 6;
 const BLOCKS_WAITING: usize = 2;
 /// Names of left-out members that are reported.
 const NAMES_SHOWN: usize = 8;
-/// Unreadable members that are reported one by one; the rest is counted.
+/// Unreadable members that are reported one by one; the rest are counted.
 const BAD_MEMBERS_TOLD: u64 = 1000;
 
 /// What a line's number counts.
@@ -55,7 +55,7 @@ pub struct Position {
     pub member: Option<Arc<str>>,
     /// How many members came before it.
     pub member_index: u64,
-    /// How many blocks came before it whose lines nobody has counted.
+    /// How many blocks came before it whose lines were not counted.
     pub uncounted: u64,
     /// Number of the first line or object, from 1, without those of the uncounted blocks.
     pub first: u64,
@@ -65,17 +65,17 @@ pub struct Position {
 
 /// What the thread sends.
 pub(super) enum Message {
-    /// Lines, those among them that were too long, and where they are from.
+    /// Lines, how many of them were too long, and where they are from.
     Block(Vec<u8>, u64, Position),
-    /// Something could not be read; what follows can.
+    /// A part that could not be read; reading continues after it.
     Bad(EtlError),
     /// The end, with a line about the members that were left out.
     End(Option<String>),
-    /// The end, because nothing behind the fault can be read.
+    /// The end, because nothing after the fault can be read.
     Failed(EtlError),
 }
 
-/// What is read.
+/// The input of a thread.
 pub(super) enum Walked {
     /// A text with its first bytes looked at.
     Text(Headed<Box<dyn Read + Send>>),
@@ -83,7 +83,7 @@ pub(super) enum Walked {
     Zip(File),
 }
 
-/// Starts a thread that reads `walked` and sends what it finds.
+/// Starts a thread that reads `walked` and sends blocks and errors.
 pub(super) fn start(
     path: &Path,
     walked: Walked,
@@ -148,11 +148,11 @@ impl Walk {
             Err(Stop::Gone) => return,
             Err(stop) => Message::Failed(self.error(stop)),
         };
-        // Whoever has gone does not mind.
+        // If the receiver has gone, nobody needs it.
         let _ = self.out.send(last);
     }
 
-    /// Says how many members cannot be read beside those that were told.
+    /// Reports how many members cannot be read besides those reported one by one.
     fn tell_untold(&self) -> Result<(), Stop> {
         match self.bad_members.saturating_sub(BAD_MEMBERS_TOLD) {
             0 => Ok(()),
@@ -210,7 +210,7 @@ impl Walk {
 
     fn zip_file(&mut self, file: File) -> Result<(), Stop> {
         let budget = self.budget.clone();
-        // Its first bytes have been taken to tell what it is.
+        // Its first bytes have been counted already, when its kind was recognised.
         budget.take(file.metadata()?.len().saturating_sub(budget.taken()));
         zip::each(file, &budget, &mut self.zip_members(2))
     }
@@ -226,7 +226,7 @@ impl Walk {
         }
     }
 
-    /// Reads a member if it looks like tweets. What is wrong with it does not end the archive around it.
+    /// Reads a member if it looks like tweets. Its faults do not end the archive around it.
     fn member(&mut self, name: &str, file: &mut dyn Read, layer: usize) -> Result<(), Stop> {
         let text = Headed::new(file);
         if !is_member_of_interest(name, text.head(), text.is_whole()) {
@@ -251,7 +251,7 @@ impl Walk {
         text: Headed<&mut dyn Read>,
         layer: usize,
     ) -> Result<(), Stop> {
-        // Of an unreadable one the error is told when it is read.
+        // If it cannot be read, the error is reported when it is read.
         if text.is_whole() || !text.head().is_empty() {
             check_name(Path::new(name), text.head())?;
         }
@@ -296,7 +296,7 @@ impl Walk {
         ))
     }
 
-    /// The members around the text at hand, each with a mark behind it.
+    /// The members around the current text, each followed by a mark.
     fn label_of_members(&self) -> String {
         self.members.iter().map(|name| format!("{name}!")).collect()
     }
@@ -368,7 +368,7 @@ impl Walk {
     }
 }
 
-/// What `error` says of the file or member `path`.
+/// The error for the file or member `path`.
 pub(super) fn damaged(path: PathBuf, error: io::Error, offset: u64, text_offset: u64) -> EtlError {
     match error.downcast::<LayerError>() {
         Ok(fault) => EtlError::Damaged {

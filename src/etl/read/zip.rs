@@ -1,5 +1,5 @@
-//! The members of a zip archive: by its directory where it is a file, in order where it comes through a pipe or out of another
-//! archive.
+//! The members of a zip archive: by its directory if it is a file, in order if it comes through a pipe or out of
+//! another archive.
 
 use crate::etl::read::budget::{Budget, LayerError};
 use std::{
@@ -19,13 +19,13 @@ const NOUN: &str = "zip archive";
 pub(super) enum Member<'r> {
     /// A file.
     File(&'r mut dyn Read),
-    /// What holds no text, and why.
+    /// A member without text, and why.
     Other(&'static str),
-    /// What cannot be read.
+    /// A member that cannot be read.
     Bad(io::Error),
 }
 
-/// Shows `visit` the members of the archive in `file`. Its directory is not kept in memory.
+/// Passes the members of the archive in `file` to `visit`. Its directory is not kept in memory.
 pub(super) fn each<E: From<io::Error>>(
     file: File,
     budget: &Budget,
@@ -95,7 +95,7 @@ fn supported(method: CompressionMethod) -> io::Result<()> {
     Err(LayerError::new(NOUN, what, 0).into())
 }
 
-/// Compares what a member holds with its size, and says of its errors that they are the archive's. Counts what it makes:
+/// Compares a member's content with its size, and marks its errors as the archive's. Counts what it expands to, because
 /// any number of members may share their bytes.
 struct Checked<'f, 'r, R: Read> {
     file: &'f mut ZipFile<'r, R>,
@@ -141,7 +141,7 @@ fn fault(error: ZipError) -> io::Error {
             "is encrypted; decrypt it: unzip -P PASSWORD FILE".to_owned()
         }
         ZipError::UnsupportedArchive("The file length is not available in the local header") => {
-            // Its writer did not know the sizes.
+            // The program that wrote the archive did not know the sizes.
             "cannot be read in order; unzip it, or name it as a file: the sizes of its members stand behind them".into()
         }
         error => format!("is damaged: {error}"),

@@ -1,4 +1,4 @@
-//! Why a line of input becomes no record: the rules of `docs/protocol/twitter.md` sections 2 and 3.
+//! Why a line of input does not become a record: the rules of `docs/protocol/twitter.md` sections 2 and 3.
 
 /// Why a line is dropped: the first rule that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

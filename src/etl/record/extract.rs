@@ -41,7 +41,8 @@ struct TweetUser {
     description: Option<RawString>,
 }
 
-/// An identifier: the member `x_str`, else the member `x`. Programs that keep numbers as floats round `x` from 2^53 on.
+/// An identifier: the member `x_str`, otherwise the member `x`. Programs that keep numbers as floats round `x` from
+/// 2^53 on.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Id {
     pub(super) number: Option<u64>,
@@ -53,7 +54,7 @@ impl Id {
         self.string.or(self.number)
     }
 
-    /// Whether both are there and say different things.
+    /// Whether both members exist and differ.
     fn differs(self) -> bool {
         matches!((self.number, self.string), (Some(number), Some(string)) if number != string)
     }
@@ -77,7 +78,7 @@ pub(crate) struct Kept {
 }
 
 impl Extractor {
-    /// With the choice `compat` for damaged strings.
+    /// An extractor that treats damaged strings as `compat` says.
     pub(crate) fn new(compat: Compat) -> Self {
         Self {
             compat,
@@ -85,8 +86,8 @@ impl Extractor {
         }
     }
 
-    /// Appends the record of `line` (without its newline) to `out`, newline excluded; or leaves `out`
-    /// alone and says why the line is dropped.
+    /// Appends the record of `line` (without its newline) to `out`, newline excluded. If the line is dropped, leaves
+    /// `out` unchanged and returns the reason.
     pub(crate) fn extract(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<Kept, Dropped> {
         if self.compat == Compat::Spark && std::str::from_utf8(line).is_err() {
             return Err(Dropped::NotJson);

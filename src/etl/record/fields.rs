@@ -9,12 +9,12 @@ pub const KEY_DIGITS: usize = 19;
 #[cfg(test)]
 const ID_MAX: u64 = i64::MAX as u64;
 
-/// The fields of a line from some point on.
+/// The fields of a line from some position on.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'a>(Option<&'a [u8]>);
 
 impl<'a> Fields<'a> {
-    /// The fields of a whole line or run of fields; an empty run has none.
+    /// The fields of a whole line or run of fields; an empty run has no fields.
     pub fn of(line: &'a [u8]) -> Self {
         Self((!line.is_empty()).then_some(line))
     }
@@ -103,7 +103,7 @@ pub(crate) fn signed(field: &[u8]) -> Option<i64> {
     }
 }
 
-/// A number, or `-` for none.
+/// A number; `-` means that there is none.
 pub(crate) fn optional(field: &[u8]) -> Option<Option<u64>> {
     if field == b"-" {
         Some(None)

@@ -2,8 +2,8 @@
 //!
 //! - `extract`: an input line to a `t1` record, or the reason why it is [`dropped`]. `created_at`: dates.
 //! - [`records`]: the format of all data between the stages. `fields`: its fields. `escape`: its strings.
-//! - `notice`: lines that are no tweets, deletions among them.
-//! - [`compat`]: the two ways with damaged strings.
+//! - `notice`: lines that are not tweets, deletions among them.
+//! - [`compat`]: the two treatments of damaged strings.
 //! - [`excluded`]: the hashtags that the counts leave out, as fields of records.
 
 pub mod compat;

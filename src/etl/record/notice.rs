@@ -1,4 +1,4 @@
-//! Lines of Twitter's streams that are no tweets (`docs/protocol/twitter.md` section 11).
+//! Lines of Twitter's streams that are not tweets (`docs/protocol/twitter.md` section 11).
 //!
 //! The mapper asks here about lines without a tweet id, so a line that has one is never a notice.
 
@@ -72,7 +72,7 @@ pub(crate) fn read(line: &[u8]) -> Option<(Notice, Option<u64>)> {
     notice.map(|(notice, _)| (notice, deleted.filter(|_| notice == Notice::Delete)))
 }
 
-/// The id in `{"status":{"id":…,"id_str":…}}`; whose tweet it was does not matter.
+/// The id in `{"status":{"id":…,"id_str":…}}`; the owner of the tweet does not matter.
 fn status_id(cursor: &mut Cursor<'_>) -> Result<Id, Syntax> {
     let mut status = Id::default();
     members(cursor, |cursor, key| {

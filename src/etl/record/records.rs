@@ -135,7 +135,7 @@ pub enum UserRecord<'a> {
 }
 
 impl<'a> UserRecord<'a> {
-    /// Reads a line without its newline: user, other user (0 where there is none), record.
+    /// Reads a line without its newline: user, other user (0 if there is no other user), record.
     pub fn parse(line: &'a [u8]) -> Result<(u64, u64, Self), EtlError> {
         Self::fields(line).ok_or_else(|| EtlError::record(line))
     }

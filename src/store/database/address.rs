@@ -40,7 +40,7 @@ pub(super) enum Host {
     Socket(String),
 }
 
-/// Which host a connection is made to; the others stand in.
+/// Which host a connection goes to; the others are used when it fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum HostPolicy {
     /// The first in the address that answers.
@@ -48,11 +48,11 @@ pub(super) enum HostPolicy {
     First,
     /// Each in turn.
     RoundRobin,
-    /// The one that was connected to fastest.
+    /// The one with the fastest connection so far.
     Nearest,
 }
 
-/// When TLS is made, and what its certificate must be: the table in `tls`.
+/// When TLS is used, and what the certificate must be: see the table in `tls`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mode {
     Off,
@@ -150,8 +150,8 @@ impl Address {
         self.0.opts.pass().is_some()
     }
 
-    /// How the driver connects through a guard whose socket has this path. Whatever else the driver
-    /// would ask the server for at the start is given here.
+    /// How the driver connects through a guard with this socket path. It also gives everything that the driver would
+    /// otherwise ask the server for at the start.
     pub(super) fn opts(&self, socket: String) -> Opts {
         OptsBuilder::from_opts(self.0.opts.clone())
             .socket(Some(socket))
@@ -176,7 +176,7 @@ impl Address {
 /// Most bytes of a packet that the driver takes or sends; a server's `max_allowed_packet` is at most as large.
 const DRIVER_PACKET_BYTES_MAX: usize = 1 << 30;
 
-/// The server's default `wait_timeout`; only a pool of the driver would look at it.
+/// The server's default `wait_timeout`; only a pool of the driver would use it.
 const SERVER_WAIT_SECONDS: usize = 28_800;
 
 impl Host {
@@ -203,7 +203,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// What stands behind the question mark.
+/// The parameters of an address, after the question mark.
 #[derive(Default)]
 struct Parameters {
     /// For the driver, with its question mark.
@@ -239,7 +239,7 @@ impl Parameters {
             (None, None) => None,
             _ => return Err(BadAddress),
         };
-        // An authority that is never asked would look like protection.
+        // An authority that is never used would look like protection.
         let is_idle = all.tls.ca.is_some() && !all.tls.mode.verifies();
         if is_idle { Err(BadAddress) } else { Ok(all) }
     }

@@ -1,9 +1,8 @@
-//! One batch of keys: the statements for it, and what the rows that come back are worth.
+//! One batch of keys: the statements for it, and the check of the rows that come back.
 //!
-//! Nothing that comes back is believed unless it was asked for. A row must be of a key of the batch, and its value
-//! carries the user's id under its checksum. That a user does not exist must be said as well: the keys without a row
-//! are sent back by the server, each with a checksum over itself and the word `absent`, before anybody is answered
-//! "no such user".
+//! No row is believed unless it was asked for. A row must be of a key of the batch, and its value carries the user's id
+//! under its checksum. The absence of a user is checked as well: before anybody is answered "no such user", the server
+//! sends back the keys without a row, each with a checksum over the key and the word `absent`.
 
 use super::{
     DatabaseFault,
@@ -17,9 +16,9 @@ use mysql_async::{Params, Row, Value, prelude::Queryable};
 /// What came back for a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Read {
-    /// `None`: the user came into being while it was asked for; to be asked again.
+    /// `None`: the user was created between the two statements and must be asked for again.
     pub(super) answer: Option<Answer>,
-    /// How far the batches were.
+    /// The last batch that the read saw.
     pub(super) batch: Batch,
 }
 
@@ -31,7 +30,7 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// `has_batches`: whether the tables have them, see [`super::schema::Version`].
+    /// `has_batches`: whether the tables have batches, see [`super::schema::Version`].
     pub(super) fn new(keys_max: usize, has_batches: bool) -> Self {
         let batch = if has_batches { BATCH } else { "NULL" };
         let sizes = 0..=keys_max.next_power_of_two().ilog2();
@@ -57,7 +56,7 @@ impl Statements {
     /// The answers for `keys`, which ascend, in their order.
     ///
     /// # Errors
-    /// Also [`DatabaseFault::Garbled`]: what came is not about these keys.
+    /// Also [`DatabaseFault::Garbled`]: the rows are not about these keys.
     pub(super) async fn ask(
         &self,
         link: &mut Link,
@@ -82,7 +81,7 @@ impl Statements {
     }
 }
 
-/// The rows of `keys`; those that do not exist have none.
+/// The rows of `keys`; a key that does not exist has no row.
 async fn run(
     link: &mut Link,
     statements: &[String],
@@ -92,7 +91,7 @@ async fn run(
     let (Some(statement), Some(last)) = (statements.get(log), keys.last()) else {
         return Ok(Vec::new());
     };
-    // The rest is the last key again.
+    // The last key fills the remaining places.
     let padded = keys.iter().chain(std::iter::repeat(last)).take(1 << log);
     let parameters = padded.map(|key| Value::UInt(*key)).collect();
     let rows = link
@@ -116,7 +115,7 @@ fn found(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, DatabaseFault> {
         };
         let answer = match User::verify(id, &value) {
             Ok(_) => Ok(Some(value.into())),
-            // Not kept: once it is mended it is served.
+            // Not cached: once the value is repaired, it is served.
             Err(_) => Err(LookupError::Corrupt),
         };
         *read = Read {
@@ -133,7 +132,7 @@ fn batch(row: &mut Row) -> Result<Batch, DatabaseFault> {
     Batch::parse(text.as_deref())
 }
 
-/// "No such user" for each of `keys`, if the server says so of each.
+/// "No such user" for each of `keys`, if the server confirms each.
 fn confirmed(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, DatabaseFault> {
     let unproven = || DatabaseFault::Garbled("no proof that a user does not exist".into());
     let mut reads: Vec<Option<Read>> = vec![None; keys.len()];
@@ -149,7 +148,7 @@ fn confirmed(keys: &[u64], rows: Vec<Row>) -> Result<Vec<Read>, DatabaseFault> {
         let answer = if checksum == proof(id, "absent") {
             Some(Ok(None))
         } else if checksum == proof(id, "present") {
-            // It came into being between the two statements.
+            // The user was created between the two statements.
             None
         } else {
             return Err(unproven());

@@ -112,7 +112,7 @@ impl Client {
         shared.lookups.submit(user_id, known, done)
     }
 
-    /// Whether the store that was seen last has a history, and so takes batches; `false` before one was seen.
+    /// Whether the store that was seen last has a history and so takes batches; `false` before a store was seen.
     pub fn keeps_history(&self) -> bool {
         self.shared.seen.mark().batch().loaded != 0
     }
@@ -123,8 +123,8 @@ impl Client {
         self.shared.was_ready.load(Relaxed) && is_up
     }
 
-    /// Checks the version of the data now instead of at the next interval, and waits for the result:
-    /// whether the data were replaced.
+    /// Checks the version of the data now instead of at the next interval. Waits for the result: whether the data were
+    /// replaced.
     pub fn check(&self) -> Result<bool, DatabaseError> {
         let (send, receive) = mpsc::channel();
         self.shared.checks.lock().push(send);

@@ -1,4 +1,4 @@
-//! Connections to a host that has a store which can be served.
+//! Connections to a host with a store that can be served.
 
 use super::{
     DatabaseFault,
@@ -30,7 +30,7 @@ impl Shared {
                     self.was_ready.store(true, Relaxed);
                     return Ok((link, ChosenHost { host, wanted }));
                 }
-                // One host that may come back is worth waiting for.
+                // One host that may recover is worth waiting for.
                 Err(fault) if worst.as_ref().is_none_or(DatabaseFault::is_permanent) => {
                     worst = Some(fault)
                 }
@@ -40,7 +40,7 @@ impl Shared {
         Err(worst.unwrap_or_else(|| DatabaseFault::Unreachable("no host".into())))
     }
 
-    /// Tries the hosts that failed, so that those who look users up need not.
+    /// Tries the hosts that failed, so that lookups need not do it.
     pub(super) async fn look_for_failed_hosts(&self) {
         for host in self.hosts.failed() {
             let _ = self.try_host(host).await;
@@ -75,11 +75,11 @@ impl Shared {
         within(self.options.connect_timeout, attempt).await
     }
 
-    /// Compares the data with what was seen, and drops what they have changed. Also returns whether they were
-    /// replaced.
+    /// Compares the data with those seen before, and drops cached values that have changed. Also returns whether the
+    /// data were replaced.
     ///
     /// # Errors
-    /// Also [`DatabaseFault::Behind`]: the host has not got there yet.
+    /// Also [`DatabaseFault::Behind`]: the host does not have the last batch yet.
     pub(super) async fn follow(&self, conn: &mut Conn) -> Result<(Version, bool), DatabaseFault> {
         let version = schema::check(conn).await?;
         let number = version.batch.number;
@@ -109,10 +109,10 @@ impl Shared {
     }
 }
 
-/// Most batches whose changes are read at once; behind more, everything is dropped.
+/// Most batches whose changes are read at once; if there are more, the whole cache is cleared.
 const CHANGES_MAX: u64 = 4096;
 
-/// What the batches after `since` have changed, up to `to`. What the table does not tell any more is left out.
+/// The changes of the batches after `since`, up to `to`. Batches that the table no longer lists are left out.
 async fn changes(conn: &mut Conn, since: u64, to: u64) -> Result<Changes, DatabaseFault> {
     if to - since > CHANGES_MAX {
         return Ok(Vec::new());

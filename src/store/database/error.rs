@@ -29,10 +29,10 @@ pub enum DatabaseFault {
          require TLS (?ssl=require) or a client certificate (ssl-cert, ssl-key)"
     )]
     Refused(String),
-    /// TLS cannot be made as the address wants it, or the password would need it.
+    /// TLS cannot be made as the address requires, or the password would need it.
     #[error("TLS: {0}")]
     Tls(String),
-    /// What came is not what a server sends. May pass by itself.
+    /// The bytes received are not what a server sends. May pass by itself.
     #[error("sends {0}; something on the way changes bytes, or it is no MySQL server")]
     Garbled(String),
     /// The tables are not there, or nothing was loaded into them.
@@ -63,16 +63,16 @@ pub enum DatabaseFault {
         /// The last batch that was seen.
         seen: u64,
     },
-    /// Another batch is in the way; it may be tried again.
+    /// Another batch is in the way; this one may be tried again.
     #[error("another batch is in the way: {0}")]
     Conflict(String),
-    /// It takes no changes.
+    /// The server takes no changes.
     #[error("takes no changes: {0}; name the host that does first in the address")]
     ReadOnly(String),
     /// The connection was lost while a batch was being committed, and the database was not found again.
     #[error("was lost while the batch was being committed: it may have been taken; send it again")]
     Unsettled,
-    /// A batch touches too much.
+    /// A batch reads and writes too much.
     #[error(
         "the batch reads and writes more than {bytes_max} bytes; send smaller ones, or raise \
          twitter.mysql_write_bytes_max"
@@ -109,7 +109,7 @@ pub enum DatabaseFault {
 }
 
 impl DatabaseFault {
-    /// Whether the fault does not pass by waiting.
+    /// Whether the fault stays however long one waits.
     pub fn is_permanent(&self) -> bool {
         !matches!(
             self,

@@ -1,4 +1,4 @@
-//! Which host the next connection goes to, by the address's policy and what became of the last attempts.
+//! Which host the next connection goes to, by the address's policy and the results of the last attempts.
 
 use super::address::HostPolicy;
 use parking_lot::Mutex;
@@ -27,7 +27,7 @@ struct HostState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChosenHost {
     pub(super) host: usize,
-    /// Where it would have gone if no host had failed.
+    /// The host it would have gone to if none had failed.
     pub(super) wanted: usize,
 }
 
@@ -40,7 +40,7 @@ impl Hosts {
         }
     }
 
-    /// All hosts by the policy, those that failed behind the others; and the one in front if none had failed.
+    /// All hosts by the policy, with those that failed last; and the host that would be first if none had failed.
     pub(super) fn order(&self) -> (Vec<usize>, usize) {
         let state = self.state.lock();
         let mut order: Vec<usize> = (0..state.len()).collect();
@@ -51,7 +51,7 @@ impl Hosts {
                 let turn = self.turn.fetch_add(1, Relaxed) % order.len().max(1);
                 order.rotate_left(turn);
             }
-            // A host of which nothing is known yet is near until it is tried.
+            // A host that was never tried counts as near.
             HostPolicy::Nearest => {
                 order.sort_by_key(|at| host(at).connected_in.unwrap_or_default());
             }
@@ -68,7 +68,7 @@ impl Hosts {
         }
     }
 
-    /// Whether a connection is better made again: the host that it was meant for is back.
+    /// Whether the connection should be made again, because its intended host is back.
     pub(super) fn is_elsewhere(&self, chosen: ChosenHost) -> bool {
         let state = self.state.lock();
         chosen.host != chosen.wanted

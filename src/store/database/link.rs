@@ -22,7 +22,7 @@ impl Link {
     ) -> Result<Self, DatabaseFault> {
         let guarded = Guard::start(host.clone(), Arc::clone(tls));
         let (guard, path) = guarded.map_err(|error| DatabaseFault::Thread(error.to_string()))?;
-        // A task of its own: should the driver panic, it is the task that ends.
+        // In a separate task: if the driver panics, only that task ends.
         match tokio::spawn(Conn::new(address.opts(path))).await {
             Ok(Ok(conn)) => Ok(Self {
                 guard,

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 /// A verified value ([`crate::store::value::User::verify`]).
 pub type Value = Arc<[u8]>;
 
-/// The value of a user; `None` = there is no such user.
+/// The value of a user; `None` = the user does not exist.
 pub type Answer = Result<Option<Value>, LookupError>;
 
 /// Runs on the database thread with the answer. Must not block.
@@ -97,7 +97,7 @@ impl Ticket {
     }
 }
 
-/// The thread may end at any time; its lookups are still answered.
+/// The thread may end at any time; this still answers its lookups.
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.answer(Err(LookupError::Down));

@@ -20,8 +20,9 @@
 //! - `lookups`: waiting lookups and their deadlines.
 //! - `cache`: values and absences by user.
 //! - `client`: what workers and operators call. `shared`: what it shares with the database thread.
-//! - `tasks`: what runs on the database thread. `ask`: one batch of keys, and what its answers are worth.
-//! - `hosts`: which host is next. `connect`: a connection to it. `link`: a connection. `guard`: what stands between driver and server. `tls`.
+//! - `tasks`: what runs on the database thread. `ask`: one batch of keys, and the check of its answers.
+//! - `hosts`: which host is next. `connect`: a connection to it. `link`: a connection. `guard`: stands between driver
+//! and server. `tls`.
 //! - `seen`: which batch was seen, and what may be kept.
 //! - `write`: fills the tables from a store, and takes batches of tweets.
 //!
@@ -75,7 +76,7 @@ pub struct Options {
     pub write_bytes_max: usize,
     /// Batches whose changes stay in the database for instances that have not seen them.
     pub changes_max: u64,
-    /// Time without any host that has the last batch that was seen; then it counts as lost.
+    /// How long no host may have the last batch that was seen; after that the batch counts as lost.
     pub behind: Duration,
     /// Most bytes of cached values; 0 turns the cache off.
     pub cache_bytes: usize,

@@ -9,9 +9,9 @@
 //! | `trident_batch` | one row, if there is a history: which load it was, the number of the last batch, the excluded hashtags |
 //! | `trident_changes` | one row per batch: its token, and the users whose values it changed |
 //!
-//! One RENAME TABLE replaces all but the first together, so a reader takes new data for old at most until its next
-//! check. A batch holds a lock on the row of `trident_batch` from its first read to its end: batches follow one
-//! another, and whoever reads a number there reads everything up to that batch.
+//! One RENAME TABLE replaces all tables but the first at once, so a reader takes new data for old until its next check
+//! at most. A batch holds a lock on the row of `trident_batch` from its first read to its end. So batches follow one
+//! another, and whoever reads a number there also reads everything up to that batch.
 
 use super::error::{DatabaseFault, code, shown};
 use crate::store::{Meta, value};
@@ -77,11 +77,11 @@ pub(super) struct Version {
     pub(super) schema: u32,
     /// The metadata of the store that was loaded.
     pub(super) meta: Meta,
-    /// The state of its batches; without history there are none.
+    /// The state of its batches; zero without history.
     pub(super) batch: Batch,
 }
 
-/// How far the batches are.
+/// How many batches the store has taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     /// A random number that each load makes; 0 without history.
@@ -98,7 +98,7 @@ impl Version {
 }
 
 impl Batch {
-    /// Reads what [`BATCH`] selects; NULL: no history.
+    /// Reads the result of [`BATCH`]; NULL: no history.
     pub(super) fn parse(text: Option<&[u8]>) -> Result<Self, DatabaseFault> {
         let Some(text) = text else {
             return Ok(Self::default());

@@ -1,6 +1,6 @@
-//! Which data this instance has seen, and what of them may be kept.
+//! Which data this instance has seen, and which of them it may keep.
 //!
-//! Every read says which batch it saw. Nothing is answered that a batch seen before has changed:
+//! Every read says which batch it saw. An answer never contains data that a batch seen before has changed:
 //!
 //! | the read saw | then |
 //! | --- | --- |
@@ -9,7 +9,7 @@
 //! | an earlier one, and the user has not changed since | it is kept and answered |
 //! | an earlier one, and the user has changed, or nobody remembers | it is asked for again |
 //!
-//! The lock makes the comparison and the insertion one step: a batch of this instance is noted by another thread.
+//! The lock makes the comparison and the insertion one step, because another thread notes the batches of this instance.
 
 use super::{
     ask::Read,
@@ -26,7 +26,7 @@ use std::{
 /// Batches whose users are remembered.
 const BATCHES_MAX: usize = 1024;
 
-/// Users that are remembered, of all these batches: 8 MiB.
+/// Users that are remembered in all these batches together: 8 MiB.
 const USERS_MAX: usize = 1 << 20;
 
 /// What has been seen.
@@ -38,10 +38,10 @@ struct State {
     version: Option<Version>,
     /// How often the data were replaced.
     generation: u64,
-    /// The last batches, ascending and without a gap up to the last one seen; their users ascend.
+    /// The last batches, ascending and without a gap up to the last one seen. Their users ascend.
     recent: VecDeque<(u64, Box<[u64]>)>,
     recent_users: usize,
-    /// Since when every host that was looked at is behind.
+    /// Since when every host that was checked is behind.
     behind_since: Option<Instant>,
 }
 
@@ -52,27 +52,27 @@ pub(super) struct Mark {
     batch: Batch,
 }
 
-/// What a version of a host is, compared with what was seen.
+/// How the version on a host compares with the data seen so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noted {
     /// Nothing new.
     Same,
-    /// The first version of all.
+    /// The first version that was seen.
     First,
-    /// The data were replaced, and everything is dropped.
+    /// The data were replaced; the cache is cleared.
     Replaced,
-    /// There are later batches; their changes are to be read before anything else.
+    /// There are later batches; their changes must be read before anything else.
     Ahead(Mark),
-    /// A batch that was seen is not there.
+    /// A batch that was seen is missing.
     Behind(u64),
-    /// So it is for too long: batches are lost. Everything is dropped and begins there.
+    /// The batch has been missing for too long; the cache is cleared and starts from this version.
     WentBack(u64),
 }
 
-/// A batch and the users that it has changed; `None`: too many to say.
+/// A batch and the users that it has changed; `None`: too many to list.
 pub(super) type Change = (u64, Option<Box<[u64]>>);
 
-/// What batches have changed, by their numbers.
+/// The changes of batches, by their numbers.
 pub(super) type Changes = Vec<Change>;
 
 /// What to do with a value that was read.
@@ -103,7 +103,7 @@ impl Seen {
         self.0.lock().generation
     }
 
-    /// Compares a host with what was seen. `patience`: how long to wait for batches that are not there.
+    /// Compares a host's version with the data seen so far. `patience`: how long a missing batch may stay missing.
     pub(super) fn note(&self, found: &Version, cache: &ValueCache, patience: Duration) -> Noted {
         let mut state = self.0.lock();
         let noted = state.compare(found, patience);
@@ -123,7 +123,8 @@ impl Seen {
         noted
     }
 
-    /// Drops what batches have changed that came after `since`, up to `to`. What is not told of drops everything.
+    /// Drops the users that batches after `since`, up to `to`, have changed. If the changes of a batch are unknown,
+    /// clears the cache.
     pub(super) fn advance(&self, since: Mark, to: u64, changes: Changes, cache: &ValueCache) {
         let mut state = self.0.lock();
         let known = state.mark();
@@ -146,7 +147,7 @@ impl Seen {
             Some(told) => {
                 for (batch, users) in told {
                     users.iter().for_each(|user| cache.forget(*user));
-                    // Others may have been faster.
+                    // Other threads may have been faster.
                     if batch > known.batch.number {
                         state.remember(batch, users);
                     }
@@ -159,7 +160,7 @@ impl Seen {
         }
     }
 
-    /// Whether all of `reads` saw what is known by now.
+    /// Whether all of `reads` are of batches that are known by now.
     pub(super) fn knows(&self, reads: &[Read]) -> bool {
         let known = self.mark().batch;
         reads
@@ -173,7 +174,7 @@ impl Seen {
         let known = state.mark();
         let is_current = known.generation == sent.generation;
         if read.batch.loaded != known.batch.loaded {
-            // Of data that were replaced meanwhile: one answer is never mixed, and they are not kept.
+            // The data were replaced meanwhile. An answer never mixes both, but these values are not kept.
             return if is_current {
                 Verdict::Again
             } else {

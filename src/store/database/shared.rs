@@ -22,7 +22,7 @@ pub(super) struct Shared {
     pub(super) connections: AtomicUsize,
     /// The database has answered once and has a store that can be served.
     pub(super) was_ready: AtomicBool,
-    /// The data as they are known.
+    /// The data seen so far.
     pub(super) seen: Seen,
     /// Callers that wait for the next check of the version of the data.
     pub(super) checks: Mutex<Vec<mpsc::Sender<Result<bool, DatabaseFault>>>>,

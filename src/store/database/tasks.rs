@@ -39,7 +39,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// See [`PAUSE_MIN`]. Longest time until a returned database is noticed.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Pause before a host is asked again that is behind, and how often it is asked before another one is: replicas and
+/// Pause before a host that is behind is asked again, and how often it is asked before another host is: replicas and
 /// nodes of a cluster are behind for milliseconds.
 const BEHIND_PAUSE: Duration = Duration::from_millis(5);
 const BEHIND_READS_MAX: u32 = 10;
@@ -82,7 +82,7 @@ pub(super) fn run(shared: &Arc<Shared>, started: &mpsc::Sender<Result<(), Databa
     });
 }
 
-/// What the driver panics on.
+/// The fault for an answer that makes the driver panic.
 fn unreadable() -> DatabaseFault {
     DatabaseFault::Garbled("what the driver cannot read".into())
 }
@@ -164,7 +164,7 @@ async fn serve(shared: Arc<Shared>) {
                 let _open = Open::new(&shared);
                 let statements = if link.has_batches { with } else { without };
                 if let Err(fault) = serve_on(link, chosen, statements, &shared).await {
-                    // Not in a tight loop with a server that talks nonsense.
+                    // Prevents a busy loop with a server that sends nonsense.
                     if let DatabaseFault::Garbled(_) = fault {
                         warn!(database = %shared.address, %fault, "a connection of /twitter was given up");
                     }
@@ -180,7 +180,7 @@ async fn serve(shared: Arc<Shared>) {
     }
 }
 
-/// Returns when the connection is broken, or when the host that it was meant for is back.
+/// Returns when the connection is broken, or when its intended host is back.
 async fn serve_on(
     mut link: Link,
     chosen: ChosenHost,
@@ -224,7 +224,7 @@ async fn serve_on(
                 | DatabaseFault::Garbled(_)
                 | DatabaseFault::Behind { .. } = fault
                 {
-                    // Another connection asks again, until the lookups' deadlines.
+                    // Another connection asks for these keys again, until the lookups' deadlines.
                     shared.lookups.put_back(&keys);
                     return Err(fault);
                 }
@@ -243,8 +243,8 @@ async fn serve_on(
     Ok(())
 }
 
-/// Asks for `keys`. If what comes is of a batch that was not seen yet, what that has changed is dropped first:
-/// nobody gets new and then old.
+/// Asks for `keys`. If the rows are of a batch that was not seen yet, the users that it has changed are dropped first:
+/// nobody gets a new value and then an old one.
 async fn read(
     link: &mut Link,
     statements: &Statements,
@@ -259,8 +259,8 @@ async fn read(
     Ok(reads)
 }
 
-/// Keeps and hands over what came back for `keys`. What may have changed since is asked for again; whether there is
-/// such.
+/// Keeps and delivers the values that came for `keys`. Values that may have changed since are asked for again; returns
+/// whether there are any.
 fn deliver(keys: &[u64], reads: &[Read], sent: Mark, shared: &Shared) -> bool {
     let mut again = Vec::new();
     for (id, read) in keys.iter().zip(reads) {
@@ -274,7 +274,7 @@ fn deliver(keys: &[u64], reads: &[Read], sent: Mark, shared: &Shared) -> bool {
     !again.is_empty()
 }
 
-/// Looks at the version of the data from time to time, and whenever somebody asks for it.
+/// Checks the version of the data at intervals and on request.
 async fn watch(shared: Arc<Shared>, mut link: Option<Link>) {
     let mut last_fault = None;
     loop {
@@ -293,14 +293,14 @@ async fn watch(shared: Arc<Shared>, mut link: Option<Link>) {
         for waiting in waiting {
             let _ = waiting.send(outcome.clone());
         }
-        // With one host, those who look users up try it often enough.
+        // With one host, lookups try it often enough.
         if shared.address.hosts().len() > 1 {
             shared.look_for_failed_hosts().await;
         }
     }
 }
 
-/// Whether the data were replaced since the last look.
+/// Whether the data were replaced since the last check.
 async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<bool, DatabaseFault> {
     let before = shared.seen.generation();
     let Some(open) = link else {

@@ -1,4 +1,4 @@
-//! TLS to a database: `?ssl=` and what belongs to it.
+//! TLS to a database: `?ssl=` and the options that belong to it.
 //!
 //! | `ssl` | TLS | certificate |
 //! | --- | --- | --- |
@@ -34,7 +34,7 @@ use std::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// What the options come to, files read.
+/// The options with their files read.
 pub(super) struct Tls {
     pub(super) mode: Mode,
     connector: TlsConnector,
@@ -45,7 +45,7 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// [`DatabaseFault::Tls`]: a file cannot be read or is no PEM file of its kind.
+    /// [`DatabaseFault::Tls`]: a file cannot be read or is not a PEM file of its kind.
     pub(super) fn load(options: &TlsOptions) -> Result<Self, DatabaseFault> {
         let provider = Arc::new(ring::default_provider());
         let webpki = if options.mode.verifies() {
@@ -163,7 +163,7 @@ fn public_key(path: &Path) -> Result<Vec<u8>, DatabaseFault> {
     }
 }
 
-/// The driver's own function panics on what is no key.
+/// The driver's own function panics on an invalid key.
 fn encrypt(block: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     let has_key = key.windows(10).any(|part| part == b"PUBLIC KEY");
     if !has_key {
@@ -173,7 +173,7 @@ fn encrypt(block: &[u8], key: &[u8]) -> Option<Vec<u8>> {
     catch_unwind(AssertUnwindSafe(encrypted)).ok()
 }
 
-/// Checks what the mode asks for. That the server has the certificate's key is checked in each mode.
+/// Checks the certificate as the mode requires. Every mode checks that the server has the certificate's key.
 #[derive(Debug)]
 struct Verifier {
     /// Checks certificate and name; `None` = any certificate will do.
@@ -195,7 +195,7 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         };
         match webpki.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            // The name is looked at last, so everything else is right.
+            // The name is checked last, so everything else is right.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.checks_name => Ok(ServerCertVerified::assertion()),

@@ -1,4 +1,4 @@
-//! The checks that make a [`User`] of bytes.
+//! The checks that turn bytes into a [`User`].
 
 use super::bytes::{table, take, u32_at, u64_at};
 use super::{

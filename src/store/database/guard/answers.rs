@@ -1,8 +1,8 @@
-//! Follows commands and answers packet by packet and refuses answers that are no answers.
+//! Follows commands and answers packet by packet and refuses malformed answers.
 //!
-//! A packet is a payload of up to 2^24 - 1 bytes behind three bytes of its length and one of its number. The
-//! handshake has switched off what this state machine does not know: compression, more than one result per
-//! command, results without the end-of-file packet.
+//! A packet has three bytes for its length, one for its number, and a payload of up to 2^24 - 1 bytes. The handshake
+//! has switched off everything that this state machine does not know: compression, more than one result per command,
+//! results without the end-of-file packet.
 
 use std::mem;
 
@@ -12,11 +12,10 @@ const COLUMNS_MAX: u64 = 16;
 /// Most bytes of one answer: the longest value (16 MiB) of each of 32 users.
 const ANSWER_BYTES_MAX: u64 = 512 << 20;
 
-/// Most rows of an answer: a batch of lookups has one per key. The driver needs more memory for a row than the row
-/// has bytes.
+/// Most rows of an answer: a batch of lookups has one per key. In the driver a row needs more memory than its bytes.
 const ROWS_MAX: u32 = 1 << 16;
 
-/// As many bytes of a packet are looked at.
+/// How many bytes of a packet are inspected.
 const PREFIX_BYTES: usize = 32;
 
 /// A packet of this length is continued in the next.
@@ -44,11 +43,11 @@ enum Next {
     Prepared,
     /// The first packet for any other command.
     Done,
-    /// So many column definitions, then the end of them, then rows.
+    /// This many column definitions, then the end of them, then rows.
     Columns(u64),
-    /// Rows up to the end of them, so many at most.
+    /// Rows up to the end of them, at most this many.
     Rows(u32),
-    /// So many packets, whatever they are.
+    /// This many packets of any content.
     Packets(u64),
 }
 
@@ -63,7 +62,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// What the driver sends.
+    /// Takes the bytes that the driver sends.
     pub(super) fn commands(&mut self, mut bytes: &[u8]) {
         while let Some(packet) = self.commands.next(&mut bytes) {
             let next = match packet.prefix() {
@@ -77,7 +76,7 @@ impl Answers {
         }
     }
 
-    /// What the server sends; why the driver must not see it.
+    /// Takes the bytes that the server sends. An error says why the driver must not see them.
     pub(super) fn check(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
         self.bytes += bytes.len() as u64;
         if self.bytes > ANSWER_BYTES_MAX {

@@ -6,9 +6,9 @@
 //! | TLS with a verified certificate | the same, inside TLS |
 //! | TLS that is not verified, or none | only answers to a challenge (`mysql_native_password`); with `server-public-key` the password encrypted for that key |
 //!
-//! `caching_sha2_password` answers a challenge while the server remembers the account and asks for the password
-//! itself afterwards. Where that could not be sent it is refused from the start: a connection that works until the
-//! server restarts is worse than none.
+//! `caching_sha2_password` answers a challenge while the server remembers the account and asks for the password itself
+//! afterwards. If the password could not be sent, this plugin is refused from the start: a connection that works only
+//! until the server restarts is worse than no connection.
 
 use super::relay::{Wire, relay};
 use crate::store::database::{DatabaseFault, address::Mode, tls::Tls};
@@ -58,16 +58,16 @@ struct Packet {
 /// How the server may get the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
-    /// It is the server that is meant.
+    /// The server is the intended one.
     Known,
-    /// It may be another one; the password is encrypted for a key that only the right one has.
+    /// It may be another server; the password is encrypted for a key that only the right server has.
     Key,
-    /// It may be another one.
+    /// It may be another server.
     Unknown,
 }
 
-/// Guards a connection over TCP. Loopback is no exception: while the server is away, any user of the machine can
-/// listen on its port.
+/// Guards a connection over TCP, loopback included: while the server is down, any user of the machine can listen on its
+/// port.
 pub(super) async fn over_tcp(
     mut driver: UnixStream,
     mut server: TcpStream,
@@ -197,7 +197,7 @@ fn ask_for_tls(response: &mut Packet) {
 
 /// From the handshake response to the server's verdict.
 struct Phase {
-    /// Packets that the server got and the driver knows nothing of.
+    /// Packets that the server got and the driver does not know of.
     shift: u8,
     trust: Trust,
     plugin: Vec<u8>,
@@ -214,7 +214,7 @@ impl Phase {
         }
     }
 
-    /// Sends the driver's response, sees the login through, then relays.
+    /// Sends the driver's response, follows the login to its end, then relays.
     async fn log_in(
         mut self,
         mut driver: UnixStream,

@@ -28,7 +28,7 @@ use std::{
 /// Most changes of batches that one batch deletes.
 const DELETED_MAX: u32 = 1000;
 
-/// Most users that a row of changes tells of: a MEDIUMBLOB of them.
+/// Most users that a row of changes can list: a MEDIUMBLOB of them.
 const USERS_MAX: usize = (1 << 24) / 8 - 1;
 
 /// Longest wait for the end of a transaction that is undone.

@@ -26,7 +26,7 @@ const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
 const EXECUTE: &[u8] = &[COM_STMT_EXECUTE, 1, 0, 0, 0, 0, 1, 0, 0, 0];
 const PREPARE: &[u8] = b"\x16SELECT ?";
 
-/// What the guard says to `answer` after `command`, however it is cut.
+/// What the guard says to `answer` after `command`, in whatever pieces it comes.
 fn check(command: &[u8], answer: &[u8]) -> Result<(), &'static str> {
     let whole = {
         let mut answers = Answers::default();
@@ -151,7 +151,7 @@ fn a_packet_that_is_continued_is_one() {
     let mut row = vec![0xFF, 0xFF, 0xFF, 4];
     row.extend(vec![0; CONTINUED]);
     answers.check(&row).unwrap();
-    // What continues it looks like an end of the rows and is none.
+    // The continuation looks like an end of the rows but is not one.
     answers.check(&packet(EOF)).unwrap();
     answers.check(&packets(&[ROW, EOF])).unwrap();
     assert_eq!(answers.next, Next::Idle);

@@ -40,7 +40,7 @@ fn what_the_driver_must_not_use_is_taken_out() {
 #[test]
 fn a_cut_greeting_is_none() {
     let whole = greeting(u32::MAX, "");
-    // Behind the nonce only the plugin's name may be missing.
+    // Only the plugin's name, after the nonce, may be missing.
     let needed = whole.len() - 1;
     for end in 0..needed {
         assert!(
