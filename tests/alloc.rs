@@ -59,9 +59,9 @@ const REQUESTS: u64 = 200;
 /// Allocations that an endpoint may make for its example.
 fn allocations_max(endpoint: Endpoint) -> u64 {
     match endpoint {
-        // `qrcodegen` allocates its matrix and what it draws from.
+        // `qrcodegen` allocates its matrix and its scratch.
         Endpoint::QrPicture => 30,
-        // Other programs' tokens in JSON, by serde: a few a second.
+        // Tokens for other programs, in JSON, by serde: a few per second.
         Endpoint::RestAuth | Endpoint::RestVerify => 10,
         _ => 0,
     }
@@ -142,7 +142,7 @@ fn warm_requests_allocate_nothing() {
         );
         let answer = &mut first[..n];
         (0..REQUESTS).for_each(|_| exchange(&mut stream, request.as_bytes(), answer));
-        // The least of three rounds: what the process does once a second is not the request's.
+        // The least of three rounds: work that the process does once a second is not the request's.
         let mut round = || {
             let before = ALLOCATIONS.load(Relaxed);
             (0..REQUESTS).for_each(|_| exchange(&mut stream, request.as_bytes(), answer));

@@ -1,7 +1,7 @@
-//! The stack budget: what each endpoint, and the deepest of its inputs, uses of a worker's stack.
+//! The stack budget: how much of a worker's stack each endpoint uses, and the deepest of its inputs.
 //!
-//! Turns run on a stack of [`HANDLER_STACK_BYTES`]; a handler is run here on painted memory of that
-//! size, and the paint that is left tells how deep it went.
+//! Turns run on a stack of [`HANDLER_STACK_BYTES`]; here a handler runs on painted memory of that size, and the
+//! remaining paint shows how deep it went.
 
 #[path = "it/sample.rs"]
 mod sample;

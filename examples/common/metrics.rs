@@ -57,7 +57,7 @@ impl Metrics {
         Ok(Self { registry, series })
     }
 
-    /// Books an answer of `status` to a request of the part at `index` that came at `since`; what the connection counts.
+    /// Returns the counter of an answer of `status` to a request of the part at `index` that came at `since`.
     pub fn answered(&self, index: usize, status: Status, since: Instant) -> Counter {
         let series = &self.series[index];
         series.seconds.observe(since.elapsed().as_secs_f64());

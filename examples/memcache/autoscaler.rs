@@ -1,4 +1,4 @@
-//! Role `autoscaler`: once a minute looks at the pool's miss rate of the last minute and resizes the pool.
+//! Role `autoscaler`: once a minute reads the pool's miss rate of the last minute and resizes the pool.
 
 use std::{
     sync::{
@@ -20,10 +20,10 @@ use crate::{
     web::{Call, Role},
 };
 
-/// Longest wait for the manager: a change that moves many values takes its time.
+/// Longest wait for the manager: moving many values takes time.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the manager tells, as far as it matters here.
+/// The part of the manager's state that is used here.
 #[derive(Deserialize)]
 struct State {
     nodes: usize,
@@ -46,7 +46,7 @@ pub struct Autoscaler {
 }
 
 impl Autoscaler {
-    /// Of the pool of the manager at this URL.
+    /// An autoscaler of the pool of the manager at this URL.
     pub fn new(manager: &str) -> Self {
         Self {
             manager: manager.trim_end_matches('/').into(),
@@ -57,7 +57,7 @@ impl Autoscaler {
         }
     }
 
-    /// Looks every so often, until the process ends.
+    /// Decides at intervals of `every`, until the process ends.
     pub fn run(self: &Arc<Self>, every: Duration) -> std::io::Result<()> {
         let scaler = Arc::clone(self);
         let rounds = move || loop {
@@ -72,7 +72,7 @@ impl Autoscaler {
         Ok(())
     }
 
-    /// One look. The policy is read every time: a change is in effect with the next one.
+    /// One decision. The policy is read every time: a change takes effect with the next decision.
     fn round(&self) -> anyhow::Result<()> {
         let manager = &self.manager;
         let told = self

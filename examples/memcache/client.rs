@@ -21,7 +21,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A caller that waits as long for an answer.
+    /// A caller that waits at most `timeout` for an answer.
     pub fn new(timeout: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -59,7 +59,7 @@ impl Client {
         Ok((answer.status(), body))
     }
 
-    /// The JSON that a call is answered with; an error with the role's words if it refuses.
+    /// The JSON of the answer to a call; an error with the role's message if it refuses.
     pub fn json(&self, method: Method, url: &str, body: &Value) -> anyhow::Result<Value> {
         let (status, answer) = self.ask(method, url, body.to_string().as_bytes())?;
         if !status.is_success() {

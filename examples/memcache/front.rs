@@ -1,4 +1,4 @@
-//! Role `front`: upload, list and read files. It alone knows the store; the nodes have copies.
+//! Role `front`: upload, list and read files. Only it knows the store; the nodes have copies.
 //!
 //! ```text
 //! read ─ version of the key (LMDB) ─ its node has it ───────────────────────▶ answer
@@ -51,7 +51,7 @@ struct Nodes {
 }
 
 impl Front {
-    /// A front over a store, of a pool that it is told of.
+    /// A front over a store and a pool; the manager tells it the nodes.
     pub fn new(store: Store, pool: Pool) -> Self {
         Self {
             store,
@@ -70,7 +70,7 @@ impl Front {
         let body = Bytes::copy_from_slice(asked.request.body);
         let front = Arc::clone(self);
         Ok(later(move || {
-            // The whole body is here: nothing is ever waited for.
+            // The whole body is here, so this never waits.
             let form = form(body, &boundary).now_or_never();
             let (key, file) = form.unwrap_or_else(|| Err(invalid("the body is cut off")))?;
             let old = front.store.put(&key, &file).map_err(failed)?;
@@ -105,7 +105,7 @@ impl Front {
         }))
     }
 
-    /// The file of a key as it is at some moment of this call.
+    /// The file of a key as it was at some moment during this call.
     fn content(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         while let Some(version) = self.store.version(key)? {
             if let Some(value) = self.pool.get(key, version) {
@@ -168,7 +168,7 @@ impl Role for Front {
     }
 }
 
-/// Key and file of a form; other parts are passed over.
+/// Key and file of a form; other parts are ignored.
 async fn form(body: Bytes, boundary: &str) -> Tried<(String, Bytes)> {
     let body = stream::once(ready(Ok::<_, Infallible>(body)));
     let mut form = Multipart::new(body, boundary);

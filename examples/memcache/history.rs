@@ -1,4 +1,4 @@
-//! What the pool did: samples of the last minute, and the minutes of the last half hour.
+//! The history of the pool: samples of the last minute, and the minutes of the last half hour.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use crate::node::Statistics;
 /// Minutes that are kept.
 pub const MINUTES: usize = 30;
 
-/// A stretch of time: what was counted in it, and what there was at its end.
+/// A period of time: the counts within it, and the state at its end.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Stretch {
     /// Its end, in milliseconds since 1970.
@@ -19,14 +19,14 @@ pub struct Stretch {
     /// Counters: the difference; items and bytes: at the end.
     #[serde(flatten)]
     pub counted: Statistics,
-    /// Misses of all gets; `None` without gets.
+    /// Misses as a share of all gets; `None` without gets.
     pub miss_rate: Option<f64>,
-    /// Hits of all gets; `None` without gets.
+    /// Hits as a share of all gets; `None` without gets.
     pub hit_rate: Option<f64>,
 }
 
 impl Stretch {
-    /// This stretch and a later one as one.
+    /// Merges this period and the next one.
     fn and(self, later: Self) -> Self {
         let (before, after) = (self.counted, later.counted);
         let counted = Statistics {
@@ -56,7 +56,7 @@ pub struct History {
 }
 
 impl History {
-    /// An empty history with so many samples in a minute.
+    /// An empty history; a minute has `samples_per_minute` samples.
     pub fn new(samples_per_minute: usize) -> Self {
         Self {
             samples_per_minute: samples_per_minute.max(1),

@@ -1,7 +1,8 @@
-//! Role `manager`: has the nodes as its processes, tells the front of them, keeps their statistics, serves the page.
+//! Role `manager`: runs the nodes as its processes, tells the front about them, keeps their statistics, serves the
+//! page.
 //!
-//! A node that is new gets its keys when the front knows it; one that leaves is ended when the front has moved its values.
-//! One that has died is replaced at the next sample, and until then costs misses.
+//! A new node gets its keys when the front knows it. A node that leaves is ended when the front has moved its values. A
+//! node that has died is replaced at the next sample and causes misses until then.
 
 use std::{
     sync::Arc,
@@ -36,20 +37,20 @@ pub struct Manager {
     sample: Duration,
     /// Held while nodes are started, ended and asked.
     pool: Mutex<Pool>,
-    /// What is told, so that nobody waits for a change to see it.
+    /// A copy of the state for readers, who need not wait for a change to end.
     state: Mutex<State>,
 }
 
 struct Pool {
     nodes: Vec<Node>,
-    /// Out of the pool, and the front has not said yet that it knows.
+    /// Nodes out of the pool; the front has not confirmed yet that it knows.
     leaving: Vec<Node>,
     history: History,
 }
 
 struct Node {
     process: Process,
-    /// What it had counted at the last sample.
+    /// The counts at the last sample.
     before: Statistics,
 }
 
@@ -61,7 +62,7 @@ struct State {
     last_minute: Stretch,
 }
 
-/// The body of an order for so many nodes.
+/// The body of an order for a number of nodes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Size {
@@ -74,12 +75,12 @@ struct Size {
 struct Nothing {}
 
 impl Manager {
-    /// A manager without nodes, for the front at this URL; `minute` has a number of samples.
+    /// A manager without nodes, for the front at this URL; `minute` is the number of samples in a minute.
     pub fn new(front: &str, settings: Settings, sample: Duration, minute: Duration) -> Self {
         let samples = minute.as_millis() / sample.as_millis().max(1);
         Self {
             front: front.trim_end_matches('/').into(),
-            client: Client::new(Duration::from_secs(60)), // a move of many values takes its time
+            client: Client::new(Duration::from_secs(60)), // moving many values takes time
             sample,
             pool: Mutex::new(Pool {
                 nodes: Vec::new(),
@@ -96,7 +97,7 @@ impl Manager {
         }
     }
 
-    /// Starts so many nodes, and samples until the process ends.
+    /// Starts `nodes` nodes, and samples until the process ends.
     pub fn run(self: &Arc<Self>, nodes: usize) -> anyhow::Result<()> {
         self.resize(&mut self.pool.lock(), nodes)?;
         let manager = Arc::clone(self);
@@ -135,7 +136,7 @@ impl Manager {
         })
     }
 
-    /// Makes it so many nodes.
+    /// Resizes the pool to `nodes` nodes.
     fn resize(&self, pool: &mut Pool, nodes: usize) -> anyhow::Result<()> {
         while pool.nodes.len() < nodes {
             let node = self.start_node()?;
@@ -146,7 +147,7 @@ impl Manager {
         self.tell_front(pool)
     }
 
-    /// Tells the front of the nodes; if it knows them already, nothing happens there.
+    /// Tells the front the nodes; if it knows them already, nothing happens there.
     fn tell_front(&self, pool: &mut Pool) -> anyhow::Result<()> {
         let urls: Vec<_> = pool.nodes.iter().map(|node| &node.process.url).collect();
         let pool_url = format!("{}/pool", self.front);
@@ -164,7 +165,7 @@ impl Manager {
         self.state.lock().nodes = nodes.collect();
     }
 
-    /// Replaces nodes that have died, tells the front, asks every node what it has counted.
+    /// Replaces nodes that have died, tells the front, reads every node's counts.
     fn sample(&self) -> anyhow::Result<()> {
         let pool = &mut *self.pool.lock();
         for node in &mut pool.nodes {
@@ -201,7 +202,7 @@ impl Manager {
         told
     }
 
-    /// Makes it as many nodes as `wanted` says, given how many there are.
+    /// Resizes the pool to `wanted`, which computes the new number of nodes from the present one.
     fn order(
         self: &Arc<Self>,
         automatic: bool,
@@ -264,7 +265,8 @@ impl Manager {
         }))
     }
 
-    /// Calls every node. One that does not answer is replaced with the next sample, by an empty one with these settings.
+    /// Calls every node. A node that does not answer is replaced at the next sample by an empty one with these
+    /// settings.
     fn tell_nodes(&self, pool: &Pool, method: Method, path: &str, body: &Value) -> Tried<Answer> {
         let mut told = Ok(Answer::done());
         for node in &pool.nodes {

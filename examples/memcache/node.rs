@@ -1,7 +1,7 @@
-//! Role `node`: values by name in memory, least recently used or random ones dropped when the room is used up.
+//! Role `node`: values by name in memory; when the room is used up, drops the least recently used or random ones.
 //!
-//! It knows nothing of keys, partitions and files. Its counters begin with it; the manager reads them every few seconds
-//! and makes rates of them.
+//! It knows nothing about keys, partitions and files. Its counters start at zero; the manager reads them every few
+//! seconds and computes rates.
 
 use std::sync::{
     Arc,
@@ -34,7 +34,7 @@ pub enum Replacement {
     Random,
 }
 
-/// What all nodes of a pool are set to.
+/// The settings of all nodes of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -47,7 +47,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a node can be set to this.
+    /// Refuses settings that no node can have.
     pub fn checked(self) -> Tried<Self> {
         if (0.0..=1e6).contains(&self.capacity_mb) {
             return Ok(self);
@@ -57,7 +57,7 @@ impl Settings {
     }
 }
 
-/// What a node holds and has counted since it began.
+/// What a node holds, and its counts since it began.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Statistics {
     /// Values held.
@@ -68,7 +68,7 @@ pub struct Statistics {
     pub requests: u64,
     /// Gets that found their value.
     pub hits: u64,
-    /// Gets that did not.
+    /// Gets that did not find it.
     pub misses: u64,
 }
 
@@ -138,7 +138,7 @@ impl Node {
         Ok(Plan::Now(Answer::done()))
     }
 
-    /// Gives a value away, to another node: no request of a client, so it is not counted.
+    /// Hands a value over to another node. Not a client's request, so it is not counted.
     fn take(self: &Arc<Self>, asked: &Asked<'_>) -> Tried<Plan> {
         let name = asked.text("name")?;
         let value = self.cache.get_shared(name.as_bytes());

@@ -12,15 +12,15 @@ pub const NODES_MAX: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// Whether it is at all.
+    /// Whether it is resized automatically.
     pub automatic: bool,
     /// The pool grows above this miss rate.
     pub max_miss_rate: f64,
     /// The pool shrinks below this miss rate.
     pub min_miss_rate: f64,
-    /// What the number of nodes is multiplied by to grow; rounded up.
+    /// Factor of the number of nodes for growing; rounded up.
     pub expand_ratio: f64,
-    /// What the number of nodes is multiplied by to shrink; rounded down.
+    /// Factor of the number of nodes for shrinking; rounded down.
     pub shrink_ratio: f64,
 }
 
@@ -37,7 +37,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether this is a policy.
+    /// Refuses values that make no sense.
     pub fn checked(self) -> Result<Self, &'static str> {
         let faults = [
             (
@@ -64,7 +64,7 @@ impl Policy {
     }
 }
 
-/// How many nodes the pool should have, after a minute with this miss rate; `None` if nothing was asked for.
+/// How many nodes the pool should have after a minute with this miss rate; `None` if there were no gets.
 pub fn decide(nodes: usize, miss_rate: Option<f64>, policy: &Policy) -> usize {
     let count = nodes as f64;
     let wanted = match miss_rate {

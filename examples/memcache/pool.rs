@@ -1,8 +1,9 @@
 //! The pool as the front sees it: which node has which key, and its calls.
 //!
-//! A value's name in a node is its version followed by its key. A version has the same bytes for ever, so it does not matter
-//! for an answer which node is asked, what the pool was when the value was put, and who puts it again during a change: a
-//! node has the right bytes or none. What a change leaves behind at a node is never asked for again and makes room.
+//! A value's name in a node is its version followed by its key. A version always has the same bytes. So an answer does
+//! not depend on which node is asked, what the pool was when the value was put, or who puts it again during a change: a
+//! node has the right bytes or none. Values that a change leaves behind at a node are never asked for again and make
+//! room in time.
 
 use std::{
     sync::Arc,
@@ -17,13 +18,13 @@ use uuid::{Uuid, fmt::Hyphenated};
 
 use crate::{client::Client, partition::partition};
 
-/// How long a node that did not answer is left alone: a node that hangs must not hold up every request.
+/// How long a node that did not answer is not asked: a node that hangs must not delay every request.
 const AVOIDED: Duration = Duration::from_secs(1);
 
-/// The nodes of the moment.
+/// The present nodes.
 pub struct Pool {
     nodes: ArcSwap<Vec<Arc<Node>>>,
-    /// Held during a change: they come one after the other.
+    /// Held during a change, so that changes come one after another.
     change: Mutex<()>,
     client: Client,
 }
@@ -34,7 +35,7 @@ struct Node {
 }
 
 impl Pool {
-    /// No nodes yet; a node that does not answer for `timeout` has nothing.
+    /// A pool without nodes; a node that does not answer within `timeout` counts as empty.
     pub fn new(timeout: Duration) -> Self {
         Self {
             nodes: ArcSwap::default(),
@@ -60,7 +61,7 @@ impl Pool {
         }
     }
 
-    /// Tells the key's node that a version is over.
+    /// Tells the key's node that a version is no longer needed.
     pub fn invalidate(&self, key: &str, version: Uuid) {
         if let Some(owner) = self.owner(key) {
             self.call(&owner, Method::DELETE, &name(key, version), &[]);
@@ -74,8 +75,8 @@ impl Pool {
         }
     }
 
-    /// Makes these the nodes, and moves the values whose node is another now; how many. Nodes that have left must still be
-    /// there to give theirs.
+    /// Sets the nodes and moves the values that now belong to another node. Returns how many. Nodes that have left must
+    /// still run, to hand over their values.
     pub fn set(&self, urls: Vec<String>) -> usize {
         let _change = self.change.lock();
         let old = self.nodes.load_full();
@@ -124,7 +125,7 @@ impl Pool {
         self.ask(node, method, &format!("values/{name}"), value)
     }
 
-    /// The body of an answer of 200. A node that gives none is not asked for a while.
+    /// The body of an answer of 200. A node that does not give one is not asked for a while.
     fn ask(&self, node: &Node, method: Method, path: &str, body: &[u8]) -> Option<Vec<u8>> {
         let is_avoided = |until: Instant| until > Instant::now();
         if node.avoided_until.lock().is_some_and(is_avoided) {

@@ -1,4 +1,4 @@
-//! Roles as processes of this program: started, addressed by what they print, ended with whoever started them.
+//! Roles as processes of this program: started, reached at the address they print, ended together with their starter.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -41,7 +41,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Whether it is there.
+    /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

@@ -1,8 +1,8 @@
 //! The files on disk and the map from keys to them in LMDB.
 //!
-//! Every upload is a file of a new name, its version; the map says which version a key has. A file is on disk before the map
-//! names it, and the map is before the upload is answered. A file never changes, so whoever has read a version from the map
-//! gets the bytes of that upload or none.
+//! Every upload is a file with a new name, its version; the map says which version a key has. A file is on disk before
+//! the map names it, and the map is on disk before the upload is answered. A file never changes, so whoever has read a
+//! version from the map gets the bytes of that upload or none.
 
 use std::{
     collections::HashSet,
@@ -32,8 +32,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `directory`, which is made if it is not there. Files that no key names, left by an upload that was
-    /// cut off, are removed.
+    /// Opens the store in `directory`, which is created if it does not exist. Files that no key names, left by an
+    /// interrupted upload, are removed.
     #[allow(unsafe_code)] // mapping a file is outside Rust's guarantees
     pub fn open(directory: &Path) -> anyhow::Result<Self> {
         let files = directory.join("files");
@@ -78,7 +78,7 @@ impl Store {
         Ok(())
     }
 
-    /// Stores a file under a key; the version that the key had before.
+    /// Stores a file under a key. Returns the version that the key had before.
     pub fn put(&self, key: &str, content: &[u8]) -> anyhow::Result<Option<Uuid>> {
         let new = Uuid::new_v4();
         let mut file = File::create_new(self.path(new))?;
@@ -92,7 +92,7 @@ impl Store {
             txn.commit()?;
             anyhow::Ok(old)
         };
-        // The file that is not needed: the old one, or the new one if it could not be named.
+        // The file that is no longer needed: the old one, or the new one if the map could not name it.
         let old = commit().inspect_err(|_| self.remove(new))?;
         old.into_iter().for_each(|old| self.remove(old));
         Ok(old)
@@ -131,7 +131,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a file that no key names; one that cannot be removed now is at the next start.
+    /// Removes a file that no key names. If that fails now, the next start removes it.
     fn remove(&self, version: Uuid) {
         let _ = fs::remove_file(self.path(version));
     }
@@ -142,5 +142,5 @@ impl Store {
 }
 
 fn version(stored: &[u8]) -> Uuid {
-    Uuid::from_slice(stored).unwrap_or_default() // only this module writes them
+    Uuid::from_slice(stored).unwrap_or_default() // only this module writes versions
 }

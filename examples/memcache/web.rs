@@ -1,4 +1,4 @@
-//! What every role is on the HTTP loop: a table of calls, answers, a few threads for what blocks, health and metrics.
+//! Every role on the HTTP loop: a table of calls, answers, a few threads for work that blocks, health and metrics.
 //!
 //! ```text
 //! request ─ table of calls ─▶ Plan::Now ────────────────────▶ answer
@@ -35,7 +35,7 @@ pub struct Answer {
     body: Box<dyn AsRef<[u8]> + Send>,
 }
 
-/// What may fail with an answer.
+/// The result, or the answer that reports the failure.
 pub type Tried<T> = Result<T, Answer>;
 
 impl Answer {
@@ -136,7 +136,7 @@ impl Asked<'_> {
             .map_err(|_| Answer::error(Status::BadRequest, format!("{name} is not UTF-8")))
     }
 
-    /// The body as JSON. Its type must say so: a page of another site cannot send it to this one unasked.
+    /// The body as JSON. Its type must say so: without asking, a page of another site cannot send that type here.
     pub fn json<T: DeserializeOwned>(&self) -> Tried<T> {
         let sent = self.request.field(b"content-type").unwrap_or_default();
         if sent.split(|byte| *byte == b';').next() != Some(JSON.as_bytes()) {
@@ -153,7 +153,7 @@ pub trait Role: Send + Sync + Sized + 'static {
     /// Its calls.
     const CALLS: &'static [Call<Self>];
 
-    /// Name and value of its own metrics, those that only grow with `_total` at their end.
+    /// Name and value of its own metrics; names of counters end in `_total`.
     fn figures(&self) -> Vec<(&'static str, f64)>;
 }
 
@@ -170,7 +170,7 @@ pub struct Web<R: 'static> {
 }
 
 impl<R: Role> Web<R> {
-    /// A role called `name` with so many threads for what blocks.
+    /// A role called `name` with `threads` threads for work that blocks.
     pub fn new(
         name: &str,
         role: Arc<R>,
@@ -267,7 +267,7 @@ impl<R: Role> Web<R> {
                     Box::new(gauge) as Box<dyn Collector>
                 })
             };
-            let _ = made.and_then(|made| registry.register(made)); // fails on a name that is none
+            let _ = made.and_then(|made| registry.register(made)); // fails only for an invalid name
         }
         let _ = TextEncoder::new().encode(&registry.gather(), &mut out);
         out

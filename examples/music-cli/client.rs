@@ -14,15 +14,15 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A kind of object: its name, the member with its id, its members.
 pub struct Kind {
-    /// In paths.
+    /// Its name in paths.
     pub name: &'static str,
-    /// In answers and in CSV files.
+    /// The member with the id, in answers and in CSV files.
     pub id: &'static str,
     /// What an object consists of; `songs` is a list.
     pub members: &'static [&'static str],
 }
 
-/// Every kind, those that others name first.
+/// Every kind; those that others refer to come first.
 pub const KINDS: [Kind; 3] = [
     Kind {
         name: "user",
@@ -89,7 +89,7 @@ impl Client {
         }
     }
 
-    /// The answer to one call; an error with the service's words if it refuses.
+    /// The answer to one call; an error with the service's message if it refuses.
     pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let mut request = Request::builder()
             .method(&method)

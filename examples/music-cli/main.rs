@@ -122,12 +122,12 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads lines until the end of the input. A mistake is told and forgotten.
+/// Reads lines until the end of the input. A mistake is reported, then the prompt continues.
 fn shell(client: &mut Client) -> anyhow::Result<()> {
     let mut editor = DefaultEditor::new().context("cannot read from this terminal")?;
     let history = env::var_os("HOME").map(|home| PathBuf::from(home).join(".music_history"));
     if let Some(history) = &history {
-        let _ = editor.load_history(history); // there is none at first
+        let _ = editor.load_history(history); // it does not exist at first
     }
     loop {
         let line = match editor.readline("music> ") {

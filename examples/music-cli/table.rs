@@ -22,7 +22,7 @@ use crate::client::{Client, KINDS, Kind};
 /// Writes in flight: they share the commits of the store.
 const WRITES: usize = 32;
 
-/// Of so many reads of a load test, one is a write too.
+/// Number of reads in a load test for each write.
 const READS_PER_WRITE: usize = 20;
 
 /// One file for each kind.
@@ -95,7 +95,7 @@ impl Iterator for Rows {
 
 /// Stores every object of the files under its id. The same files may be loaded again.
 pub fn load(client: &mut Client, tables: &Tables) -> anyhow::Result<()> {
-    // Whoever has no token becomes a user for as long as it takes.
+    // Without a token, a temporary user is made.
     let guest = match client.token {
         Some(_) => None,
         None => Some(become_guest(client)?),
@@ -153,8 +153,8 @@ fn load_file(client: &Client, kind: &'static Kind, file: &Path) -> anyhow::Resul
     Ok(())
 }
 
-/// Writes requests with their right answers for `trident load --corpus`: every object is read, and of every so many one is
-/// written. The answers are the files' content, not what the service says.
+/// Writes requests with their right answers for `trident load --corpus`: every object is read, and one write follows
+/// every [`READS_PER_WRITE`] reads. The answers have the files' content, not the service's.
 pub fn corpus(client: &mut Client, tables: &Tables, out: &mut impl Write) -> anyhow::Result<()> {
     if client.token.is_none() {
         let users = tables

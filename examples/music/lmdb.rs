@@ -5,8 +5,8 @@
 //!   └─ writes ─ queue ─ writer: as many as wait ─ one commit, synced ─▶ keeps their promises
 //! ```
 //!
-//! A commit is on disk when it returns, so an answer says that nothing can be lost. It takes about as long for a hundred
-//! writes as for one: the more there are, the more share it.
+//! A commit is on disk when it returns, so nothing that was answered can be lost. It takes about as long for a hundred
+//! writes as for one: the more writes there are, the more share a commit.
 
 use std::{fs::File, path::Path, thread, time::UNIX_EPOCH};
 
@@ -30,7 +30,7 @@ const QUEUE_MAX: usize = 4096;
 /// Writes in one commit.
 const GROUP_MAX: usize = 512;
 
-/// Log-ins of a user that hold at the same time: one more ends the oldest, so that tokens do not grow without bound.
+/// Log-ins of a user that are valid at the same time: one more ends the oldest, so that tokens do not accumulate.
 const LOG_INS_MAX: usize = 16;
 
 type Records = Database<'static, Bytes, Bytes>;
@@ -54,13 +54,14 @@ struct Tables {
 }
 
 impl Store {
-    /// Opens the store in `directory`, which is made if it is not there, for up to `bytes_max` bytes. Starts its writer.
+    /// Opens the store in `directory`, which is created if it does not exist, for up to `bytes_max` bytes. Starts its
+    /// writer.
     pub fn open(directory: &Path, bytes_max: usize) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let tables = Tables::open(directory, bytes_max)
             .with_context(|| format!("cannot open the store in {}", directory.display()))?;
-        // The files' names must be as durable as what is in them.
+        // The files' names must be as durable as their content.
         File::open(directory)?.sync_all()?;
         let (queue, jobs) = bounded(QUEUE_MAX);
         let writer = tables.clone();
@@ -70,7 +71,7 @@ impl Store {
         Ok(Self { tables, queue })
     }
 
-    /// Does what only reads.
+    /// Does work that only reads.
     pub fn read(&self, work: &Work) -> Outcome {
         let read = || {
             let txn = self.tables.env.read_txn()?;
@@ -79,7 +80,7 @@ impl Store {
         read().unwrap_or_else(|error| Err(Refusal::Failed(error.to_string())))
     }
 
-    /// Does any work later and keeps the promise when it is durable.
+    /// Does any work on the writer's thread and keeps the promise when the result is durable.
     pub fn write(&self, work: Work, promise: Promise<Outcome>) {
         match self.queue.try_send((work, promise)) {
             Ok(()) => {}
@@ -131,7 +132,7 @@ impl Tables {
         }
     }
 
-    /// Commits a group. If it fails, each is tried alone, so that none is refused for another's sake.
+    /// Commits a group. If that fails, each write is tried alone, so that no write is refused because of another.
     fn commit(&self, group: Vec<Job>) {
         match self.attempt(&group) {
             Ok(outcomes) => group
@@ -175,7 +176,7 @@ impl Tables {
         })
     }
 
-    /// Carries out one work. Everything is checked before the first write: a refusal leaves nothing behind.
+    /// Does one work. Everything is checked before the first write: a refusal leaves nothing behind.
     fn apply(&self, txn: &mut RwTxn<'_>, work: &Work) -> heed::Result<Outcome> {
         let command = match &work.command {
             Ok(command) if !work.only_reads() => command,
@@ -229,7 +230,7 @@ impl Tables {
         self.objects[kind as usize].get(txn, id.as_bytes())
     }
 
-    /// The songs of a stored playlist; none if it is not there.
+    /// The songs of a stored playlist; none if it does not exist.
     fn songs(&self, txn: &RoTxn<'_>, id: Uuid) -> heed::Result<Vec<Uuid>> {
         Ok(self
             .playlist(txn, id)?
@@ -321,7 +322,7 @@ impl Tables {
         self.put(txn, Kind::Playlist, id, playlist)
     }
 
-    /// When each log-in of a user that still holds began, and its token.
+    /// For each valid log-in of a user: when it began, and its token.
     fn log_ins(&self, txn: &RoTxn<'_>, user: Uuid) -> heed::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let tokens = self.tokens.prefix_iter(txn, user.as_bytes())?;
         tokens

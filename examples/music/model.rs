@@ -59,7 +59,7 @@ impl Kind {
 /// The playlist's member that names its songs.
 pub const SONGS: &str = "songs";
 
-/// The object in the body of a request: every member of `kind` is there and nothing else. Otherwise a text that names the
+/// The object in the body of a request: it has every member of `kind` and nothing else. Otherwise a text that names the
 /// member.
 pub fn object(kind: Kind, body: &[u8]) -> Result<Object, String> {
     let object = members(body)?;

@@ -4,7 +4,7 @@ use trident::http::Method;
 
 use crate::model::Kind;
 
-/// Three services of objects, the interface below them, and whatever else was asked.
+/// The three services of objects, the datastore below them, and all other requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// `/api/v1/user`

@@ -31,7 +31,7 @@ pub struct Music {
     health: Arc<Health>,
 }
 
-/// What an answer is booked under.
+/// What is counted for an answer.
 struct Book {
     metrics: Arc<Metrics>,
     part: Part,
@@ -39,7 +39,7 @@ struct Book {
 }
 
 impl Music {
-    /// The service over a store; `health` is what `/readyz` tells.
+    /// The service over a store; `/readyz` reports `health`.
     pub fn new(store: Store, health: Arc<Health>) -> anyhow::Result<Self> {
         Ok(Self {
             routes: route::table()?,

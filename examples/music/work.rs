@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::model::{Kind, Object};
 
-/// Bytes of a token: the id of its user, which ends it with the user, and a secret of 122 random bits.
+/// Bytes of a token: the id of its user, with which it ends, and a secret of 122 random bits.
 pub const TOKEN_BYTES: usize = 32;
 
 /// Proof of a log-in.
@@ -17,7 +17,7 @@ pub type Token = [u8; TOKEN_BYTES];
 pub struct Work {
     /// The token that must be valid; `None` for the calls that need none.
     pub token: Option<Token>,
-    /// What to do then. A refusal is told only to those whose token is valid.
+    /// What to do then. Only requests with a valid token learn of a refusal.
     pub command: Result<Command, Refusal>,
 }
 
@@ -55,11 +55,11 @@ pub type Outcome = Result<Vec<u8>, Refusal>;
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// What was sent is wrong.
+    /// The request is malformed.
     Invalid(String),
     /// There is no valid token.
     NoToken,
-    /// There is no such object.
+    /// The object does not exist.
     NotFound(Kind, String),
     /// A playlist names the song that was to be deleted.
     SongInUse(Uuid),
@@ -67,12 +67,12 @@ pub enum Refusal {
     Busy,
     /// The store has no room.
     Full,
-    /// The store failed; what was asked is not stored.
+    /// The store failed; nothing was stored.
     Failed(String),
 }
 
 impl Refusal {
-    /// An object that is not there.
+    /// The refusal for an object that does not exist.
     pub fn not_found(kind: Kind, id: Uuid) -> Self {
         Self::NotFound(kind, id.to_string())
     }

@@ -59,7 +59,7 @@ fuzz_target!(|input: &[u8]| {
 
     let (text, used) = inflated(input, false);
     let sum = adler32(text.as_deref().unwrap_or_default()).to_be_bytes();
-    // Of a text that is too large the end may not have been seen, of a malformed one there is none.
+    // If the text is too large, its end may not have been seen; if it is malformed, there is no end.
     let whole = text
         .as_ref()
         .is_some_and(|text| text.len() <= TEXT_BYTES_MAX);

@@ -172,7 +172,7 @@ fn broken(reject: Reject, place: &str, expected: &str, found: String) -> Broken 
     }
 }
 
-/// Why the square `rows` is no code.
+/// Why the square `rows` is not a code.
 fn candidate<const WORDS: usize>(tables: &Tables<WORDS>, symbol: Symbol, rows: &Rows) -> String {
     let side = symbol.side();
     let mut buffer = [0; MESSAGE_BYTES_MAX];

@@ -30,7 +30,7 @@ pub(super) struct Tables<const WORDS: usize> {
     by_length: Vec<Image<WORDS>>,
     /// What a byte at a position adds: 16 rows for its high half, then 16 for its low half.
     by_byte: Vec<[Image<WORDS>; 32]>,
-    /// Where a position's byte is read from; the length comes first.
+    /// Where the byte at each position is read from; the length comes first.
     readings: Vec<Reading>,
 }
 
@@ -79,9 +79,8 @@ impl<const WORDS: usize> Tables<WORDS> {
         Some(image)
     }
 
-    /// Reads the message out of upright, clear `rows` (left-aligned, first column highest) into
-    /// `message`; `None` if no message of this symbol has the length written there. Nothing else
-    /// is checked.
+    /// Reads the message out of upright, clear `rows` (left-aligned, first column highest) into `message`; `None` if
+    /// the length written there is not one of this symbol. Nothing else is checked.
     pub(super) fn read<'m>(
         &self,
         rows: &[u32; 32],

@@ -1,8 +1,8 @@
-//! The examples over their sockets. They are built here: Cargo builds no examples for a test, and one that is older than its
-//! source would prove nothing.
+//! The examples over their sockets. They are built here: Cargo builds no examples for a test, and an example older than
+//! its source would prove nothing.
 
 #[path = "../it/harness.rs"]
-#[allow(dead_code)] // what the product's tests use besides
+#[allow(dead_code)] // also has what only the product's tests use
 mod harness;
 mod memcache;
 mod music;
@@ -63,7 +63,7 @@ impl Running {
         }
     }
 
-    /// Kills it as power loss would kill a process: no handler runs.
+    /// Kills it with SIGKILL, like a power loss: no handler runs.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

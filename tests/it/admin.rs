@@ -106,7 +106,7 @@ fn the_public_listener_knows_nothing_of_it() {
     assert_eq!(home.field("content-type"), Some("text/plain"));
 }
 
-/// A name on the web may resolve to this machine: its pages must not read what is here.
+/// A name on the web may resolve to this machine: its pages must not read the admin pages.
 #[test]
 fn names_that_are_not_ours_are_refused_except_for_machines() {
     let server = Server::with(&["admin_hosts=ops.example.com"]);
@@ -290,7 +290,7 @@ fn busy<T>(server: &Server, work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// A flame graph of two seconds. Where other programs leave the server no time there is no sample, and it is
+/// A flame graph of two seconds. If other programs leave the server no processor time, there is no sample, and it is
 /// recorded again.
 fn recorded(server: &Server) -> Response {
     let mut answer = None;
@@ -384,8 +384,7 @@ fn slow_requests_are_logged_with_their_stages() {
     assert!(server.metric("trident_slow_requests_total") > 0);
 }
 
-/// Every answer of the operator's side counts once, by what it came to; a control counts as done when it
-/// is done.
+/// Every answer of the operator's side counts once, by its outcome; a control counts as done when it is done.
 #[test]
 fn controls_and_their_answers_are_counted_by_what_they_came_to() {
     let server = with_token();
@@ -425,7 +424,7 @@ fn controls_and_their_answers_are_counted_by_what_they_came_to() {
                 second.status == 409 && second.text().contains("a recording is under way")
             };
             assert!(eventually(is_refused), "one recording at a time");
-            // Who came second may have been first once.
+            // The second client may have come first once.
             assert_eq!(recording.join().unwrap().status, 200);
         });
     });
@@ -445,7 +444,7 @@ fn methods_that_no_handler_sees_are_counted() {
     }
 }
 
-/// A recording is of no use to anybody when its client has gone; the next one need not wait for its end.
+/// A recording is useless when its client has gone; the next one need not wait for its end.
 #[test]
 fn a_recording_stops_with_its_connection() {
     let server = with_token();
@@ -457,7 +456,7 @@ fn a_recording_stops_with_its_connection() {
         client.send(request.as_bytes());
         client
     };
-    // Which of two begins first is not the order in which they were sent.
+    // The two may begin in another order than they were sent.
     let mut recording = None;
     assert!(eventually(|| {
         let mut first = record(300);

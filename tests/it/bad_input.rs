@@ -132,7 +132,7 @@ fn what_is_too_much_is_invalid_and_memory_stays() {
     // The allocator keeps freed pages of the worker: a fraction of what one bomb would take.
     let once = send_all();
     assert!(once - before < 64 << 20, "{} bytes kept", once - before);
-    // What leaks does so every time; what the allocator does with its pages differs from time to time.
+    // A leak grows every time; the allocator's handling of its pages varies.
     let mut last = once;
     let grown = [(); 4].map(|()| {
         let after = send_all();
@@ -302,7 +302,7 @@ fn garbage_for_the_other_endpoints() {
     assert_eq!(server.metric("trident_handler_panics_total"), 0);
 }
 
-/// Searches that cannot succeed are not begun, those that take too long are given up.
+/// Searches that cannot succeed are not begun; searches that take too long are abandoned.
 #[test]
 fn targets_that_cannot_be_met_are_invalid() {
     let server = Server::start(&[]);
@@ -353,7 +353,7 @@ fn a_batch_of_slow_requests_does_not_hold_up_others() {
     let slow_answers = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        // One on each worker; whichever is which, others share a worker with one of them.
+        // One on each worker; whatever the assignment, other clients share a worker with one of them.
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut client = service.connect();

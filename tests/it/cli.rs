@@ -343,7 +343,7 @@ fn the_generated_file_is_accepted_by_the_same_binary() {
     assert!(err.contains("given=0"), "{err}");
 }
 
-/// What `serve` would not start with is found before.
+/// Everything that keeps `serve` from starting is found before.
 #[test]
 fn an_unusable_authority_is_refused_by_check_and_start() {
     for command in ["check-config", "serve"] {

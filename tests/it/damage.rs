@@ -137,7 +137,7 @@ fn a_server_whose_store_is_cut_ends_with_a_message() {
     }
 }
 
-/// A fault elsewhere than in a mapped file has its line too, and the signal's default action.
+/// A fault outside of a mapped file is logged too, and ends with the signal's default action.
 #[test]
 fn a_server_with_a_fault_in_memory_ends_with_a_message() {
     let mut server = Server::start(&[]);

@@ -66,7 +66,7 @@ impl Case {
         request
     }
 
-    /// What is different; `None` if nothing is.
+    /// The difference; `None` if there is none.
     fn difference(&self, answer: &Response) -> Option<String> {
         if answer.status != self.status {
             return Some(format!("status {}", answer.status));
@@ -94,8 +94,8 @@ fn is_refusal(body: &[u8]) -> bool {
     message.is_some_and(|message| message != "SUCCESS" && !message.is_empty())
 }
 
-/// Two answers of `/blockchain`: the same if their chains are. What the oracle takes for valid is also
-/// checked without it.
+/// Two answers of `/blockchain`: equal if their chains are. A chain that the oracle takes for valid is also checked
+/// without the oracle.
 fn chain_difference(answer: &[u8], expected: &[u8]) -> Option<String> {
     let packed = |body: &[u8]| {
         let (team_line, second) = body.split_at(body.iter().position(|b| *b == b'\n')? + 1);
@@ -123,7 +123,7 @@ fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned()
 }
 
-/// Asks for a batch and returns what is different.
+/// Asks for a batch and returns the differences.
 fn ask(client: &mut Client, batch: &[(usize, Case)], faults: &mut Vec<String>) {
     client.send(
         &batch

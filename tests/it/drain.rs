@@ -30,7 +30,7 @@ fn draining(accept_ms: u32, deadline_ms: u32) -> Server {
     ])
 }
 
-/// A request that is no health check.
+/// A request other than a health check.
 const ENCODE: &[u8] = b"GET /qrcode?type=encode&data=x HTTP/1.1\r\nHost: t\r\n\r\n";
 
 /// What one client saw.
@@ -81,7 +81,7 @@ fn no_request_is_lost_under_load() {
     let seen = Seen::default();
     thread::scope(|scope| {
         for index in 0..16 {
-            // Busy ones, and some that are idle whenever something happens.
+            // Some are busy, some are idle when something happens.
             let pause = Duration::from_millis(if index % 2 == 0 { 0 } else { 7 });
             let (server, seen) = (&server, &seen);
             scope.spawn(move || seen.ask_until_refused(server, pause));
@@ -160,7 +160,7 @@ fn requests_in_flight_are_finished() {
     assert!(server.wait().success());
 }
 
-/// With hours of drain ahead, Ctrl-C ends a server at once when nobody is connected any more.
+/// With hours of drain ahead, Ctrl-C ends a server at once if nobody is connected any more.
 #[test]
 fn an_interrupt_ends_a_server_that_nobody_is_connected_to() {
     let mut server = draining(3_000_000, 3_600_000);
@@ -169,7 +169,7 @@ fn an_interrupt_ends_a_server_that_nobody_is_connected_to() {
     assert!(server.wait().success(), "{}", server.log());
 }
 
-/// And when somebody is, it waits for them, and nobody loses an answer.
+/// If a client is connected, the server waits for it, and no answer is lost.
 #[test]
 fn an_interrupt_drains_until_nobody_is_connected() {
     let mut server = draining(3_000_000, 3_600_000);
@@ -211,7 +211,7 @@ fn accepting_ends_when_nobody_asks_any_more() {
     assert!(server.wait().success(), "{}", server.log());
 }
 
-/// Whoever goes on asking is refused in time to finish what is in flight.
+/// Clients that go on asking are refused in time to finish the requests in flight.
 #[test]
 fn accepting_ends_before_the_deadline_under_load() {
     let mut server = Server::with(&[
@@ -355,7 +355,7 @@ fn inherited_listeners_are_all_served_and_outlive_the_server() {
     }
 }
 
-/// The next server gets what the first one left in the queue.
+/// The next server gets the connections that the first one left in the queue.
 #[test]
 fn a_restart_behind_inherited_listeners_loses_nothing() {
     let passed = listeners(1);
@@ -434,7 +434,7 @@ fn descriptors_of_another_process_are_not_taken() {
     assert_eq!(server.ask(GET).status, 200);
 }
 
-/// A queue that is longer than what is taken at once, at the moment of the stop.
+/// At the moment of the stop, the queue is longer than one batch.
 #[test]
 fn the_whole_queue_is_accepted_at_the_stop() {
     stops_with_waiting(2500, |_| ());

@@ -42,7 +42,7 @@ fn every_path_refuses_other_methods_and_says_which_it_takes() {
     for endpoint in ENDPOINTS {
         let path = endpoint.path;
         if path == trident::app::TWEETS_PATH {
-            continue; // not there unless a setting opens it: `ingest`
+            continue; // exists only if a setting opens it: `ingest`
         }
         let answer = client.ask(format!("DELETE {path} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes());
         assert_eq!(answer.status, 405, "{path}");
@@ -64,7 +64,7 @@ fn readme_and_the_first_page_list_every_endpoint() {
     assert_eq!(home.text(), format!("Trident\n{}", list()));
 }
 
-/// What a reader copies from the first screen is answered with what stands below it, to the byte.
+/// The commands on README's first screen get the answers shown below them, to the byte.
 #[test]
 fn readme_shows_the_answers_that_the_built_in_sample_gives() {
     let readme = include_str!("../../README.md");

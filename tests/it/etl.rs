@@ -43,7 +43,7 @@ fn options(set: &Set, inputs: Vec<PathBuf>, work_dir: PathBuf) -> Options {
     }
 }
 
-/// Says where two dumps part instead of printing megabytes.
+/// Shows where two dumps differ instead of printing megabytes.
 fn assert_equal_dumps(ours: &str, oracle: &str, what: &str) {
     if ours == oracle {
         return;

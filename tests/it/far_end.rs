@@ -1,8 +1,8 @@
-//! The server's end of a test's connection: what the kernel says of it, and whether the server has come round.
+//! The server's end of a test's connection: its state in the kernel, and whether every worker has had a turn.
 //!
-//! A test that sends and wants to know that the server has *read*, or that it still says nothing, has no
-//! answer to wait for. Waiting for a time shows neither on a busy machine: the kernel is asked instead
-//! (sock_diag(7)), and a turn of every worker stands for "the server had its chance".
+//! A test that sends and wants to know that the server has *read*, or that it still says nothing, has no answer to wait
+//! for. Waiting for a time shows neither on a busy machine. So the kernel is asked instead (sock_diag(7)), and a turn
+//! of every worker means that the server had its chance.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -34,7 +34,7 @@ struct End {
     unconfirmed: u32,
 }
 
-/// The end of a connection whose own address is `own`; `None` if there is none (any more).
+/// The end of a connection whose own address is `own`; `None` if it does not exist (any more).
 fn look_up(own: SocketAddr, other: SocketAddr) -> Option<End> {
     let socket = Socket::new(
         Domain::from(libc::AF_NETLINK),
@@ -77,8 +77,8 @@ fn look_up(own: SocketAddr, other: SocketAddr) -> Option<End> {
     })
 }
 
-/// Asks until no worker can be left that has not had a turn since: descriptors of connections that are
-/// opened one after the other and stay open fall to all workers.
+/// Connects until every worker must have had a turn since: the descriptors of connections that are opened one after
+/// another and stay open are spread over all workers.
 pub fn visit_all_workers(server: SocketAddr) {
     let workers = thread::available_parallelism().map_or(2, usize::from);
     let mut visitors: Vec<Client> = (0..4 * workers).map(|_| Client::connect(server)).collect();
@@ -104,15 +104,15 @@ impl Client {
         near.ok().flatten().is_none_or(|end| end.unconfirmed == 0)
     }
 
-    /// Waits until what was sent lies in the server's socket, read or not; after
-    /// [`finish`](Self::finish) the end as well.
+    /// Waits until everything sent is in the server's socket, read or not; after [`finish`](Self::finish) the end as
+    /// well.
     pub fn await_arrival(&self) {
         assert!(eventually(|| self.all_confirmed()), "not taken");
     }
 
     /// Waits until the server has read all that was sent, or has closed.
     pub fn await_read(&self) {
-        // Before the server has accepted, its end is there already and has all bytes unread.
+        // The server's end exists before the server accepts it, and then has all bytes unread.
         let is_read = || self.all_confirmed() && self.far_end().is_none_or(|end| end.unread == 0);
         assert!(eventually(is_read), "not read: {:?}", self.far_end());
     }

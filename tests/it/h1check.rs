@@ -1,4 +1,4 @@
-//! The HTTP/1.1 checker in `tests/oracle/h1check.py` against the binary, every group of it.
+//! Runs all groups of the HTTP/1.1 checker `tests/oracle/h1check.py` against the binary.
 
 use std::process::{Command, Stdio};
 

@@ -25,7 +25,7 @@ pub const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n";
 /// The auth key of every server started here: 32 bytes in hex.
 pub const AUTH_KEY: &str = "6b657920666f722074657374732c206e6f7420666f7220616e79206f74686572";
 
-/// Readiness.
+/// Asks whether the server is ready.
 pub const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n";
 
 /// Names, with commas, the tests to leave out on this machine: see [`required`].
@@ -34,7 +34,7 @@ const SKIP: &str = "TRIDENT_SKIP";
 /// Whether a test that needs `programs` is to run: not if `TRIDENT_SKIP` contains `name`.
 ///
 /// # Panics
-/// One of the programs is not installed. A test that passes without it would say what nobody tried.
+/// One of the programs is not installed. If the test passed without it, it would report what was never tried.
 #[must_use]
 pub fn required(name: &str, programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs
@@ -49,7 +49,7 @@ pub fn required(name: &str, programs: &[&str]) -> bool {
     unless_skipped(name, (!missing.is_empty()).then_some(obstacle))
 }
 
-/// As [`required`], for what is needed besides programs.
+/// As [`required`], for requirements other than programs.
 ///
 /// # Panics
 /// There is an obstacle.
@@ -219,7 +219,7 @@ impl Server {
         );
     }
 
-    /// Whether the process is still there.
+    /// Whether the process still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -245,14 +245,14 @@ impl Server {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Waits until the server has logged `text`: what it writes is read by another thread, and may come after its answers.
+    /// Waits until the server has logged `text`: its output is read by another thread and may come after its answers.
     #[track_caller]
     pub fn logged(&self, text: &str) {
         let is_there = eventually(|| self.log().contains(text));
         assert!(is_there, "{text}: {}", self.log());
     }
 
-    /// Resident memory of its own in bytes: pages of the program and of a mapped store are the kernel's.
+    /// Its own resident memory in bytes: pages of the program and of a mapped store do not count.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status
@@ -267,7 +267,7 @@ impl Server {
             * 1024
     }
 
-    /// What the server counts, read at one time.
+    /// All metrics of the server, read at one time.
     pub fn metrics(&self) -> Metrics {
         let address = self.admin.expect("metrics are on the admin listener");
         let request = b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
@@ -353,8 +353,8 @@ pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     condition()
 }
 
-/// The pace of a peer that is slow on purpose, a random moment to kill at. Whatever a test waits for is an
-/// event: see [`eventually`] and [`far_end`](crate::far_end).
+/// Only for the pace of a peer that is slow on purpose, or for a random moment to kill at. For everything else a test
+/// waits for an event: see [`eventually`] and [`far_end`](crate::far_end).
 pub fn pace(pause: Duration) {
     thread::sleep(pause);
 }
@@ -367,7 +367,7 @@ pub fn raise_descriptor_limit() -> u64 {
         maximum,
     };
     setrlimit(Resource::Nofile, raised).unwrap();
-    maximum.unwrap_or(u64::MAX) // `None` is no limit
+    maximum.unwrap_or(u64::MAX) // `None` means no limit
 }
 
 /// One answer.
@@ -402,7 +402,7 @@ impl Response {
     }
 }
 
-/// A connection that is looked at byte by byte.
+/// A connection that is examined byte by byte.
 pub struct Client {
     /// The socket.
     pub stream: TcpStream,
@@ -428,7 +428,7 @@ impl Client {
         }
     }
 
-    /// Writes all of `bytes`; whether that went well is seen by reading.
+    /// Writes all of `bytes`; a failure shows when reading.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }

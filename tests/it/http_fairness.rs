@@ -1,5 +1,5 @@
-//! Fairness by time: connections whose requests are dear wait for each other, and nobody else waits for them all.
-//! Shown by counts: how many dear requests a worker answers while one of the others waits.
+//! Fairness by time: connections with costly requests wait for each other, and nobody else waits for all of them. Shown
+//! by counts: how many costly requests a worker answers while a request of another client waits.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use crate::{
     in_process::InProcess,
 };
 
-/// What a dear request takes: twice the share of a turn.
+/// Time of a costly request: twice the share of a turn.
 const DEAR: Duration = Duration::from_micros(500);
 
 /// What one worker has answered.
@@ -30,8 +30,8 @@ struct Seen {
     attackers: Mutex<BTreeSet<Vec<u8>>>,
 }
 
-/// `/dear?WHO` takes [`DEAR`], `/cheap` nothing. Both are answered with the worker's index and the dear requests it
-/// has answered before.
+/// `/dear?WHO` takes [`DEAR`], `/cheap` nothing. Both are answered with the worker's index and the number of costly
+/// requests it has answered before.
 #[derive(Default)]
 struct Costs {
     workers: Mutex<Vec<Arc<Seen>>>,
@@ -65,7 +65,7 @@ impl Service for Costs {
     }
 }
 
-/// A client's request and what its answer says: the worker, and the dear requests answered before.
+/// Sends a request. Its answer gives the worker and the number of costly requests answered before.
 fn ask(client: &mut Client, path: &str) -> (usize, usize) {
     let answer = client.ask(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes());
     let text = answer.text();
@@ -73,7 +73,7 @@ fn ask(client: &mut Client, path: &str) -> (usize, usize) {
     (index.parse().unwrap(), before.parse().unwrap())
 }
 
-/// The median of the dear requests that are answered while a request for `path` waits.
+/// The median number of costly requests that are answered while a request for `path` waits.
 fn dear_before_each(victim: &mut Client, seen: &Seen, path: &str, requests: usize) -> usize {
     let mut counts: Vec<usize> = (0..requests)
         .map(|_| {
@@ -105,7 +105,8 @@ fn dear_requests_wait_for_each_other_and_cheap_ones_for_none() {
         workers.iter().map(count).sum::<usize>() == ATTACKERS
     };
     assert!(eventually(begun), "every attacker gets turns");
-    // A connection's worker follows from its descriptor: some are opened until one is among many attackers.
+    // A connection's worker follows from its descriptor: connections are opened until one shares a worker with many
+    // attackers.
     let mut others = Vec::new();
     let (mut victim, seen) = loop {
         let mut client = server.connect();

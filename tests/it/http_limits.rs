@@ -191,8 +191,8 @@ fn chunks_of_one_byte_are_no_overhead() {
 /// A coded body whose overhead has a given number of bytes.
 type Form = fn(usize) -> String;
 
-/// The largest `n` that passes is found by trying; the bound counts the bytes that carry nothing, so
-/// it may lie below the setting only by the line's own framing.
+/// The largest `n` that passes is found by trying. The bound counts bytes that carry no data, so the largest `n` may be
+/// below the setting by the line's own framing at most.
 #[test]
 fn chunk_overhead_bytes_max() {
     let server = small();
@@ -244,7 +244,7 @@ fn chunk_overhead_bytes_max() {
     expect(&server, "zeros without end", zeros.as_bytes(), "400 closed");
 }
 
-/// Zero forbids what carries nothing, not bodies in chunks: the zero that ends one is no overhead.
+/// Zero forbids bytes that carry no data, but not chunked bodies: the last chunk's zero does not count as overhead.
 #[test]
 fn no_chunk_overhead_at_all() {
     let server = Server::with(&["http.chunk_overhead_bytes_max=0"]);
@@ -320,7 +320,7 @@ fn buffered_bytes_max() {
         (503, true),
         "{refused:?}"
     );
-    // By the server: the client has neither closed nor sent more.
+    // By the server, because the client has neither closed nor sent more.
     assert_eq!(second.rest(), b"", "nothing after the refusal, and the end");
     first.send(&vec![b'x'; 400_000]);
     assert_eq!(first.response().expect("an answer").status, 200);

@@ -1,4 +1,4 @@
-//! Many connections, and few that want everything: memory, limits, fairness.
+//! Many connections, and a few that take all they can: memory, limits, fairness.
 
 use std::{
     io::{Read, Write},
@@ -30,7 +30,7 @@ fn use_once(client: &mut Client, index: usize) {
     assert_eq!(client.ask(request).status, 200);
 }
 
-/// Whether this process may have `connections`, and its other tests theirs beside them.
+/// Whether this process may open `connections`, besides those of its other tests.
 ///
 /// # Panics
 /// It may not: fewer connections would show less.
@@ -47,7 +47,7 @@ fn ten_thousand_idle_connections() {
     if !have_room_for(CONNECTIONS as u64) {
         return;
     }
-    // No deadline may end one while, on a busy machine, the others are being opened.
+    // No deadline may end one connection while, on a busy machine, the others are being opened.
     let timeouts = ["head", "idle"].map(|name| format!("http.{name}_timeout_ms=3600000"));
     let room = format!("http.connections_max={}", CONNECTIONS + 100);
     let server = Server::with(&[&room, &timeouts[0], &timeouts[1]]);
@@ -76,7 +76,7 @@ fn ten_thousand_idle_connections() {
     );
 }
 
-/// The budget bounds what is held, not what was sent: buffers keep room for more.
+/// The budget bounds the memory held, not the bytes sent: buffers keep room for more.
 #[test]
 fn the_budget_bounds_resident_memory() {
     const CONNECTIONS: usize = 1000;
@@ -107,12 +107,12 @@ fn the_budget_bounds_resident_memory() {
     assert!(grown <= allowed, "{grown} bytes for a budget of {BUDGET}");
 }
 
-/// What a large body needed is given back, even if a further request has begun behind it.
+/// Memory for a large body is given back, even if a further request has begun after it.
 #[test]
 fn connections_do_not_keep_the_room_of_large_bodies() {
     const CONNECTIONS: u64 = 200;
     const BODY_BYTES: usize = 1 << 20;
-    /// What the allocator has not given back yet.
+    /// Memory that the allocator may not have given back yet.
     const ALLOCATOR_SLACK_BYTES: u64 = 32 << 20;
     let server = Server::with(&["http.head_timeout_ms=60000", "http.body_timeout_ms=60000"]);
     let body = vec![b'x'; BODY_BYTES];

@@ -1,4 +1,4 @@
-//! Slow transfers: what moves too slowly ends, what moves fast enough does not, and no deadline is early.
+//! Slow transfers: those below the minimum rate end, those above it do not, and no deadline is early.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -93,7 +93,7 @@ fn read_slowly(client: &mut Client, wanted: usize, piece: usize) -> bool {
     true
 }
 
-/// What it reads wakes the server often, because both kernels have small buffers; it is too little.
+/// Its reads wake the server often, because both kernels have small buffers, but they are too small.
 #[test]
 fn a_reader_below_the_minimum_rate_is_reset_and_a_steady_one_gets_everything() {
     const BODY: usize = 300_000;
@@ -117,7 +117,7 @@ fn a_reader_below_the_minimum_rate_is_reset_and_a_steady_one_gets_everything() {
     });
 }
 
-/// A client that still sends what was refused reads why, however long it sends, within the bound.
+/// A client that goes on sending a refused body can read why, however long it sends, within the bound.
 #[test]
 fn a_refused_upload_is_not_cut_off_while_it_is_sent() {
     let service = InProcess::start(Echo, limits());

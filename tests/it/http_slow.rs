@@ -1,8 +1,8 @@
-//! Time: slow senders, slow readers, and those who do nothing at all.
+//! Time: slow senders, slow readers, and clients that do nothing at all.
 //!
-//! Deadlines of the servers here are short, and no test asks how long something took: what must end
-//! is awaited. What must live is used after a witness has ended: a connection that was begun later, and
-//! that the same deadline ends.
+//! Deadlines of the servers here are short, and no test asks how long something took. Connections that must end are
+//! awaited. Connections that must live are used after a witness has ended: a connection that was begun later and is
+//! ended by the same deadline.
 
 use std::{
     io::{ErrorKind, Write},
@@ -39,7 +39,7 @@ fn impatient(deadline: &str) -> Server {
     Server::with(&settings.each_ref().map(String::as_str))
 }
 
-/// What comes until the server ends the connection: the last status, if there was an answer.
+/// Reads until the server ends the connection. Returns the last status, if there was an answer.
 fn last_status(client: &mut Client) -> Option<u16> {
     let mut last = None;
     while let Some(answer) = client.response() {
@@ -69,7 +69,7 @@ fn drip(client: &mut Client, byte: u8) -> usize {
     sent
 }
 
-/// Sends each on a connection of its own.
+/// Sends each of `all` on a connection of its own.
 fn all_end_with_408(server: &Server, all: &[&[u8]]) {
     let clients = all.iter().map(|begun| (sending(server, begun), begun));
     for (mut client, begun) in clients.collect::<Vec<_>>() {
@@ -181,7 +181,7 @@ fn a_request_that_meets_the_end_of_its_connection_is_answered() {
     assert!(eventually(|| service.server.connections_open() == 0));
 }
 
-/// The same with only a part of the request: there is nothing to answer and nothing to wait for.
+/// The same with only a part of the request: nothing to answer and nothing to wait for.
 #[test]
 fn part_of_a_request_does_not_keep_an_idle_connection() {
     let service = InProcess::start(Echo, Limits::default());
@@ -263,7 +263,7 @@ fn clients_that_do_not_read_are_held_back_and_dropped() {
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
     for client in &mut clients {
         let taken = fill(client);
-        // What the kernel's buffers hold on both sides is not the server's.
+        // Bytes in the kernel's buffers on both sides are not the server's.
         assert!(
             taken < 64 << 20,
             "{taken} bytes taken from a client that does not read"
@@ -464,7 +464,7 @@ fn half_closed_clients_get_their_answers() {
     assert!(eventually(|| server.connections_open() == 1));
 }
 
-/// `100 Continue` comes when the body is waited for, and only then.
+/// `100 Continue` is sent if the client waits for it, and only then.
 #[test]
 fn continue_is_sent_to_who_waits_for_it() {
     let server = Server::start(&[]);
@@ -494,7 +494,7 @@ fn continue_is_sent_to_who_waits_for_it() {
 #[test]
 fn a_first_request_that_waited_for_its_worker_is_answered() {
     const HEAD_MS: u64 = 1000;
-    // As many tries as hold the only worker for longer than a head may take, on whatever machine.
+    // Enough tries to hold the only worker for longer than a head may take, on any machine.
     for tries in (24..32).map(|log| 1u64 << log) {
         let server = Server::with(&[
             "workers=1",

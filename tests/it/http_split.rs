@@ -16,7 +16,7 @@ const BATCH: &[u8] = b"\r\nGET /a?b=c HTTP/1.1\r\nHost: t\r\n\r\n\
     HEAD /h HTTP/1.1\r\nHost: t\r\n\r\n\
     GET http://t:1/abs?q HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n";
 
-/// Requests that are refused at different places, each behind one that is not.
+/// Requests that are refused at different places, each after one that is answered.
 const REFUSED: &[&[u8]] = &[
     b"GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /b HTTP/1.1\r\nHost: t\r\nX: y\r\n z\r\n\r\n",
     b"GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /b HTTP/3.1\r\nHost: t\r\n\r\n",
@@ -118,7 +118,7 @@ fn refusals_at_every_place() {
     }
 }
 
-/// A head of exactly the allowed size, its last CR being the last byte that came.
+/// A head of exactly the allowed size may end a read at its last CR.
 #[test]
 fn a_head_at_its_limit_may_be_cut_anywhere() {
     let limits = Limits {

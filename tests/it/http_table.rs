@@ -1,4 +1,4 @@
-//! The table: one request (or batch) per line, what RFC 9110 and RFC 9112 say comes back.
+//! The table: one request (or batch) per line, and what must come back by RFC 9110 and RFC 9112.
 //!
 //! An expectation is the statuses in order, `h` behind those that answer HEAD and hence have no
 //! body, then what becomes of the connection: `open` (a further request gets exactly its own answer)
@@ -15,7 +15,7 @@ macro_rules! get {
     ($($fields:literal)*) => { concat!("GET /healthz HTTP/1.1\r\nHost: t\r\n", $($fields,)* "\r\n").as_bytes() };
 }
 
-/// A GET without a Host of its own.
+/// A GET without Host, except one in `fields`.
 macro_rules! host {
     ($($fields:literal)*) => { concat!("GET /healthz HTTP/1.1\r\n", $($fields,)* "\r\n").as_bytes() };
 }
@@ -461,7 +461,7 @@ fn every_case_of_the_table() {
     );
 }
 
-/// Sends `bytes` and compares what comes back; `Err` says what is different.
+/// Sends `bytes` and compares what comes back; `Err` describes the difference.
 pub fn check(mut client: Client, bytes: &[u8], expected: &str) -> Result<(), String> {
     client.send(bytes);
     let (statuses, end) = expected.rsplit_once(' ').unwrap_or(("", expected));

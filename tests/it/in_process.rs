@@ -1,5 +1,5 @@
-//! The HTTP loop with a service of the test's own, in this process: what the product's endpoints
-//! cannot show (bodies as they were decoded, panics, answers that come later).
+//! The HTTP loop with a service of the test's own, in this process: for behaviour that the product's endpoints cannot
+//! show (decoded bodies, panics, answers that come later).
 
 use std::{
     net::{SocketAddr, TcpListener},

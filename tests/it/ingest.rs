@@ -1,7 +1,7 @@
-//! `POST /twitter/tweets`: a store that took tweets in batches holds what the ETL makes of all of them.
+//! `POST /twitter/tweets`: a store that took tweets in batches equals the store that the ETL makes of all of them.
 //!
-//! What is compared are the sums and checksums that `trident store verify` reports: over every value and
-//! over every record of the history, so the next batch starts from the right state too.
+//! The tests compare the sums and checksums that `trident store verify` reports: over every value and over every record
+//! of the history, so the next batch starts from the right state too.
 
 mod answers;
 mod cost;
@@ -119,7 +119,7 @@ fn other_version(line: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     Some((tweet.to_string() + "\n").into_bytes())
 }
 
-/// The store that the ETL makes of `lines`, at `path`.
+/// Lets the ETL make the store of `lines` at `path`.
 fn build(directory: &Path, path: &Path, lines: &[Vec<u8>], history: bool) -> Meta {
     let (input, excluded) = (
         directory.join("input.jsonl"),
@@ -160,7 +160,7 @@ fn split(mut lines: Vec<Vec<u8>>, seed: u64, batch_count: usize, steps: bool) ->
     let path = directory.join("store");
     let mut random = Random(seed);
     random.shuffle(&mut lines);
-    // Up to nothing at all may be in the first part.
+    // The first part may be empty.
     let base = random.below(lines.len());
     let mut ends: Vec<usize> = (1..batch_count)
         .map(|_| base + random.below(lines.len() - base))
@@ -260,9 +260,10 @@ pub fn used_server() -> (Directory, Server) {
     (directory, server)
 }
 
-/// Sends at most three of the batches and kills the server while it works on the last; how many were accepted.
+/// Sends at most three of the batches and kills the server while it works on the last. Returns how many were accepted.
 ///
-/// When to kill is a share of what a batch just took, so that fast and slow machines are killed at the same steps.
+/// The kill comes after a share of the time that a batch just took, so fast and slow machines are killed at the same
+/// steps.
 fn send_until_killed(server: &Server, random: &mut Random, batches: &[Vec<u8>]) -> usize {
     let mut client = admin(server);
     let mut took = Duration::from_millis(5);

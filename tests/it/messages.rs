@@ -1,4 +1,4 @@
-//! What a person reads who makes a mistake, or whose machine refuses something: the next step, and nothing unrelated.
+//! Messages for people who make a mistake, or whose machine refuses something: the next step, and nothing unrelated.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use crate::{
     temp_dir::TempDir,
 };
 
-/// The end of a command that fails: exit code and what it says.
+/// The end of a command that fails: exit code and message.
 fn said(arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_trident"))
         .args(arguments)
@@ -104,7 +104,7 @@ fn a_name_that_is_taken_leads_to_replace() {
 fn a_start_error_stands_alone() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    // Without a key, with an account that is none: two warnings, had the start succeeded.
+    // Without a key, and with an invalid account: two warnings, had the start succeeded.
     let (code, text) = said(&["--listen", &address, "--admin", "off", "--aws-account", "1"]);
     assert_eq!(code, 1, "{text}");
     assert!(!text.contains("WARN"), "{text}");
@@ -148,7 +148,7 @@ fn a_store_that_has_no_user_or_takes_no_tweets_is_told_at_the_start_and_after_a_
     );
 }
 
-/// Every message of the sources that says "cannot" has a way out in its text or asks [`trident::remedy`] for one.
+/// Every message in the sources that says "cannot" has a remedy in its text or asks [`trident::remedy`] for one.
 #[test]
 fn no_message_in_the_sources_ends_at_cannot() {
     let mut faults = Vec::new();

@@ -1,5 +1,5 @@
-//! The metrics: every series is counted by something, the text is what Prometheus accepts, and the
-//! documents, the dashboard and the rules name what there is.
+//! The metrics: every series is counted by something, Prometheus accepts the text, and the documents, the dashboard and
+//! the rules name only existing metrics.
 //!
 //! Needs `promtool` (Debian: prometheus).
 
@@ -50,7 +50,7 @@ const OUT_OF_REACH: &[(Counter, &str)] = &[
     (Counter::StoreFailed, "LMDB reports an error of its own"),
 ];
 
-/// Not started here, for the time it takes.
+/// Not started here, because it takes long.
 const DATABASE: &str = "needs a database; counted in `twitter::database`";
 
 const TOKEN: &str = "metrics-test-token";
@@ -134,7 +134,7 @@ fn every_series_is_counted_by_something() {
     for (endpoint, reasons) in invalid {
         let series =
             format!("trident_requests_total{{endpoint=\"{endpoint}\",outcome=\"invalid\"}}");
-        // A page that is no number is 400, with a reason too.
+        // A page that is not a number is 400, with a reason too.
         let pages = match endpoint {
             "twitter" => counted.of(Counter::TwitterRefused),
             _ => 0,
@@ -144,8 +144,7 @@ fn every_series_is_counted_by_something() {
     }
 }
 
-/// One vocabulary: each endpoint is in every family by the same name, and was answered as often as it
-/// was measured.
+/// One vocabulary: each endpoint has the same name in every family, and was measured as often as it was answered.
 fn families_join_by_endpoint(counted: &Counted) {
     let requests = counted.by_endpoint("trident_requests_total");
     let names: Vec<_> = requests.keys().copied().collect();
@@ -267,7 +266,7 @@ fn sample_user() -> u64 {
     known.expect("the sample has users")
 }
 
-/// Tokens from another process: one that answers, and one that is not there.
+/// Tokens from another process: one that answers, and one that does not run.
 fn authority(other: &Server, counted: &mut Counted) {
     let decode = get(&format!("{}&timestamp=1", first_target("qr_decode.txt")));
     let nobody = TcpListener::bind("127.0.0.1:0")
@@ -282,7 +281,7 @@ fn authority(other: &Server, counted: &mut Counted) {
     }
 }
 
-/// Malformed requests: the table of `http_table`, and what only small limits reach.
+/// Malformed requests: the table of `http_table`, and those that only small limits refuse.
 fn faults(counted: &mut Counted) {
     let plain = Server::start(&[]);
     for bytes in http_table::requests() {
@@ -317,7 +316,7 @@ fn faults(counted: &mut Counted) {
     counted.add(&server);
 }
 
-/// Peers that are slow in every way, and one that breaks off.
+/// Peers that are slow in every way, and one that resets its connection.
 fn timeouts(counted: &mut Counted) {
     let settings = ["head", "body", "idle", "write", "linger"]
         .map(|name| format!("http.{name}_timeout_ms=300"));
@@ -337,7 +336,7 @@ fn timeouts(counted: &mut Counted) {
     }
     counted.add(&server);
     drop((idle, head, body, linger));
-    // Where no deadline is quicker than the reset.
+    // No deadline here is quicker than the reset.
     let server = Server::start(&[]);
     let mut broken = server.connect();
     broken.ask(GET);
@@ -361,7 +360,7 @@ fn reads_nothing(address: SocketAddr) {
     while client.stream.write_all(&many).is_ok() {}
 }
 
-/// More connections, descriptors and bytes than there is room for.
+/// More connections, descriptors and bytes than the server has room for.
 fn crowds(counted: &mut Counted) {
     let server = Server::with(&["http.connections_max=1"]);
     let mut only = server.connect();
@@ -376,7 +375,7 @@ fn crowds(counted: &mut Counted) {
     let mut clients = [server.connect(), server.connect()];
     for client in &mut clients {
         client.send(head);
-        client.send(&vec![b'x'; 900_000]); // whichever is read last is one too many
+        client.send(&vec![b'x'; 900_000]); // whichever is read last exceeds the budget
     }
     let refused = || server.metric("trident_request_faults_total{reason=\"overloaded\"}");
     assert!(eventually(|| refused() > 0));
@@ -384,7 +383,7 @@ fn crowds(counted: &mut Counted) {
     counted.add(&server);
     let server = Server::with_few_descriptors("127.0.0.1:0");
     let mut admin = Client::connect(server.admin.unwrap());
-    admin.ask(GET); // while there is room
+    admin.ask(GET); // while there is room for a connection
     let clients: Vec<Client> = (0..80).map(|_| server.connect()).collect();
     assert!(eventually(|| {
         let answer = admin.ask(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -401,7 +400,7 @@ fn crowds(counted: &mut Counted) {
     counted.add(&server);
 }
 
-/// What `command` says to `input` on its standard input; it must be content.
+/// Gives `input` to `command`, which must accept it. Returns its output.
 fn content(command: &mut Command, input: &str) {
     let mut child = command
         .stdin(Stdio::piped())

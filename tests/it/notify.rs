@@ -1,5 +1,5 @@
-//! What the service manager hears: readiness when it is true, beats while requests are served, and the
-//! stop. The manager is a datagram socket of the test's own.
+//! What the service manager hears: readiness once it is true, beats while requests are served, and the stop. The
+//! manager is a datagram socket of the test.
 
 use std::{
     io::Write,
@@ -47,7 +47,7 @@ impl Manager {
         }
     }
 
-    /// A server whose manager this is, with a watchdog period in milliseconds or none.
+    /// A server with this manager, with a watchdog period in milliseconds or none.
     fn start(&self, watchdog_ms: u32, settings: &[&str]) -> Server {
         let mut command = Server::command();
         command
@@ -100,7 +100,7 @@ impl Manager {
     }
 }
 
-/// Whether it reports a worker that has not run for a second or more; a shorter time is a busy machine.
+/// Whether it reports a worker that has not run for a second or more; a shorter time means a busy machine.
 fn is_stuck(message: &str) -> bool {
     let status = status(message);
     status.contains("; worker ") && !status.ends_with(" stuck for 0 s")
@@ -115,7 +115,7 @@ fn status(message: &str) -> &str {
     line.unwrap_or_default()
 }
 
-/// When READY is told the next request succeeds, on the readiness check as well.
+/// When READY is sent, the next request succeeds, and so does the readiness check.
 #[test]
 fn ready_is_told_when_requests_succeed() {
     let manager = Manager::new();
@@ -172,7 +172,7 @@ fn beats_tell_the_rate_and_go_on() {
     assert!(loaded, "requests show in the status");
 }
 
-/// Without WATCHDOG_USEC, or with somebody else's, there is a status and no beat.
+/// Without WATCHDOG_USEC, or with that of another process, there is a status and no beat.
 #[test]
 fn no_beats_where_no_watchdog_waits() {
     let manager = Manager::new();
@@ -228,7 +228,7 @@ fn the_stop_is_told_first_of_all() {
     let told = manager.until("STOPPING=1").pop().unwrap();
     assert_eq!(status(&told), "STATUS=draining");
     assert_eq!(server.ask(READY).status, 503, "not ready by then");
-    // A reload now must not say READY again; beats go on.
+    // A reload now must not send READY again; beats go on.
     server.signal("HUP");
     let rest = manager.until("STATUS=stopped");
     assert!(rest.iter().all(|message| !message.contains("READY=1")));

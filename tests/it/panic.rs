@@ -1,4 +1,4 @@
-//! What a panic in a handler costs: one connection, and nothing that was answered before it.
+//! The cost of a panic in a handler: one connection, and nothing that was answered before it.
 //!
 //! The product's handlers have no way to panic, so a service of the test's own runs on the same loop.
 
@@ -17,7 +17,7 @@ use crate::{harness::eventually, in_process::InProcess};
 /// Counters are those of the process: tests that count panics take turns.
 static PANICS: Mutex<()> = Mutex::new(());
 
-/// What its answers count as: nothing else in this process does.
+/// The counter of its answers, which nothing else in this process counts.
 const COUNTED: Counter = Counter::QrPictureValid;
 
 /// Panics on demand. Its scratch says whether a panic left it half-written.
@@ -83,7 +83,7 @@ fn statuses_around(service: &InProcess<Fragile>, path: &str) -> Vec<u16> {
 fn a_panic_costs_one_connection_and_is_counted() {
     let _turn = PANICS.lock().unwrap_or_else(|broken| broken.into_inner());
     let service = InProcess::start(Fragile::default(), Limits::default());
-    // One on each worker at least: descriptors, hence workers, of connections in a row differ.
+    // At least one on each worker: connections in a row have different descriptors, hence different workers.
     let mut bystanders: Vec<_> = (0..8).map(|_| service.connect()).collect();
     for bystander in &mut bystanders {
         assert_eq!(bystander.ask(&get("/")).status, 200);

@@ -139,7 +139,7 @@ fn head_answers_that_come_later_have_no_body() {
     assert_eq!(client.ask(&get("/next")).text(), "/next");
 }
 
-/// What arrives meanwhile raises no second event for the socket.
+/// Bytes that arrive meanwhile raise no second event for the socket.
 #[test]
 fn bytes_that_arrive_meanwhile_are_not_forgotten() {
     let service = start();
@@ -202,7 +202,7 @@ fn clients_that_leave_leave_nothing_behind() {
     assert!(service.is_empty());
 }
 
-/// However the answers come in, everybody gets their own.
+/// In whatever order the answers come in, every client gets its own.
 #[test]
 fn hundreds_wait_at_once() {
     let service = start();
@@ -254,7 +254,7 @@ fn an_answer_that_is_there_already_is_given() {
     }
 }
 
-/// A wake that crosses with the coroutine's going to sleep: it cost a worker, once in thousands.
+/// A wake that crosses with the coroutine going to sleep: once in thousands of times it cost a worker.
 #[test]
 fn answers_that_come_at_once_cost_no_worker() {
     let service = start();
@@ -299,7 +299,7 @@ fn an_answer_that_is_dropped_becomes_a_500() {
     assert_eq!(client.rest(), b"");
 }
 
-/// In-flight requests outlive the announcement of the stop and say that they are the last.
+/// Requests in flight outlive the announcement of the stop, and their answers say that they are the last.
 #[test]
 fn answers_that_come_during_a_stop_are_delivered() {
     let service = start();
@@ -320,8 +320,8 @@ fn answers_that_come_during_a_stop_are_delivered() {
     assert!(service.is_empty());
 }
 
-/// An answer that the socket does not take at once goes out while the next one is still to come, and
-/// the time to write does not run while there is nothing to write.
+/// An answer that the socket does not take at once goes out while the next one is still to come. The write deadline
+/// does not run while there is nothing to write.
 #[test]
 fn earlier_answers_are_written_while_one_waits() {
     let limits = Limits {
@@ -336,7 +336,7 @@ fn earlier_answers_are_written_while_one_waits() {
     service.await_jobs(1);
     let large = client.response().expect("an answer");
     assert_eq!(large.body.len(), LARGE_BYTES);
-    // A second one does not read: its end, later, shows that the first one's time would be over.
+    // The second client does not read: when it is cut off, later, the first one's time would be over too.
     let mut unread = service.connect();
     unread.send(&get("/large"));
     unread.await_closed();
@@ -361,6 +361,6 @@ fn an_unread_answer_ends_the_wait_for_the_next() {
     client.send(&["/large", "/later"].map(get).concat());
     service.await_jobs(1);
     assert!(service.is_empty(), "closed, and nothing is left of it");
-    service.release(); // a wake for a connection that is gone
+    service.release(); // wakes a connection that no longer exists
     assert_eq!(service.connect().ask(&get("/next")).text(), "/next");
 }

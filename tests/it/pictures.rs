@@ -1,4 +1,4 @@
-//! Pictures of `/qrcode` and caches: what may be kept, what is asked again, what `Accept` decided.
+//! Pictures of `/qrcode` and caches: what may be cached, when it is asked for again, what `Accept` decided.
 
 use crate::harness::{Response, Server};
 
@@ -58,7 +58,7 @@ fn a_picture_may_be_kept_and_is_not_sent_twice() {
     assert_eq!(tags.len(), PICTURES.len() + 1, "{tags:?}");
 }
 
-/// A cache must not give a picture to who wants the protocol's answer, nor a refusal of the one for the other.
+/// A cache must not give a picture to a client that wants the protocol's answer, nor a refusal of one to the other.
 #[test]
 fn answers_that_accept_decided_say_so_and_no_others() {
     let server = Server::start(&[]);

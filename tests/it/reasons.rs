@@ -1,5 +1,5 @@
-//! INVALID is counted by reason: each reason is provoked over a socket and its counter read. The requests of
-//! `/blockchain` are the oracle's; what they break is said by the oracle, not by the server.
+//! INVALID is counted by reason: each reason is provoked over a socket and its counter read. The requests to
+//! `/blockchain` are the oracle's; the oracle, not the server, says which rule they break.
 
 use serde_json::{Value, json};
 use trident::app;
@@ -11,7 +11,7 @@ use crate::{
 
 const CASES: &str = include_str!("../data/blockchain_cases.jsonl");
 
-/// What the oracle broke, and the reason.
+/// The rule that the oracle broke, and the reason.
 const BLOCKCHAIN: &[(&str, &str)] = &[
     ("bad_base64", "base64"),
     ("bad_zlib", "zlib"),
@@ -32,7 +32,7 @@ const BLOCKCHAIN: &[(&str, &str)] = &[
     ("new_reward", "new_reward"),
 ];
 
-/// (query of `/qrcode`, label `endpoint`, reason). The first two are what people mistype.
+/// (query of `/qrcode`, label `endpoint`, reason). The first two are frequent typing mistakes.
 const QRCODE: &[(&str, &str, &str)] = &[
     ("type=encoed&data=a", "qrcode_other", "type"),
     ("type=encode&data=a&format=jpeg", "qrcode_other", "format"),
@@ -100,7 +100,7 @@ impl<'s> Provoked<'s> {
     }
 }
 
-/// The first request in which the oracle broke this.
+/// The first request in which the oracle broke this rule.
 fn cc(kind: &str) -> String {
     let mut cases = CASES
         .lines()
@@ -111,7 +111,7 @@ fn cc(kind: &str) -> String {
 
 #[test]
 fn every_reason_has_a_counter_that_counts() {
-    // A modulus of two words, with which signatures are slow.
+    // A modulus of two words, which makes signatures slow.
     let modulus = format!("blockchain.modulus={}", (1u128 << 127) + 29);
     let server = Server::with(&["auth.mode=rest", "auth.url=http://127.0.0.1:1/rest_auth"]);
     let mut provoked = Provoked::new(&server);
@@ -161,7 +161,7 @@ fn every_reason_has_a_counter_that_counts() {
     assert_eq!(seen, all, "a reason that nothing provokes");
 }
 
-/// An answer that comes from the cache counts for the reason it was first given for.
+/// An answer from the cache counts for the reason it was first given for.
 #[test]
 fn a_cached_answer_keeps_its_reason() {
     let server = Server::start(&["--cache-bytes", "65536"]);

@@ -14,7 +14,7 @@ pub fn first_target(file: &str) -> String {
 }
 
 /// A store in which user 7 has `contacts` contacts.
-#[allow(dead_code)] // not for all of these tests
+#[allow(dead_code)] // not all of these tests use it
 pub fn store(contacts: u64) -> PathBuf {
     let name = format!("store-of-{contacts}");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -11,7 +11,7 @@ use std::{
 
 use crate::harness::{Response, Server, required};
 
-/// Texts of every kind a code has a mode for, up to the largest code.
+/// Texts for every mode that a code has, up to the largest code.
 fn texts() -> Vec<String> {
     let mut texts = vec![
         "hello".to_owned(),
@@ -26,7 +26,7 @@ fn texts() -> Vec<String> {
     texts
 }
 
-/// Most bytes a standard code holds.
+/// Most bytes that a standard code holds.
 const CAPACITY_BYTES: usize = 2953;
 
 /// Whether pictures are to be scanned.
@@ -65,7 +65,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What the reader sees in a picture file.
+/// The text that the reader finds in a picture file.
 fn scan(name: &str, picture: &[u8]) -> String {
     let file = Scratch::new(name, picture);
     let output = Command::new("zbarimg")
@@ -160,7 +160,7 @@ fn the_largest_code_can_be_scanned_and_one_byte_more_is_refused() {
     assert!(refused.text().ends_with('\n'), "{refused:?}");
 }
 
-/// The Accept header asks for a picture too; the parameter wins, and without either it is the protocol.
+/// The Accept header asks for a picture too. The parameter wins; without either the answer is the protocol's.
 #[test]
 fn accept_headers_choose_the_picture() {
     let server = Server::start(&[]);

@@ -1,5 +1,4 @@
-//! `trident gen`: what it calls valid is valid to the independent oracle, and the same flags give the
-//! same bytes.
+//! `trident gen`: the independent oracle agrees with what it calls valid, and the same flags give the same bytes.
 
 use crate::temp_dir::TempDir;
 use std::{

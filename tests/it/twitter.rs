@@ -53,7 +53,7 @@ fn value(user_id: u64, contacts: &[Contact<'_>]) -> Vec<u8> {
     out
 }
 
-/// A store at `path`, in the place of what may be there, with `users` by ascending id.
+/// Makes a store at `path` with `users` by ascending id, and replaces an existing one.
 fn store(path: &Path, users: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Meta {
     let mut writer = StoreWriter::create(path, true).unwrap();
     for (user_id, value) in users {

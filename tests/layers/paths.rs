@@ -19,9 +19,9 @@ type Segments = Vec<String>;
 struct Source {
     /// Relative to `src/`.
     name: String,
-    /// What it names.
+    /// The paths that it names.
     used: Vec<Segments>,
-    /// What it re-exports, by the name it gives to it.
+    /// Its re-exports, by the names that it gives them.
     exported: BTreeMap<String, Segments>,
     /// Children under `#[cfg(test)]`.
     test_children: Vec<Segments>,
@@ -347,7 +347,7 @@ fn raw_string(text: &str) -> Option<usize> {
     )
 }
 
-/// Length of the character literal at the start of `text`; a lifetime is none.
+/// Length of the character literal at the start of `text`; `None` for a lifetime.
 fn character(text: &str) -> Option<usize> {
     let body = text.strip_prefix('\'')?;
     if body.starts_with('\\') {

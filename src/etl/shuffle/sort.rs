@@ -260,7 +260,7 @@ impl Arena {
             self.is_pending = true;
             let full = self.bytes.len() + self.pending.len() > self.bytes_max
                 || self.entries.len() >= self.entries_max;
-            // A line longer than all the space is a run of its own.
+            // A line longer than all the space becomes a run of its own.
             if full && !self.entries.is_empty() {
                 return Ok(true);
             }
@@ -321,7 +321,7 @@ mod tests {
             std::thread::current().id()
         );
         let mut sorter = Sorter::new(keys, memory_bytes, &directory, &name);
-        // Twice, because nothing of the first file may appear in the second.
+        // Twice: nothing of the first file may appear in the second result.
         sorter.sort(lines[..lines.len() / 2].iter()).unwrap();
         let mut order = sorter.sort(lines.iter()).unwrap();
         let mut out = Vec::new();

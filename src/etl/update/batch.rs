@@ -15,7 +15,7 @@ use crate::store::{Store, StoredTweet, Update, UpdateError, Work};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What lines say, whatever their order: one record per tweet id, and none of a deleted tweet.
+/// The content of the lines, whatever their order: one record per tweet id, but none for a deleted tweet.
 #[derive(Debug, Default)]
 pub struct Batch {
     tweets: BTreeMap<u64, Lines>,

@@ -268,7 +268,7 @@ impl ChangedUser {
         }
     }
 
-    /// Brings the tweet ids up to date, in one pass over them, and forgets tags whose counts are what they were.
+    /// Brings the tweet ids up to date, in one pass over them, and forgets tags whose counts are unchanged.
     fn settle_tweets_and_tags(&mut self) {
         let Self {
             state,

@@ -4,9 +4,9 @@
 //! lines → map → Batch → tweets that are new or replace another → changed_users → pairs → rewrite → Update
 //! ```
 //!
-//! The code of a run turns lines into records and records into events. The events of replaced tweets are
-//! subtracted from the users' states, the events of new tweets are added (`changed_users`), and the
-//! values in which that shows (`pairs`) are written again (`rewrite`).
+//! The code of a run turns lines into records and records into events. The events of replaced tweets are subtracted
+//! from the users' states, the events of new tweets are added (`changed_users`), and the affected values (`pairs`) are
+//! written again (`rewrite`).
 //!
 //! `app` calls it on a separate thread. Not here: how the batch arrives, and the store's files.
 

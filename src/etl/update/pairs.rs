@@ -1,9 +1,9 @@
-//! Which values a batch changes, and by how much the shared hashtags of each pair.
+//! Which values a batch changes, and by how much it changes the shared hashtags of each pair.
 //!
 //! A value repeats name and description of each contact, and `same`, the counts of all hashtags that both users posted.
-//! So a user whose name has changed is written into the values of all contacts; a user whose counts have changed only
-//! into those of contacts who posted one of these tags. What `same` becomes follows from the stored one and the tags
-//! that changed: neither list of tags is walked as a whole, except that of a contact who is not in the batch.
+//! So a user whose name has changed is written into the values of all contacts; a user whose counts have changed is
+//! written only into those of contacts who posted one of these tags. The new `same` follows from the stored one and the
+//! tags that changed. So neither list of tags is read as a whole, except that of a contact who is not in the batch.
 
 use crate::etl::{
     error::EtlError,
@@ -87,13 +87,13 @@ impl ChangedPairs {
         Ok(())
     }
 
-    /// The `same` of a pair after the batch, if `stored` is what it was before.
+    /// The `same` of a pair after the batch, if it was `stored` before.
     pub(super) fn same(&self, user: u64, other: u64, stored: u64) -> u64 {
         self.same.get(&key(user, other)).copied().unwrap_or(stored)
     }
 }
 
-/// The `same` of two users without a contact before the batch: by the walk of the shorter list.
+/// The `same` of two users without a contact before the batch; reads the shorter list.
 pub(super) fn same_of_new(a: &ChangedUser, b: &ChangedUser) -> u64 {
     let (short, long) = if a.tags().len() <= b.tags().len() {
         (a, b)
@@ -111,7 +111,7 @@ fn key(a: u64, b: u64) -> (u64, u64) {
     (a.min(b), a.max(b))
 }
 
-/// What leaves and what enters the `same` of a pair.
+/// How much leaves and how much enters the `same` of a pair.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Change {
     before: u64,

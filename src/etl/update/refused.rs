@@ -8,7 +8,7 @@ use crate::store::{
 };
 use thiserror::Error;
 
-/// Why a batch was refused. The store has nothing of it.
+/// Why a batch was refused. It has not changed the store.
 #[derive(Debug, Error)]
 pub enum Refused {
     /// A user's value would become larger than is allowed.
@@ -46,7 +46,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// What the database said, if the batch failed because of it.
+    /// The fault that the database reported, if the batch failed because of it.
     pub fn fault(&self) -> Option<&DatabaseFault> {
         match self {
             Self::Update(UpdateError::Store(StoreError::Database(DatabaseError {

@@ -1,6 +1,6 @@
 //! Rewrites every value that a batch has changed.
 //!
-//! Only what the batch says is taken from it; everything else is copied from the old value.
+//! Only changes are taken from the batch; everything else is copied from the old value.
 
 use crate::etl::{
     error::EtlError,
@@ -104,7 +104,7 @@ fn encode(
     Ok(count)
 }
 
-/// A new contact comes from an added tweet, and that changes both of its users.
+/// For a new contact: it comes from an added tweet, which changes both of its users.
 fn not_changed(user: u64) -> EtlError {
     let what = "a new contact is not in the batch";
     EtlError::Incomplete { user, what }

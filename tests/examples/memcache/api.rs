@@ -175,7 +175,7 @@ fn health_and_metrics_of_every_role() {
     }
 }
 
-/// No process gets a signal that it could act on: the roles end because the one above them has.
+/// No process gets a signal that it could handle: the roles end because the process above them has ended.
 #[test]
 fn a_kill_of_everything_loses_no_upload() {
     let mut memcache = Memcache::start(&[]);
@@ -193,7 +193,7 @@ fn a_kill_of_everything_loses_no_upload() {
     let is_there = |address| std::net::TcpStream::connect(address).is_ok();
     let roles = [memcache.front, memcache.manager, memcache.autoscaler];
     assert!(eventually(|| !roles.iter().chain(&nodes).any(is_there)));
-    // As an upload that was cut off leaves it.
+    // The state that an interrupted upload leaves.
     let files = memcache.directory.join("store/files");
     std::fs::write(files.join("left"), "behind").unwrap();
     let directory = std::mem::replace(&mut memcache.directory, TempDir::new());

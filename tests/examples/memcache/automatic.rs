@@ -1,4 +1,4 @@
-//! The autoscaler at work: the pool follows the miss rate, and the policy as it is at the moment.
+//! The autoscaler at work: the pool follows the miss rate and the current policy.
 
 use super::*;
 
@@ -11,7 +11,7 @@ const SHORT: [&str; 6] = [
     "200",
 ];
 
-/// Reads keys over and over until the pool has so many nodes.
+/// Reads keys over and over until the pool has `nodes` nodes.
 fn read_until(memcache: &Memcache, keys: usize, nodes: u64) {
     let mut front = memcache.front();
     assert!(
@@ -30,7 +30,7 @@ fn read_until(memcache: &Memcache, keys: usize, nodes: u64) {
 fn the_pool_follows_its_miss_rate_and_the_policy() {
     let memcache = Memcache::start(&[&SHORT[..], &["--capacity-mb", "0.1"]].concat());
     let mut front = memcache.front();
-    // Ten times what a node holds: read in turn, no pool of eight has half of them under LRU.
+    // Ten times as many keys as a node holds: read in turn under LRU, a pool of eight never has half of them.
     for key in 0..100 {
         assert_eq!(front.upload(&key.to_string(), &[7; 10_000]).0, 200);
     }
@@ -49,7 +49,7 @@ fn the_pool_follows_its_miss_rate_and_the_policy() {
         let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
         line.unwrap().parse::<u64>().unwrap()
     };
-    // Counted when the manager has answered, which is after the pool has changed.
+    // Counted when the manager has answered, that is after the pool has changed.
     let resized = |times| {
         eventually(|| rounds("resized") >= times);
         rounds("resized")

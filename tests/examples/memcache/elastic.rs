@@ -1,4 +1,4 @@
-//! The pool under load while it grows, shrinks and loses nodes: every answer is right, none is old.
+//! The pool under load while it grows, shrinks and loses nodes: every answer is right and none is stale.
 
 use super::*;
 use crate::Running;
@@ -25,7 +25,7 @@ struct Written {
     over: AtomicBool,
 }
 
-/// A file that says which upload it is from its first byte to its last.
+/// A file whose every part says which upload it is.
 fn file(number: u64) -> Vec<u8> {
     number.to_le_bytes().repeat(500)
 }
@@ -43,7 +43,7 @@ impl Written {
         }
     }
 
-    /// Whatever was acknowledged before the read began is the oldest that may be answered.
+    /// The newest upload acknowledged before the read began is the oldest that the answer may have.
     fn read(&self, mut front: Front) {
         while !self.over.load(SeqCst) {
             for key in 0..KEYS {
@@ -65,7 +65,7 @@ impl Written {
         }
     }
 
-    /// Waits until as many reads again and one more upload of every key were answered.
+    /// Waits until as many reads as before and one more upload of every key were answered.
     fn go_on(&self) {
         let reads = self.reads.load(SeqCst) + 8 * (READERS * KEYS) as u64;
         let uploads: Vec<_> = self.acknowledged.iter().map(|n| n.load(SeqCst)).collect();
@@ -78,7 +78,7 @@ impl Written {
     }
 }
 
-/// Ends the clients, also when one of them or the test itself fails.
+/// Ends the clients, even if one of them or the test itself fails.
 struct Over<'a>(&'a Written);
 
 impl Drop for Over<'_> {
@@ -113,7 +113,7 @@ fn under_load(memcache: &Memcache, disturb: impl FnOnce(&Written)) {
         disturb(written);
         written.over.store(true, SeqCst);
     });
-    // What is left is the newest of all.
+    // The remaining file is the newest of all.
     let mut front = memcache.front();
     for key in 0..KEYS {
         let newest = written.acknowledged[key].load(SeqCst);
@@ -158,7 +158,7 @@ fn a_killed_node_costs_misses_and_no_wrong_answer() {
             assert_eq!(stayed.count(), 2);
         }
     });
-    // Values of a node that is there come from it again: the second read of each key, if not the first.
+    // Values come from a running node again: on the second read of each key, if not on the first.
     let mut front = memcache.front();
     let hits = || memcache.counted("hits");
     for key in 0..KEYS {
@@ -168,7 +168,7 @@ fn a_killed_node_costs_misses_and_no_wrong_answer() {
     }
 }
 
-/// The nodes outlive it, and so does what they hold. Roles that are started alone, without a token.
+/// The nodes and their content outlive the front. The roles are started separately, without a token.
 #[test]
 fn a_front_that_is_started_again_is_told_of_the_nodes() {
     let directory = TempDir::new();
@@ -205,7 +205,7 @@ fn a_front_that_is_started_again_is_told_of_the_nodes() {
     assert!(manager.stop());
 }
 
-/// Nodes may still have what no key names any more.
+/// Nodes may still hold values that no key refers to any more.
 #[test]
 fn data_that_was_deleted_is_not_read_again() {
     let memcache = Memcache::start(&["--nodes", "2"]);

@@ -38,7 +38,7 @@ fn partitions_belong_to_nodes_in_turn() {
         assert_eq!(front.upload(key, key.as_bytes()).0, 200);
         assert_eq!(front.read(key).unwrap(), key.as_bytes());
     }
-    // What has another node than before moves there: nothing is read from disk again.
+    // Values whose key has a new node move there: nothing is read from disk again.
     let misses = memcache.counted("misses");
     for change in ["grow", "grow", "shrink", "shrink"] {
         let nodes = memcache.nodes();
@@ -175,7 +175,7 @@ fn wrong_orders_change_nothing() {
             "{path} {body}"
         );
     }
-    // Not what a form of another site can send.
+    // A form of another site cannot send these.
     for path in ["/api/grow", "/api/shrink", "/api/clear", "/api/delete_all"] {
         for kind in [
             "",

@@ -18,7 +18,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Of calls between the roles.
+/// The token of calls between the roles.
 const TOKEN: &str = "a-token-for-tests";
 
 /// `memcache all`; killed when dropped, and its processes end with it.
@@ -31,7 +31,7 @@ struct Memcache {
 }
 
 impl Memcache {
-    /// With a minute that no test waits for, and samples that come soon.
+    /// With a minute that no test waits for, and with frequent samples.
     fn start(more: &[&str]) -> Self {
         Self::start_in(TempDir::new(), more)
     }

@@ -48,7 +48,7 @@ fn decisions_of_the_autoscaler() {
         ..policy
     };
     let cases = [
-        // nodes, miss rate, policy, nodes then
+        // nodes, miss rate, policy, nodes afterwards
         (1, Some(0.51), policy, 2),
         (2, Some(1.0), policy, 4),
         (4, Some(0.9), policy, 8),
@@ -61,7 +61,7 @@ fn decisions_of_the_autoscaler() {
         (8, Some(0.09), policy, 4),
         (3, Some(0.0), policy, 1),
         (1, Some(0.0), policy, 1),
-        // Nothing was asked for: nothing is known.
+        // Nothing was read, so the miss rate is unknown.
         (4, None, policy, 4),
         // A pool that grows has at least one node more, one that shrinks one less.
         (1, Some(0.9), with(1.1, 0.9), 2),

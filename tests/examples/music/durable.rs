@@ -1,4 +1,4 @@
-//! What was answered is stored: kill -9 in the middle of writes, a full store, a restart.
+//! Answered writes are stored: kill -9 in the middle of writes, a full store, a restart.
 
 use super::{Music, ask, command, id};
 use crate::{Running, harness::Client, temp_dir::TempDir};
@@ -18,7 +18,7 @@ const WRITERS: usize = 16;
 /// Answers before the kill.
 const ACKNOWLEDGED: usize = 400;
 
-/// Writes songs until the connection ends; what was acknowledged.
+/// Writes songs until the connection ends. Returns the acknowledged ones.
 fn write_until_the_end(
     address: std::net::SocketAddr,
     token: &str,

@@ -1,4 +1,4 @@
-//! The six stages of config/scenarios/steps.toml, shortened, over files that were loaded: every answer is the file's.
+//! The six stages of config/scenarios/steps.toml, shortened, over loaded files: every answer has the file's content.
 
 use super::{
     Music,

@@ -281,7 +281,7 @@ fn without_a_valid_token_nothing_is_told() {
             assert_eq!(answer.field("www-authenticate"), Some("Bearer"));
         }
     }
-    // Nothing of that had an effect, and the token that was not logged off is still one.
+    // None of these had an effect, and the token that was not logged off is still valid.
     assert_eq!(music.call("GET", &calls[5].1, "").0, 200);
     // A user's tokens end with the user.
     assert_eq!(music.call("DELETE", &calls[0].1, "").0, 200);

@@ -73,7 +73,7 @@ fn stream(frames: &[Frame]) -> Vec<u8> {
     bytes.chain(closing(frames.len() as u64)).collect()
 }
 
-/// What the engine does: the frames of a bucket come together, in any order; empty partitions start nothing.
+/// The engine's part: the frames of a bucket come together, in any order; empty partitions start nothing.
 fn shuffle(frames: Vec<Frame>) -> BTreeMap<u32, Vec<Frame>> {
     let mut parts: BTreeMap<_, Vec<Frame>> = BTreeMap::new();
     for frame in frames.into_iter().rev() {
@@ -82,7 +82,7 @@ fn shuffle(frames: Vec<Frame>) -> BTreeMap<u32, Vec<Frame>> {
     parts
 }
 
-/// A job over `objects` in `directory`; the directory of its values.
+/// Runs a job over `objects` in `directory`. Returns the directory of its values.
 fn job(directory: &Path, objects: &[PathBuf], excluded: &Path, partitions: usize) -> PathBuf {
     let (n, excluded) = (partitions.to_string(), excluded.to_str().unwrap());
     let values = directory.join("values");
@@ -135,7 +135,7 @@ fn objects(set: &Set, directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// All of the report but its times.
+/// The whole report except its times.
 fn report(path: &Path) -> serde_json::Value {
     let mut report: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let fields = report.as_object_mut().unwrap();
@@ -299,7 +299,7 @@ fn a_long_list_of_hashtags_goes_once_to_each_bucket() {
     let list_bytes = tags * "\t1\ttag000000".len();
     assert!(bytes(false) < 12 * list_bytes, "{}", bytes(false));
     assert!(bytes(true) < 2 * content.len(), "{}", bytes(true));
-    // The values are those of one machine.
+    // The values equal those of a run on one machine.
     let nothing = directory.join("nothing.txt");
     fs::write(&nothing, "").unwrap();
     let (one, many) = (directory.join("one"), directory.join("many"));
@@ -315,7 +315,7 @@ fn a_long_list_of_hashtags_goes_once_to_each_bucket() {
     assert!(data(&one) == data(&many));
 }
 
-/// Tweets of one user with so many hashtags, and one tweet to them of each of their contacts, who share some.
+/// Tweets of one user with `tags` hashtags, and one tweet to them by each of `contacts` contacts, who share some.
 fn hub(contacts: usize, tags: usize) -> String {
     let mut lines = String::new();
     let mut id = 100_000_000_000_000_000u64;

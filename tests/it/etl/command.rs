@@ -214,7 +214,7 @@ fn truncated_gzip_is_named_and_skipped_on_request() {
     assert!(err.contains(&place), "{err}");
     assert!(!store.exists());
 
-    // The hint works as it stands, on what the failed run left behind.
+    // The hint works unchanged on what the failed run left behind.
     let report = directory.join("report.json");
     let arguments = [
         &arguments[..],
@@ -326,7 +326,7 @@ fn hashtags_are_counted_with_and_without_a_store() {
         .arg("--histogram-csv")
         .arg(&csv);
     let (code, out, err) = ended(&mut only);
-    // The list has standard output to itself.
+    // Standard output holds only the list.
     assert_eq!((code, out.as_str()), (0, "many\na\nb\n"), "{err}");
     assert!(
         err.contains("lines read ") && !err.contains("users stored"),
@@ -402,7 +402,7 @@ fn wrong_use_ends_with_64_and_leaves_everything_alone() {
     assert_eq!(dump(&store), "");
 }
 
-/// A run that was interrupted after it had made its store, and what became of that store meanwhile.
+/// A run was interrupted after it had made its store, and the store changed meanwhile.
 #[test]
 fn a_store_is_not_replaced_by_a_run_that_goes_on() {
     let set = &sets::all()[4];
@@ -421,7 +421,7 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
     let (code, _, err) = again(&more);
     assert_eq!((code, batches()), (0, 1), "{err}");
 
-    // Another store, then one of the work directory of another plan that was being deleted.
+    // First another store, then a store from the work directory of another plan that was being deleted.
     let smaller = directory.join("smaller.jsonl");
     fs::write(&smaller, "{}\n").unwrap();
     let other = [
@@ -445,7 +445,7 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
         assert!(err.contains("exists already"), "{err}");
         assert_eq!(dump(&store), "");
     }
-    // As the run that closed it would have ended.
+    // It ends as the run that closed the pipe would have ended.
     assert_eq!(again(&more).0, 0);
     assert!(!manifest.exists());
     let before = names(&directory);
@@ -475,7 +475,7 @@ fn standard_input_is_not_taken_for_that_of_an_earlier_run() {
         err.contains("standard input cannot be recognised again"),
         "{err}"
     );
-    // The store of the first run is not taken for that of a second one either.
+    // Nor is the store of the first run taken for that of a second one.
     let manifest = directory.join("work/manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(

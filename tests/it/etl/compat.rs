@@ -1,4 +1,4 @@
-//! Strings that are not Unicode, and numbers that were rounded: both ways of the oracle.
+//! Strings that are not Unicode, and rounded numbers: both ways of the oracle.
 
 use super::{
     assert_equal_dumps,
@@ -35,7 +35,7 @@ fn both_ways_with_damaged_strings_equal_the_oracle() {
     assert!(differences > 1, "the sets show no difference");
 }
 
-/// JavaScript's doubles make one tweet of two, and the text beside the number tells them apart.
+/// JavaScript's doubles make two tweets look like one; the text beside the number tells them apart.
 #[test]
 fn rounded_numbers_lose_to_the_text_beside_them() {
     let set = sets::all()

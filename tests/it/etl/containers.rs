@@ -15,7 +15,7 @@ use std::{
 };
 use trident::etl::{Options, read::list::list, read::reader::Reader};
 
-/// Lines of a set that are JSON objects of Unicode, which is what arrays can hold.
+/// The lines of a set that are JSON objects in Unicode: only these fit in arrays.
 pub(super) fn objects(set: &Set, most: usize) -> Vec<String> {
     let lines = set.lines().into_iter();
     lines
@@ -226,7 +226,7 @@ fn read(path: &Path) -> (Vec<u8>, Option<String>) {
     }
 }
 
-/// Whether a text is JSON values behind each other, the last one whole: nobody can know that there were more.
+/// Whether a text is JSON values one after another, the last one whole: nobody can know that there were more.
 fn is_of_whole_values(text: &[u8]) -> bool {
     let values = serde_json::Deserializer::from_slice(text);
     let mut values = values.into_iter::<serde::de::IgnoredAny>();
@@ -283,7 +283,7 @@ fn containers_cut_anywhere_are_truncated() {
     }
 }
 
-/// One bad member costs itself only, if asked; what is no tweets is told.
+/// One bad member costs only itself, if asked; members without tweets are reported.
 #[test]
 fn the_other_members_of_an_archive_are_used_on_request() {
     let set = &sets::all()[0];
@@ -302,7 +302,7 @@ fn the_other_members_of_an_archive_are_used_on_request() {
     let store = directory.join("store");
     let (code, _, err) = ended(&mut etl(&input, set, &store, &[]));
     assert_eq!(code, 65, "{err}");
-    // Members are read by several threads: either bad one may be the first to be told.
+    // Members are read by several threads: either bad one may be reported first.
     let told = [
         "00.json.bz2: bzip2 stream is truncated",
         "01.parquet.json: its format is Parquet",

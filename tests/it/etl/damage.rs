@@ -1,4 +1,4 @@
-//! Damaged input, full disks, work directories of somebody else.
+//! Damaged input, full disks, work directories of other runs.
 
 use super::{
     dump, gzip, options,
@@ -229,7 +229,7 @@ fn another_plan_is_refused() {
         &change(|o| o.inputs.push(sets::all()[1].data.clone())),
         "another list of input files",
     );
-    // What does not decide the result may change.
+    // Options that do not affect the result may change.
     let other = change(|o| (o.workers, o.memory_bytes) = (7, 32 << 20));
     assert!(dump(&other).0 == set.dump);
 

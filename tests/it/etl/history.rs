@@ -1,4 +1,4 @@
-//! What a store gets for later updates.
+//! What a store keeps for later updates.
 
 use super::{
     options,
@@ -96,7 +96,7 @@ fn history_holds_every_kept_tweet_and_every_user() {
             .count();
         assert_eq!(profiles as u64, set.stat("users_with_info"));
 
-        // From the tweets alone everything can be made again.
+        // The tweets alone are enough to make everything again.
         let excluded = Excluded::load(&set.excluded).unwrap();
         let work = fresh_directory("history");
         let any = Order::Any {

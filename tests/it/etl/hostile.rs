@@ -12,7 +12,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-/// Attacks and formats that are not read: how each is called, and what the message says.
+/// Attacks and unsupported formats: the name of each, and what the message says.
 fn hostile(tweet: &[u8]) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let deep = (0..8).fold(tweet.to_vec(), |inner, _| gzip(&inner));
     let zeros = vec![0; 1 << 20];
@@ -205,7 +205,7 @@ fn overlapping(size: usize, members: usize) -> Vec<u8> {
     [content, &directory.repeat(members), &end].concat()
 }
 
-/// Names of 7 MiB and thousands of members that cannot be read make no endless report.
+/// Names of 7 MiB and thousands of unreadable members do not make an endless report.
 #[test]
 fn what_is_told_of_an_archive_is_bounded() {
     let set = &sets::all()[0];
@@ -244,7 +244,7 @@ fn what_is_told_of_an_archive_is_bounded() {
     );
 }
 
-/// A broken element costs itself and at most the one behind it.
+/// A broken element costs only itself and at most the next one.
 #[test]
 fn a_broken_tweet_in_an_array_is_counted() {
     let set = &sets::all()[0];
@@ -299,7 +299,7 @@ fn peak_bytes(child: &Child) -> u64 {
     kilobytes.parse::<u64>().unwrap() << 10
 }
 
-/// What never ends is read in the memory of a few lines of the longest length.
+/// Endless input is read in the memory of a few lines of the longest length.
 #[test]
 fn input_without_end_is_read_in_bounded_memory() {
     const BYTES: usize = 200 << 20;
@@ -326,7 +326,7 @@ fn input_without_end_is_read_in_bounded_memory() {
         for _ in 0..BYTES / piece.len() {
             stdin.write_all(piece.as_bytes()).unwrap();
         }
-        // All but what fits in a pipe has been read.
+        // Everything except the content of a pipe has been read.
         let peak = peak_bytes(&child);
         drop(stdin);
         let output = child.wait_with_output().unwrap();

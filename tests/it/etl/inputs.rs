@@ -1,4 +1,4 @@
-//! Input as people have it: wrong formats, globs, directories of anything.
+//! Input as people have it: wrong formats, globs, directories with any content.
 
 use super::{
     command::{data, ended, etl, names, succeeds, trident},
@@ -20,7 +20,7 @@ fn compressed_input_gives_the_same_store_and_damage_is_named() {
     let text = fs::read(&set.data).unwrap();
     let (first, second) = text.split_at(text.len() / 3);
     for (name, compress) in COMPRESSIONS {
-        // The name does not matter, and a line may go on in the next stream.
+        // The name does not matter, and a line may continue in the next stream.
         let (input, store) = (directory.join(name), directory.join("store"));
         let whole = [compress(first), compress(second)].concat();
         fs::write(&input, &whole).unwrap();
@@ -98,7 +98,7 @@ fn wrong_input_never_replaces_a_store() {
             }
         }
     }
-    // A failed run stands in nobody's way.
+    // A failed run leaves nothing that is in the way.
     succeeds(&mut etl(&set.data, set, &store, &["--replace"]));
     assert!(data(&store) == before);
 
@@ -142,7 +142,7 @@ fn files_of_a_glob_and_directories_of_anything_are_read() {
     succeeds(&mut command);
     assert!(data(&glob) == data(&expected));
 
-    // What Spark, Hadoop and macOS leave beside and below.
+    // Files that Spark, Hadoop and macOS leave beside and below the data.
     fs::create_dir_all(input.join("_temporary/0")).unwrap();
     for name in [
         "_SUCCESS",

@@ -34,7 +34,7 @@ pub fn child(set: &Set, work: &Path, store: &Path, script: Option<&str>, die_at:
         None => Command::new(env::current_exe().unwrap()),
     };
     let paths = [&set.data, &set.excluded, work, store].map(|p: &Path| p.to_str().unwrap());
-    // Only the harness of the child writes there.
+    // Only the test harness of the child writes there.
     command.stdout(Stdio::null());
     command
         .args(test)
@@ -159,7 +159,7 @@ fn a_run_killed_at_random_points_ends_with_the_same_bytes() {
     for round in 0u32..60 {
         let began = Instant::now();
         let mut process = child(set, &work, &store, None, "").spawn().unwrap();
-        // Later and later, at odd fractions of what a whole run takes, so that every stage is hit.
+        // Later each time, at odd fractions of a whole run's time, so that every stage is hit.
         let patience = Duration::from_millis(3 + u64::from(round) * 7 % 97 + u64::from(round) * 4);
         while began.elapsed() < patience && process.try_wait().unwrap().is_none() {
             pace(Duration::from_micros(200));

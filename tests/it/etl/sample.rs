@@ -17,7 +17,7 @@ fn shipped(name: &str) -> std::path::PathBuf {
         .join(name)
 }
 
-/// Whoever changes the generator regenerates the files.
+/// If you change the generator, regenerate the files.
 #[test]
 fn the_sample_is_what_the_generator_makes() {
     let dataset = Dataset::new(synth::Options::sample());

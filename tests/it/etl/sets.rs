@@ -16,7 +16,7 @@ use trident::synth::{
     output::{Form, write_lines},
 };
 
-/// One input with what the oracle makes of it.
+/// An input with the oracle's results for it.
 pub struct Set {
     pub name: &'static str,
     /// All lines in one plain file.
@@ -48,7 +48,7 @@ impl Set {
         run_oracle(compat, command, &self.data, &self.excluded)
     }
 
-    /// A number of the oracle's `stats` command; what it does not name is 0.
+    /// A number of the oracle's `stats` command; 0 if it does not name it.
     pub fn stat(&self, name: &str) -> u64 {
         self.stats.get(name).copied().unwrap_or(0)
     }
@@ -152,7 +152,7 @@ fn deletions() -> Set {
     ] {
         lines.push(format!("{{\"{notice}\":{{\"track\":7}}}}").into_bytes());
     }
-    // Nobody knows the tweet, the deletion names none, or the line is a tweet.
+    // The tweet is unknown, the deletion names no tweet, or the line is a tweet.
     for line in [
         r#"{"delete":{"status":{"id":99,"id_str":"99","user_id":3}}}"#,
         r#"{"delete":{"status":{"id":99}},"limit":{}}"#,
@@ -300,7 +300,7 @@ fn hand_written_lines() -> Vec<u8> {
         &retweet(2),
     ));
 
-    // Both types at once, oneself, identifiers at their limits.
+    // Both types at once, a reply to oneself, identifiers at their limits.
     lines.push(tweet(4001, 7, "both", &["a"], &(reply(8) + &retweet(8))));
     lines.push(tweet(4002, 7, "self", &["a"], &(reply(7) + &retweet(7))));
     lines.push(tweet(
@@ -397,7 +397,7 @@ fn hand_written_lines() -> Vec<u8> {
     lines.push(damaged(b"\\x", b""));
     lines.push(damaged(b"t", b"\xff"));
 
-    // Duplicates that differ in one thing each.
+    // Duplicates that differ in one field each.
     for text in ["a", "b\\", "b\t", "b"] {
         lines.push(tweet(7001, 16, text, &["a"], &reply(17)));
     }

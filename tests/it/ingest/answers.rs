@@ -5,7 +5,7 @@ use crate::harness::eventually;
 
 const ON: &str = "twitter.ingest=admin";
 
-/// A store of a few tweets and some lines more.
+/// A store of a few tweets, and some more lines.
 fn small(history: bool) -> (Directory, PathBuf, Vec<Vec<u8>>) {
     let directory = fresh_directory("answers");
     let path = directory.join("store");
@@ -115,7 +115,7 @@ fn the_counts_of_a_batch_are_those_of_the_rules() {
     drop(directory);
 }
 
-/// A deletion is for good: the tweet may come before it, after it, or in the same batch.
+/// A deletion is permanent: the tweet may come before it, after it, or in the same batch.
 #[test]
 fn deletions_are_told_and_last() {
     let (directory, path, _) = small(true);
@@ -167,7 +167,7 @@ fn bodies_that_are_not_what_they_say_are_refused() {
     let mut damaged = good.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0xff;
-    // A thousand times smaller than what comes out of it.
+    // A thousand times smaller than its decompressed content.
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     bomb.write_all(&vec![b' '; 300 << 20]).unwrap();
     let bomb = bomb.finish().unwrap();
@@ -270,7 +270,7 @@ fn a_store_that_cannot_take_updates_says_why() {
     ] {
         let server = serve(&path, &[ON, setting]);
         let body = later.concat().repeat(if status == 507 { 5 } else { 1 });
-        // Other tweets each time, so that the bound is reached in the end.
+        // Different tweets each time, so that the bound is reached in the end.
         let renamed = |n: usize| {
             let text = String::from_utf8_lossy(&body)
                 .replace("\"id\":", &format!("\"id\":{n}"))
@@ -289,8 +289,8 @@ fn a_store_that_cannot_take_updates_says_why() {
     }
 }
 
-/// A store beside which no file can be written is served, but not updated. No mode keeps root from
-/// writing; a limit on the length of files does.
+/// A store beside which no file can be written is served but not updated. File modes do not keep root from writing; a
+/// limit on the length of files does.
 #[test]
 fn updates_need_a_place_to_write_to() {
     let (_directory, path, _) = small(true);
@@ -310,12 +310,12 @@ fn updates_need_a_place_to_write_to() {
     assert_eq!(fs::read_dir(&path).unwrap().count(), 3, "nothing is left");
 }
 
-/// A reader keeps pages from being used again; one that was killed must not do so for good.
+/// A reader keeps pages from being reused; a killed reader must not do so for ever.
 #[test]
 fn a_killed_dump_is_no_reader_any_more() {
     let directory = fresh_directory("killed-dump");
     let path = directory.join("store");
-    // So much that a dump nobody reads does not end.
+    // So much that a dump does not end while nobody reads it.
     let mut lines = lines(8, 2000, 30);
     let later = lines.split_off(1900);
     build(&directory, &path, &lines, true);
@@ -435,7 +435,7 @@ fn delete(query: &str, fields: &str) -> Vec<u8> {
     format!("DELETE /twitter/tweets{query} HTTP/1.1\r\nHost: t\r\n{fields}\r\n").into()
 }
 
-/// `DELETE` does what the line of a stream does, and wants one tweet's number.
+/// `DELETE` does the same as a stream's line of deletion, and takes the number of one tweet.
 #[test]
 fn one_tweet_is_deleted_by_its_number() {
     let (directory, path, _) = small(true);
@@ -447,7 +447,7 @@ fn one_tweet_is_deleted_by_its_number() {
         counts(&client.ask(&post(both.as_bytes(), "")))["tweets_new"],
         2
     );
-    // A stored tweet, a tweet that comes later, one deleted before; what else is in the query is ignored.
+    // A stored tweet, a tweet that comes later, one deleted before; other parameters are ignored.
     for (query, deleted, batch) in [("?id=2", 1, 2), ("?a=b&id=9", 0, 3), ("?id=2", 0, 0)] {
         let answer = counts(&client.ask(&delete(query, "")));
         assert_eq!(answer["tweets_deleted"], deleted, "{query}: {answer}");
@@ -478,7 +478,7 @@ fn one_tweet_is_deleted_by_its_number() {
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.text().contains("?id="), "{}", answer.text());
     }
-    // Only here, and not for pages of other sites.
+    // Only on the admin address, and not for pages of other sites.
     let site = client.ask(&delete("?id=1", "Sec-Fetch-Site: cross-site\r\n"));
     assert_eq!(site.status, 403, "{}", site.text());
     assert_eq!(server.ask(&delete("?id=1", "")).status, 404);
@@ -493,7 +493,7 @@ fn one_tweet_is_deleted_by_its_number() {
     drop(directory);
 }
 
-/// With `twitter.ingest_token` nobody changes the store without it, on either address.
+/// With `twitter.ingest_token` set, nobody changes the store without the token, on either address.
 #[test]
 fn the_token_is_wanted_on_every_address() {
     let (_directory, path, later) = small(true);

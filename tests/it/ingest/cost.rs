@@ -1,6 +1,6 @@
-//! What a batch costs follows from what it touches: from the sum of its users' records, and not from their product.
+//! What a batch costs follows from its users: from the sum of the sizes of their records, not from the product.
 //!
-//! What is counted are the bytes that a batch reads from the store and writes into it, see [`Work`].
+//! The tests count the bytes that a batch reads from the store and writes into it, see [`Work`].
 
 use super::{
     rules::{apply, open},
@@ -8,7 +8,7 @@ use super::{
 };
 use trident::store::Work;
 
-/// The user whom everybody knows.
+/// The user who has contact with everybody.
 const HUB: u64 = 1;
 
 /// A line: `user` replies to `to`.
@@ -35,7 +35,7 @@ fn star(contacts: u64) -> Vec<Vec<u8>> {
     (1..=contacts).flat_map(pair).collect()
 }
 
-/// Tweets of the hub, by what they change: nobody else's values, those of one new contact, those of all contacts.
+/// Tweets of the hub that change different values: nobody else's, those of one new contact, those of all contacts.
 fn tweets_of_the_hub() -> [Vec<u8>; 4] {
     let renamed = reply(4_000_004, HUB, 2, "hub", 8);
     let renamed = String::from_utf8(renamed)

@@ -1,4 +1,4 @@
-//! Servers that are killed while they write: what was accepted is there, and nothing in parts.
+//! Servers that are killed while they write: accepted batches are stored, and no batch is stored in part.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn no_accepted_batch_is_lost() {
     }
 }
 
-/// A stop by signal lets batches finish that were sent.
+/// A stop by signal lets batches that were sent finish.
 #[test]
 fn a_stop_answers_what_was_sent() {
     let split = split(lines(203, 500, 40), 203, 4, false);

@@ -1,6 +1,6 @@
-//! `POST /twitter/tweets` with a store in MariaDB: any instance takes any batch, and all of them are in afterwards.
+//! `POST /twitter/tweets` with a store in MariaDB: any instance takes any batch, and all batches are stored in the end.
 //!
-//! What is compared are the checksums of `trident etl` over all input with the rows of the tables.
+//! The tests compare the checksums of the tables' rows with those of `trident etl` over all input.
 
 mod caches;
 mod deletions;
@@ -91,7 +91,7 @@ fn batches_in(database: &Database) -> u64 {
     database.number("SELECT number FROM trident.trident_batch")
 }
 
-/// Without a tweet and without a deletion there is nothing to begin a transaction for.
+/// Without a tweet or a deletion no transaction is begun.
 #[test]
 fn a_batch_of_nothing_costs_no_transaction() {
     let split = split(lines(327, 100, 30), 327, 2, true);
@@ -176,7 +176,7 @@ fn batches_through_two_instances_give_the_store_of_the_whole() {
     }
 }
 
-/// A load without history takes none, and says what to do; one with history takes the place of it and of its batches.
+/// A load without history takes no batches, and says what to do; a load with history replaces it and its batches.
 #[test]
 fn without_history_no_batch_is_taken() {
     let split = split(lines(310, 200, 20), 310, 1, false);
@@ -216,7 +216,7 @@ fn without_history_no_batch_is_taken() {
             .text()
             .contains("updates=\"1\"")));
     }
-    // Of a store without history none can be loaded.
+    // A store without history cannot be loaded with one.
     let plain = split.directory.join("plain");
     build(&split.directory, &plain, &lines(310, 20, 20), false);
     let mut command = Command::new(env!("CARGO_BIN_EXE_trident"));

@@ -25,7 +25,7 @@ pub(super) fn apply(store: &Store, text: &[u8]) -> Applied {
 fn every_split_gives_the_store_of_the_whole() {
     let (mut replaced, mut deleted, mut too_late) = (0, 0, 0);
     for seed in 1..=24 {
-        // From few users that all know each other to many that hardly do.
+        // From a few users that all know each other to many that hardly do.
         let users = [12, 60, 400][seed as usize % 3];
         let lines = lines_with_deletions(seed, 500, users);
         let split = split(lines, seed, 1 + seed as usize % 7, false);

@@ -10,7 +10,7 @@ use std::{
 
 const ON: &str = "twitter.ingest=admin";
 
-/// Says that it is over however it ends: nobody waits for ever for a test that has failed.
+/// Sets the flag however the test ends, so that nobody waits for ever for a failed test.
 struct Ending<'d>(&'d AtomicBool);
 
 impl Drop for Ending<'_> {
@@ -46,8 +46,8 @@ fn answers(server: &Server, queries: &[Vec<u8>]) -> Vec<String> {
         .collect()
 }
 
-/// Batches through the socket, plain and gzip, while clients query without a pause and somebody dumps:
-/// no query fails, and in the end each is answered as from a store of the whole.
+/// Batches through the socket, plain and gzip, while clients query without a pause and a dump runs: no query fails, and
+/// in the end each is answered as from a store of the whole.
 #[test]
 fn queries_go_on_and_end_up_equal() {
     for seed in [101, 102, 103] {
@@ -108,8 +108,8 @@ fn queries_go_on_and_end_up_equal() {
     }
 }
 
-/// Reloads while batches come in: a batch that was accepted is in the store it was accepted for, and
-/// the store that took that one's place goes on from what it has.
+/// Reloads while batches come in: an accepted batch is in the store it was accepted for, and the store that replaces it
+/// continues from its own content.
 #[test]
 fn stores_are_replaced_while_tweets_come_in() {
     let split = split(lines(9, 600, 40), 9, 20, true);
@@ -126,7 +126,7 @@ fn stores_are_replaced_while_tweets_come_in() {
             let snapshot = at(&format!("snapshot{n}"));
             maintenance::snapshot(&split.path, &snapshot).unwrap();
             maintenance::restore(&snapshot, &split.path, true).unwrap();
-            // Not yet reloaded: what is open is no longer what has the name.
+            // Not yet reloaded: the open store no longer has the name.
             let late = client.ask(&post(&split.batches[n + 1], ""));
             assert_eq!((late.status, late.field("retry-after")), (503, Some("1")));
             assert!(late.text().contains("reload"), "{}", late.text());
@@ -141,7 +141,7 @@ fn stores_are_replaced_while_tweets_come_in() {
         }
         assert_eq!(verify(&split.path), split.expected[taken]);
     }
-    // An older store in the place: the batches may be sent again.
+    // An older store takes its place: the batches may be sent again.
     let restored = at("snapshot1");
     maintenance::restore(&restored, &split.path, true).unwrap();
     assert!(client.ask(reload).text().starts_with("replaced"));
@@ -151,8 +151,8 @@ fn stores_are_replaced_while_tweets_come_in() {
     assert_eq!(verify(&split.path), split.expected[split.batches.len()]);
 }
 
-/// What an operator does to keep updates small, while batches come in without a pause: one that is
-/// refused is sent again, and in the end all are there.
+/// What an operator does to keep updates small, while batches come in without a pause: a refused batch is sent again,
+/// and in the end all are stored.
 #[test]
 fn a_store_is_folded_while_tweets_come_in() {
     let split = split(lines(12, 900, 60), 12, 60, false);
@@ -195,7 +195,7 @@ fn a_store_is_folded_while_tweets_come_in() {
     assert_eq!(verify(&split.path), split.expected[0]);
 }
 
-/// Two servers with one store: both take tweets, and each answers with what the other took.
+/// Two servers with one store: both take tweets, and each answers with the tweets that the other took.
 #[test]
 fn two_servers_share_a_store() {
     let split = split(lines(10, 500, 40), 10, 10, false);
@@ -216,8 +216,7 @@ fn two_servers_share_a_store() {
     assert!(answers(&servers[0], &queries) == answers(&servers[1], &queries));
 }
 
-/// A server that was there before the first update sees it after a reload, and `trident store` tells
-/// of updates.
+/// A server started before the first update sees it after a reload, and `trident store` reports updates.
 #[test]
 fn updates_that_others_begin_are_seen_after_a_reload() {
     let split = split(lines(11, 300, 30), 11, 1, false);

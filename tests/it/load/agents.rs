@@ -1,4 +1,4 @@
-//! Several generators, one verdict: agents as processes of their own.
+//! Several generators, one verdict: agents as separate processes.
 
 use super::{
     HELLO, TempDir, ended, load, parsed,
@@ -150,8 +150,8 @@ fn nobody_without_the_token_is_served() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
-/// Requests come from files that only the coordinator has, and so do the bodies that are sent and expected; failing pairs
-/// come back.
+/// Requests come from files that only the coordinator has, and so do the bodies that are sent and expected; failing
+/// pairs come back.
 #[test]
 fn lists_and_logs_are_sent_and_failures_are_recorded() {
     let directory = TempDir::new();
@@ -202,7 +202,7 @@ fn the_highest_rate_is_found_with_agents() {
     run.args(["--find", "p99<1us", "-d", "100ms", "-c", "4", "--json", "-"]);
     let (code, out, err) = ended(run.args(&agents));
     let report = parsed(&out, &err);
-    // No rate holds that, so that all are tried that the search has.
+    // No rate meets that, so the search makes all its tries.
     assert_eq!(code, 1, "{out}{err}");
     assert!(report["found"]["rate"].is_null(), "{out}");
     assert!(
@@ -211,7 +211,7 @@ fn the_highest_rate_is_found_with_agents() {
     );
 }
 
-/// The key stays with the coordinator: agents get the tokens that it expects.
+/// The key stays with the coordinator: agents get the expected tokens.
 #[test]
 fn tokens_are_checked_with_the_coordinators_key() {
     let directory = TempDir::new();
@@ -237,7 +237,7 @@ fn long_run(server: &StandIn, corpus: &str) -> Command {
     run
 }
 
-/// The rest of a run is not taken for the whole.
+/// Part of a run is not taken for the whole.
 #[test]
 fn a_lost_agent_ends_the_run() {
     let directory = TempDir::new();
@@ -253,7 +253,7 @@ fn a_lost_agent_ends_the_run() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // One request of each agent is the question whether the server is there.
+    // One request of each agent only asks whether the server is there.
     assert!(eventually(|| server.requests.load(Relaxed) > 10));
     b.kill();
     let output = run.wait_with_output().unwrap();
@@ -261,7 +261,7 @@ fn a_lost_agent_ends_the_run() {
     assert_eq!(output.status.code(), Some(69), "{err}");
     assert!(err.contains(&b.address), "{err}");
     assert!(output.stdout.is_empty(), "half a run has a report");
-    // The other one was told to stop, and is there again.
+    // The other one was told to stop, and is ready again.
     assert!(a.line().starts_with("a run for"));
 }
 
@@ -319,7 +319,7 @@ fn what_agents_cannot_do_is_said_before_anything_is_sent() {
             64,
             "--requests",
         ),
-        // The agent asks the target, from where it is.
+        // Each agent asks the target itself.
         (&[&target[..], &[&token]].concat(), 69, "start the server"),
     ];
     for (arguments, code, hint) in wrong {

@@ -1,4 +1,5 @@
-//! How much is sent: a number of requests, connections with a lifetime, and runs that end because they cannot pass.
+//! The amount that is sent: a number of requests, connections with a lifetime, and runs that end because they cannot
+//! pass.
 
 use super::{
     HELLO, ended, ended_against, load, reported_against,
@@ -11,7 +12,7 @@ fn honest() -> StandIn {
     StandIn::always(|| Reply::Bytes(answer(200, "hello")))
 }
 
-/// Requests of the run, the one before it left out.
+/// Requests of the run, without the one before it.
 fn sent(server: &StandIn) -> u64 {
     server.requests.load(Relaxed) - 1
 }
@@ -88,7 +89,7 @@ fn a_connection_lives_as_long_as_it_may() {
     let flags = "-n 40 --rate 100 -c 1 --connection-time 100ms";
     let (code, report) = reported_against(&server, HELLO, flags);
     assert_eq!(code, 0, "{report}");
-    // 0.4 s of life; a machine that is held up may leave some out, and never makes more
+    // 0.4 s of life; a busy machine may open fewer, but never more
     let opened = server.connections.load(Relaxed) - 1;
     assert!((2..=4).contains(&opened), "{opened}");
 }
@@ -113,7 +114,7 @@ fn a_run_that_cannot_pass_any_more_ends() {
         assert!(out.contains("could no longer hold after"), "{out}");
         assert!(out.contains("not met: "), "{out}");
     }
-    // Those that nobody asked for do not end a run.
+    // Default conditions do not end a run early.
     let server = StandIn::always(|| Reply::Bytes(answer(200, "hallo")));
     let (code, out, _) = ended_against(&server, HELLO, "--duration 1200ms --quiet");
     assert_eq!(code, 1, "{out}");

@@ -8,7 +8,7 @@ use crate::harness::pace;
 use std::fs;
 use std::time::Duration;
 
-/// The report of a run at so many requests a second.
+/// The report of a run at `rate` requests per second.
 fn saved(directory: &TempDir, name: &str, rate: u32, ms: u64) -> String {
     let server = StandIn::always(move || {
         pace(Duration::from_millis(ms));

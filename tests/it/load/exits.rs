@@ -1,4 +1,4 @@
-//! The exit codes and the scheme that docs/load.md names, each brought about.
+//! The exit codes and the schema that docs/load.md names, each one produced.
 
 use super::{
     HELLO, TempDir, ended, ended_against, load,

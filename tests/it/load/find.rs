@@ -22,7 +22,7 @@ fn the_rate_found_is_below_what_the_server_can_do_and_the_next_above() {
     assert_eq!(code, 0, "{found}");
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     let (rate, too_high) = (number(&found["rate"]), number(&found["too_high"]));
-    // In half a second 20 requests more than it can do may wait without one of them waiting 100 ms.
+    // In half a second, 20 requests more than the server can do may wait without any of them waiting 100 ms.
     assert!(rate <= 250.0, "{found}");
     assert!(rate < too_high && too_high <= rate * 1.04, "{found}");
     let tries = found["tries"].as_array().unwrap();

@@ -10,8 +10,8 @@ use crate::harness::pace;
 use serde_json::{Value, json};
 use std::{fs, time::Duration};
 
-/// A short run of a corpus against a stand-in that always does the same; its figures. Requests have the
-/// time that a busy machine needs.
+/// The figures of a short run of a corpus against a stand-in that always does the same. Requests have the time that a
+/// busy machine needs.
 fn figures(corpus: &str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> (i32, Value) {
     figures_within("60s", corpus, reply)
 }
@@ -32,7 +32,7 @@ fn plain(bytes: &str) -> impl Fn() -> Reply + Send + Sync + 'static {
     move || Reply::Bytes(bytes.clone())
 }
 
-/// All requests of a run are `wrong` for `reason` and nothing else.
+/// All requests of a run are `wrong` for `reason`, and none for another.
 fn all_wrong(figures: &Value, reason: &str) {
     let count = &figures["wrong"][reason];
     assert_eq!(count, &figures["requests"], "{reason}: {figures}");
@@ -43,7 +43,7 @@ fn all_wrong(figures: &Value, reason: &str) {
     );
 }
 
-/// All requests of a run failed with `kind` and nothing else.
+/// All requests of a run failed with `kind`, and none with another.
 fn all_failed(figures: &Value, kind: &str) {
     let count = &figures["failed"][kind];
     assert_eq!(count, &figures["requests"], "{kind}: {figures}");
@@ -143,7 +143,7 @@ fn without_a_preflight_nobody_there_is_a_failure_to_connect() {
         assert_eq!(code, 1);
         assert_eq!(total["failed"]["connect"], total["requests"], "{total}");
         assert_eq!(total["errors"], json!(100.0));
-        // what got no answer has no latency, meets no condition on latency and scores nothing
+        // a request without an answer has no latency, meets no condition on latency and scores nothing
         assert_eq!(
             (&total["latency_us"]["max"], &total["score"]),
             (&json!(0.0), &json!(0.0))
@@ -215,7 +215,7 @@ fn a_stall_is_charged_for_every_request_that_was_due() {
     assert!(late(&closed) >= 1, "{closed}");
 }
 
-/// What was due and could not be sent within the timeout is a failure, not an omission.
+/// A request that was due and could not be sent within the timeout is a failure, not an omission.
 #[test]
 fn requests_that_were_never_sent_count() {
     let server = StandIn::start(|number| match number {

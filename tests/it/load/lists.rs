@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A server that answers each path with its last segment as status and the request's body as body, and tells what it
-/// was asked when.
+/// A server that answers each path with its last segment as status and the request's body as body, and reports each
+/// request and its time.
 fn echo() -> (String, Receiver<(String, Instant)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -51,7 +51,7 @@ fn request(bytes: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     Some((head.lines().next().unwrap().to_owned(), body))
 }
 
-/// The first lines of the requests of a run; the one before the run is left out.
+/// The first lines of the requests of a run, without the one before the run.
 fn lines(asked: &Receiver<(String, Instant)>) -> Vec<String> {
     asked.try_iter().skip(1).map(|(line, _)| line).collect()
 }

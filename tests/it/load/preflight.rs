@@ -1,4 +1,4 @@
-//! What is found out before a run: targets that are down, another team, files that cannot be written.
+//! Mistakes found before a run: targets that are down, another team, files that cannot be written.
 
 use super::{
     HELLO, TempDir, ended, ended_against, load,
@@ -143,14 +143,14 @@ fn another_store_is_said() {
         !err.contains("gen corpus"),
         "that is another corpus' store: {err}"
     );
-    // what every store answers tells nothing
+    // an answer that every store gives proves nothing
     let corpus = directory.file("same.jsonl", &invalid);
     let run = ["--target", &url, "--corpus", &corpus, "-n", "5", "--quiet"];
     let (code, out, err) = ended(&mut load(&run));
     assert_eq!(code, 0, "{out}{err}");
 }
 
-/// A server of other tweets is told apart from a wrong one, and the command that the message names makes it pass.
+/// A server of other tweets is recognised as such, and the command that the message names makes the run pass.
 #[test]
 fn the_store_of_the_built_in_corpus_is_made_by_a_command() {
     let directory = TempDir::new();
@@ -175,7 +175,7 @@ fn the_store_of_the_built_in_corpus_is_made_by_a_command() {
     made(&["gen", "corpus", "--store", &own]);
     let (code, out, err) = run(&own);
     assert_eq!(code, 0, "{out}{err}");
-    // a store that is there is not overwritten unless it is asked for
+    // an existing store is not overwritten unless asked
     let (code, _, err) = ended(&mut trident(&["gen", "corpus", "--store", &own]));
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("--replace"), "{err}");

@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Every endpoint of a run has been asked and was right about everything.
+/// Every endpoint of a run was asked, and all its answers were right.
 fn all_right(report: &Value) {
     for name in ["blockchain", "qrcode", "twitter"] {
         let figures = &report["endpoints"][name];
@@ -145,7 +145,7 @@ fn interrupted_by(signal: &str) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // The connections of the run, not the one of the questions before it.
+    // Only the connections of the run count, not the one of the preflight.
     let has_begun = || server_with(&team).is_some_and(|process| sockets(&process) > CONNECTIONS);
     assert!(eventually(has_begun));
     let killed = Command::new("kill")

@@ -1,4 +1,4 @@
-//! A server that answers as it is told to, one thread per connection.
+//! A server that answers as a test tells it to, one thread per connection.
 
 use socket2::SockRef;
 use std::{
@@ -40,7 +40,7 @@ pub fn answer(status: u16, body: &str) -> String {
 }
 
 impl StandIn {
-    /// Starts one that asks `reply` what to do with the request of this number, from 0.
+    /// Starts a stand-in that asks `reply` what to do with the request of this number, from 0.
     pub fn start(reply: impl Fn(u64) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -62,7 +62,7 @@ impl StandIn {
         }
     }
 
-    /// One that always does the same.
+    /// A stand-in that always does the same.
     pub fn always(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Self {
         Self::start(move |_| reply())
     }

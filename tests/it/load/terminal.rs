@@ -1,4 +1,4 @@
-//! The line that lives on a terminal.
+//! The progress line on a terminal.
 
 use super::{
     HELLO, load,
@@ -13,7 +13,7 @@ use rustix::{
 };
 use std::{fs::File, io::Read, process::Stdio};
 
-/// A terminal of 48 columns, fewer than the live line has: its two ends.
+/// Both ends of a terminal of 48 columns, fewer than the progress line needs.
 fn terminal() -> (File, OwnedFd) {
     let master = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     pty::grantpt(&master).unwrap();
@@ -43,7 +43,7 @@ fn on_a_terminal_each_line_takes_the_place_of_the_one_before() {
     let mut command = load(&[&["--target", &server.url], &flags[..]].concat());
     command.stdout(Stdio::piped()).stderr(standard_error);
     let run = command.spawn().unwrap();
-    drop(command); // with its copy of the terminal
+    drop(command); // and its copy of the terminal
     let mut shown = String::new();
     let mut read = || {
         let mut bytes = [0; 4096];

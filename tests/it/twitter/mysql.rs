@@ -29,10 +29,10 @@ fn in_shell(directory: &Path, script: &str) -> Vec<u8> {
     output.stdout
 }
 
-/// A server that answers from the database at `url` in the oracle's name.
-/// How long a lookup may take in tests of right answers: on a busy machine longer than the default.
+/// How long a lookup may take in tests of right answers: longer than the default, for a busy machine.
 const PATIENT: &str = "twitter.mysql_deadline_ms=30000";
 
+/// A server that answers from the database at `url` in the oracle's name.
 fn serve_from(url: &str, settings: &[&str]) -> Server {
     Server::spawn(serving(url, settings))
 }
@@ -85,7 +85,7 @@ fn load(url: &str, path: &Path) -> String {
     out.into_owned()
 }
 
-/// Exit code and standard error of a command that ends by itself; nothing it says has the password.
+/// Exit code and standard error of a command that ends by itself; its output must not contain the password.
 fn told(mut command: Command) -> (i32, String) {
     let output = command.output().unwrap();
     let (out, err) = (
@@ -243,7 +243,7 @@ fn a_user_that_many_ask_for_is_looked_up_once() {
     let Some((_place, database)) = filled(5, &[]) else {
         return;
     };
-    // As long as can be: a lookup whose time is over waits no more.
+    // The longest deadline: a lookup past its deadline no longer waits.
     let server = connected_to(&database.url(), &["twitter.mysql_deadline_ms=60000"]);
     let before = database.executed();
     database.signal("STOP");
@@ -261,7 +261,7 @@ fn a_user_that_many_ask_for_is_looked_up_once() {
     assert_eq!(database.executed() - before, 1);
 }
 
-/// A value that is not one costs its user only, and is served once it is mended.
+/// A corrupt value costs only its user an answer, and is served once it is repaired.
 #[test]
 fn a_corrupt_value_costs_its_user_only() {
     let Some((_place, database)) = filled(20, &[]) else {
@@ -289,7 +289,7 @@ fn a_corrupt_value_costs_its_user_only() {
         for user in 1..=20 {
             let got = ask(&mut client, &about(user));
             match user {
-                // The last is a good value, of another user.
+                // The last is the valid value of another user.
                 3..=8 => assert_eq!(got.status, 500, "{user}"),
                 _ => assert_eq!(got.text(), answer(user, "first")),
             }

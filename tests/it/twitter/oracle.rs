@@ -1,16 +1,15 @@
 //! Every answer of the server equals the oracle's, byte by byte, on generated tweets and queries.
 //!
-//! The store is made from the oracle's own tables, so that what is compared is the query half alone.
+//! The store is made from the oracle's own tables, so that only the query half is compared.
 
 use super::*;
 use std::process::Command;
 
 pub(super) struct Set {
     pub(super) seed: &'static str,
-    /// Queries when nothing else is asked for: 21,000 in all sets together, fewer where the oracle takes
-    /// longest.
+    /// Queries by default: 21,000 in all sets together, fewer where the oracle takes longest.
     pub(super) queries: usize,
-    /// Users: the fewer, the more contacts each.
+    /// Number of users: the fewer, the more contacts each.
     pub(super) users: &'static str,
     pub(super) empty: &'static str,
     pub(super) empty_answer: &'static str,
@@ -87,7 +86,7 @@ fn compare(set: &Set) {
     );
 }
 
-/// What queries asked for and got, so that a generator that leaves something out is noticed.
+/// Counts of the kinds of queries and answers, so that gaps of the generator are noticed.
 #[derive(Default)]
 struct Kinds {
     reply: usize,

@@ -1,4 +1,4 @@
-//! `limit` and `offset`: pieces of the whole answer, which the oracle vouches for.
+//! `limit` and `offset`: pieces of the whole answer, which the oracle has checked.
 
 use super::*;
 

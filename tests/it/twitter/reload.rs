@@ -1,4 +1,4 @@
-//! A new store takes the place of the old one while requests go on.
+//! A new store replaces the old one while requests go on.
 
 use super::*;
 use crate::harness::eventually;
@@ -53,7 +53,7 @@ fn a_store_under_the_same_name_is_taken_up_by_post_and_by_signal() {
         || ask(&mut client, QUERY).text() == answer("third")
     ));
     assert!(eventually(|| mapped(&server) == 1));
-    // Counted after the swap, which the answers above already saw.
+    // Counted after the replacement, which the answers above already saw.
     let replaced = || server.metric("trident_store_reloads_total{outcome=\"replaced\"}");
     assert!(eventually(|| replaced() == 2));
     assert_eq!(
@@ -116,8 +116,8 @@ fn the_public_listener_does_not_reload() {
     assert_eq!(Client::connect(admin).ask(get).status, 405);
 }
 
-/// Requests by several clients without a pause, a reload after the other: each request is answered,
-/// from one of the stores, and never from an older one than the request before.
+/// Requests by several clients without a pause, one reload after another: each request is answered from one of the
+/// stores, and never from an older one than the request before.
 #[test]
 fn no_request_fails_while_stores_are_replaced() {
     const STORES: usize = 30;
@@ -175,7 +175,7 @@ fn hammer(client: &mut Client, done: &AtomicBool) -> usize {
     requests
 }
 
-/// Reloads are requests like others in the metrics.
+/// Reloads are counted like other requests.
 #[test]
 fn reloads_are_counted_as_requests() {
     let directory = TempDir::new();

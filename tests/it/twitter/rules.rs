@@ -148,7 +148,7 @@ fn the_three_settings_for_empty_answer() {
             let got = ask(&mut client, &format!("{query}&phrase=a&hashtag=b"));
             assert_eq!((got.status, got.text()), (200, want.clone()), "{query}");
         }
-        // whatever the setting: malformed is INVALID
+        // whatever the setting, a malformed request is INVALID
         let got = ask(&mut client, "user_id=x&type=both&phrase=a&hashtag=b");
         assert_eq!(got.text(), format!("{TEAM_LINE}INVALID"));
         assert_eq!(
@@ -162,7 +162,7 @@ fn the_three_settings_for_empty_answer() {
     }
 }
 
-/// Whatever is wrong with a query, and whatever is answered to one with nothing to list.
+/// For every malformed query, and for every setting for queries with nothing to list.
 #[test]
 fn every_malformed_query_is_invalid() {
     let long = "9".repeat(100_000);
@@ -254,8 +254,8 @@ fn percent_garbage_and_control_bytes_are_texts_like_others() {
     }
 }
 
-/// A request whose phrase has a megabyte and a user with a hundred thousand contacts: answered, and
-/// what they needed is given back.
+/// A request with a phrase of a megabyte, for a user with a hundred thousand contacts: it is answered, and its memory
+/// is given back.
 #[test]
 fn large_phrases_and_large_users_are_bounded() {
     let directory = TempDir::new();
@@ -285,7 +285,7 @@ fn large_phrases_and_large_users_are_bounded() {
             assert_eq!(ids(&got).len(), if user == 1 { 100_000 } else { 3 });
         }
     }
-    // However a phrase is made, it costs little more than one that is nowhere: the rows are most of it.
+    // However a phrase is made, it costs little more than a phrase without matches: the rows cost the most.
     let mut time = |phrase: &str| {
         let query = format!("user_id=1&type=both&phrase={phrase}&hashtag=x");
         let times = (0..3).map(|_| {

@@ -40,8 +40,7 @@ fn a_store_that_cannot_be_opened_ends_the_start_with_69() {
     }
 }
 
-/// A store at `path` with a value, that of user 77, that is damaged although the file is as it was
-/// sealed.
+/// A store at `path` in which the value of user 77 is damaged, although the file is as it was sealed.
 pub fn damaged(path: &Path) {
     small(path);
     let data = path.join("data.mdb");
@@ -62,7 +61,7 @@ pub fn damaged(path: &Path) {
     fs::write(path.join("seal.json"), seal).unwrap();
 }
 
-/// The user of a damaged value gets 500 and is counted, all others are served.
+/// The user with the damaged value gets 500 and is counted; all others are served.
 #[test]
 fn a_corrupt_value_costs_its_user_only() {
     let directory = TempDir::new();
@@ -173,7 +172,7 @@ fn without_store(cache: &Path) -> Command {
     command
 }
 
-/// Names and inodes of what is in the sample's directory.
+/// Names and inodes of the files in the sample's directory.
 fn kept(cache: &Path) -> Vec<(String, u64)> {
     use std::os::unix::fs::DirEntryExt;
     let entries = fs::read_dir(cache.join("trident"))

@@ -34,11 +34,11 @@ use trident_baseline::{
 const USAGE: &str = "blast --port P --targets FILE [--conns 64] [--depth 1] [--seconds 1] \
                      [--warmup 0.2] [--core C] [--server-pid PID] [--requests-per-connection N]";
 
-/// Looks at one connection before going on to the next one, which may be ready already.
+/// Looks at one connection before turning to the next one, which may be ready already.
 const TRIES_PER_CONNECTION: u32 = 8;
 /// Pauses between two looks: without them the socket's lock is taken so often that the server pays.
 const PAUSES_PER_TRY: u32 = 24;
-/// Without one response for this long the server has lost one, or stopped.
+/// If no response comes for this long, the server has lost one or has stopped.
 const STALL: Duration = Duration::from_secs(3);
 
 struct Connection {

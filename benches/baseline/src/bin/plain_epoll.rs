@@ -1,4 +1,4 @@
-//! A plain epoll server: read, scan, write, no checks. What the leaders of public benchmarks without io_uring do.
+//! A plain epoll server: read, scan, write, no checks. Like the leaders of public benchmarks without io_uring.
 //!
 //! As `raw_epoll`, one thread = one SO_REUSEPORT listener + one edge-triggered epoll instance, one recv and one send per
 //! event. Unlike it, a request is looked at: its head is searched for its end, its target compared, an answer appended
@@ -108,8 +108,8 @@ impl Worker {
             begun.drain(..used);
         }
         let output = &self.output;
-        // SAFETY: pointer and length describe `output`. The result is not looked at: a client that does not read is
-        // none of this server's business.
+        // SAFETY: pointer and length describe `output`. The result is ignored: clients that do not read are out of
+        // scope.
         unsafe { libc::send(fd, output.as_ptr().cast(), output.len(), libc::MSG_NOSIGNAL) };
     }
 }

@@ -86,8 +86,8 @@ fn serve(port: u16, responses: &[u8], response_bytes: usize) -> io::Result<()> {
                 false => 1,
             };
             let out = &responses[..count * response_bytes];
-            // SAFETY: pointer and length describe `out`. The result is not looked at: a client that
-            // does not read is none of this server's business.
+            // SAFETY: pointer and length describe `out`. The result is ignored: clients that do not read are out of
+            // scope.
             unsafe { libc::send(fd, out.as_ptr().cast(), out.len(), libc::MSG_NOSIGNAL) };
         }
     }

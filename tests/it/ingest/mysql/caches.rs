@@ -1,4 +1,4 @@
-//! What instances have in their caches, and what they answer, when another one has taken a batch.
+//! What instances have in their caches, and what they answer, after another one has taken a batch.
 
 use super::*;
 
@@ -80,7 +80,7 @@ fn the_instance_that_took_it_shows_it_at_once_and_the_others_soon() {
     assert!(writer.metrics().text().contains("updates=\"10\""));
 }
 
-/// One sender, readers on both instances, small caches: no reader ever goes back.
+/// One sender, readers on both instances, small caches: no reader ever sees an older batch again.
 #[test]
 fn nobody_goes_back_behind_a_batch() {
     let Some(database) = database_of_pairs() else {
@@ -115,7 +115,7 @@ fn nobody_goes_back_behind_a_batch() {
     });
 }
 
-/// An instance that has missed more batches than the database tells of drops everything.
+/// If an instance has missed more batches than the database lists, it clears its whole cache.
 #[test]
 fn what_is_not_told_any_more_costs_the_whole_cache() {
     let Some(database) = database_of_pairs() else {
@@ -188,7 +188,7 @@ fn a_host_that_is_behind_is_passed_over() {
     for database in [&first, &second] {
         import(&database.url(), &path, true);
     }
-    // As if it were a replica of the first: of the same load.
+    // Makes it look like a replica of the first host: the same load.
     let loaded = first.number("SELECT loaded FROM trident.trident_batch");
     second.root(&format!(
         "UPDATE trident.trident_batch SET loaded = {loaded}"
@@ -211,7 +211,7 @@ fn a_host_that_is_behind_is_passed_over() {
             assert!((0..PAIRS).all(|pair| version(&server, pair) == batch));
         }
     }
-    // The first takes no changes any more, and the second has none of them: 503, not a branch of its own.
+    // The first host is down, and the second has none of its batches: 503 instead of a second line of batches.
     first.crash();
     let is_served = || {
         let request =

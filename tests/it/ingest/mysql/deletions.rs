@@ -35,7 +35,7 @@ fn deletions_through_two_instances_give_the_store_of_the_whole() {
     assert_eq!(rows(""), history.tweets + history.deletions);
 }
 
-/// A tweet that is deleted on one instance is not taken again by the other, nor after an import of what is left.
+/// A tweet deleted on one instance is not taken again by the other, nor after an import of the remaining store.
 #[test]
 fn a_deleted_tweet_stays_deleted_on_every_instance_and_after_an_import() {
     let lines = lines(321, 200, 20);
@@ -79,7 +79,7 @@ fn a_deleted_tweet_stays_deleted_on_every_instance_and_after_an_import() {
     assert_eq!(answer(&servers[1], &all)["batch"], 0);
 }
 
-/// `DELETE` on one instance is what the others have too.
+/// `DELETE` on one instance takes effect on the others too.
 #[test]
 fn one_tweet_is_deleted_by_its_number_on_every_instance() {
     let lines = lines(322, 100, 20);
@@ -103,7 +103,7 @@ fn one_tweet_is_deleted_by_its_number_on_every_instance() {
     assert_eq!(checksums(&database), checksums_of(&expected));
 }
 
-/// What a batch is answered, but for what it cost.
+/// The answer to a batch, without its cost.
 fn answer(server: &Server, batch: &[u8]) -> serde_json::Value {
     let mut answer = counts(&admin(server).ask(&post(&gzip(batch), GZIP)));
     answer.as_object_mut().unwrap().remove("work").unwrap();

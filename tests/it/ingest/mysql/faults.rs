@@ -1,4 +1,4 @@
-//! Instances that are killed, locks, deadlocks, connections that are lost in the worst moment.
+//! Instances that are killed, locks, deadlocks, connections that are lost at the worst moment.
 
 use super::*;
 use std::{
@@ -34,14 +34,14 @@ fn no_accepted_batch_is_lost_with_its_instance() {
             is_of(accepted) || is_of(accepted + 1),
             "{accepted} accepted"
         );
-        // What is in is not sent as another one.
+        // A batch that is stored although its answer was lost is not sent again.
         if !is_of(accepted) {
             accepted += 1;
         }
     }
 }
 
-/// The server refuses an update of the number so many times.
+/// Makes the server refuse the next `times` updates of the number.
 fn refuse(database: &Database, code: u16, times: u32) {
     database.root(&format!(
         "CREATE OR REPLACE TABLE trident.faults (n INT) ENGINE=MyISAM; \
@@ -79,7 +79,7 @@ fn what_passes_is_tried_again_and_what_does_not_is_told() {
         let answer = admin(&impatient).ask(&post(&split.batches[5], ""));
         assert_eq!(answer.status, status, "{}", answer.text());
         assert_eq!(answer.field("retry-after").is_some(), status == 503);
-        // Nobody has the lock of a batch that is over; an open connection would keep it for 30 seconds.
+        // The lock of a finished batch is free; an open connection would keep it for 30 seconds.
         database.root("SELECT number FROM trident.trident_batch FOR UPDATE WAIT 10");
         assert_eq!(checksums(&database), checksums_of(&split.expected[5]));
     }
@@ -91,7 +91,7 @@ fn what_passes_is_tried_again_and_what_does_not_is_told() {
 const WAITING: &str = "SELECT COUNT(*) FROM information_schema.processlist \
                        WHERE user = 'trident' AND info LIKE '%FOR UPDATE'";
 
-/// Somebody has the lock: the batch waits; its connection is killed meanwhile: it begins again.
+/// While another client has the lock, the batch waits; if its connection is killed meanwhile, it begins again.
 #[test]
 fn a_batch_waits_for_its_turn() {
     let split = split(lines(323, 200, 30), 323, 1, false);
@@ -114,7 +114,7 @@ fn a_batch_waits_for_its_turn() {
     assert_eq!(checksums(&database), checksums_of(&split.expected[0]));
 }
 
-/// What becomes of COMMIT on the way.
+/// What the proxy does with COMMIT.
 const PASS: u32 = 0;
 /// It arrives, and its answer does not.
 const LOSE_ANSWER: u32 = 1;
@@ -130,7 +130,7 @@ const HOLD_COMMIT: u32 = 6;
 /// The COMMIT is on its way of which one of these two was said.
 const HELD: u32 = 7;
 
-/// A proxy that does so to the next COMMIT.
+/// A proxy that does this to the next COMMIT.
 fn proxy(database: SocketAddr) -> (SocketAddr, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -197,7 +197,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, mut passes: impl FnMut(&[u8]) 
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// The connection is lost in COMMIT: the answer is that of the batch, and it is in once.
+/// The connection is lost in COMMIT: the answer is still the batch's own, and the batch is stored once.
 #[test]
 fn a_lost_commit_is_settled() {
     let split = split(lines(324, 200, 30), 324, 5, true);
@@ -227,7 +227,7 @@ fn a_lost_commit_is_settled() {
             "{harm}"
         );
     }
-    // Nobody can say: not 200, and sent again it does no harm.
+    // The outcome is unknown: the answer is not 200, and sending the batch again does no harm.
     let impatient = serve_from(&url, &[ON, "twitter.mysql_write_ms=1000"]);
     mode.store(LOSE_ALL, Relaxed);
     let answer = admin(&impatient).ask(&post(&split.batches[3], ""));

@@ -29,7 +29,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Starts one with further options; `None` if these tests are to be left out.
+    /// Starts a database with further options; `None` if these tests are skipped.
     pub fn start(options: &[&str]) -> Option<Self> {
         let programs = ["mariadbd", "mariadb", "mariadb-install-db"];
         if !required("mariadb", &programs) {
@@ -160,7 +160,7 @@ impl Database {
 /// See [`Database::holding`].
 pub struct Holding {
     child: Child,
-    /// Its end would be the client's.
+    /// Its end would end the client.
     _stdin: ChildStdin,
 }
 

@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Users of the database, and as many that do not exist.
+/// Number of users in the database; as many are asked for that do not exist.
 const USERS: u64 = 200;
 
-/// What the proxy does to a piece of data.
+/// How the proxy harms a piece of data.
 #[derive(Clone, Copy)]
 enum Harm {
     Flip,
@@ -47,7 +47,7 @@ const PIECES_PER_HARM: u64 = 40;
 struct Proxy {
     address: SocketAddr,
     is_harmful: Arc<AtomicBool>,
-    /// Connections of Trident's that are open.
+    /// Open connections of Trident.
     open: Arc<AtomicUsize>,
     /// How often it did harm.
     harms: Arc<AtomicUsize>,

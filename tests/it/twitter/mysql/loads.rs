@@ -29,7 +29,7 @@ fn new_data_take_the_place_of_old_ones_while_serving() {
             let path = directory.join(text);
             numbered(&path, 300, text);
             load(&database.url(), &path);
-            // Whoever asks for it need not wait for the next look.
+            // Whoever asks for a reload need not wait for the next check.
             let reloaded = admin(&server, "POST", "/admin/reload");
             assert_eq!(reloaded.status, 200, "{reloaded:?}");
             let mut client = server.connect();
@@ -71,7 +71,7 @@ fn new_data_are_noticed_without_being_announced() {
     assert!(eventually(is_new));
 }
 
-/// Killed wherever it is, a load leaves what is served alone and goes on where it was.
+/// Killed at any point, a load does not touch the served data and can be resumed.
 #[test]
 fn a_killed_load_is_resumed() {
     let options = ["--max-allowed-packet=65536"];
@@ -117,7 +117,7 @@ fn a_killed_load_is_resumed() {
     admin(&server, "POST", "/admin/reload");
     let text = ask(&mut server.connect(), &about(users)).text();
     assert!(text.contains(&"large of 4000".repeat(200)));
-    // What is left of the load of another store is not taken for the beginning of this one.
+    // Remains of the load of another store are not taken for the beginning of this one.
     database.root(
         "CREATE TABLE trident.trident_users_load LIKE trident.trident_users; \
          CREATE TABLE trident.trident_meta_load LIKE trident.trident_meta; \
@@ -133,7 +133,7 @@ fn a_load_that_went_wrong_is_not_put_in_place() {
     let Some((directory, database)) = filled(30, &["--max-allowed-packet=65536"]) else {
         return;
     };
-    // Somebody writes into the table that is being loaded: the second load "resumes" it.
+    // Another program writes into the table that is being loaded: the second load "resumes" it.
     database.root(
         "CREATE TABLE trident.trident_users_load LIKE trident.trident_users; \
          CREATE TABLE trident.trident_meta_load LIKE trident.trident_meta; \

@@ -1,4 +1,4 @@
-//! The database goes away, hangs, is slow, comes back.
+//! The database goes down, hangs, is slow, comes back.
 
 use super::*;
 use crate::harness::{READY, pace};
@@ -9,8 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Far above the deadline that is set, far below the patience of a client: an answer that takes longer
-/// did not keep the deadline.
+/// Far above the configured deadline, far below a client's patience: an answer that takes longer missed the deadline.
 const HUNG: Duration = Duration::from_secs(15);
 
 fn timed_ask(client: &mut Client, query: &str) -> Response {
@@ -20,8 +19,8 @@ fn timed_ask(client: &mut Client, query: &str) -> Response {
     response
 }
 
-/// Killed and started again three times under load: users in the cache are served throughout, others
-/// get 503, nobody a wrong answer, and it goes on by itself.
+/// Killed and started again three times under load: users in the cache are served throughout, others get 503, nobody
+/// gets a wrong answer, and service resumes by itself.
 #[test]
 fn a_database_that_crashes_is_survived() {
     let Some((_place, mut database)) = filled(2000, &[]) else {
@@ -53,7 +52,7 @@ fn a_database_that_crashes_is_survived() {
                         } else {
                             assert!(user > 100, "{user} is in the cache");
                             assert_refused(&got);
-                            pace(Duration::from_millis(1)); // the machine is for MariaDB
+                            pace(Duration::from_millis(1)); // leaves the processor to MariaDB
                         }
                     }
                 }
@@ -148,7 +147,7 @@ fn connections_that_the_server_closes_are_replaced() {
     assert_eq!(server.metric("trident_store_refused_total"), 0);
 }
 
-/// Not ready before the first connection; an outage later makes it unready only if that is asked for.
+/// Not ready before the first connection. A later outage makes it unready only if the setting says so.
 #[test]
 fn readiness_waits_for_the_first_connection() {
     let Some((_place, mut database)) = filled(5, &[]) else {

@@ -1,5 +1,5 @@
-//! A server that follows a script, written from the protocol's documentation: what neither MariaDB does nor a good
-//! MySQL 8, which is not packaged here.
+//! A server that follows a script, written from the protocol's documentation. It does what neither MariaDB does nor a
+//! good MySQL 8, which is not packaged here.
 
 mod tls;
 
@@ -81,14 +81,14 @@ impl Session {
         Some(response)
     }
 
-    /// Lets the client in.
+    /// Accepts the client's login.
     fn log_in(&mut self) -> Option<()> {
         self.greet("mysql_native_password")?;
         self.send(OK);
         Some(())
     }
 
-    /// The answer to what the client asks about schema and data, by text protocol.
+    /// Answers the client's questions about schema and data, by text protocol.
     fn tell_meta(&mut self, meta: &str) {
         self.send(&[2]);
         for _ in 0..2 {
@@ -110,7 +110,7 @@ fn column(kind: u8) -> Vec<u8> {
     column
 }
 
-/// Runs `script` for each connection; the address, and how many connections are open.
+/// Runs `script` for each connection. Returns the address and the number of open connections.
 fn server(script: impl Fn(Session) + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
     accepting(move |stream| {
         script(Session {
@@ -146,7 +146,7 @@ fn url(address: SocketAddr, parameters: &str) -> String {
     format!("mysql://{}@{address}/trident?{parameters}", database::USER)
 }
 
-/// The metadata of a store, as the database holds it.
+/// The metadata of a store, as a database holds them.
 fn meta() -> String {
     let directory = TempDir::new();
     let meta = store(
@@ -156,7 +156,7 @@ fn meta() -> String {
     serde_json::to_string(&meta).unwrap()
 }
 
-/// A server that asks for the password itself gets nothing that holds it.
+/// A server that asks for the password itself is sent nothing that contains it.
 #[test]
 fn an_impostor_is_not_sent_the_password() {
     for (plugin, request) in [
@@ -276,7 +276,7 @@ fn a_pinned_key_gets_the_password() {
     assert!(code == 69 && err.contains("no RSA public key"), "{err}");
 }
 
-/// Sizes that no memory holds are refused before anything is reserved, at the start and later.
+/// Sizes beyond any memory are refused before anything is reserved, at the start and later.
 #[test]
 fn sizes_are_bounded_before_memory_is_reserved() {
     for lie in [
@@ -316,7 +316,7 @@ fn sizes_are_bounded_before_memory_is_reserved() {
     }
 }
 
-/// A result that stops halfway costs its lookups; its connection is closed and not left behind.
+/// A result that stops halfway costs its lookups; its connection is closed.
 #[test]
 fn connections_are_bounded_whatever_the_server_does() {
     let meta = meta();
@@ -360,7 +360,7 @@ fn connections_are_bounded_whatever_the_server_does() {
         assert_refused(&ask(&mut client, &about(user)));
     }
     let most = trident::store::database::Options::default().connections_max + 1;
-    // One that is closed and the one in its place may overlap for a moment, and never more.
+    // A closed connection and its replacement may overlap for a moment.
     assert!(eventually(|| open.load(Relaxed) <= most), "{open:?}");
     assert!(server.metric("trident_database_connects_total{outcome=\"ok\"}") > 2 * most as u64);
 }

@@ -37,7 +37,7 @@ impl Certificates {
     }
 }
 
-/// Serves from `url`, and how its answer to a query about user 3 came.
+/// Serves from `url`. Returns the outcome of a query about user 3.
 fn serves(url: &str) {
     let server = serve_from(url, &[]);
     let text = ask(&mut server.connect(), &about(3)).text();
@@ -61,7 +61,7 @@ fn a_server_that_requires_tls() {
     let options = certificates.options();
     let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
     options.push("--require-secure-transport=ON");
-    // The load that fills it goes through TLS too.
+    // The load that fills the database uses TLS too.
     let Some((_place, database)) = filled(5, &options) else {
         return;
     };
