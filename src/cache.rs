@@ -2,9 +2,9 @@
 //!
 //! Sharded by hash so that workers rarely meet; whole keys are compared, so a hash collision can
 //! never give a wrong answer; hashes are seeded per process, so a client cannot aim for collisions.
-//! Bound and replacement policy may be changed while it is in use. An entry is at most as large as a shard, so what holds
-//! few large values has fewer shards ([`Cache::with_shards`]).
-//! Names nothing of ours: hits and misses are counted by the caller.
+//! Bound and replacement policy may be changed while it is in use. An entry is at most as large as a shard, so a cache
+//! for a few large values has fewer shards ([`Cache::with_shards`]). It names no other module: the caller counts hits
+//! and misses.
 
 use std::{
     hash::BuildHasher,
@@ -17,8 +17,8 @@ use std::{
 use hashbrown::{DefaultHashBuilder, HashTable};
 use parking_lot::Mutex;
 
-/// Locks of the cache: with four workers the chance of meeting at one is a few per cent, and a lookup
-/// holds it for the copy of one answer.
+/// Locks of the cache: with four workers the chance that two meet at one is a few per cent, and a lookup holds it while
+/// it copies one answer.
 const SHARDS: usize = 64;
 
 /// What an entry costs besides its bytes: table slot, list links, allocator headers.
@@ -27,8 +27,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 /// End of the list of a shard.
 const NONE: u32 = u32::MAX;
 
-/// Draws for a slot that has an entry before the oldest entry goes instead. After the bound was
-/// lowered most slots may be free.
+/// Attempts to draw a slot with an entry before the oldest entry is dropped instead. After the bound was lowered, most
+/// slots may be free.
 const DRAWS_MAX: usize = 16;
 
 /// Which entry makes room for a new one.
@@ -37,11 +37,11 @@ pub enum Policy {
     /// The one used least recently: best where some keys are asked for again and again.
     #[default]
     Lru,
-    /// Any: a hit moves nothing, and a scan over more keys than fit keeps a share of hits.
+    /// Any entry: a hit moves nothing, and a scan over more keys than fit still gets a share of hits.
     Random,
 }
 
-/// What a cache is set to and what it holds.
+/// The settings and the content of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Most bytes it may hold.
@@ -96,13 +96,13 @@ struct Entry {
 }
 
 impl Cache {
-    /// An empty cache that holds at most `bytes_max` bytes of keys, values and bookkeeping; with 0 it
-    /// never holds anything.
+    /// An empty cache that holds at most `bytes_max` bytes of keys, values and bookkeeping; with 0 it stays empty.
     pub fn new(bytes_max: usize) -> Self {
         Self::with_shards(bytes_max, SHARDS)
     }
 
-    /// As [`new`](Self::new), in so many shards (at least one): none holds an entry of more than its share of `bytes_max`.
+    /// Like [`new`](Self::new), with this many shards (at least one). An entry larger than a shard's part of
+    /// `bytes_max` is not kept.
     pub fn with_shards(bytes_max: usize, shards: usize) -> Self {
         Self {
             shards: (0..shards.max(1)).map(|_| Mutex::default()).collect(),
@@ -139,9 +139,8 @@ impl Cache {
         Some(take(&shard.entries[slot as usize].value))
     }
 
-    /// Keeps a copy of `value` for `key`, making room as the policy says; returns how many entries
-    /// were dropped. An entry that would fill a shard on its own is not kept, and neither is the value
-    /// the key had.
+    /// Keeps a copy of `value` for `key`, making room as the policy says; returns how many entries were dropped. An
+    /// entry that would fill a shard on its own is not kept, and the key's previous value is dropped.
     pub fn put(&self, key: &[u8], value: &[u8]) -> u64 {
         if self.fits(key, value) {
             self.put_shared(key, value.into())
@@ -202,8 +201,8 @@ impl Cache {
         }
     }
 
-    /// Changes the policy, effective with the next entry that has to go. What was used under
-    /// [`Policy::Random`] is not known to [`Policy::Lru`] afterwards.
+    /// Changes the policy, effective with the next entry that has to go. [`Policy::Lru`] does not know which entries
+    /// were used while [`Policy::Random`] was set.
     pub fn set_policy(&self, policy: Policy) {
         self.random.store(policy == Policy::Random, Relaxed);
     }
@@ -226,7 +225,7 @@ impl Cache {
             .sum()
     }
 
-    /// What it is set to and what it holds now.
+    /// Its settings and its present content.
     pub fn stats(&self) -> Stats {
         Stats {
             bytes_max: self.bytes_max.load(Relaxed),
@@ -249,7 +248,7 @@ impl Cache {
         self.len() == 0
     }
 
-    /// The keys of all entries, in no order: those of a shard as they are at one time.
+    /// The keys of all entries, in no order; each shard's keys are read at one moment.
     pub fn keys(&self) -> Vec<Box<[u8]>> {
         let keys = |shard: &Mutex<Shard>| -> Vec<_> {
             let shard = shard.lock();

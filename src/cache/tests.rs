@@ -42,7 +42,7 @@ fn a_cache_of_no_bytes_holds_nothing() {
     assert!(!cache.is_on() && cache.is_empty());
 }
 
-/// Whoever puts has seen the old bound and waits for the shard while the new one is set.
+/// A thread that puts has seen the old bound and waits for the shard while the new one is set.
 #[test]
 fn an_entry_that_comes_after_the_bound_was_lowered_is_not_kept() {
     for (bytes_max, value_bytes) in [(0, 1), (64 << 10, 2000)] {
@@ -57,7 +57,7 @@ fn an_entry_that_comes_after_the_bound_was_lowered_is_not_kept() {
                 cache.put(b"a", &vec![0; value_bytes])
             });
             await_sleep(&begun.recv().unwrap());
-            // What `set_bytes_max` does, as far as this shard goes.
+            // The effect of `set_bytes_max` on this shard.
             cache.bytes_max.store(bytes_max, Relaxed);
             shard.make_room(bytes_max / SHARDS, Policy::Lru);
             drop(shard);

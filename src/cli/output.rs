@@ -1,4 +1,4 @@
-//! Standard output: results go here, whole, and a reader that has gone is no failure.
+//! Standard output: results are written whole, and it is not a failure if their reader has gone.
 
 use crate::{
     exit::{ExitCode, Stop},

@@ -95,7 +95,7 @@ class Kubernetes(unittest.TestCase):
         routes = text("src/app/route.rs")
         for probe in (ready, start, live):
             self.assertIn(f'path: "{probe["httpGet"]["path"]}"', routes)
-        # Draining is no sickness: a restart would lose what is in flight.
+        # A draining pod is not sick: a restart would lose its requests in flight.
         self.assertEqual((ready["httpGet"]["path"], live["httpGet"]["path"]), ("/readyz", "/healthz"))
 
     def test_ports_names_and_numbers_are_those_of_the_program_and_the_fleet(self):

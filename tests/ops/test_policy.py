@@ -15,7 +15,7 @@ ENDPOINTS = {"cloudwatch": "monitoring"}
 
 # Reading is not bound to a resource: most of these calls cannot be.
 LOOKING = re.compile(r"\w+:(Describe|Get|List)\w+")
-# AWS takes a managed policy of up to so many characters, white space not counted.
+# Most characters of a managed policy in AWS, white space not counted.
 POLICY_CHARACTERS_MAX = 6144
 
 

@@ -226,7 +226,7 @@ NOTICES = ("delete", "scrub_geo", "limit", "status_withheld", "user_withheld", "
 
 
 def notice(t):
-    """dict -> (kind, id of the deleted tweet or None), or None when it is no notice."""
+    """dict -> (kind, id of the deleted tweet or None), or None when it is not a notice."""
     if get_id(t, "id") is not None:
         return None
     for kind in NOTICES:

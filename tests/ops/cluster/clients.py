@@ -34,7 +34,7 @@ class Connection:
         self.instance, self.timeout, self.http = instance, timeout, None
 
     def ask(self, method, target, body=None):
-        """Status and text, or None and why there is no answer."""
+        """Status and text; or None and the reason why no answer came."""
         headers = {"Authorization": f"Bearer {TOKEN}"} if method != "GET" else {}
         try:
             if self.http is None:
