@@ -117,7 +117,7 @@ fn check_config(settings: SettingFlags, json: bool) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The configuration file that was read, also when nobody named it.
+/// The configuration file that was read, even if no flag or variable named it.
 fn file(loaded: &Loaded) -> String {
     loaded
         .file
@@ -125,7 +125,7 @@ fn file(loaded: &Loaded) -> String {
         .map_or("none".into(), |path| path.display().to_string())
 }
 
-/// Writes one message to standard error; a closed one is no failure.
+/// Writes one message to standard error. It is not a failure if that is closed.
 fn tell(message: &str) {
     let _ = writeln!(std::io::stderr(), "trident: {message}");
 }

@@ -154,7 +154,7 @@ fn load_file(client: &Client, kind: &'static Kind, file: &Path) -> anyhow::Resul
 }
 
 /// Writes requests with their right answers for `trident load --corpus`: every object is read, and one write follows
-/// every [`READS_PER_WRITE`] reads. The answers have the files' content, not the service's.
+/// every `READS_PER_WRITE` reads. The answers have the files' content, not the service's.
 pub fn corpus(client: &mut Client, tables: &Tables, out: &mut impl Write) -> anyhow::Result<()> {
     if client.token.is_none() {
         let users = tables

@@ -1,4 +1,4 @@
-//! Request heads: what is accepted `httparse` accepts alike, remembering the last section changes
+//! Request heads: `httparse` reads accepted heads alike, remembering the last section changes
 //! nothing, and a prefix is incomplete or has the whole's fault.
 #![no_main]
 

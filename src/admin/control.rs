@@ -2,7 +2,7 @@
 //!
 //! | request | does |
 //! | --- | --- |
-//! | `POST /admin/cache?capacity_bytes=N&policy=P` | sets the answer cache, or the one in front of the database if there is one: 0 bytes turn it off; `lru` or `random`; what is not given stays |
+//! | `POST /admin/cache?capacity_bytes=N&policy=P` | sets the answer cache, or the database's cache if there is one: 0 bytes turn it off; `lru` or `random`; a missing parameter changes nothing |
 //! | `POST /admin/cache/clear` | drops every answer |
 //! | `POST /admin/reload` | opens the store again |
 //! | `POST /admin/drain` | stops the server as SIGTERM does |

@@ -19,7 +19,7 @@ use crate::codec::hex;
 /// Settings of the authority.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Who computes tokens.
+    /// Which program computes tokens.
     pub mode: Mode,
     /// HMAC key of the embedded authority; `None` makes a random one at start.
     pub key: Option<Key>,
@@ -27,7 +27,7 @@ pub struct Options {
     pub rest: RestOptions,
 }
 
-/// Who computes tokens.
+/// Which program computes tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// A library call in this process.

@@ -152,7 +152,7 @@ pub enum Invocation {
     },
     /// Explain requests.
     Explain(Box<ExplainCommand>),
-    /// Make a store, or run one stage of that.
+    /// Make a store, or run one stage of it.
     Etl(Box<EtlCommand>),
     /// Make up tweets or requests.
     Gen(GenCommand),
@@ -187,7 +187,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
-/// Prints help or version, or makes a message of what is wrong.
+/// Prints help or version; for a mistake returns a message.
 fn stopped(error: clap::Error) -> Stop {
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Success,
@@ -202,7 +202,7 @@ fn stopped(error: clap::Error) -> Stop {
         .unwrap_or(Stop::silent(code))
 }
 
-/// What is wrong, the nearest right thing and the usage, as clap puts it.
+/// The mistake, the nearest right argument and the usage, in clap's words.
 fn wrong(kind: ErrorKind, rendered: &str) -> String {
     let message = rendered
         .strip_prefix("error: ")
@@ -218,7 +218,7 @@ fn wrong(kind: ErrorKind, rendered: &str) -> String {
     }
 }
 
-/// The setting that an unknown flag of the server may mean, where clap knows no flag like it.
+/// The setting that an unknown flag of the server may mean, if clap knows no similar flag.
 fn setting_hint(error: &clap::Error) -> String {
     let is_of_server = |usage: &str| {
         ["[OPTIONS]", "--", "serve", "check-config", "explain"]
@@ -254,7 +254,7 @@ pub fn read_config(settings: SettingFlags) -> Result<Loaded, Stop> {
 /// Prints the report of `loaded` on standard output.
 ///
 /// # Errors
-/// Standard output cannot be written, except that its reader may have gone.
+/// Standard output cannot be written. A reader that has gone is not an error.
 pub fn print_config(loaded: &Loaded, json: bool) -> Result<(), Stop> {
     output::print(&if json {
         config::report::json(loaded)

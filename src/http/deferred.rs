@@ -142,7 +142,7 @@ impl Deferred {
         }
     }
 
-    /// Duplicates the socket for whoever watches the client.
+    /// Duplicates the socket for the thread that watches the client.
     fn show(&self, socket: BorrowedFd<'_>) {
         if let Some(Watched(descriptor)) = &self.0.watched {
             *descriptor.lock() = socket.try_clone_to_owned().ok();

@@ -270,7 +270,7 @@ impl<'a> Reply<'a> {
         digits_end
     }
 
-    /// 304: what the client has is still right. `fields` are those that 200 would have (RFC 9110 §15.4.5).
+    /// 304: the client's copy is still right. `fields` are those that 200 would have (RFC 9110 §15.4.5).
     pub fn not_modified(self, fields: &[(&str, &str)]) {
         self.out.extend_from_slice(Status::NotModified.line());
         self.out.extend_from_slice(DATE);

@@ -80,7 +80,7 @@ pub struct Options {
     pub source: Source,
     /// Sends the requests at the times of their log, this many times faster.
     pub replay_speed: Option<f64>,
-    /// Who sends the load instead of this process.
+    /// Agents that send the load instead of this process.
     pub agents: Agents,
     /// Threads, of each agent if there are any; 0 = half of the processors.
     pub workers: usize,

@@ -40,7 +40,7 @@ pub enum Format {
 /// is a parameter the type has no use for. Names are compared as they stand, values decoded.
 ///
 /// Rejected: a `type` that is missing or neither `encode` nor `decode`, `data` missing, a `format`
-/// that is none of [`Format`]'s, a `timestamp` that is not a decimal integer of 64 bits (an optional
+/// that is not one of [`Format`]'s, a `timestamp` that is not a decimal integer of 64 bits (an optional
 /// `-`, then digits).
 pub fn parse(query: &[u8]) -> Result<Query<'_>, Reject> {
     let mut parameters = [None; 4];

@@ -7,9 +7,9 @@ crate::reject::rejects! {
         Type = "type", "first paragraph", "type is encode or decode";
         /// `data` is missing.
         Data = "data", "first paragraph", "data is there; it may be empty";
-        /// `format` is none of [`Format`](super::Format)'s.
+        /// `format` is not one of [`Format`](super::Format)'s.
         Format = "format", "second paragraph", "format is svg, png or text";
-        /// `timestamp` is no decimal integer of 64 bits.
+        /// `timestamp` is not a decimal integer of 64 bits.
         Timestamp = "timestamp", "first paragraph", "timestamp is a decimal integer of 64 bits";
         /// The text to encode has more bytes than the symbol can hold.
         TooLong = "too_long", "§1, step 1", "a message fits its symbol";

@@ -147,7 +147,7 @@ impl Server {
 
     /// Starts `command`, which becomes the server, and waits until it has printed its addresses.
     pub fn spawn(mut command: Command) -> Self {
-        // Settings come from the test alone; the key of a test is no secret.
+        // Settings come from the test alone; the key of a test is not secret.
         without_settings(&mut command);
         let mut child = command
             .env("TRIDENT_AUTH_KEY", AUTH_KEY)

@@ -366,7 +366,7 @@ fn a_request_that_comes_while_answers_wait_for_room_is_not_forgotten() {
     }
 }
 
-/// Once everything is written the client owes nothing: what counts then is the idle deadline.
+/// Once everything is written the client owes nothing, so the idle deadline counts.
 #[test]
 fn the_write_deadline_ends_with_the_last_byte() {
     let limits = Limits {

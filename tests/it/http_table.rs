@@ -1,7 +1,7 @@
 //! The table: one request (or batch) per line, and what must come back by RFC 9110 and RFC 9112.
 //!
 //! An expectation is the statuses in order, `h` behind those that answer HEAD and hence have no
-//! body, then what becomes of the connection: `open` (a further request gets exactly its own answer)
+//! body, then the state of the connection: `open` (a further request gets exactly its own answer)
 //! or `closed` (nothing more comes, and the last answer said so). Where the RFC leaves a choice the
 //! stricter one is expected: bytes that two recipients could frame differently are refused.
 

@@ -41,7 +41,7 @@ MONTHS = {m: i + 1 for i, m in enumerate(
 #   "header_nl" -> HEADER "\n"
 EMPTY_POLICY = "invalid"
 
-# What becomes of strings that are not Unicode.  See docs/protocol/twitter.md section 2.
+# How strings that are not Unicode are treated.  See docs/protocol/twitter.md section 2.
 #   "replace"  -> U+FFFD
 #   "spark"    -> a line that is not UTF-8 is dropped, half of a surrogate pair becomes "?"
 COMPAT = "replace"
@@ -219,7 +219,7 @@ def extract(t):
 
 
 # --------------------------------------------------------------------------
-# notices: lines of Twitter's streams that are no tweets
+# notices: lines of Twitter's streams that are not tweets
 # --------------------------------------------------------------------------
 
 NOTICES = ("delete", "scrub_geo", "limit", "status_withheld", "user_withheld", "warning")

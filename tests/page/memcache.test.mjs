@@ -89,7 +89,7 @@ const cases = {
     assert.deepEqual(await page.locator('#keys button').allTextContents(), ['a red/dot?', 'text']);
     await looksRight(page, 'front');
     assert.deepEqual(faults, []);
-    // A refusal is told.
+    // A refusal is shown.
     await page.evaluate(() => { document.querySelector('[name=key]').maxLength = 9999; });
     await page.getByRole('textbox', { name: 'Key' }).fill('x'.repeat(600));
     await page.getByLabel('File', { exact: true }).setInputFiles({ name: 'f', mimeType: 'image/png', buffer: PNG });

@@ -244,7 +244,7 @@ const cases = {
     try {
       const { page, faults } = await open(browser, plain);
       assert.ok(await page.locator('#controls').isHidden());
-      // Nobody asks this server but the page: its own polls, and the refused control below, are no traffic.
+      // Only the page asks this server: its own polls, and the refused control below, do not count as traffic.
       await fetch(plain.admin + '/admin/cache/clear', { method: 'POST' });
       await page.waitForFunction(() => past.seconds.length >= 6);
       const asked = await page.evaluate(() => past.seconds.map(p => [p.all.requests, p.all.errors, p.all.p99_us]));

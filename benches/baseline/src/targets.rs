@@ -22,7 +22,7 @@ pub const OK: &[u8] = b"HTTP/1.1 200";
 /// Longest response the clients accept, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 1 << 20;
 
-/// A server that says nothing for this long in the first pass is given up.
+/// A server that says nothing for this long in the first pass has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// A connection to a server on this host, ready for [`Targets::learn`].

@@ -5,7 +5,7 @@
 //! - `head`: the first bytes of a text. `format`: the kind they indicate; `layout`: how JSON is laid out in it.
 //! - `names`: which names are read. `shown`: how names look in messages.
 //! - `bytes`: plain or decompressed. `tar`, `zip`: archives. `encoding`: UTF-16. `documents`: JSON that is not one
-//! object per line. `blocks`: text to blocks. `budget`: how far an input may expand, and its faults.
+//!   object per line. `blocks`: text to blocks. `budget`: how far an input may expand, and its faults.
 
 pub(crate) mod blocks;
 pub(crate) mod budget;

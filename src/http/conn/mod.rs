@@ -216,7 +216,7 @@ impl<S: Service> Conn<S> {
     }
 }
 
-/// The connection by itself: what its turns do, whatever its socket is.
+/// The connection and its turns, for any kind of socket.
 impl<S: Service, K: Socket> Conn<S, K> {
     /// A connection that has not read yet; `None` if the watcher has no slot for its socket. It counts as open until it
     /// is dropped.

@@ -25,7 +25,7 @@ pub const PROTOCOL: u32 = 2;
 pub const GREETING_BYTES_MAX: u64 = 4 << 10;
 /// Longest line after it: a job has the corpus in it.
 pub const LINE_BYTES_MAX: u64 = 256 << 20;
-/// Most different reasons of wrong answers that are told apart.
+/// Most reasons of wrong answers that are counted separately.
 const REASONS_MAX: usize = 64;
 
 /// From the coordinator.

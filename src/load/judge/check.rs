@@ -42,7 +42,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A checker for a corpus of so many entries, without verified bodies.
+    /// A checker for a corpus of `entries` entries, without verified bodies.
     pub fn new(entries: usize, identity: &Identity) -> Self {
         Self {
             team_line: identity.team_line().into_bytes(),

@@ -22,7 +22,7 @@
 //! - `client`: what workers and operators call. `shared`: what it shares with the database thread.
 //! - `tasks`: what runs on the database thread. `ask`: one batch of keys, and the check of its answers.
 //! - `hosts`: which host is next. `connect`: a connection to it. `link`: a connection. `guard`: stands between driver
-//! and server. `tls`.
+//!   and server. `tls`.
 //! - `seen`: which batch was seen, and what may be kept.
 //! - `write`: fills the tables from a store, and takes batches of tweets.
 //!

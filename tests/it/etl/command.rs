@@ -421,7 +421,7 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
     let (code, _, err) = again(&more);
     assert_eq!((code, batches()), (0, 1), "{err}");
 
-    // First another store, then a store from the work directory of another plan that was being deleted.
+    // First with another store at the name, then also with a work directory of another plan that was being deleted.
     let smaller = directory.join("smaller.jsonl");
     fs::write(&smaller, "{}\n").unwrap();
     let other = [
@@ -445,7 +445,7 @@ fn a_store_is_not_replaced_by_a_run_that_goes_on() {
         assert!(err.contains("exists already"), "{err}");
         assert_eq!(dump(&store), "");
     }
-    // It ends as the run that closed the pipe would have ended.
+    // It ends as the run that closed the work directory would have ended.
     assert_eq!(again(&more).0, 0);
     assert!(!manifest.exists());
     let before = names(&directory);

@@ -1,4 +1,4 @@
-//! A simulated client: what it sends, cut into pieces, and the answers that it must get for it.
+//! A simulated client: the bytes that it sends, cut into pieces, and the answers that it must get.
 
 use std::collections::VecDeque;
 

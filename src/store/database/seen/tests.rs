@@ -126,7 +126,7 @@ fn what_was_read_before_a_batch_is_not_kept_after_it() {
     }
 }
 
-/// Two who read the same changes, and one of them later: nothing is noted twice or lost.
+/// Two tasks read the same changes, one of them later: nothing is noted twice or lost.
 #[test]
 fn those_who_come_later_change_nothing() {
     let (seen, cache) = at_five();
@@ -139,7 +139,7 @@ fn those_who_come_later_change_nothing() {
     seen.advance(early, 6, vec![(6, users(&[1]))], &cache);
     assert_eq!(cached(&cache, 1).as_deref(), Some("seven"));
     assert_eq!(seen.mark(), sent);
-    // One that is further still: what it repeats is dropped again, and remembered once.
+    // A later reader has one batch more: repeated changes drop their users again and are remembered once.
     seen.advance(
         early,
         8,

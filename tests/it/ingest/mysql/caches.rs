@@ -100,7 +100,7 @@ fn nobody_goes_back_behind_a_batch() {
                     let mut seen = 0;
                     let mut pair = 0;
                     while seen < last {
-                        // Each batch changes all pairs: what one shows, all others must show as well.
+                        // Each batch changes all pairs: a batch that one pair shows must show in all others as well.
                         let found = version(server, pair);
                         assert!(found >= seen, "{found} after {seen}");
                         (seen, pair) = (found, (pair + 7) % PAIRS);

@@ -193,7 +193,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, mut passes: impl FnMut(&[u8]) 
             break;
         }
     }
-    // Only this direction: what was written arrives.
+    // Only this direction, so that bytes already written arrive.
     let _ = to.shutdown(Shutdown::Write);
 }
 

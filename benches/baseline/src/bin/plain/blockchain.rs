@@ -19,7 +19,7 @@ const TEN_MINUTES_NS: i64 = 600_000_000_000;
 const GENESIS_PREVIOUS_HASH: &str = "00000000";
 /// Largest JSON text accepted.
 const INFLATED_BYTES_MAX: u64 = 1 << 20;
-/// Mining tries before a request is given up; genuine ones need about 20.
+/// Most mining tries for a request; genuine ones need about 20.
 const TRIES_MAX: u64 = 1 << 20;
 
 #[derive(Deserialize)]
