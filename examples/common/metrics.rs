@@ -57,8 +57,8 @@ impl Metrics {
         Ok(Self { registry, series })
     }
 
-    /// Counts an answer of `status` to a request of the part at `index` that came at `since`. Returns the counter for the
-    /// connection.
+    /// Counts an answer of `status` to a request of the part at `index` that came at `since`. Returns the counter for
+    /// the connection.
     pub fn answered(&self, index: usize, status: Status, since: Instant) -> Counter {
         let series = &self.series[index];
         series.seconds.observe(since.elapsed().as_secs_f64());
