@@ -1,5 +1,5 @@
 //! The flags of settings, made from the table in `config`: a setting with a flag name has its own
-//! flag, every setting can be reached by `--set`.
+//! flag, and `--set` reaches every setting.
 //!
 //! Values stay text here; `config` knows the types. Where flags repeat or overlap the later one
 //! wins, so that a script can append an override; only lists such as `--listen` add up.

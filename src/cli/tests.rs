@@ -1,4 +1,4 @@
-//! Help, and what the parser makes of flags. How the binary behaves is in `tests/it/cli.rs`.
+//! Help, and how flags are parsed. `tests/it/cli.rs` tests the binary.
 
 use super::*;
 use crate::config::{Flag, SETTINGS};
@@ -172,7 +172,7 @@ fn short_help_has_one_line_per_flag_and_long_help_has_the_facts() {
     }
 }
 
-/// An example in the help that does not parse would be worse than none.
+/// The examples in the help must parse.
 #[test]
 fn the_examples_work() {
     for (command, _) in text::EXAMPLES {
@@ -222,7 +222,7 @@ fn a_whole_run_and_its_stages_are_told_apart() {
         (&["--input", "a"][..], "--output"),
         (&["--output", "s"], "--input"),
         (&["--output", "s", "map"], "cannot be used with"),
-        // What follows --input are inputs.
+        // Arguments after --input are inputs.
         (&["--input", "a", "map"], "--output"),
         (&["--input", "a", "--top", "1", "--replace"], "--output"),
         (&["build"], "--output"),
@@ -241,7 +241,7 @@ fn the_short_help_of_load_fits_a_terminal() {
     }
 }
 
-/// What an agent does is said by its coordinator: a flag that it would not heed is refused.
+/// The coordinator decides what an agent does, so flags that the agent would ignore are refused.
 #[test]
 fn an_agent_takes_no_flags_of_a_run() {
     let mut command = Cli::command();

@@ -20,7 +20,7 @@ pub(super) fn some(text: &str) -> Result<u64, String> {
     }
 }
 
-/// As [`count`], of what is held in memory.
+/// As [`count`], for things that are held in memory.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     count(text)?
         .try_into()

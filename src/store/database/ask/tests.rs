@@ -1,4 +1,4 @@
-//! What rows are worth, without a server.
+//! Which rows are accepted, without a server.
 
 use super::*;
 use crate::store::value::Encoder;
@@ -98,7 +98,7 @@ fn nobody_is_absent_without_proof() {
         confirmed(&[2, 7], vec![absent(7), absent(2), absent(7)]),
         Ok(vec![read(Ok(None), 0); 2])
     );
-    // It came into being meanwhile: neither absent nor a fault.
+    // The user was created meanwhile: neither absent nor a fault.
     assert_eq!(
         confirmed(&[2, 7], vec![said(7, proof(7, "present")), absent(2)]),
         Ok(vec![read(Ok(None), 0), Read::default()])

@@ -87,7 +87,7 @@ fn what_is_not_told_costs_everything() {
             (1..10).all(|id| cached(&cache, id).is_none()),
             "{changes:?}"
         );
-        // Nobody remembers what has changed, so an earlier read is worth nothing.
+        // The changes are forgotten, so an earlier read cannot be trusted.
         let sent = seen.mark();
         let verdict = seen.keep(2, &read("six", 6), sent, &cache);
         assert_eq!(verdict, Verdict::Again);
@@ -182,7 +182,7 @@ fn another_load_drops_everything_although_its_store_is_the_same() {
     other.batch.loaded = 8;
     assert_eq!(seen.note(&other, &cache, PATIENCE), Noted::Replaced);
     assert!(cached(&cache, 1).is_none());
-    // What was asked for before answers those who wait and is not kept.
+    // A value asked for before answers the waiting lookups and is not kept.
     assert_eq!(seen.keep(1, &read("old", 5), sent, &cache), Verdict::Answer);
     assert!(cached(&cache, 1).is_none());
 }
