@@ -2,8 +2,8 @@
 //! that points outside of it. `main` and `serve` install it.
 //!
 //! LMDB reads files as memory, so such a fault is SIGBUS or SIGSEGV instead of an error. The handler of the coroutines'
-//! crate prints a backtrace within the signal and waits for a lock that it may hold itself: the process hung, and every
-//! request with it. This handler uses only system calls. A fault in a guard page means that a stack has ended; it is
+//! crate prints a backtrace within the signal and waits for one of its own locks: the process hung, and every request
+//! with it. This handler uses only system calls. A fault in a guard page means that a stack has ended; it is
 //! left to the crate's handler.
 
 #![allow(unsafe_code)] // signal handlers are outside Rust's guarantees; see the SAFETY notes
@@ -98,7 +98,7 @@ fn write(text: &[u8]) {
 /// A line of `/proc/self/maps`.
 #[derive(Clone, Copy)]
 struct Mapping<'l> {
-    /// Without any access: the end of a stack.
+    /// Inaccessible: the end of a stack.
     is_guard: bool,
     path: &'l [u8],
 }

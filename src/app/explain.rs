@@ -57,7 +57,7 @@ impl Explainer {
             }
             b"/qrcode" => Ok(self.qrcode(raw)),
             b"/twitter" => Ok(twitter::explain(raw, |user| self.stored(user))),
-            // The standard alphabet has slashes. A path has only those, and no `=` at its end.
+            // A `cc` text in the standard alphabet may have slashes too; one that begins with a slash is taken for a path.
             [b'/', ..] => Err(UnknownTarget(String::from_utf8_lossy(path).into_owned())),
             _ => Ok(self
                 .blockchain

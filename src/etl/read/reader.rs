@@ -31,7 +31,7 @@ pub struct Reader {
     path: PathBuf,
     text: Text,
     budget: Arc<Budget>,
-    /// Length of the file when it was listed; 0 for standard input.
+    /// Length of the file when it was listed; 0 if it has no length.
     listed_bytes: u64,
     /// Uncompressed bytes read so far.
     text_offset: u64,

@@ -29,7 +29,7 @@ const OTHERS: &str = "others";
 /// An unchecked answer has a status below 400.
 const UNCHECKED: StatusRule = StatusRule::BelowOr(200);
 
-/// Reads a list of URLs. A file that it names is searched in the directory of the list.
+/// Reads a list of URLs. Files that it names are looked up in its directory.
 ///
 /// # Errors
 /// The list or a file that it names cannot be read, a line is not a request, or the URLs name several servers and

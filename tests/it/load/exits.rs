@@ -1,4 +1,4 @@
-//! The exit codes and the schema that docs/load.md names, each one produced.
+//! The exit codes and the URL scheme that docs/load.md names, each one tried.
 
 use super::{
     HELLO, TempDir, ended, ended_against, load,

@@ -1,7 +1,8 @@
 //! The simulated world: connections, their clients, other threads and the clock, one step after the other.
 //!
 //! It takes the place of the coroutine, epoll and the watcher: it gives turns, delivers events and lets time pass. Time
-//! passes only when nothing else can happen, so an answer that is still missing then was forgotten.
+//! passes only when nothing else can happen: a client that still waits then waits for a deadline or for a slow promise,
+//! or was forgotten.
 
 use std::sync::{
     Arc,
