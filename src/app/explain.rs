@@ -57,7 +57,7 @@ impl Explainer {
             }
             b"/qrcode" => Ok(self.qrcode(raw)),
             b"/twitter" => Ok(twitter::explain(raw, |user| self.stored(user))),
-            // A `cc` text in the standard alphabet may have slashes too; one that begins with a slash is taken for a path.
+            // A `cc` text in the standard alphabet may have slashes too; one that begins with a slash counts as a path.
             [b'/', ..] => Err(UnknownTarget(String::from_utf8_lossy(path).into_owned())),
             _ => Ok(self
                 .blockchain

@@ -400,7 +400,7 @@ fn crowds(counted: &mut Counted) {
     counted.add(&server);
 }
 
-/// Gives `input` to `command`, which must accept it. Returns its output.
+/// Gives `input` to `command`, which must accept it.
 fn content(command: &mut Command, input: &str) {
     let mut child = command
         .stdin(Stdio::piped())

@@ -37,7 +37,7 @@ impl Certificates {
     }
 }
 
-/// Serves from `url`. Returns the outcome of a query about user 3.
+/// Serves from `url` and checks the answer to a query about user 3.
 fn serves(url: &str) {
     let server = serve_from(url, &[]);
     let text = ask(&mut server.connect(), &about(3)).text();
