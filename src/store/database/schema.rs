@@ -81,7 +81,7 @@ pub(super) struct Version {
     pub(super) batch: Batch,
 }
 
-/// How many batches the store has taken.
+/// Which load a store is from, and how many batches it has taken since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     /// A random number that each load makes; 0 without history.
