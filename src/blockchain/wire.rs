@@ -75,10 +75,11 @@ impl Wire {
         self.encode(out);
     }
 
-    /// The first half of [`pack`](Self::pack): `json` to a zlib stream.
+    /// The first half of [`pack`](Self::pack): `json` to a zlib stream, with the help of the request inflated last.
     pub fn deflate(&mut self, json: &[u8]) {
         self.stream.clear();
-        self.deflater.deflate(json, &mut self.stream);
+        self.deflater
+            .deflate_answer(json, &self.inflater, &mut self.stream);
     }
 
     /// The second half of [`pack`](Self::pack): the last stream as base64 with padding.

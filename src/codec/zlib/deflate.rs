@@ -1,6 +1,9 @@
 //! Deflating to zlib streams at one of ten levels.
 
-use super::onepass::{self, Encoder};
+use super::{
+    inflate::{Inflated, Inflater},
+    onepass::{self, Encoder},
+};
 use libdeflater::{CompressionLvl, Compressor};
 
 /// Most bytes in a stored block (RFC 1951 §3.2.4).
@@ -37,11 +40,21 @@ impl Deflater {
 
     /// Appends `text` as one zlib stream to `out`.
     pub fn deflate(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        self.deflate_with(text, None, out);
+    }
+
+    /// [`Self::deflate`] for an answer that may begin like its request, which `inflater` inflated last. At level 1
+    /// the matches of that beginning are taken from the request's stream, not searched again.
+    pub fn deflate_answer(&mut self, text: &[u8], inflater: &Inflater, out: &mut Vec<u8>) {
+        self.deflate_with(text, inflater.last(), out);
+    }
+
+    fn deflate_with(&mut self, text: &[u8], request: Option<Inflated>, out: &mut Vec<u8>) {
         let start = out.len();
         match &mut self.method {
             Method::OnePass(encoder) if text.len() <= onepass::TEXT_BYTES_MAX => {
                 out.extend_from_slice(&[0x78, 0x01]);
-                encoder.encode(text, out);
+                encoder.encode(text, request, out);
                 if out.len() - start - 2 > stored_bytes(text.len()) {
                     out.truncate(start + 2);
                     put_stored(text, out);

@@ -111,3 +111,80 @@ fn every_level_inflates_to_the_text() {
         }
     }
 }
+
+/// `text` as other encoders send it.
+fn streams_of(text: &[u8]) -> Vec<Vec<u8>> {
+    let with_flate2 = [0, 1, 4, 6, 9].map(|level| {
+        let level = flate2::Compression::new(level);
+        let mut encoder = flate2::read::ZlibEncoder::new(text, level);
+        let mut stream = Vec::new();
+        encoder.read_to_end(&mut stream).unwrap();
+        stream
+    });
+    let mut ours = Vec::new();
+    Deflater::new(1).deflate(text, &mut ours);
+    with_flate2.into_iter().chain([ours]).collect()
+}
+
+fn answer(deflater: &mut Deflater, inflater: &Inflater, text: &[u8]) -> Vec<u8> {
+    let mut out = b"kept".to_vec();
+    deflater.deflate_answer(text, inflater, &mut out);
+    out.split_off(4)
+}
+
+#[test]
+fn answers_inflate_to_their_text_whatever_their_request_was() {
+    let (mut deflater, mut inflater) = (Deflater::new(1), Inflater::new(1 << 20));
+    let mut smaller = 0;
+    for len in [0, 200, 600, 1100, 4000, 4200, 30_000] {
+        let request = json_text(len, 3);
+        for stream in streams_of(&request) {
+            assert_eq!(inflater.inflate(&stream), Ok(&request[..]));
+            for same in [0, 31, 255, 256, 257, 300, 515, 1000, 3900, len] {
+                for more in [0, 1, 5, 40, 320] {
+                    let mut text = request[..same.min(len)].to_vec();
+                    text.extend_from_slice(&json_text(600, 4)[600 - more..]);
+                    let stream = answer(&mut deflater, &inflater, &text);
+                    assert_eq!(inflated(&stream).as_deref(), Some(&text[..]));
+                    let mut plain = Vec::new();
+                    deflater.deflate(&text, &mut plain);
+                    assert!(stream.len() <= plain.len() * 9 / 8 + 8);
+                    smaller += usize::from(stream.len() < plain.len());
+                }
+            }
+        }
+    }
+    assert!(smaller > 0, "matches of requests are not used");
+}
+
+#[test]
+fn matches_of_a_request_that_was_refused_are_not_used() {
+    let (mut deflater, mut inflater) = (Deflater::new(1), Inflater::new(1 << 20));
+    let text = json_text(900, 5);
+    let mut plain = Vec::new();
+    deflater.deflate(&text, &mut plain);
+    let mut stream = streams_of(&text)[3].clone();
+    assert!(inflater.inflate(&stream).is_ok());
+    let with_request = answer(&mut deflater, &inflater, &text);
+    assert!(with_request != plain);
+    *stream.last_mut().unwrap() ^= 1;
+    assert!(inflater.inflate(&stream).is_err());
+    assert_eq!(answer(&mut deflater, &inflater, &text), plain);
+    assert!(inflater.inflate(b"").is_err());
+    assert_eq!(answer(&mut deflater, &inflater, &text), plain);
+}
+
+/// A client that sends no matches, or too many, gets what it would get without them.
+#[test]
+fn poor_matches_of_a_request_are_not_used() {
+    let (mut deflater, mut inflater) = (Deflater::new(1), Inflater::new(1 << 20));
+    for (text, stream) in [(900, 0), (20_000, 3)].map(|(len, nth)| {
+        let text = json_text(len, 6);
+        (text.clone(), streams_of(&text)[nth].clone())
+    }) {
+        let mut plain = Vec::new();
+        deflater.deflate(&text[..900], &mut plain);
+        assert!(inflater.inflate(&stream).is_ok());
+        assert_eq!(answer(&mut deflater, &inflater, &text[..900]), plain);
+    }
+}

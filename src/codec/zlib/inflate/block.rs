@@ -3,6 +3,7 @@
 use super::{
     InflateError,
     bits::Bits,
+    copies::Copies,
     header::BlockCodes,
     output::{Output, TURN_BYTES_MAX},
     prefix::{END, LITERAL, LONG, RARE},
@@ -24,8 +25,9 @@ pub fn inflate_blocks_avx2(
     stream: &[u8],
     [codes, fixed]: [&mut BlockCodes; 2],
     output: &mut Output,
+    copies: &mut Copies,
 ) -> Result<usize, InflateError> {
-    inflate_blocks(stream, [codes, fixed], output)
+    inflate_blocks(stream, [codes, fixed], output, copies)
 }
 
 /// Inflates the blocks of `stream`, which ends with padding, and returns the bytes they take. The first
@@ -36,6 +38,7 @@ pub fn inflate_blocks(
     stream: &[u8],
     [codes, fixed]: [&mut BlockCodes; 2],
     output: &mut Output,
+    copies: &mut Copies,
 ) -> Result<usize, InflateError> {
     let mut bits = Bits::new(stream);
     let mut headers_left = HEADERS_MAX;
@@ -46,12 +49,12 @@ pub fn inflate_blocks(
             0 => bits = put_stored(bits, output)?,
             1 => {
                 fixed.fix()?;
-                bits = put_coded(bits, fixed, output)?;
+                bits = put_coded(bits, fixed, output, copies)?;
             }
             2 => {
                 headers_left = headers_left.checked_sub(1).ok_or(InflateError::TooLarge)?;
                 codes.read(&mut bits)?;
-                bits = put_coded(bits, codes, output)?;
+                bits = put_coded(bits, codes, output, copies)?;
             }
             _ => return Err(InflateError::Malformed),
         }
@@ -89,10 +92,11 @@ fn put_coded<'a>(
     mut bits: Bits<'a>,
     codes: &BlockCodes,
     output: &mut Output,
+    copies: &mut Copies,
 ) -> Result<Bits<'a>, InflateError> {
     loop {
         output.make_room(TURN_BYTES_MAX)?;
-        let (after, ended) = fill(bits, codes, &mut output.text, &mut output.len)?;
+        let (after, ended) = fill(bits, codes, &mut output.text, &mut output.len, copies)?;
         if ended {
             return Ok(after);
         }
@@ -108,6 +112,7 @@ fn fill<'a>(
     codes: &BlockCodes,
     room: &mut [u8],
     len: &mut usize,
+    copies: &mut Copies,
 ) -> Result<(Bits<'a>, bool), InflateError> {
     let mut at = *len;
     while at + TURN_BYTES_MAX <= room.len() {
@@ -167,6 +172,7 @@ fn fill<'a>(
             return Err(InflateError::Malformed);
         }
         repeat(room, at, distance, length);
+        copies.note(at, length, distance);
         at += length;
     }
     *len = at;

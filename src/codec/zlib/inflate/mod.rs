@@ -9,14 +9,17 @@
 
 mod bits;
 mod block;
+mod copies;
 mod error;
 mod header;
 mod output;
 mod prefix;
 
+pub use copies::{Copied, Inflated};
 pub use error::InflateError;
 
 use bits::Bits;
+use copies::Copies;
 use header::BlockCodes;
 use output::{BYTES_RETAINED, Output};
 
@@ -25,7 +28,7 @@ const STREAM_BYTES_INITIAL: usize = 4 << 10;
 
 /// Inflates whole zlib streams into a buffer it owns.
 ///
-/// It starts with 26 KiB. After a long stream it holds a copy of the stream and the text, which is bounded;
+/// It starts with 30 KiB. After a long stream it holds a copy of the stream and the text, which is bounded;
 /// the next stream frees buffers above 64 KiB.
 pub struct Inflater {
     /// The codes of dynamic blocks.
@@ -35,6 +38,9 @@ pub struct Inflater {
     /// The stream and some zeros, so that eight bytes can be read anywhere in it.
     stream: Vec<u8>,
     output: Output,
+    copies: Copies,
+    /// The last stream was inflated to its end, and says that its encoder searched well.
+    searched: bool,
     #[cfg(target_arch = "x86_64")]
     avx2: bool,
 }
@@ -47,6 +53,8 @@ impl Inflater {
             fixed: BlockCodes::new(),
             stream: Vec::with_capacity(STREAM_BYTES_INITIAL),
             output: Output::new(bytes_max),
+            copies: Copies::new(),
+            searched: false,
             #[cfg(target_arch = "x86_64")]
             avx2: is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi1")
@@ -57,6 +65,7 @@ impl Inflater {
 
     /// The text of the stream at the start of `stream`; bytes after its end are ignored.
     pub fn inflate(&mut self, stream: &[u8]) -> Result<&[u8], InflateError> {
+        self.searched = false;
         let [method, flags, deflated @ ..] = stream else {
             return Err(InflateError::Malformed);
         };
@@ -65,13 +74,25 @@ impl Inflater {
         }
         self.load(deflated);
         self.output.restart();
+        self.copies.clear();
         let used = self.inflate_blocks()?;
         let text = self.output.text();
         let sum = deflated.get(used..).and_then(|rest| rest.first_chunk());
         if sum != Some(&libdeflater::adler32(text).to_be_bytes()) {
             return Err(InflateError::Malformed);
         }
+        // zlib's default level or a higher one (RFC 1950 §2.2, FLEVEL).
+        self.searched = flags >> 6 >= 2;
         Ok(text)
+    }
+
+    /// The text last inflated, if its stream had few matches and they are worth using again.
+    pub(super) fn last(&self) -> Option<Inflated<'_>> {
+        let copies = self.copies.all().filter(|_| self.searched)?;
+        Some(Inflated {
+            text: self.output.text(),
+            copies,
+        })
     }
 
     fn load(&mut self, deflated: &[u8]) {
@@ -92,14 +113,15 @@ impl Inflater {
                 fixed,
                 stream,
                 output,
+                copies,
                 ..
             } = self;
             #[allow(unsafe_code)] // an eighth of inflating
             // SAFETY: `new` checked that the CPU has the features of the function.
-            return unsafe { block::inflate_blocks_avx2(stream, [codes, fixed], output) };
+            return unsafe { block::inflate_blocks_avx2(stream, [codes, fixed], output, copies) };
         }
         let codes = [&mut self.codes, &mut self.fixed];
-        block::inflate_blocks(&self.stream, codes, &mut self.output)
+        block::inflate_blocks(&self.stream, codes, &mut self.output, &mut self.copies)
     }
 }
 

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)] // unchecked loads, worth 15 % of the encoder; see `load`
 
 use super::code::{MATCH_BYTES_MAX, WINDOW_BYTES};
+use crate::codec::zlib::inflate::{Copied, Inflated};
 use std::hint::select_unpredictable;
 
 /// Most bytes of text in one block. Positions are 32-bit; the caller stores longer texts.
@@ -84,6 +85,31 @@ pub struct Match {
     pub distance: u16,
 }
 
+/// Fewest bytes for which the matches of a request are taken over.
+const KNOWN_BYTES_MIN: usize = 256;
+
+/// Fewest bytes that the matches of a request have on average, if they are taken over.
+const KNOWN_MATCH_BYTES_MIN: usize = 8;
+
+/// The beginning of a text whose matches are known from its request.
+#[derive(Clone, Copy)]
+pub struct Known {
+    /// Where it ends in the buffer.
+    pub end: usize,
+    /// How many matches it has.
+    pub matches: usize,
+    /// Where the last of them ends.
+    pub coded: usize,
+}
+
+impl Known {
+    const NOTHING: Self = Self {
+        end: TEXT_START,
+        matches: 0,
+        coded: TEXT_START,
+    };
+}
+
 /// A probe compared with its candidate.
 #[derive(Clone, Copy, Default)]
 struct Probe {
@@ -100,6 +126,8 @@ pub struct Matcher {
     text: Vec<u8>,
     /// Where the text ends in the buffer.
     end: usize,
+    /// What need not be searched.
+    known: Known,
     /// What position 0 counts as in the tables. It is more than the window's bytes above every entry of
     /// earlier texts, which are recognised by that and need not be cleared.
     base: u32,
@@ -128,6 +156,7 @@ impl Matcher {
         Self {
             text: Vec::new(),
             end: TEXT_START,
+            known: Known::NOTHING,
             base: WINDOW_BYTES,
             latest: boxed(),
             latest_in_context: boxed(),
@@ -150,6 +179,51 @@ impl Matcher {
         self.text.extend_from_slice(text);
         self.text.extend_from_slice(&[0; PADDING_BYTES]);
         self.end = TEXT_START + text.len();
+        self.known = Known::NOTHING;
+    }
+
+    /// Takes over the matches of `request` as far as the loaded text begins alike, if that is far enough and they
+    /// are as many and as long as an encoder finds who searches. Of others the answer would be larger.
+    pub fn adopt(&mut self, request: &Inflated) {
+        let len = self.end - TEXT_START;
+        let text = self.text.get(TEXT_START..self.end).unwrap_or(&[]);
+        let same = same_bytes(text, request.text).min(len.saturating_sub(1));
+        if same < KNOWN_BYTES_MIN || len > SEGMENT_BYTES {
+            return;
+        }
+        let mut known = Known::NOTHING;
+        known.end += same;
+        let mut covered = 0;
+        for copied in request.copies {
+            let Copied {
+                start, distance, ..
+            } = *copied;
+            let start = start as usize;
+            let len = usize::from(copied.len)
+                .min(MATCH_BYTES_MAX)
+                .min(same.saturating_sub(start));
+            let take = (len >= MATCH_BYTES_MIN as usize) & (u32::from(distance) <= WINDOW_BYTES);
+            let start = TEXT_START + start;
+            let Some(slot) = self.matches.get_mut(known.matches) else {
+                return;
+            };
+            *slot = Match {
+                start: start as u32,
+                len: len as u16,
+                distance,
+            };
+            known.matches += usize::from(take);
+            covered += select_unpredictable(take, len, 0);
+            known.coded = select_unpredictable(take, start + len, known.coded);
+        }
+        if covered * 2 >= same && covered >= known.matches * KNOWN_MATCH_BYTES_MIN {
+            self.known = known;
+        }
+    }
+
+    /// What need not be searched.
+    pub fn known(&self) -> Known {
+        self.known
     }
 
     /// Forgets every position, so that the text can be searched again or another loaded.
@@ -181,16 +255,13 @@ impl Matcher {
         self.matches.get(..count).unwrap_or(&[])
     }
 
-    /// Notes where words and runs start in the segment at `from`; returns how many starts there are.
+    /// Notes where words and runs start in the segment at `from`, which ends at `to` if it is not full; returns
+    /// how many starts there are.
     #[inline(always)]
-    pub fn mark<C: Cpu>(&mut self, from: usize) -> usize {
+    pub fn mark<C: Cpu>(&mut self, from: usize, to: usize) -> usize {
         let segment = self.text.get(from..).unwrap_or(&[]).as_chunks().0;
         let before = self.text.get(from - 1..).unwrap_or(&[]).as_chunks().0;
-        let used = self
-            .end
-            .saturating_sub(from)
-            .min(SEGMENT_BYTES)
-            .div_ceil(64);
+        let used = to.saturating_sub(from).min(SEGMENT_BYTES).div_ceil(64);
         let blocks = segment.iter().zip(before).take(used);
         for (words, (block, shifted)) in self.words.iter_mut().zip(blocks) {
             *words = (C::alphanumeric(block), !C::differing_64(block, shifted));
@@ -227,6 +298,22 @@ impl Matcher {
         count.min(PROBES_MAX)
     }
 
+    /// Enters starts before `to` into the tables without comparing them.
+    #[inline(always)]
+    pub fn learn(&mut self, starts: usize, to: usize) {
+        let text = &self.text[..];
+        let starts = self.starts.get(..starts).unwrap_or(&[]).iter();
+        for start in starts.filter(|start| (TEXT_START + 2..to).contains(&(**start as usize))) {
+            let at = start - 1;
+            // SAFETY: 32 < at < to, which is in the text; the padding is longer than these bytes.
+            let around = u64::from_le_bytes(*unsafe { load(text, at as usize - CONTEXT_BYTES) });
+            let position = self.base + at;
+            let [plain, in_context] = places(around);
+            self.latest[plain] = position;
+            self.latest_in_context[in_context] = (position, around as u32);
+        }
+    }
+
     /// Compares each start with an earlier one; returns the number of probes, in which starts too near the
     /// ends of the text are left out.
     #[inline(always)]
@@ -251,12 +338,11 @@ impl Matcher {
             let around = u64::from_le_bytes(*unsafe { load(text, here - CONTEXT_BYTES) });
             let position = self.base + at;
             let bytes = (around >> 32) as u32;
-            let hash = bytes.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
-            let latest = &mut self.latest[hash as usize];
+            let [plain_at, in_context_at] = places(around);
+            let latest = &mut self.latest[plain_at];
             let plain = position.wrapping_sub(*latest);
             *latest = position;
-            let hash = around.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS);
-            let latest = &mut self.latest_in_context[hash as usize];
+            let latest = &mut self.latest_in_context[in_context_at];
             let (before, in_context) = (latest.1, position.wrapping_sub(latest.0));
             *latest = (position, around as u32);
             let same = (before == around as u32) & (in_context <= WINDOW_BYTES);
@@ -285,13 +371,13 @@ impl Matcher {
     }
 
     /// Keeps matches that cover enough bytes after `coded` and after earlier matches. A match that begins
-    /// no later than the one before it and ends after it takes its place. Returns how many are kept.
+    /// no later than the one before it and ends after it takes its place. Returns how many are kept, with the
+    /// `kept` before them.
     #[inline(always)]
-    pub fn select<C: Cpu>(&mut self, probes: usize, coded: usize) -> usize {
+    pub fn select<C: Cpu>(&mut self, probes: usize, mut kept: usize, coded: usize) -> usize {
         let mut coded = coded as i32;
         // Where the last match starts, and where the one before it ends.
         let (mut last, mut before_last) = (i32::MIN, coded);
-        let mut kept = 0;
         for probe in self.probes.iter().take(probes) {
             let Probe {
                 at,
@@ -337,6 +423,23 @@ impl Matcher {
         }
         kept
     }
+}
+
+/// Where the two tables have the eight bytes around a probe: the four from it on, and all.
+#[inline(always)]
+fn places(around: u64) -> [usize; 2] {
+    let bytes = (around >> 32) as u32;
+    let plain = bytes.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
+    let in_context = around.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS);
+    [plain as usize, in_context as usize]
+}
+
+/// With how many equal bytes two texts begin.
+fn same_bytes(a: &[u8], b: &[u8]) -> usize {
+    let chunks = a.as_chunks::<32>().0.iter().zip(b.as_chunks::<32>().0);
+    let same = chunks.take_while(|(a, b)| a == b).count() * 32;
+    let rest = a.iter().zip(b).skip(same);
+    same + rest.take_while(|(a, b)| a == b).count()
 }
 
 /// The `N` bytes of `text` at `at`. Checked loads cost the encoder 15 %.

@@ -11,10 +11,15 @@ pub fn block<C: Cpu>(matcher: &mut Matcher, code: &Code, room: &mut [u8]) -> Opt
     let mut writer = BitWriter::new(room, code);
     let mut coded = TEXT_START;
     let mut complete = true;
-    for from in (TEXT_START..matcher.end()).step_by(SEGMENT_BYTES) {
-        let starts = matcher.mark::<C>(from);
+    let known = matcher.known();
+    if known.end > TEXT_START {
+        let starts = matcher.mark::<C>(TEXT_START, known.end);
+        matcher.learn(starts, known.end);
+    }
+    for from in (known.end..matcher.end()).step_by(SEGMENT_BYTES) {
+        let starts = matcher.mark::<C>(from, matcher.end());
         let probes = matcher.compare::<C>(starts);
-        let kept = matcher.select::<C>(probes, coded);
+        let kept = matcher.select::<C>(probes, known.matches, coded.max(known.coded));
         let end = matcher.end().min(from + SEGMENT_BYTES);
         complete &= put_segment(&mut writer, code, matcher, kept, end, &mut coded);
         if !complete {

@@ -7,7 +7,10 @@ use super::{
     matcher::{Matcher, PADDING_BYTES, SEGMENT_BYTES, TEXT_START},
     portable,
 };
-use crate::codec::zlib::tests::{Numbers, json_text, texts};
+use crate::codec::zlib::{
+    Deflater, Inflater,
+    tests::{Numbers, json_text, texts},
+};
 use proptest::prelude::*;
 
 fn inflate_raw(block: &[u8], len: usize) -> Vec<u8> {
@@ -36,7 +39,7 @@ fn portable_block(matcher: &mut Matcher, text: &[u8], code: &Code) -> Option<Vec
 
 fn check(encoder: &mut Encoder, plain: &mut Matcher, text: &[u8]) {
     let mut out = b"before".to_vec();
-    encoder.encode(text, &mut out);
+    encoder.encode(text, None, &mut out);
     let block = &out[6..];
     assert_eq!(inflate_raw(block, text.len()), text);
     let fitted = (text.len() >= JSON_TEXT_BYTES_MIN)
@@ -57,6 +60,30 @@ fn blocks_inflate_to_the_text_and_do_not_depend_on_the_cpu() {
     let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
     for text in texts() {
         check(&mut encoder, &mut plain, &text);
+    }
+}
+
+/// With the matches of a request, too.
+#[test]
+fn answers_do_not_depend_on_the_cpu() {
+    let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
+    let mut inflater = Inflater::new(1 << 20);
+    for len in [400, 900, 2500, 4000] {
+        let request = json_text(len, 8);
+        let mut stream = Vec::new();
+        Deflater::new(6).deflate(&request, &mut stream);
+        assert!(inflater.inflate(&stream).is_ok());
+        for same in (200..len).step_by(37) {
+            let text = [&request[..same], &json_text(90, 9)].concat();
+            let mut out = Vec::new();
+            encoder.encode(&text, inflater.last(), &mut out);
+            assert_eq!(inflate_raw(&out, text.len()), text);
+            let mut room = vec![0; block_bytes_max(text.len())];
+            plain.load(&text);
+            plain.adopt(&inflater.last().unwrap());
+            let used = portable::block::<portable::Portable>(&mut plain, &JSON, &mut room);
+            assert!(out == room[..used.unwrap()], "{len} {same}");
+        }
     }
 }
 
@@ -89,7 +116,7 @@ fn the_longest_distance_is_used_and_no_longer_one() {
         text.extend_from_slice(&noise[20..20 + distance - word.len()]);
         text.extend_from_slice(word);
         let mut out = Vec::new();
-        encoder.encode(&text, &mut out);
+        encoder.encode(&text, None, &mut out);
         assert_eq!(inflate_raw(&out, text.len()), text);
         sizes.push(out.len());
     }
@@ -113,7 +140,7 @@ fn repetitions_of_every_period_and_length() {
         }
     }
     let mut out = Vec::new();
-    encoder.encode(&vec![b'0'; 100_000], &mut out);
+    encoder.encode(&vec![b'0'; 100_000], None, &mut out);
     // Matches of half the greatest length would need twice as much.
     assert!(out.len() < 4000, "long matches are not used: {}", out.len());
 }
@@ -123,10 +150,10 @@ fn positions_of_earlier_texts_are_not_referred_to() {
     let mut encoder = Encoder::new();
     let text = json_text(900, 1);
     let mut first = Vec::new();
-    encoder.encode(&text, &mut first);
+    encoder.encode(&text, None, &mut first);
     for _ in 0..3 {
         let mut again = Vec::new();
-        encoder.encode(&text, &mut again);
+        encoder.encode(&text, None, &mut again);
         assert_eq!(first, again);
     }
 }
@@ -136,7 +163,7 @@ fn positions_start_over_before_they_overflow() {
     let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
     let text = json_text(2000, 2);
     let mut expected = Vec::new();
-    encoder.encode(&text, &mut expected);
+    encoder.encode(&text, None, &mut expected);
     for base in [
         u32::MAX - (1 << 30) - 40_000,
         u32::MAX - (1 << 30) - 1,
@@ -145,7 +172,7 @@ fn positions_start_over_before_they_overflow() {
         encoder.matcher.set_base(base);
         for _ in 0..3 {
             let mut out = Vec::new();
-            encoder.encode(&text, &mut out);
+            encoder.encode(&text, None, &mut out);
             assert_eq!(out, expected);
             check(&mut encoder, &mut plain, &text);
         }
@@ -179,8 +206,8 @@ fn a_byte_outside_the_alphabet_anywhere_falls_back_to_the_fixed_code() {
 fn memory_of_a_long_text_is_given_back() {
     let mut encoder = Encoder::new();
     let mut out = Vec::new();
-    encoder.encode(&vec![b'1'; 4 << 20], &mut out);
-    encoder.encode(b"short", &mut out);
+    encoder.encode(&vec![b'1'; 4 << 20], None, &mut out);
+    encoder.encode(b"short", None, &mut out);
     assert!(encoder.matcher.text_capacity() <= (64 << 10) + TEXT_START + PADDING_BYTES);
 }
 

@@ -66,10 +66,15 @@ fn block(
     let mut writer = BitWriter::new(room, code);
     let mut coded = TEXT_START;
     let mut complete = true;
-    for from in (TEXT_START..matcher.end()).step_by(SEGMENT_BYTES) {
-        let starts = mark(matcher, from);
+    let known = matcher.known();
+    if known.end > TEXT_START {
+        let starts = mark(matcher, TEXT_START, known.end);
+        matcher.learn(starts, known.end);
+    }
+    for from in (known.end..matcher.end()).step_by(SEGMENT_BYTES) {
+        let starts = mark(matcher, from, matcher.end());
         let probes = compare(matcher, starts);
-        let kept = select(matcher, probes, coded);
+        let kept = select(matcher, probes, known.matches, coded.max(known.coded));
         let end = matcher.end().min(from + SEGMENT_BYTES);
         if code.rows.complete {
             let staged = stage(items, matcher, kept, end, code, &mut coded);
@@ -92,8 +97,8 @@ fn block(
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 #[inline(never)]
-fn mark(matcher: &mut Matcher, from: usize) -> usize {
-    matcher.mark::<Avx2>(from)
+fn mark(matcher: &mut Matcher, from: usize, to: usize) -> usize {
+    matcher.mark::<Avx2>(from, to)
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -104,8 +109,8 @@ fn compare(matcher: &mut Matcher, starts: usize) -> usize {
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 #[inline(never)]
-fn select(matcher: &mut Matcher, probes: usize, coded: usize) -> usize {
-    matcher.select::<Avx2>(probes, coded)
+fn select(matcher: &mut Matcher, probes: usize, kept: usize, coded: usize) -> usize {
+    matcher.select::<Avx2>(probes, kept, coded)
 }
 
 /// The result of [`stage`].
