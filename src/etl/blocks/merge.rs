@@ -13,7 +13,7 @@ use crate::etl::{
     run::report::Report,
     sink::user_sink::{FileUsers, UserSink},
 };
-use crate::store::value::User;
+use crate::store::value::{User, Value};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, binary_heap::PeekMut},
@@ -80,7 +80,7 @@ fn value_files(directory: &Path) -> Result<Vec<PathBuf>, EtlError> {
     Ok(files)
 }
 
-/// Merges the files; the number of users. However many there are, only one value is in memory.
+/// Merges the files; the number of users. However many there are, only one value is in memory, and no large one.
 fn put_values(paths: &[PathBuf], sink: &mut dyn UserSink) -> Result<u64, EtlError> {
     let mut heads = BinaryHeap::new();
     let mut files = Vec::new();
@@ -89,19 +89,19 @@ fn put_values(paths: &[PathBuf], sink: &mut dyn UserSink) -> Result<u64, EtlErro
         heads.extend(file.next_id()?.map(|user| Reverse((user, index))));
         files.push(file);
     }
-    let (mut users, mut value) = (0, Vec::new());
+    let (mut users, mut small) = (0, Vec::new());
     while let Some(mut head) = heads.peek_mut() {
         let Reverse((user, index)) = *head;
-        files[index].read_value(&mut value)?;
-        // The store takes a value's checksum as it is.
-        if User::verify(user, &value).is_err() {
+        let value = files[index].value(&mut small)?;
+        // The store takes the checksum of a value as it is, unless that comes as a stream.
+        if matches!(value, Value::Whole(value) if User::verify(user, value).is_err()) {
             let what = format!(
                 "{}: the value of user {user} is damaged",
                 paths[index].display()
             );
             return Err(EtlError::Blocks { at: 0, what });
         }
-        sink.put(user, &value)
+        sink.put_value(user, value)
             .map_err(|source| EtlError::Sink { user, source })?;
         users += 1;
         match files[index].next_id()? {

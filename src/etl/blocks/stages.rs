@@ -18,8 +18,9 @@ use crate::etl::{
     stage::tags::{TagReport, TagTotals},
     stage::tweets::TweetReducer,
     stage::users::UserReducer,
-    stage::values::ValueBuilder,
+    stage::values::{Room, ValueBuilder},
 };
+use crate::store::value::Value;
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -38,13 +39,17 @@ pub struct Sorting {
 }
 
 impl Sorting {
+    /// Half of the memory, as all sorters of a whole run.
     fn sorter(&self, keys: Keys) -> Sorter {
-        let memory_bytes = self.memory_bytes / 8 * 7;
+        let memory_bytes = self.memory_bytes / 2;
         Sorter::new(keys, memory_bytes, &self.directory, &own_name("sort"))
     }
 
-    fn lists_bytes(&self) -> usize {
-        self.memory_bytes / 8
+    fn room(&self) -> Room {
+        Room {
+            bytes: self.memory_bytes / 16,
+            directory: self.directory.clone(),
+        }
     }
 }
 
@@ -152,10 +157,10 @@ pub fn values(
     };
     let mut sorter = sorting.sorter(Keys::Ids);
     let mut sorted = sorter.sort(RecordLines::new(input, aside))?;
-    let mut builder = ValueBuilder::new(lists.finish()?, sorting.lists_bytes());
+    let mut builder = ValueBuilder::new(lists.finish()?, sorting.room());
     let mut sink = FileSink::create(file)?;
-    let mut put = |user, value: &[u8]| {
-        sink.put(user, value)
+    let mut put = |user, value: Value<'_>| {
+        sink.put_value(user, value)
             .map_err(|source| EtlError::Sink { user, source })
     };
     while let Some(line) = sorted.next_line()? {

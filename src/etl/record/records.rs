@@ -1,4 +1,4 @@
-//! Records, version 1: the data between the stages, in work files and through pipes alike.
+//! Records: the data between the stages, in work files and through pipes alike.
 //!
 //! A record is one line of fields between tabs. The first field is the key, 19 digits with leading
 //! zeros; the second is the kind, a letter and the version. Strings are UTF-8, escaped as
@@ -10,10 +10,10 @@
 //! | | `d1` | tweet id, `d1`: the tweet is deleted, whatever `t1` records it has |
 //! | reduce of tweets | `a1` | user, `a1`, created_at, tweet id, 1 for the sender or 0 for the retweeted user, screen_name, description: one sighting of a profile |
 //! | | `b1` | user, `b1`, then count, tag (lower-cased) again and again: tags the user posted, excluded ones left out; several such records add up |
-//! | | `c1` … `t` | user, `c1`, other user (19 digits), `t`, created_at, tweet id, types, text, tag… (lower-cased): one contact tweet |
+//! | | `c2` … `t` | user, `c2`, other user (19 digits), `t`, created_at plus 10^11 (12 digits), tweet id (19 digits), types, text, tag… (lower-cased): one contact tweet |
 //! | reduce of users | `b1` | as above, one per user, tags ascending |
-//! | | `c1` … `m` | user, `c1`, other user (19 digits), `m`, the other's screen_name and description, then count, tag … of the other, ascending; or, in work files only, one field `@file:offset:bytes` where those fields are |
-//! | | `c1` … `t` | as above |
+//! | | `c2` … `m` | user, `c2`, other user (19 digits), `m`, the other's screen_name and description, then count, tag … of the other, ascending; or, in work files only, one field `@file:offset:bytes` where those fields are |
+//! | | `c2` … `t` | as above |
 //! | history | `p1` | user, `p1`, created_at, tweet id and sender flag of the profile or `-` three times, screen_name, description, number of tweets, the ids of all tweets the user takes part in (ascending), then count, tag … |
 //!
 //! A store needs the history to take in more tweets later: the `t1` record of every kept tweet, the `d1` record of every
@@ -21,11 +21,14 @@
 //!
 //! A shuffle is a sort by bytes (`LC_ALL=C sort`) within any partition by key. The fixed width of keys
 //! makes this numeric order. The letters are chosen so that each stage reads first what it needs first: a
-//! deletion before tweets, a profile and tags before contacts, `m` before the `t` of the same contact.
+//! deletion before tweets, a profile and tags before contacts, `m` before the `t` of the same contact. Those come in
+//! the order of the value, by time and id, so that none has to wait in memory.
 
 use crate::etl::{
     error::EtlError,
-    record::fields::{Fields, flag, key_number, number, optional, push_field, push_key, signed},
+    record::fields::{
+        Fields, flag, key_number, number, optional, push_field, push_key, signed, time,
+    },
 };
 
 /// A `t1` record, its fields still escaped.
@@ -110,7 +113,7 @@ pub enum UserRecord<'a> {
     },
     /// `b1`: counts and tags in turn.
     Tags(Fields<'a>),
-    /// `c1 … m`: a contact's profile and counts.
+    /// `c2 … m`: a contact's profile and counts.
     Peer {
         /// The contact's screen name.
         screen_name: &'a [u8],
@@ -119,7 +122,7 @@ pub enum UserRecord<'a> {
         /// The contact's counts and tags in turn, or one reference.
         tags: Fields<'a>,
     },
-    /// `c1 … t`: a contact tweet.
+    /// `c2 … t`: a contact tweet.
     Tweet {
         /// Seconds since 1970.
         created_at: i64,
@@ -144,7 +147,7 @@ impl<'a> UserRecord<'a> {
         let mut fields = Fields::of(line);
         let user = key_number(fields.next()?)?;
         let kind = fields.next()?;
-        if kind == b"c1" {
+        if kind == b"c2" {
             let other = key_number(fields.next()?)?;
             return Some((user, other, Self::contact(fields)?));
         }
@@ -172,8 +175,8 @@ impl<'a> UserRecord<'a> {
                 tags: fields,
             }),
             b"t" => Some(Self::Tweet {
-                created_at: signed(fields.next()?)?,
-                id: number(fields.next()?)?,
+                created_at: time(fields.next()?)?,
+                id: key_number(fields.next()?)?,
                 types: number(fields.next()?).and_then(|types| match types {
                     1..=3 => Some(types as u32),
                     _ => None,

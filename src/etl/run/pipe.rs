@@ -14,6 +14,7 @@ use crate::etl::{
     error::EtlError,
     progress::Progress,
     record::excluded::Excluded,
+    run::pipeline::MEMORY_BYTES_DEFAULT,
     shuffle::sort::{Keys, Sorter},
     shuffle::spill::{Emit, Lines},
     sink::user_sink::UserSink,
@@ -21,8 +22,9 @@ use crate::etl::{
     stage::map::{self, Mapped, Reading},
     stage::tweets::{TweetOutput, TweetReducer},
     stage::users::{UserOutput, UserReducer},
-    stage::values::{TagSource, ValueBuilder},
+    stage::values::{Room, TagSource, ValueBuilder},
 };
+use crate::store::value::Value;
 use parking_lot::Mutex;
 use std::{
     io::{BufRead, Write},
@@ -41,9 +43,26 @@ pub enum Order {
     Any {
         /// For runs that do not fit in memory.
         directory: PathBuf,
-        /// Memory for sorting.
+        /// Memory for sorting and for values.
         memory_bytes: usize,
     },
+}
+
+impl Order {
+    /// What the values may take beside the sort.
+    fn room(&self) -> Room {
+        let (directory, memory_bytes) = match self {
+            Self::Sorted => (Path::new("."), MEMORY_BYTES_DEFAULT),
+            Self::Any {
+                directory,
+                memory_bytes,
+            } => (directory.as_path(), *memory_bytes),
+        };
+        Room {
+            bytes: memory_bytes / 16,
+            directory: directory.to_owned(),
+        }
+    }
 }
 
 /// Input lines to `t1` and `d1` records on `out`, in any order.
@@ -101,9 +120,9 @@ pub fn build(
     allow_empty: bool,
     sink: &mut dyn UserSink,
 ) -> Result<Counts, EtlError> {
-    let mut builder = ValueBuilder::new(NoReferences, 0);
-    let mut put = |user, value: &[u8]| {
-        sink.put(user, value)
+    let mut builder = ValueBuilder::new(NoReferences, order.room());
+    let mut put = |user, value: Value<'_>| {
+        sink.put_value(user, value)
             .map_err(|source| EtlError::Sink { user, source })
     };
     each_sorted(input, order, |line| builder.line(line, &mut put))?;
@@ -127,7 +146,8 @@ fn each_sorted(
             memory_bytes,
         } => {
             let name = format!("pipe-{}", std::process::id());
-            let mut sorter = Sorter::new(Keys::Ids, *memory_bytes, directory, &name);
+            // Half of the memory, as all sorters of a whole run.
+            let mut sorter = Sorter::new(Keys::Ids, *memory_bytes / 2, directory, &name);
             let mut sorted = sorter.sort(input)?;
             while let Some(line) = sorted.next_line()? {
                 each(line)?;

@@ -12,6 +12,7 @@ use crate::etl::{
     stage::users::UserOutput,
     stage::values::TagSource,
 };
+use crate::store::value::Value;
 use std::path::{Path, PathBuf};
 
 /// Bytes buffered before a write to the file.
@@ -108,19 +109,28 @@ impl BlockFile {
         self.flush_if_full()
     }
 
-    pub(super) fn frame(&mut self, user: u64, value: &[u8]) -> Result<(), EtlError> {
-        write_frame_head(&mut self.buffer, user, value).map_err(|e| EtlError::Sink {
+    pub(super) fn frame(&mut self, user: u64, value: Value<'_>) -> Result<(), EtlError> {
+        let bytes = value.bytes();
+        write_frame_head(&mut self.buffer, user, bytes).map_err(|e| EtlError::Sink {
             user,
             source: e.into(),
         })?;
-        if value.len() < WRITE_BYTES {
-            self.buffer.extend_from_slice(value);
-            return self.flush_if_full();
+        match value {
+            Value::Whole(value) if value.len() < WRITE_BYTES => {
+                self.buffer.extend_from_slice(value);
+                return self.flush_if_full();
+            }
+            // Not through the buffer: values may have gigabytes.
+            Value::Whole(value) => {
+                self.flush()?;
+                self.file.append(value)?;
+            }
+            Value::Stream { bytes, read } => {
+                self.flush()?;
+                self.file.append_from(read, bytes)?;
+            }
         }
-        // Not through the buffer: values may have gigabytes.
-        self.flush()?;
-        self.file.append(value)?;
-        self.written += value.len() as u64;
+        self.written += bytes;
         Ok(())
     }
 

@@ -20,9 +20,10 @@ use crate::etl::{
     stage::tags::{TagCounter, TagTotals},
     stage::tweets::TweetReducer,
     stage::users::UserReducer,
-    stage::values::ValueBuilder,
+    stage::values::{Room, ValueBuilder},
     stage::workers,
 };
+use crate::store::value::Value;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, binary_heap::PeekMut},
@@ -291,7 +292,13 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlE
             directory: work.directory("counts"),
             open: None,
         };
-        let builder = ValueBuilder::new(tags, context.small_share_bytes());
+        let builder = ValueBuilder::new(
+            tags,
+            Room {
+                bytes: context.small_share_bytes(),
+                directory: work.directory("runs"),
+            },
+        );
         Ok(Worker {
             sorter: context.sorter(work, Keys::Ids, worker)?,
             builder,
@@ -301,7 +308,7 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlE
     let (workers, read_bytes) =
         context.each_partition(work, "peers", start, |w, index, path| {
             let mut out = BlockFile::create(&values, index)?;
-            let mut put = |user, value: &[u8]| out.frame(user, value);
+            let mut put = |user, value: Value<'_>| out.frame(user, value);
             let mut lines = SortedWithFile {
                 sorted: w.sorter.sort(LineReader::open(path)?)?,
                 file: LineReader::open(&partition_path(&base, index))?,
@@ -385,14 +392,15 @@ fn put_values(
         heads.extend(file.next_user()?.map(|user| Reverse((user, index))));
         files.push(file);
     }
-    // However many partitions there are, only one value is in memory.
-    let mut value = Vec::new();
+    // However many partitions there are, only one value is in memory, and no large one.
+    let mut small = Vec::new();
     while let Some(mut head) = heads.peek_mut() {
         let Reverse((user, index)) = *head;
-        files[index].read_value(&mut value)?;
-        sink.put(user, &value)
+        let value = files[index].value(&mut small)?;
+        let bytes = value.bytes();
+        sink.put_value(user, value)
             .map_err(|source| EtlError::Sink { user, source })?;
-        context.progress.advance(value.len() as u64);
+        context.progress.advance(bytes);
         match files[index].next_user()? {
             Some(next) => *head = Reverse((next, index)),
             None => drop(PeekMut::pop(head)),

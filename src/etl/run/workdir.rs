@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Version of the manifest and of the work files.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 const LOCK: &str = "lock";
 

@@ -8,7 +8,7 @@ use crate::etl::error::EtlError;
 use parking_lot::Mutex;
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -47,6 +47,18 @@ impl LineFile {
             .map_err(|e| EtlError::io("write", &self.path, start, e))?;
         self.bytes += lines.len() as u64;
         Ok(start)
+    }
+
+    /// Appends all of `read`, which has `bytes` bytes.
+    pub fn append_from(&mut self, mut read: impl Read, bytes: u64) -> Result<(), EtlError> {
+        let copied = io::copy(&mut read, &mut self.file);
+        let whole = copied.and_then(|copied| match copied == bytes {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        });
+        whole.map_err(|e| EtlError::io("write", &self.path, self.bytes, e))?;
+        self.bytes += bytes;
+        Ok(())
     }
 
     /// Makes the file durable; returns its length in bytes.

@@ -4,7 +4,7 @@ use crate::etl::{
     record::excluded::Excluded,
     sink::user_sink::{SinkError, UserSink},
 };
-use crate::store::{Meta, StoreError, StoreWriter};
+use crate::store::{Meta, StoreError, StoreWriter, value::Value};
 use std::path::Path;
 
 /// Builds a store; it gets its name in [`UserSink::finish`].
@@ -49,6 +49,10 @@ impl StoreSink {
 impl UserSink for StoreSink {
     fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError> {
         Ok(self.writer()?.put(user_id, value)?)
+    }
+
+    fn put_value(&mut self, user_id: u64, value: Value<'_>) -> Result<(), SinkError> {
+        Ok(self.writer()?.put_value(user_id, value)?)
     }
 
     fn begin_history(&mut self, excluded: &Excluded) -> Result<(), SinkError> {

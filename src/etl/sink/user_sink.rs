@@ -1,7 +1,7 @@
 //! Where values go: the interface that a store implements, and two plain sinks.
 
 use crate::etl::{error::EtlError, record::excluded::Excluded};
-use crate::store::value::dump::user_line;
+use crate::store::value::{Value, dump::user_line};
 use std::{
     error::Error,
     fs::{self, File},
@@ -16,6 +16,21 @@ pub type SinkError = Box<dyn Error + Send + Sync>;
 pub trait UserSink {
     /// Stores a value. User ids come in ascending order, each once.
     fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError>;
+    /// As [`put`](Self::put), of a value that may be too large for memory. A sink that does not know better reads it
+    /// into memory.
+    fn put_value(&mut self, user_id: u64, value: Value<'_>) -> Result<(), SinkError> {
+        match value {
+            Value::Whole(value) => self.put(user_id, value),
+            Value::Stream { bytes, mut read } => {
+                let mut value = Vec::new();
+                read.read_to_end(&mut value)?;
+                if value.len() as u64 != bytes {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                self.put(user_id, &value)
+            }
+        }
+    }
     /// With `Options::history`, called before anything else with the hashtags left out of the counts.
     fn begin_history(&mut self, excluded: &Excluded) -> Result<(), SinkError> {
         let _ = excluded;
@@ -101,8 +116,17 @@ impl FileSink {
 
 impl UserSink for FileSink {
     fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), SinkError> {
+        self.put_value(user_id, Value::Whole(value))
+    }
+
+    fn put_value(&mut self, user_id: u64, value: Value<'_>) -> Result<(), SinkError> {
         self.users += 1;
-        Ok(write_frame(&mut self.out, user_id, value)?)
+        write_frame_head(&mut self.out, user_id, value.bytes())?;
+        match value {
+            Value::Whole(value) => self.out.write_all(value)?,
+            Value::Stream { bytes, read } => copy(read, bytes, &mut self.out)?,
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
@@ -178,9 +202,14 @@ impl FileUsers {
         Ok(None)
     }
 
-    /// Replaces `value` by the value of the user read last.
-    pub(crate) fn read_value(&mut self, value: &mut Vec<u8>) -> Result<(), EtlError> {
-        self.frames.read_value(value)
+    fn read_value(&mut self, value: &mut Vec<u8>) -> Result<(), EtlError> {
+        let bytes = self.frames.read_length()?;
+        self.frames.read_whole(bytes, value)
+    }
+
+    /// The value of the user read last, as [`Frames::value`].
+    pub(crate) fn value<'f>(&'f mut self, small: &'f mut Vec<u8>) -> Result<Value<'f>, EtlError> {
+        self.frames.value(small)
     }
 
     fn number(&mut self) -> Result<u64, EtlError> {
@@ -189,22 +218,26 @@ impl FileUsers {
     }
 }
 
-/// Appends user id, length and value.
-fn write_frame(out: &mut impl Write, user_id: u64, value: &[u8]) -> io::Result<()> {
-    write_frame_head(out, user_id, value)?;
-    out.write_all(value)
-}
-
 /// Appends user id and length, which the value itself follows.
-pub(crate) fn write_frame_head(out: &mut impl Write, user_id: u64, value: &[u8]) -> io::Result<()> {
-    let bytes = u32::try_from(value.len())
+pub(crate) fn write_frame_head(out: &mut impl Write, user_id: u64, bytes: u64) -> io::Result<()> {
+    let bytes = u32::try_from(bytes)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "value longer than 4 GiB"))?;
     out.write_all(&user_id.to_le_bytes())?;
     out.write_all(&bytes.to_le_bytes())
 }
 
+/// Copies all of a stream of `bytes`.
+pub(crate) fn copy(mut read: impl Read, bytes: u64, out: &mut impl Write) -> io::Result<()> {
+    match io::copy(&mut read, out)? {
+        copied if copied == bytes => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 /// A value of so many bytes gets a buffer of its length.
 const RESERVED_BYTES: usize = 1 << 20;
+/// A value of more is never in memory as a whole.
+const WHOLE_BYTES_MAX: u32 = 16 << 20;
 
 /// Reads a sequence of user id, length and value.
 pub(crate) struct Frames {
@@ -245,13 +278,29 @@ impl Frames {
         }
     }
 
-    /// Replaces `value` by the value of the user read last.
-    pub(crate) fn read_value(&mut self, value: &mut Vec<u8>) -> Result<(), EtlError> {
+    /// The value of the user read last, in `small` unless it is a stream, which must be read to its end.
+    pub(crate) fn value<'f>(&'f mut self, small: &'f mut Vec<u8>) -> Result<Value<'f>, EtlError> {
+        let bytes = self.read_length()?;
+        if bytes <= WHOLE_BYTES_MAX {
+            self.read_whole(bytes, small)?;
+            return Ok(Value::Whole(small));
+        }
+        self.offset += u64::from(bytes);
+        let bytes = bytes.into();
+        let read = Box::new(self.input.by_ref().take(bytes));
+        Ok(Value::Stream { bytes, read })
+    }
+
+    fn read_length(&mut self) -> Result<u32, EtlError> {
         let mut length = [0; 4];
         self.input
             .read_exact(&mut length)
             .map_err(|e| self.failed(e))?;
-        let bytes = u32::from_le_bytes(length);
+        self.offset += 4;
+        Ok(u32::from_le_bytes(length))
+    }
+
+    fn read_whole(&mut self, bytes: u32, value: &mut Vec<u8>) -> Result<(), EtlError> {
         value.clear();
         // A buffer that grows takes up to three times what is in it. A wrong length cannot reserve gigabytes.
         if bytes as usize >= RESERVED_BYTES {
@@ -263,7 +312,7 @@ impl Frames {
         if read.map_err(|e| self.failed(e))? < bytes as usize {
             return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
         }
-        self.offset += 4 + u64::from(bytes);
+        self.offset += u64::from(bytes);
         Ok(())
     }
 }

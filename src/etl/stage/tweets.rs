@@ -8,7 +8,7 @@ use crate::etl::{
     error::EtlError,
     record::escape::{compare_unescaped, push_lower},
     record::excluded::Excluded,
-    record::fields::{Fields, push_field, push_key, push_number, push_signed},
+    record::fields::{Fields, push_field, push_key, push_number, push_signed, push_time},
     record::records::{TweetRecord, deleted_id},
     stage::counts::Counts,
 };
@@ -196,11 +196,12 @@ fn emit_contacts(
         let mut end = |user, other| {
             out.event(user, |line| {
                 push_key(line, user);
-                push_field(line, b"c1\t");
+                push_field(line, b"c2\t");
                 push_key(line, other);
                 push_field(line, b"t");
-                push_signed(line, tweet.created_at);
-                push_number(line, tweet.id);
+                push_time(line, tweet.created_at);
+                line.push(b'\t');
+                push_key(line, tweet.id);
                 push_number(line, types.into());
                 push_field(line, tweet.text);
                 line.extend_from_slice(tags);
@@ -280,10 +281,10 @@ mod tests {
                 "10\ta1\t-5\t7\t1\ts\td",
                 "12\ta1\t-5\t7\t0\trs\trd",
                 "10\tb1\t1\té\t1\tb\t1\tb",
-                "10\tc1\t11\tt\t-5\t7\t1\tx\\ty\tpopular\té\tb\tb",
-                "11\tc1\t10\tt\t-5\t7\t1\tx\\ty\tpopular\té\tb\tb",
-                "10\tc1\t12\tt\t-5\t7\t2\tx\\ty\tpopular\té\tb\tb",
-                "12\tc1\t10\tt\t-5\t7\t2\tx\\ty\tpopular\té\tb\tb",
+                "10\tc2\t11\tt\t099999999995\t07\t1\tx\\ty\tpopular\té\tb\tb",
+                "11\tc2\t10\tt\t099999999995\t07\t1\tx\\ty\tpopular\té\tb\tb",
+                "10\tc2\t12\tt\t099999999995\t07\t2\tx\\ty\tpopular\té\tb\tb",
+                "12\tc2\t10\tt\t099999999995\t07\t2\tx\\ty\tpopular\té\tb\tb",
             ]
         );
         assert_eq!(out.tags, ["popular", "é", "b", "b"]);
@@ -300,16 +301,16 @@ mod tests {
             let events = reduce(&[line]).0.events;
             events
                 .into_iter()
-                .filter(|r| r.contains("	c1	"))
+                .filter(|r| r.contains("	c2	"))
                 .collect::<Vec<_>>()
         };
         assert_eq!(
             contacts("0000000000000000007\tt1\t5\t10\t11\t11\t\t\t\t\tx"),
-            ["10\tc1\t11\tt\t5\t7\t3\tx", "11\tc1\t10\tt\t5\t7\t3\tx"]
+            ["10\tc2\t11\tt\t100000000005\t07\t3\tx", "11\tc2\t10\tt\t100000000005\t07\t3\tx"]
         );
         assert_eq!(
             contacts("0000000000000000007\tt1\t5\t10\t10\t10\t\t\t\t\tx"),
-            ["10\tc1\t10\tt\t5\t7\t3\tx"]
+            ["10\tc2\t10\tt\t100000000005\t07\t3\tx"]
         );
     }
 

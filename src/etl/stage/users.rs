@@ -2,7 +2,7 @@
 //!
 //! Its input is the sorted records of users. For each user with contacts it determines the profile (the
 //! latest sighting) and the hashtag counts, writes the counts and the contact tweets back under the user's
-//! key, and sends each contact a `c1 … m` record with profile and counts. So the next stage has both sides
+//! key, and sends each contact a `c2 … m` record with profile and counts. So the next stage has both sides
 //! of every pair together.
 
 use crate::etl::{
@@ -199,7 +199,7 @@ impl UserReducer {
             self.last_other = Some(other);
             out.peer(other, |record| {
                 push_key(record, other);
-                push_field(record, b"c1\t");
+                push_field(record, b"c2\t");
                 push_key(record, user);
                 push_field(record, b"m");
                 record.extend_from_slice(message);
@@ -284,7 +284,7 @@ mod tests {
         let mut reducer = UserReducer::new(true);
         for line in lines {
             let line = format!("00000000000000000{line}");
-            let line = line.replace("c1\t", "c1\t00000000000000000");
+            let line = line.replace("c2\t", "c2\t00000000000000000");
             reducer.line(line.as_bytes(), out).unwrap();
         }
         reducer.finish(out).unwrap();
@@ -302,29 +302,29 @@ mod tests {
                 "10\ta1\t5\t6\t1\tolder\t",
                 "10\tb1\t1\tz\t2\ta",
                 "10\tb1\t1\tz",
-                "10\tc1\t11\tt\t5\t7\t1\tx",
-                "10\tc1\t11\tt\t6\t8\t1\ty",
-                "10\tc1\t12\tt\t6\t8\t2\ty",
+                "10\tc2\t11\tt\t100000000005\t0000000000000000007\t1\tx",
+                "10\tc2\t11\tt\t100000000006\t0000000000000000008\t1\ty",
+                "10\tc2\t12\tt\t100000000006\t0000000000000000008\t2\ty",
                 "13\ta1\t5\t6\t1\tno contact\t",
-                "14\tc1\t10\tt\t6\t8\t2\ty",
+                "14\tc2\t10\tt\t100000000006\t0000000000000000008\t2\ty",
             ],
         );
         assert_eq!(
             out.own,
             [
                 "10\tb1\t2\ta\t2\tz",
-                "10\tc1\t11\tt\t5\t7\t1\tx",
-                "10\tc1\t11\tt\t6\t8\t1\ty",
-                "10\tc1\t12\tt\t6\t8\t2\ty",
-                "14\tc1\t10\tt\t6\t8\t2\ty",
+                "10\tc2\t11\tt\t100000000005\t07\t1\tx",
+                "10\tc2\t11\tt\t100000000006\t08\t1\ty",
+                "10\tc2\t12\tt\t100000000006\t08\t2\ty",
+                "14\tc2\t10\tt\t100000000006\t08\t2\ty",
             ]
         );
         assert_eq!(
             out.peers,
             [
-                "11\tc1\t10\tm\tnew\tme\t2\ta\t2\tz",
-                "12\tc1\t10\tm\tnew\tme\t2\ta\t2\tz",
-                "10\tc1\t14\tm\t\t",
+                "11\tc2\t10\tm\tnew\tme\t2\ta\t2\tz",
+                "12\tc2\t10\tm\tnew\tme\t2\ta\t2\tz",
+                "10\tc2\t14\tm\t\t",
             ]
         );
         assert_eq!(
@@ -347,9 +347,9 @@ mod tests {
                 refer,
                 ..Collected::default()
             };
-            reduce(&mut out, &[&b1, "10\tc1\t11\tt\t5\t7\t1\tx"]);
+            reduce(&mut out, &[&b1, "10\tc2\t11\tt\t100000000005\t0000000000000000007\t1\tx"]);
             let expected = if refer { "\t@0:1:2" } else { &tags };
-            assert_eq!(out.peers, [format!("11\tc1\t10\tm\t\t{expected}")]);
+            assert_eq!(out.peers, [format!("11\tc2\t10\tm\t\t{expected}")]);
             assert_eq!(out.own[0], b1);
         }
     }

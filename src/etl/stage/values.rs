@@ -1,14 +1,14 @@
 //! Fourth stage: encodes all records of a user as the user's value.
 //!
-//! Its input is sorted `b1`, `c1 … m` and `c1 … t` records. Both sides of every pair are here: the user's
+//! Its input is sorted `b1`, `c2 … m` and `c2 … t` records. Both sides of every pair are here: the user's
 //! counts, the contact's profile and counts, and their contact tweets.
 
 use crate::etl::{
     error::EtlError, record::escape::unescape, record::fields::Fields, record::records::UserRecord,
     stage::counts::Counts, stage::tag_list::TagList,
 };
-use crate::store::value::Encoder;
-use std::collections::HashMap;
+use crate::store::value::{Encoder, SpillError, Value};
+use std::{collections::HashMap, path::PathBuf};
 
 /// Bytes that stay allocated for the next value.
 const VALUE_BYTES_KEPT: usize = 1 << 20;
@@ -19,9 +19,19 @@ pub trait TagSource {
     fn read(&mut self, reference: &[u8], out: &mut Vec<u8>) -> Result<(), EtlError>;
 }
 
+/// What a [`ValueBuilder`] may take of the machine.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// For long lists of hashtags, and again for the value that is being made.
+    pub bytes: usize,
+    /// For what there is of a larger value.
+    pub directory: PathBuf,
+}
+
 /// Encodes one user after another.
 pub struct ValueBuilder<S> {
     source: S,
+    room: Room,
     user: Option<u64>,
     own_tags: TagList,
     contact: Option<Contact>,
@@ -34,26 +44,12 @@ pub struct ValueBuilder<S> {
 /// The current contact.
 struct Contact {
     other: u64,
-    same: u64,
-    screen_name: Vec<u8>,
-    description: Vec<u8>,
-    tweets: Vec<Tweet>,
-    /// Texts and tags of the tweets, as record fields.
-    fields: Vec<u8>,
-}
-
-struct Tweet {
-    created_at: i64,
-    id: u64,
-    types: u32,
-    /// Ranges of `fields`: text, tags with tabs between them.
-    text: std::ops::Range<usize>,
-    tags: std::ops::Range<usize>,
+    tweets: u64,
 }
 
 impl<S: TagSource> ValueBuilder<S> {
-    /// A builder that reads references from `source` and caches up to `cache_bytes` of them.
-    pub fn new(source: S, cache_bytes: usize) -> Self {
+    /// A builder that reads references from `source`.
+    pub fn new(source: S, room: Room) -> Self {
         Self {
             source,
             user: None,
@@ -64,8 +60,9 @@ impl<S: TagSource> ValueBuilder<S> {
             stored: StoredTags {
                 lists: HashMap::new(),
                 bytes: 0,
-                bytes_max: cache_bytes,
+                bytes_max: room.bytes,
             },
+            room,
             counts: Counts::default(),
         }
     }
@@ -74,7 +71,7 @@ impl<S: TagSource> ValueBuilder<S> {
     pub fn line(
         &mut self,
         line: &[u8],
-        put: impl FnMut(u64, &[u8]) -> Result<(), EtlError>,
+        put: impl FnMut(u64, Value<'_>) -> Result<(), EtlError>,
     ) -> Result<(), EtlError> {
         let (user, other, record) = UserRecord::parse(line)?;
         if self.user != Some(user) {
@@ -92,19 +89,12 @@ impl<S: TagSource> ValueBuilder<S> {
                 tags,
             } => {
                 self.close_contact(user)?;
-                let same = if other == user {
-                    0
-                } else {
-                    self.same(tags, line)?
-                };
-                self.contact = Some(Contact {
-                    other,
-                    same,
-                    screen_name: unescape(screen_name).into_owned(),
-                    description: unescape(description).into_owned(),
-                    tweets: Vec::new(),
-                    fields: Vec::new(),
-                });
+                let own = other == user;
+                let same = if own { 0 } else { self.same(tags, line)? };
+                let (name, description) = (unescape(screen_name), unescape(description));
+                self.encoder
+                    .contact(other, own, same, &name, &description);
+                self.contact = Some(Contact { other, tweets: 0 });
                 Ok(())
             }
             UserRecord::Tweet {
@@ -120,19 +110,14 @@ impl<S: TagSource> ValueBuilder<S> {
                     .filter(|contact| contact.other == other);
                 let what = "a contact tweet comes without the contact's m record";
                 let contact = contact.ok_or(EtlError::Incomplete { user, what })?;
-                let start = contact.fields.len();
-                contact.fields.extend_from_slice(text);
-                let middle = contact.fields.len();
-                contact.fields.extend_from_slice(tags.rest());
-                let (text, tags) = (start..middle, middle..contact.fields.len());
-                contact.tweets.push(Tweet {
-                    created_at,
-                    id,
-                    types,
-                    text,
-                    tags,
-                });
-                Ok(())
+                contact.tweets += 1;
+                let tags: Vec<_> = tags.map(unescape).collect();
+                let tags = tags.iter().map(|tag| tag.as_ref());
+                self.encoder
+                    .tweet(id, created_at, types, &unescape(text), tags);
+                let directory = &self.room.directory;
+                let spilled = self.encoder.spill(directory, self.room.bytes);
+                spilled.map_err(|e| EtlError::io("write", directory, 0, e))
             }
             UserRecord::Profile { .. } => Err(EtlError::Incomplete {
                 user,
@@ -144,20 +129,28 @@ impl<S: TagSource> ValueBuilder<S> {
     /// Ends the last user.
     pub fn finish(
         &mut self,
-        mut put: impl FnMut(u64, &[u8]) -> Result<(), EtlError>,
+        mut put: impl FnMut(u64, Value<'_>) -> Result<(), EtlError>,
     ) -> Result<(), EtlError> {
         let Some(user) = self.user.take() else {
             return Ok(());
         };
         self.close_contact(user)?;
         self.own_tags.clear();
+        self.counts.users += 1;
+        if self.encoder.is_spilled() {
+            let (bytes, read) = self.encoder.finish_spilled(user).map_err(|e| match e {
+                SpillError::TooLarge(source) => EtlError::User { user, source },
+                SpillError::Io(e) => EtlError::io("read", &self.room.directory, 0, e),
+            })?;
+            self.counts.value_bytes += bytes;
+            return put(user, Value::Stream { bytes, read });
+        }
         self.value.clear();
         self.encoder
             .finish(user, &mut self.value)
             .map_err(|source| EtlError::User { user, source })?;
-        self.counts.users += 1;
         self.counts.value_bytes += self.value.len() as u64;
-        let result = put(user, &self.value);
+        let result = put(user, Value::Whole(&self.value));
         self.value.clear();
         self.value.shrink_to(VALUE_BYTES_KEPT);
         result
@@ -169,38 +162,16 @@ impl<S: TagSource> ValueBuilder<S> {
     }
 
     fn close_contact(&mut self, user: u64) -> Result<(), EtlError> {
-        let Some(mut contact) = self.contact.take() else {
+        let Some(Contact { other, tweets }) = self.contact.take() else {
             return Ok(());
         };
-        if contact.tweets.is_empty() {
+        if tweets == 0 {
             let what = "an m record comes without contact tweets";
             return Err(EtlError::Incomplete { user, what });
         }
-        let own = contact.other == user;
         self.counts.directed_pairs += 1;
-        self.counts.self_pairs += u64::from(own);
-        self.counts.contact_tweets += contact.tweets.len() as u64;
-        let Contact {
-            other,
-            same,
-            screen_name,
-            description,
-            tweets,
-            fields,
-        } = &mut contact;
-        self.encoder
-            .contact(*other, own, *same, screen_name, description);
-        // Sorted by bytes, times of different lengths are not in numeric order.
-        tweets.sort_unstable_by_key(|tweet| (tweet.created_at, tweet.id));
-        for tweet in tweets {
-            let text = unescape(&fields[tweet.text.clone()]);
-            let tags: Vec<_> = Fields::of(&fields[tweet.tags.clone()])
-                .map(unescape)
-                .collect();
-            let tags = tags.iter().map(|tag| tag.as_ref());
-            self.encoder
-                .tweet(tweet.id, tweet.created_at, tweet.types, &text, tags);
-        }
+        self.counts.self_pairs += u64::from(other == user);
+        self.counts.contact_tweets += tweets;
         Ok(())
     }
 
@@ -267,17 +238,27 @@ mod tests {
         }
     }
 
+    fn room(bytes: usize) -> Room {
+        Room {
+            bytes,
+            directory: std::env::temp_dir(),
+        }
+    }
+
     fn line(short: &str) -> Vec<u8> {
         let line = format!("00000000000000000{short}");
-        line.replace("c1\t", "c1\t00000000000000000").into_bytes()
+        line.replace("c2\t", "c2\t00000000000000000").into_bytes()
     }
 
     #[test]
     fn records_become_values() {
-        let mut builder = ValueBuilder::new(Stored, 0);
+        let mut builder = ValueBuilder::new(Stored, room(1 << 20));
         let mut dump = String::new();
         let mut values = 0;
-        let mut put = |user, value: &[u8]| {
+        let mut put = |user, value: Value<'_>| {
+            let Value::Whole(value) = value else {
+                panic!("a small value in a file");
+            };
             User::verify(user, value).unwrap();
             user_line(user, value, &mut dump).unwrap();
             values += 1;
@@ -285,15 +266,15 @@ mod tests {
         };
         for short in [
             "10\tb1\t5\ta\t1\tb",
-            "10\tc1\t10\tm\tn\\tm\td\t5\ta\t1\tb",
-            "10\tc1\t10\tt\t9\t8\t1\tt\\n\ta",
-            "10\tc1\t11\tm\t\t\t6\ta\t1\tq",
-            "10\tc1\t11\tt\t10\t7\t2\tlater\ta",
-            "10\tc1\t11\tt\t9\t8\t1\tearlier",
-            "10\tc1\t12\tm\t\t\t@0:1:2",
-            "10\tc1\t12\tt\t9\t8\t1\tx",
-            "11\tc1\t10\tm\tn\td\t5\ta\t1\tb",
-            "11\tc1\t10\tt\t9\t8\t1\tx",
+            "10\tc2\t10\tm\tn\\tm\td\t5\ta\t1\tb",
+            "10\tc2\t10\tt\t100000000009\t0000000000000000008\t1\tt\\n\ta",
+            "10\tc2\t11\tm\t\t\t6\ta\t1\tq",
+            "10\tc2\t11\tt\t100000000009\t0000000000000000008\t1\tearlier",
+            "10\tc2\t11\tt\t100000000010\t0000000000000000007\t2\tlater\ta",
+            "10\tc2\t12\tm\t\t\t@0:1:2",
+            "10\tc2\t12\tt\t100000000009\t0000000000000000008\t1\tx",
+            "11\tc2\t10\tm\tn\td\t5\ta\t1\tb",
+            "11\tc2\t10\tt\t100000000009\t0000000000000000008\t1\tx",
         ] {
             builder.line(&line(short), &mut put).unwrap();
         }
@@ -318,12 +299,12 @@ mod tests {
     #[test]
     fn records_that_do_not_fit_together_are_errors() {
         for lines in [
-            &["10\tc1\t11\tt\t9\t8\t1\tx"][..],
-            &["10\tc1\t11\tm\t\t", "10\tc1\t12\tt\t9\t8\t1\tx"],
-            &["10\tc1\t11\tm\t\t", "10\tc1\t12\tm\t\t"],
+            &["10\tc2\t11\tt\t100000000009\t0000000000000000008\t1\tx"][..],
+            &["10\tc2\t11\tm\t\t", "10\tc2\t12\tt\t100000000009\t0000000000000000008\t1\tx"],
+            &["10\tc2\t11\tm\t\t", "10\tc2\t12\tm\t\t"],
             &["10\ta1\t1\t1\t1\t\t"],
         ] {
-            let mut builder = ValueBuilder::new(Stored, 0);
+            let mut builder = ValueBuilder::new(Stored, room(1 << 20));
             let feed = lines
                 .iter()
                 .try_for_each(|short| builder.line(&line(short), |_, _| Ok(())));

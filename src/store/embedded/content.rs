@@ -3,7 +3,7 @@
 use super::{files::Table, store::Store};
 use crate::store::{
     BUILT_BY, FORMAT, HistoryMeta, Meta, StoreError,
-    value::{self, Corrupt, User},
+    value::{self, Corrupt, Pieces, User},
 };
 
 /// CRC-32 over ids and values, see [`Meta::content_crc32`].
@@ -42,6 +42,18 @@ impl Content {
         self.hasher.update(&(value.len() as u64).to_le_bytes());
         self.hasher.update(value);
         Ok(())
+    }
+
+    /// Begins a record whose value of `bytes` bytes comes in pieces.
+    pub(super) fn begin(&mut self, user_id: u64, bytes: u64) -> Incoming<'_> {
+        self.hasher.update(&user_id.to_be_bytes());
+        self.hasher.update(&bytes.to_le_bytes());
+        self.meta.users += 1;
+        self.meta.value_bytes += bytes;
+        Incoming {
+            pieces: Pieces::of(user_id),
+            content: self,
+        }
     }
 
     /// Adds one record of the history, in ascending order of keys.
@@ -84,13 +96,36 @@ impl Content {
     }
 }
 
+/// A value that comes in pieces.
+pub(super) struct Incoming<'c> {
+    pieces: Pieces,
+    content: &'c mut Content,
+}
+
+impl Incoming<'_> {
+    pub(super) fn add(&mut self, piece: &[u8]) -> Result<(), Corrupt> {
+        self.content.hasher.update(piece);
+        self.pieces.add(piece)
+    }
+
+    /// Checks the value, checksum included, and counts what is in it.
+    pub(super) fn end(self) -> Result<(), Corrupt> {
+        let (contacts, tweets) = self.pieces.end()?;
+        self.content.meta.contacts += contacts;
+        self.content.meta.tweets += tweets;
+        Ok(())
+    }
+}
+
 /// Compares all records of the store as built with the sums in `meta`.
 pub(super) fn compare_content(store: &Store, meta: &Meta) -> Result<(), StoreError> {
     let mut content = Content::default();
     let scan = store.scan(true)?;
     scan.values_as_built(|user_id, value| {
-        content
-            .add(user_id, value)
+        let mut incoming = content.begin(user_id, value.bytes());
+        let added = value.each_piece(|piece| incoming.add(piece));
+        added
+            .and_then(|()| incoming.end())
             .map_err(|corrupt| StoreError::value(store.path(), user_id, corrupt))
     })?;
     add_history(&mut content, |table, each| {

@@ -5,16 +5,21 @@
 use super::{
     environment::{Records, create_records, lmdb, round_to_pages},
     files::META_KEY,
+    mapping,
 };
 use crate::store::{Meta, StoreError};
 use heed::{Env, EnvFlags, EnvOpenOptions, PutFlags, WithoutTls};
 use std::{
     fs::File,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 /// Map of a new data file.
 const FIRST_MAP_BYTES: usize = 64 << 20;
+
+/// Bytes of a large value that are copied at once.
+const COPY_BYTES: usize = 1 << 20;
 
 /// Room for inner pages and the metadata record.
 const MAP_SLACK_BYTES: usize = 4 << 20;
@@ -75,6 +80,58 @@ impl DataFile {
                 .map_err(failed)?;
         }
         txn.commit().map_err(failed)
+    }
+
+    /// Appends a record whose value has `bytes` bytes; `fill` fills piece after piece.
+    ///
+    /// LMDB keeps what a transaction writes in memory, so it only makes room for the value, in pages of memory that
+    /// nobody touches. When these are in the file, the value is written over them there.
+    pub(super) fn append_from(
+        &mut self,
+        key: &[u8],
+        bytes: usize,
+        mut fill: impl FnMut(&mut [u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut at = self.reserve(key, bytes)?;
+        let failed = |error| StoreError::io("write", &self.path)(error);
+        let file = File::options().write(true).open(&self.path);
+        let file = file.map_err(failed)?;
+        let mut buffer = vec![0; COPY_BYTES.min(bytes)];
+        let mut left = bytes;
+        while left > 0 {
+            let piece_bytes = left.min(buffer.len());
+            let piece = &mut buffer[..piece_bytes];
+            fill(piece)?;
+            file.write_all_at(piece, at).map_err(failed)?;
+            left -= piece_bytes;
+            at += piece_bytes as u64;
+        }
+        Ok(())
+    }
+
+    /// Appends a record of `bytes` bytes of no meaning; where in the file they are.
+    fn reserve(&mut self, key: &[u8], bytes: usize) -> Result<u64, StoreError> {
+        self.make_room(bytes)?;
+        let failed = |error| lmdb(&self.path, error);
+        let mut txn = self.env.write_txn().map_err(failed)?;
+        let reserved = self.records.get_or_put_reserved_with_flags(
+            &mut txn,
+            PutFlags::APPEND,
+            key,
+            bytes,
+            |room| {
+                // SAFETY: nothing in this process reads these bytes. LMDB gives them to the kernel, and
+                // `append_from` replaces them in the file; if it fails, the file is deleted.
+                unsafe { room.assume_written(bytes) };
+                Ok(())
+            },
+        );
+        reserved.map_err(failed)?;
+        txn.commit().map_err(failed)?;
+        let txn = self.env.read_txn().map_err(failed)?;
+        let value = self.records.get(&txn, key).map_err(failed)?;
+        let value = value.ok_or_else(|| StoreError::damaged(&self.path, "LMDB lost a record"))?;
+        mapping::offset_in_file(value).map_err(StoreError::io("read", Path::new(mapping::MAPS)))
     }
 
     /// Enlarges the map so that a batch of `bytes` fits. Virtual memory: the file grows as it fills.

@@ -12,6 +12,7 @@
 //!
 //! - `files`: names of files, tables and keys.
 //! - `environment`: opens LMDB.
+//! - `mapping`: where mapped bytes are in their file; gives back what has been read of a mapped file.
 //! - `data_file`: writes one LMDB file. `seal`: lengths and checksums of the files.
 //! - `staging`: a directory that gets its name when it is complete.
 //! - `updates`: the LMDB environment that takes changes.
@@ -23,6 +24,7 @@ mod content;
 mod data_file;
 mod environment;
 mod files;
+mod mapping;
 pub mod maintenance;
 mod scan;
 mod seal;

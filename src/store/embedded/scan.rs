@@ -1,8 +1,11 @@
 //! Reads all records of a store in order; an update replaces the built record of the same id.
 
+#![allow(unsafe_code)] // says what is mapped from a file; see the SAFETY note
+
 use super::{
     environment::{Records, lmdb},
     files::{META_KEY, Table},
+    mapping::Behind,
     store::Store,
     updates::Updates,
 };
@@ -17,6 +20,30 @@ pub(in crate::store) struct Scan<'s> {
     updates: Option<(&'s Updates, RoTxn<'s, WithoutTls>)>,
     history: Option<(Records, RoTxn<'static, WithoutTls>)>,
 }
+
+/// A value in the mapped file.
+pub(super) struct Mapped<'m> {
+    value: &'m [u8],
+    behind: &'m mut Behind,
+}
+
+impl Mapped<'_> {
+    pub(super) fn bytes(&self) -> u64 {
+        self.value.len() as u64
+    }
+
+    /// Calls `each` with piece after piece, whose pages are given back then.
+    pub(super) fn each_piece<E>(self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        for piece in self.value.chunks(PIECE_BYTES) {
+            each(piece)?;
+            self.behind.read(piece);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a value that are read at once.
+const PIECE_BYTES: usize = 1 << 20;
 
 type Record<'t> = heed::Result<(&'t [u8], &'t [u8])>;
 
@@ -56,14 +83,17 @@ impl Scan<'_> {
         self.merge(self.built_values()?, Table::Values, each)
     }
 
-    /// Like [`values`](Self::values), of the store as built.
-    pub(in crate::store) fn values_as_built(
+    /// Like [`values`](Self::values), of the store as built, in little memory.
+    pub(super) fn values_as_built(
         &self,
-        mut each: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
+        mut each: impl FnMut(u64, Mapped<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        // SAFETY: all values as built are of the data file, which is mapped read-only and shared as long as `self.base`.
+        let mut behind = unsafe { Behind::of_one_file() };
         for record in self.built_values()? {
             let (id, value) = self.id_and_value(record)?;
-            each(id, value)?;
+            let behind = &mut behind;
+            each(id, Mapped { value, behind })?;
         }
         Ok(())
     }

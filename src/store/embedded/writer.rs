@@ -8,8 +8,11 @@ use super::{
     staging::{IfExists, Staging},
     store::{Access, Store},
 };
-use crate::store::{Meta, StoreError, USER_ID_MAX};
-use std::path::Path;
+use crate::store::{
+    Meta, StoreError, USER_ID_MAX,
+    value::{Corrupt, Value},
+};
+use std::{io::Read as _, path::Path};
 
 /// Bytes of values per transaction: large enough to make commits cheap, small enough that the pages of a
 /// transaction take little memory.
@@ -55,8 +58,13 @@ impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
     fn put(&mut self, key: K, value: &[u8]) -> Result<(), StoreError> {
         self.last_key = Some(key);
         if value.len() >= BATCH_BYTES {
-            self.flush()?;
-            return self.file.append(value.len(), std::iter::once((key, value)));
+            let mut rest = value;
+            return self.put_from(key, value.len(), |piece| {
+                let (front, after) = rest.split_at(piece.len());
+                piece.copy_from_slice(front);
+                rest = after;
+                Ok(())
+            });
         }
         self.bytes.extend_from_slice(value);
         self.ends.push((key, self.bytes.len()));
@@ -64,6 +72,18 @@ impl<K: AsRef<[u8]> + Copy + PartialOrd> Batches<K> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Appends a record by itself, see [`DataFile::append_from`].
+    fn put_from(
+        &mut self,
+        key: K,
+        bytes: usize,
+        fill: impl FnMut(&mut [u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.last_key = Some(key);
+        self.flush()?;
+        self.file.append_from(key.as_ref(), bytes, fill)
     }
 
     fn batch_bytes(&self) -> usize {
@@ -161,10 +181,7 @@ impl StoreWriter {
         id: u64,
         record: &[u8],
     ) -> Result<(), StoreError> {
-        let refused = |why: &str| StoreError::Refused {
-            user_id: id,
-            why: why.into(),
-        };
+        let refused = |why: &str| refused(id, why.into());
         let key = table.key(id);
         match &mut self.history {
             None => Err(refused("the store keeps no history")),
@@ -181,19 +198,44 @@ impl StoreWriter {
     /// # Errors
     /// The id does not ascend or is above [`USER_ID_MAX`], the value is malformed, or the disk is full.
     pub fn put(&mut self, user_id: u64, value: &[u8]) -> Result<(), StoreError> {
-        let refused = |why: String| StoreError::Refused { user_id, why };
+        let key = self.user_key(user_id)?;
+        self.content
+            .add(user_id, value)
+            .map_err(|corrupt| refused(user_id, corrupt.to_string()))?;
+        self.users.put(key, value)
+    }
+
+    /// As [`StoreWriter::put`], of a value that may be too large for memory; the checksum of such a value is checked too.
+    ///
+    /// # Errors
+    /// As [`StoreWriter::put`]; or the value ends early. The store cannot be finished then.
+    pub fn put_value(&mut self, user_id: u64, value: Value<'_>) -> Result<(), StoreError> {
+        let (bytes, mut read) = match value {
+            Value::Whole(value) => return self.put(user_id, value),
+            Value::Stream { bytes, read } => (bytes, read),
+        };
+        let key = self.user_key(user_id)?;
+        let corrupt = |corrupt: Corrupt| refused(user_id, corrupt.to_string());
+        let length = usize::try_from(bytes).map_err(|_| corrupt(Corrupt::Length))?;
+        let mut incoming = self.content.begin(user_id, bytes);
+        self.users.put_from(key, length, |piece| {
+            read.read_exact(piece)
+                .map_err(|error| refused(user_id, format!("its value cannot be read: {error}")))?;
+            incoming.add(piece).map_err(corrupt)
+        })?;
+        incoming.end().map_err(corrupt)
+    }
+
+    fn user_key(&self, user_id: u64) -> Result<[u8; 8], StoreError> {
         if user_id > USER_ID_MAX {
-            return Err(refused("ids end at 2^63-1".into()));
+            return Err(refused(user_id, "ids end at 2^63-1".into()));
         }
         let key = user_id.to_be_bytes();
         if !self.users.ascends(key) {
             let last = self.users.last_key.map_or(0, u64::from_be_bytes);
-            return Err(refused(format!("ids must ascend, the last was {last}")));
+            return Err(refused(user_id, format!("ids must ascend, the last was {last}")));
         }
-        self.content
-            .add(user_id, value)
-            .map_err(|corrupt| refused(corrupt.to_string()))?;
-        self.users.put(key, value)
+        Ok(key)
     }
 
     /// Completes the store, syncs it, reads it back, and gives it its name.
@@ -221,6 +263,10 @@ impl StoreWriter {
         }
         Ok(meta)
     }
+}
+
+fn refused(user_id: u64, why: String) -> StoreError {
+    StoreError::Refused { user_id, why }
 }
 
 /// Whether the store at `target` was built with this content, regardless of updates.

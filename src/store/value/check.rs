@@ -2,20 +2,15 @@
 
 use super::bytes::{table, take, u32_at, u64_at};
 use super::{
-    CHECKSUM_AT, Contact, Corrupt, HEADER_BYTES, Kind, MAGIC, NO_TWEET, TEXT_SEPARATOR, Tweet,
-    User, VERSION, checksum, product,
+    CHECKSUM_AT, CONTACT_BYTES, Contact, Corrupt, HEADER_BYTES, Kind, MAGIC, NO_TWEET, TAG_BYTES,
+    TEXT_SEPARATOR, TWEET_BYTES, Tweet, User, VERSION, checksum, product,
 };
 
 impl<'a> User<'a> {
     /// Checks the structure of `value`: one pass over the tables, none over the strings.
     pub fn parse(value: &'a [u8]) -> Result<Self, Corrupt> {
         let header: &[u8; HEADER_BYTES] = value.first_chunk().ok_or(Corrupt::NotAValue)?;
-        if header[..3] != MAGIC {
-            return Err(Corrupt::NotAValue);
-        }
-        if header[3] != VERSION {
-            return Err(Corrupt::Version(header[3]));
-        }
+        check_version(header)?;
         let size = |at: usize| u32_at(header, at) as usize;
         let mut rest = &value[HEADER_BYTES..];
         let user = Self {
@@ -58,56 +53,113 @@ impl<'a> User<'a> {
     }
 
     fn check_contacts(&self) -> Result<(), Corrupt> {
-        let (mut tweets, mut names) = (0, 0);
-        for entry in self.contacts {
-            let tweets_end = u32_at(entry, 24);
-            let latest = |at| {
-                let index = u32_at(entry, at);
-                index == NO_TWEET || (tweets..tweets_end).contains(&index)
-            };
-            let rising = tweets < tweets_end
-                && names <= u32_at(entry, 40)
-                && u32_at(entry, 40) <= u32_at(entry, 44);
-            let product = f64::from_bits(u64_at(entry, 8));
-            if !(rising && latest(28) && latest(32) && latest(36) && product.is_finite()) {
-                return Err(Corrupt::Table);
-            }
-            tweets = tweets_end;
-            names = u32_at(entry, 44);
-        }
-        let whole = tweets as usize == self.tweets.len() && names as usize == self.names.len();
-        if whole { Ok(()) } else { Err(Corrupt::Table) }
+        let mut ends = ContactEnds::default();
+        let rising = self.contacts.iter().all(|entry| ends.rise(entry));
+        whole(rising && ends.are(self.tweets.len(), self.names.len()))
     }
 
     fn check_tweets(&self) -> Result<(), Corrupt> {
-        let (mut texts, mut tags) = (0, 0);
-        for entry in self.tweets {
-            let text_end = u32_at(entry, 16);
-            let tags_end = u32_at(entry, 20);
-            let types = u32_at(entry, 24);
-            if text_end < texts || tags_end < tags || !(1..=3).contains(&types) {
-                return Err(Corrupt::Table);
-            }
-            texts = text_end.checked_add(1).ok_or(Corrupt::Table)?;
-            tags = tags_end;
-        }
-        let whole = texts as usize == self.texts.len() && tags as usize == self.tags.len();
-        if whole { Ok(()) } else { Err(Corrupt::Table) }
+        let mut ends = TweetEnds::default();
+        let rising = self.tweets.iter().all(|entry| ends.rise(entry));
+        whole(rising && ends.are(self.texts.len(), self.tags.len()))
     }
 
     fn check_tags(&self) -> Result<(), Corrupt> {
-        let rising = self
-            .tags
-            .is_sorted_by_key(|entry| u32::from_le_bytes(*entry));
-        let end = self
-            .tags
-            .last()
-            .map_or(0, |entry| u32::from_le_bytes(*entry) as usize);
-        if rising && end == self.tag_names.len() {
-            Ok(())
-        } else {
-            Err(Corrupt::Table)
-        }
+        let mut ends = TagEnds::default();
+        let rising = self.tags.iter().all(|entry| ends.rise(entry));
+        whole(rising && ends.are(self.tag_names.len()))
+    }
+}
+
+/// Whether the header is that of a value of this version.
+pub(super) fn check_version(header: &[u8; HEADER_BYTES]) -> Result<(), Corrupt> {
+    if header[..3] != MAGIC {
+        return Err(Corrupt::NotAValue);
+    }
+    if header[3] != VERSION {
+        return Err(Corrupt::Version(header[3]));
+    }
+    Ok(())
+}
+
+pub(super) fn whole(is_whole: bool) -> Result<(), Corrupt> {
+    if is_whole { Ok(()) } else { Err(Corrupt::Table) }
+}
+
+/// Ends in the contacts read so far.
+#[derive(Default)]
+pub(super) struct ContactEnds {
+    tweets: u32,
+    names: u32,
+}
+
+impl ContactEnds {
+    /// Whether the ends of the next entry follow those before it, and nothing in it points elsewhere.
+    #[inline]
+    pub(super) fn rise(&mut self, entry: &[u8; CONTACT_BYTES]) -> bool {
+        let tweets_end = u32_at(entry, 24);
+        let tweets = self.tweets..tweets_end;
+        let latest = |at| {
+            let index = u32_at(entry, at);
+            index == NO_TWEET || tweets.contains(&index)
+        };
+        let rising = !tweets.is_empty()
+            && self.names <= u32_at(entry, 40)
+            && u32_at(entry, 40) <= u32_at(entry, 44);
+        let product = f64::from_bits(u64_at(entry, 8));
+        let is_whole = rising && latest(28) && latest(32) && latest(36) && product.is_finite();
+        self.tweets = tweets_end;
+        self.names = u32_at(entry, 44);
+        is_whole
+    }
+
+    pub(super) fn are(&self, tweets: usize, names: usize) -> bool {
+        self.tweets as usize == tweets && self.names as usize == names
+    }
+}
+
+/// Ends in the tweets read so far.
+#[derive(Default)]
+pub(super) struct TweetEnds {
+    texts: u32,
+    tags: u32,
+}
+
+impl TweetEnds {
+    /// As [`ContactEnds::rise`].
+    #[inline]
+    pub(super) fn rise(&mut self, entry: &[u8; TWEET_BYTES]) -> bool {
+        let text_end = u32_at(entry, 16);
+        let tags_end = u32_at(entry, 20);
+        let types = u32_at(entry, 24);
+        let rising = text_end >= self.texts && tags_end >= self.tags && (1..=3).contains(&types);
+        let separator_end = text_end.checked_add(1);
+        self.texts = separator_end.unwrap_or_default();
+        self.tags = tags_end;
+        rising && separator_end.is_some()
+    }
+
+    pub(super) fn are(&self, texts: usize, tags: usize) -> bool {
+        self.texts as usize == texts && self.tags as usize == tags
+    }
+}
+
+/// The end of the tag read last.
+#[derive(Default)]
+pub(super) struct TagEnds(u32);
+
+impl TagEnds {
+    /// As [`ContactEnds::rise`].
+    #[inline]
+    pub(super) fn rise(&mut self, entry: &[u8; TAG_BYTES]) -> bool {
+        let end = u32::from_le_bytes(*entry);
+        let rising = end >= self.0;
+        self.0 = end;
+        rising
+    }
+
+    pub(super) fn are(&self, tag_names: usize) -> bool {
+        self.0 as usize == tag_names
     }
 }
 

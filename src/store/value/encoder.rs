@@ -2,24 +2,28 @@
 //!
 //! `etl` calls it with contacts by ascending id and each contact's tweets by ascending (created_at, id).
 //! The caller must keep this order: it makes the values of equal users equal.
+//!
+//! A caller with little memory [spills](Encoder::spill): the parts go to files, and the value is read from there.
 
 use super::{
     CHECKSUM_AT, HEADER_BYTES, Kind, MAGIC, NO_TWEET, TEXT_SEPARATOR, TooLarge, VERSION, checksum,
-    product,
+    part::Part, product,
 };
-
-/// Bytes of each part that stay allocated for the next value. Few users need more, and those need gigabytes.
-const KEPT_BYTES: usize = 1 << 20;
+use std::{
+    io::{self, Cursor, Read},
+    path::Path,
+};
+use thiserror::Error;
 
 /// Collects the parts of one value.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    contacts: Vec<u8>,
-    tweets: Vec<u8>,
-    tags: Vec<u8>,
-    names: Vec<u8>,
-    texts: Vec<u8>,
-    tag_names: Vec<u8>,
+    contacts: Part,
+    tweets: Part,
+    tags: Part,
+    names: Part,
+    texts: Part,
+    tag_names: Part,
     counts: Counts,
     open: Option<Open>,
 }
@@ -59,9 +63,9 @@ impl Encoder {
         description: &[u8],
     ) {
         self.close_contact();
-        self.names.extend_from_slice(screen_name);
-        let name_end = self.names.len() as u64;
-        self.names.extend_from_slice(description);
+        self.names.extend(screen_name);
+        let name_end = self.names.len();
+        self.names.extend(description);
         let same = if own { 0 } else { same };
         self.open = Some(Open {
             other_id,
@@ -86,65 +90,124 @@ impl Encoder {
     ) {
         let Some(open) = &mut self.open else { return };
         open.note(id, created_at, types, self.counts.tweets);
-        self.texts.extend_from_slice(text);
-        let text_end = self.texts.len() as u64;
+        self.texts.extend(text);
+        let text_end = self.texts.len();
         self.texts.push(TEXT_SEPARATOR);
         for tag in tags {
-            self.tag_names.extend_from_slice(tag);
+            self.tag_names.extend(tag);
             self.tags
-                .extend_from_slice(&(self.tag_names.len() as u32).to_le_bytes());
+                .extend(&(self.tag_names.len() as u32).to_le_bytes());
             self.counts.tags += 1;
         }
-        self.tweets.extend_from_slice(&id.to_le_bytes());
-        self.tweets.extend_from_slice(&created_at.to_le_bytes());
+        self.tweets.extend(&id.to_le_bytes());
+        self.tweets.extend(&created_at.to_le_bytes());
         for field in [text_end as u32, self.counts.tags as u32, types, 0] {
-            self.tweets.extend_from_slice(&field.to_le_bytes());
+            self.tweets.extend(&field.to_le_bytes());
         }
         self.counts.tweets += 1;
     }
 
-    /// Appends the finished value of `user_id` to `out` and starts over. On error `out` is unchanged.
+    /// Moves what there is of the value to files in `directory`, if it has more than `bytes_max`. The value is then taken
+    /// with [`finish_spilled`](Self::finish_spilled).
+    pub fn spill(&mut self, directory: &Path, bytes_max: usize) -> io::Result<()> {
+        let bytes: usize = self.parts().map(|part| part.in_memory().len()).iter().sum();
+        if bytes <= bytes_max {
+            return Ok(());
+        }
+        self.parts_mut()
+            .into_iter()
+            .try_for_each(|part| part.spill(directory))
+    }
+
+    /// Whether some of the value is in files.
+    pub fn is_spilled(&self) -> bool {
+        self.contacts.is_spilled()
+    }
+
+    /// Appends the finished value of `user_id` to `out` and starts over. On error `out` is unchanged. Nothing of the value
+    /// may be [spilled](Self::is_spilled).
     pub fn finish(&mut self, user_id: u64, out: &mut Vec<u8>) -> Result<(), TooLarge> {
+        debug_assert!(!self.is_spilled());
         self.close_contact();
         let result = self.write(user_id, out);
-        for part in self.parts() {
-            release(part);
-        }
+        self.parts_mut().map(Part::clear);
         self.counts = Counts::default();
         result
     }
 
     fn write(&mut self, user_id: u64, out: &mut Vec<u8>) -> Result<(), TooLarge> {
-        let counts = [self.counts.contacts, self.counts.tweets, self.counts.tags];
-        let sizes = [&self.names, &self.texts, &self.tag_names].map(|part| part.len() as u64);
-        // Every number in the tables is at most one of these six, so none was truncated.
-        if counts
-            .iter()
-            .chain(&sizes)
-            .any(|&n| n >= u64::from(NO_TWEET))
-        {
-            return Err(TooLarge);
-        }
+        let header = self.header()?;
         let start = out.len();
-        let parts_bytes: usize = self.parts().iter().map(|part| part.len()).sum();
+        let parts_bytes: usize = self.parts().map(|part| part.in_memory().len()).iter().sum();
         out.reserve(HEADER_BYTES + parts_bytes);
-        out.extend_from_slice(&MAGIC);
-        out.push(VERSION);
-        for number in counts.into_iter().chain(sizes) {
-            out.extend_from_slice(&(number as u32).to_le_bytes());
-        }
-        out.extend_from_slice(&[0; 4]);
-        for part in self.parts() {
-            out.extend_from_slice(part);
-            release(part);
+        out.extend_from_slice(&header);
+        for part in self.parts_mut() {
+            out.extend_from_slice(part.in_memory());
+            part.release();
         }
         let checksum = checksum(user_id, &out[start..]);
         out[start + CHECKSUM_AT..start + HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
         Ok(())
     }
 
+    /// The finished value of `user_id`: its length, and its bytes. Starts over.
+    pub fn finish_spilled(&mut self, user_id: u64) -> Result<(u64, Box<dyn Read>), SpillError> {
+        self.close_contact();
+        let taken = self.take(user_id);
+        self.parts_mut().map(Part::clear);
+        self.counts = Counts::default();
+        taken
+    }
+
+    fn take(&mut self, user_id: u64) -> Result<(u64, Box<dyn Read>), SpillError> {
+        let mut header = self.header()?;
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&user_id.to_le_bytes());
+        hasher.update(&header[..CHECKSUM_AT]);
+        let mut bytes = HEADER_BYTES as u64;
+        for part in self.parts() {
+            bytes += part.len();
+            hasher.combine(&part.checksum());
+        }
+        header[CHECKSUM_AT..].copy_from_slice(&hasher.finalize().to_le_bytes());
+        let mut value: Box<dyn Read> = Box::new(Cursor::new(header));
+        for part in self.parts_mut() {
+            value = Box::new(value.chain(part.take()?));
+        }
+        Ok((bytes, value))
+    }
+
+    /// The header, its checksum still zero.
+    fn header(&self) -> Result<[u8; HEADER_BYTES], TooLarge> {
+        let counts = [self.counts.contacts, self.counts.tweets, self.counts.tags];
+        let sizes = [&self.names, &self.texts, &self.tag_names].map(Part::len);
+        let numbers = counts.into_iter().chain(sizes);
+        // Every number in the tables is at most one of these six, so none was truncated.
+        if numbers.clone().any(|number| number >= u64::from(NO_TWEET)) {
+            return Err(TooLarge);
+        }
+        let mut header = [0; HEADER_BYTES];
+        header[..3].copy_from_slice(&MAGIC);
+        header[3] = VERSION;
+        for (field, number) in header[4..CHECKSUM_AT].chunks_exact_mut(4).zip(numbers) {
+            field.copy_from_slice(&(number as u32).to_le_bytes());
+        }
+        Ok(header)
+    }
+
     /// The parts in the order in which they are stored.
-    fn parts(&mut self) -> [&mut Vec<u8>; 6] {
+    fn parts(&self) -> [&Part; 6] {
+        [
+            &self.contacts,
+            &self.tweets,
+            &self.tags,
+            &self.names,
+            &self.texts,
+            &self.tag_names,
+        ]
+    }
+
+    fn parts_mut(&mut self) -> [&mut Part; 6] {
         [
             &mut self.contacts,
             &mut self.tweets,
@@ -159,23 +222,28 @@ impl Encoder {
         let Some(open) = self.open.take() else { return };
         let score = product(open.replies, open.retweets, open.same, open.own);
         for number in [open.other_id, score.to_bits(), open.same] {
-            self.contacts.extend_from_slice(&number.to_le_bytes());
+            self.contacts.extend(&number.to_le_bytes());
         }
         let [reply, retweet, both] = open
             .latest
             .map(|latest| latest.map_or(NO_TWEET, |(_, _, index)| index as u32));
         let (tweets, names) = (self.counts.tweets as u32, self.names.len() as u32);
         for field in [tweets, reply, retweet, both, open.name_end as u32, names] {
-            self.contacts.extend_from_slice(&field.to_le_bytes());
+            self.contacts.extend(&field.to_le_bytes());
         }
         self.counts.contacts += 1;
     }
 }
 
-/// Empties `part`, so that a value and its parts are not in memory twice.
-fn release(part: &mut Vec<u8>) {
-    part.clear();
-    part.shrink_to(KEPT_BYTES);
+/// Why a spilled value cannot be read.
+#[derive(Debug, Error)]
+pub enum SpillError {
+    /// It does not fit into the format.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// Its files cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 impl Open {

@@ -27,11 +27,15 @@ mod bytes;
 mod check;
 pub mod dump;
 mod encoder;
+mod part;
+mod pieces;
 mod user;
 
-pub use encoder::Encoder;
+pub use encoder::{Encoder, SpillError};
+pub use pieces::Pieces;
 pub use user::{Contact, Tweet, User};
 
+use std::io::Read;
 use thiserror::Error;
 
 /// Version of the encoding, stored in every value.
@@ -116,6 +120,29 @@ pub fn product(replies: u64, retweets: u64, same: u64, own: bool) -> f64 {
         return interaction;
     }
     interaction * (1.0 + ((same - 9) as f64).ln())
+}
+
+/// A value on its way from where it is made to the store.
+pub enum Value<'v> {
+    /// All of it in memory.
+    Whole(&'v [u8]),
+    /// Too large for that.
+    Stream {
+        /// Its length.
+        bytes: u64,
+        /// Its bytes; it may end early where a file was cut.
+        read: Box<dyn Read + 'v>,
+    },
+}
+
+impl Value<'_> {
+    /// Its length.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Whole(value) => value.len() as u64,
+            Self::Stream { bytes, .. } => *bytes,
+        }
+    }
 }
 
 /// What stands in the header of `value` if it is the user's.

@@ -278,3 +278,83 @@ fn a_dumped_line_shows_every_field() {
          \"created_at\":-5,\"types\":3,\"text\":\"\",\"tags\":[\"a\",\"b\"]}]}]}\n"
     );
 }
+
+/// A contact whose strings and tweets take some bytes.
+fn contacts_of_many() -> Vec<PlainContact> {
+    let tweet = |id| PlainTweet {
+        id,
+        created_at: id as i64 / 2,
+        types: 1 + (id % 3) as u32,
+        text: format!("text {id} é"),
+        tags: (0..id % 4).map(|tag| format!("tag{tag}")).collect(),
+    };
+    (0..40)
+        .map(|other_id| PlainContact {
+            other_id,
+            same: other_id,
+            screen_name: format!("name {other_id}"),
+            description: "ü".repeat(other_id as usize),
+            tweets: (1..=other_id + 1).map(tweet).collect(),
+        })
+        .collect()
+}
+
+#[test]
+fn a_value_made_in_files_is_the_one_made_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let contacts = contacts_of_many();
+    let expected = encode(&contacts);
+    let mut encoder = Encoder::default();
+    for bytes_max in [0, 100, 2000, 1 << 20] {
+        for c in &contacts {
+            let (name, description) = (c.screen_name.as_bytes(), c.description.as_bytes());
+            encoder.contact(c.other_id, false, c.same, name, description);
+            for t in &c.tweets {
+                let tags = t.tags.iter().map(String::as_bytes);
+                encoder.tweet(t.id, t.created_at, t.types, t.text.as_bytes(), tags);
+                encoder.spill(directory.path(), bytes_max).unwrap();
+            }
+        }
+        assert_eq!(encoder.is_spilled(), bytes_max < expected.len());
+        let mut value = Vec::new();
+        let (bytes, mut read) = encoder.finish_spilled(USER).unwrap();
+        read.read_to_end(&mut value).unwrap();
+        assert!(value == expected && bytes == expected.len() as u64, "{bytes_max}");
+    }
+    assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+}
+
+/// Whatever the pieces, they are checked as the whole is.
+fn pieces(value: &[u8], piece_bytes: usize) -> Result<(u64, u64), Corrupt> {
+    let mut pieces = Pieces::of(USER);
+    for piece in value.chunks(piece_bytes) {
+        pieces.add(piece)?;
+    }
+    pieces.end()
+}
+
+#[test]
+fn pieces_are_checked_as_the_whole_is() {
+    let value = encode(&contacts_of_many());
+    let user = User::verify(USER, &value).unwrap();
+    let counts = (user.contact_count() as u64, user.tweet_count() as u64);
+    for piece_bytes in [1, 3, 31, 32, 33, 48, 1000, value.len()] {
+        assert_eq!(pieces(&value, piece_bytes), Ok(counts), "{piece_bytes}");
+    }
+    let empty = encode(&[]);
+    assert_eq!(pieces(&empty, 7), Ok((0, 0)));
+    for end in 0..value.len() {
+        assert!(pieces(&value[..end], 50).is_err(), "cut at {end}");
+    }
+    assert_eq!(pieces(&[&value[..], b"x"].concat(), 9), Err(Corrupt::Length));
+    for at in 0..value.len() {
+        let mut broken = value.clone();
+        broken[at] ^= 0x10;
+        // The checksum stands for what `parse` does not see.
+        let error = pieces(&broken, 57).unwrap_err();
+        match User::parse(&broken) {
+            Ok(_) => assert_eq!(error, Corrupt::Checksum, "byte {at}"),
+            Err(_) => assert_ne!(error, Corrupt::Checksum, "byte {at}"),
+        }
+    }
+}

@@ -112,7 +112,7 @@ fn records_of_the_wrong_stage_are_refused() {
     );
     assert!(matches!(built, Err(EtlError::Record(_))), "{built:?}");
     let reduced = pipe::reduce(
-        &b"0000000000000000001\tc1\t0000000000000000002\tm\t\t\n"[..],
+        &b"0000000000000000001\tc2\t0000000000000000002\tm\t\t\n"[..],
         &Order::Sorted,
         &Excluded::default(),
         &mut Vec::new(),
