@@ -10,7 +10,8 @@ use trident::{
     codec::json::Cursor,
     etl::{
         record::excluded::Excluded,
-        run::pipe::{self, Order},
+        run::pipe::{self, Order, Reducing},
+        run::totals::Building,
         sink::user_sink::{SinkError, UserSink},
         stage::map::Mapper,
     },
@@ -125,6 +126,16 @@ fn sorted(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
+const WHAT: Reducing = Reducing {
+    top: 700,
+    history: false,
+};
+const BUILDING: Building<'static> = Building {
+    allow_empty: false,
+    top: 700,
+    history: None,
+};
+
 struct Count(usize);
 
 impl UserSink for Count {
@@ -143,7 +154,7 @@ fn stages(c: &mut Criterion) {
     let excluded = Excluded::default();
     let reduce = |input: &[u8]| {
         let mut out = Vec::with_capacity(input.len() * 4);
-        pipe::reduce(input, &Order::Sorted, &excluded, &mut out).unwrap();
+        pipe::reduce(input, &Order::Sorted, &excluded, WHAT, &mut out).unwrap();
         out
     };
     let mut records = Vec::new();
@@ -167,7 +178,7 @@ fn stages(c: &mut Criterion) {
     group.bench_function("values", |b| {
         b.iter(|| {
             let mut sink = Count(0);
-            pipe::build(pairs.as_slice(), &Order::Sorted, false, &mut sink).unwrap();
+            pipe::build(pairs.as_slice(), &Order::Sorted, BUILDING, &mut sink).unwrap();
             assert!(sink.0 > 900, "{}", sink.0);
         });
     });

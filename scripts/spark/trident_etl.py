@@ -27,7 +27,8 @@ import pyarrow as pa
 MAGIC = b"TRB1"
 HEADER, HEADER_BYTES = "<4sIIII", 20  # magic, kind, bucket, length, CRC-32 of all but itself and the magic
 RECORDS, TAGS, LISTS, REPORT, END = range(5)
-VALUES = 100  # pieces of a file of values, on the way to the driver
+# Pieces of files on the way to the driver: of values, and of what later updates need.
+PIECES = {100: "values", 101: "history"}
 SCHEMA = pa.schema([("kind", pa.int32()), ("bucket", pa.int32()), ("block", pa.binary())])
 COLUMNS = "kind int, bucket int, block binary"
 PIECE_BYTES = 4 << 20
@@ -199,6 +200,8 @@ def reducer(options, first):
                      *sort_arguments(options)]
         if first and options.exclude:
             arguments += ["--exclude", local(options.exclude)]
+        if options.keep_history:
+            arguments.append("--keep-history")
         yield from rows(Stage(options.trident, arguments, blocks(batches)).frames())
     return run
 
@@ -214,26 +217,33 @@ def valuer(options):
         # Attempts of one task must not meet; the rename makes one of them the file.
         attempt = f".{part:05}.{context.taskAttemptId()}.{os.getpid()}"
         directory = options.values or tempfile.gettempdir()
-        file = os.path.join(directory, attempt)
+        files = {kind: os.path.join(directory, f"{attempt}.{name}") for kind, name in PIECES.items()}
+        values, history = files.values()
+        arguments = ["values", "--output", values, *sort_arguments(options)]
+        if options.keep_history:
+            arguments += ["--history", history]
+        else:
+            files.popitem()
         try:
-            stage = Stage(options.trident, ["values", "--output", file, *sort_arguments(options)], blocks(batches))
+            stage = Stage(options.trident, arguments, blocks(batches))
             report = list(stage.frames())
-            if options.values:
-                os.rename(file, os.path.join(directory, f"{part:05}.values"))
-            else:
-                yield from rows(file_pieces(file, part))
+            for kind, file in files.items():
+                if options.values:
+                    os.rename(file, os.path.join(directory, f"{part:05}.{PIECES[kind]}"))
+                else:
+                    yield from rows(file_pieces(file, kind, part))
             yield from rows(report)
         finally:
-            for name in (file, file + ".partial"):
+            for name in (values, history, values + ".partial", history + ".partial"):
                 if os.path.exists(name):
                     os.unlink(name)
     return run
 
 
-def file_pieces(path, part):
+def file_pieces(path, kind, part):
     with open(path, "rb") as file:
         while piece := file.read(PIECE_BYTES):
-            yield VALUES, part, piece
+            yield kind, part, piece
 
 
 def murmur3(number):
@@ -271,7 +281,7 @@ def values_job(spark, options):
     objects = source.load(options.input)
     if options.check_sizes:
         length, path = objects.agg(F.max(F.struct("length", "path")).alias("largest")).first().largest or (0, "")
-        if length > options.object_bytes_max:
+        if length > OBJECT_BYTES_MAX:
             raise Failed(f"{path} has {length:,} bytes; Spark's binaryFile reads 2 GiB at most: split it "
                          "(split --line-bytes=1G), or run trident etl on one machine")
     mapped = objects.select("path", "content").mapInArrow(mapper(options), COLUMNS)
@@ -281,20 +291,17 @@ def values_job(spark, options):
 
 
 def collect(job, directory):
-    """Runs the job; files of values that came to the driver, and report.blocks."""
-    count, open_files = 0, {}
+    """Runs the job; the files that came to the driver in pieces, and report.blocks."""
+    count = 0
     with open(os.path.join(directory, "report.blocks"), "wb") as report:
         for row in job.toLocalIterator():
-            if row.kind == VALUES:
-                if row.bucket not in open_files:
-                    open_files[row.bucket] = open(os.path.join(directory, f"{row.bucket:05}.values"), "wb")
-                open_files[row.bucket].write(row.block)
+            if row.kind in PIECES:
+                with open(os.path.join(directory, f"{row.bucket:05}.{PIECES[row.kind]}"), "ab") as file:
+                    file.write(row.block)
             else:
                 count += 1
                 report.write(row.block)
         report.write(frame(END, 0, struct.pack("<Q", count)))
-    for file in open_files.values():
-        file.close()
 
 
 def check_version(options):
@@ -308,7 +315,9 @@ def check_version(options):
 def build(options, directory):
     command = [local(options.trident, True), "etl", "build", "--values", directory, "--output", options.output]
     command += ["--top", str(options.top), "--top-file", options.top_file] if options.top_file else []
-    for flag in ("replace", "allow_empty"):
+    if options.keep_history and options.exclude:
+        command += ["--exclude", local(options.exclude)]
+    for flag in ("replace", "allow_empty", "keep_history"):
         command += [f"--{flag.replace('_', '-')}"] if getattr(options, flag) else []
     for flag in ("report_json", "histogram_svg", "histogram_csv"):
         command += [f"--{flag.replace('_', '-')}", getattr(options, flag)] if getattr(options, flag) else []
@@ -328,15 +337,17 @@ def arguments():
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--allow-empty", action="store_true")
     parser.add_argument("--skip-bad-files", action="store_true")
+    parser.add_argument("--keep-history", action="store_true", help="keep in the store what POST /twitter/tweets needs")
     parser.add_argument("--compat", default="replace", choices=["replace", "spark"])
     parser.add_argument("--top", type=int, default=700)
     for name in ("--top-file", "--report-json", "--histogram-svg", "--histogram-csv"):
         parser.add_argument(name)
-    parser.add_argument("--object-bytes-max", type=int, default=OBJECT_BYTES_MAX, help=argparse.SUPPRESS)
     parser.add_argument("--no-check-sizes", dest="check_sizes", action="store_false", help="start without looking for objects above 2 GiB")
     options = parser.parse_args()
     if options.partitions < 1 or options.partitions & (options.partitions - 1) or options.partitions > 512:
         parser.error("--partitions: a power of two up to 512")
+    if options.keep_history and options.compat == "spark":
+        parser.error("--compat spark and --keep-history exclude each other: later updates follow replace")
     if os.path.exists(options.output) and not options.replace:
         parser.error(f"{options.output} exists: --replace, or another --output")
     return options

@@ -137,7 +137,7 @@ pub struct EtlResources {
     pub workers: Option<usize>,
     /// Memory for buffers [default: 640M]
     ///
-    /// For buffers and sorting, in bytes or as 512M or 2G, at least 16M. The whole process stays below 1 GiB at the default, however large the input.
+    /// For buffers and sorting, in bytes or as 512M or 2G, at least 16M. The whole process stays below 512 MiB at the default, however large the input.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_bytes: Option<usize>,
 }
@@ -202,9 +202,16 @@ pub enum EtlStage {
         /// The same N as in `map`.
         #[arg(long, value_name = "N", value_parser = size, requires = "sort")]
         blocks: Option<usize>,
-        /// Hashtags to remember per partition [default: 700]
-        #[arg(long, value_name = "N", value_parser = size, requires = "blocks")]
+        /// Hashtags to remember for the report [default: 700]
+        ///
+        /// At least as many as `build --top` asks for.
+        #[arg(long, value_name = "N", value_parser = size)]
         top: Option<usize>,
+        /// Keep what later updates of the store need
+        ///
+        /// In both runs, and in `build`.
+        #[arg(long)]
+        keep_history: bool,
     },
     /// Read blocks of pairs, write a file of values
     ///
@@ -213,6 +220,9 @@ pub enum EtlStage {
         /// The file; it has this name when it is complete
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
+        /// A file for the history, if `reduce` keeps one
+        #[arg(long, value_name = "FILE")]
+        history: Option<PathBuf>,
         /// For what does not fit in memory [default: .]
         #[arg(
             long,
@@ -238,9 +248,20 @@ pub enum EtlStage {
         allow_empty: bool,
         /// Files of values that a cluster's job has left
         ///
-        /// A directory with a .values file for each partition and report.blocks. Without it pairs come from standard input.
+        /// A directory with a .values file for each partition, a .history file too with --keep-history, and report.blocks.
+        /// Without it pairs come from standard input.
         #[arg(long, value_name = "DIR", conflicts_with = "sort")]
         values: Option<PathBuf>,
+        /// Keep what later updates of the store need
+        ///
+        /// Both runs of `reduce` must have kept it.
+        #[arg(long)]
+        keep_history: bool,
+        /// The list that the first `reduce` had
+        ///
+        /// Later updates leave out the same hashtags.
+        #[arg(long, value_name = "FILE", requires = "keep_history")]
+        exclude: Option<PathBuf>,
         #[command(flatten)]
         #[allow(missing_docs, reason = "its fields say it")]
         results: EtlResults,

@@ -12,13 +12,16 @@ use std::{
 use trident::{
     cli::{self, EtlCommand, EtlCompat, EtlResults, EtlRun, EtlSort, EtlStage},
     etl::{
-        self, Options, progress,
+        self, Options,
+        blocks::merge,
+        progress,
         read::list::{self, Listing},
         record::{compat::Compat, excluded::Excluded},
-        run::pipe::{self, Order},
+        run::pipe::{self, Order, Reducing},
         run::pipeline::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
         run::plot,
         run::report::{Report, write_notes},
+        run::totals::{Building, SPARK_HISTORY},
         sink::store::StoreSink,
         stage::map::{Mapped, Reading},
     },
@@ -55,29 +58,44 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
             sort,
             blocks,
             top,
-        }) => match blocks {
-            None => reduce(exclude.as_deref(), sort),
-            Some(blocks) => etl_blocks::reduce(exclude.as_deref(), sort, *blocks, *top),
-        },
+            keep_history,
+        }) => {
+            let (top, history) = (top.unwrap_or(TOP_DEFAULT), *keep_history);
+            let excluded = excluded(exclude.as_deref())?;
+            match blocks {
+                None => reduce(&excluded, sort, Reducing { top, history }),
+                Some(blocks) => etl_blocks::reduce(&excluded, sort, *blocks, (top, history)),
+            }
+        }
         Some(EtlStage::Values {
             output,
+            history,
             work_dir,
             memory_bytes,
-        }) => etl_blocks::values(output, work_dir, *memory_bytes),
+        }) => etl_blocks::values((output, history.as_deref()), work_dir, *memory_bytes),
         Some(EtlStage::Build {
             output,
             replace,
             allow_empty,
             values,
+            keep_history,
+            exclude,
             results,
             sort,
-        }) => match values {
-            None => build(output, *replace, *allow_empty, sort),
-            Some(values) => {
-                let report = etl_blocks::build(values, output, (*replace, *allow_empty), results)?;
-                write_results(results, &report)
-            }
-        },
+        }) => {
+            let excluded = excluded(exclude.as_deref())?;
+            let what = Building {
+                allow_empty: *allow_empty,
+                top: results.top.unwrap_or(TOP_DEFAULT),
+                history: keep_history.then_some(&excluded),
+            };
+            let mut sink = StoreSink::create(output, *replace).map_err(store_failed)?;
+            let report = match values {
+                None => pipe::build(io::stdin().lock(), &order(sort), what, &mut sink),
+                Some(values) => merge::build(values, what, &mut sink),
+            };
+            write_results(results, &report.map_err(failed)?)
+        }
     }
 }
 
@@ -113,9 +131,7 @@ fn options(flags: &EtlRun) -> Result<Options, Stop> {
         })
     };
     if flags.keep_history && flags.compat == EtlCompat::Spark {
-        let message =
-            "--compat spark and --keep-history exclude each other: later updates follow replace";
-        return Err(Stop::new(ExitCode::Usage, message));
+        return Err(Stop::new(ExitCode::Usage, SPARK_HISTORY));
     }
     let work_dir = match (&flags.work_dir, &flags.output) {
         (Some(given), _) => given.clone(),
@@ -226,17 +242,16 @@ fn map(
     Ok(())
 }
 
-fn reduce(exclude: Option<&Path>, sort: &EtlSort) -> Result<(), Stop> {
-    let excluded = match exclude {
-        Some(path) => Excluded::load(path).map_err(failed)?,
-        None => Excluded::default(),
-    };
-    let reduced = pipe::reduce(
-        io::stdin().lock(),
-        &order(sort),
-        &excluded,
-        &mut io::stdout(),
-    );
+fn excluded(list: Option<&Path>) -> Result<Excluded, Stop> {
+    match list {
+        Some(path) => Excluded::load(path).map_err(failed),
+        None => Ok(Excluded::default()),
+    }
+}
+
+fn reduce(excluded: &Excluded, sort: &EtlSort, what: Reducing) -> Result<(), Stop> {
+    let (stdin, mut stdout) = (io::stdin().lock(), io::stdout());
+    let reduced = pipe::reduce(stdin, &order(sort), excluded, what, &mut stdout);
     match reduced {
         Err(error) if is_closed_pipe(&error) => Ok(()),
         reduced => {
@@ -248,19 +263,6 @@ fn reduce(exclude: Option<&Path>, sort: &EtlSort) -> Result<(), Stop> {
             Ok(())
         }
     }
-}
-
-fn build(output: &Path, replace: bool, allow_empty: bool, sort: &EtlSort) -> Result<(), Stop> {
-    let mut sink = StoreSink::create(output, replace).map_err(store_failed)?;
-    let counts =
-        pipe::build(io::stdin().lock(), &order(sort), allow_empty, &mut sink).map_err(failed)?;
-    cli::print(&format!(
-        "made {}: users={} contacts={} tweets={}\n",
-        output.display(),
-        counts.users,
-        counts.directed_pairs,
-        counts.contact_tweets
-    ))
 }
 
 fn order(sort: &EtlSort) -> Order {

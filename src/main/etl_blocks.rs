@@ -1,20 +1,18 @@
 //! Runs the stages of `trident etl` for a cluster engine, see docs/etl-spark.md.
 
-use crate::etl_failure::{failed, is_closed_pipe, store_failed};
+use crate::etl_failure::{failed, is_closed_pipe};
 use std::{
     io::{self, BufReader},
     path::{Path, PathBuf},
 };
 use trident::{
-    cli::{EtlResults, EtlSort},
+    cli::EtlSort,
     etl::{
         EtlError,
-        blocks::{merge, stages, stages::Sorting},
+        blocks::stages::{self, Reducing, Sorting},
         read::list,
         record::{compat::Compat, excluded::Excluded},
-        run::pipeline::{MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
-        run::report::Report,
-        sink::store::StoreSink,
+        run::pipeline::MEMORY_BYTES_DEFAULT,
         stage::map::Reading,
     },
     exit::Stop,
@@ -44,43 +42,31 @@ pub(crate) fn map(
     ended(stages::map(reading, workers, blocks, name, io::stdout()))
 }
 
-/// Blocks to the blocks of the next stage.
+/// Blocks to the blocks of the next stage; the length of the list of hashtags and whether history is kept are in one pair.
 pub(crate) fn reduce(
-    exclude: Option<&Path>,
+    excluded: &Excluded,
     sort: &EtlSort,
-    blocks: usize,
-    top: Option<usize>,
+    buckets: usize,
+    (top, history): (usize, bool),
 ) -> Result<(), Stop> {
-    let excluded = match exclude {
-        Some(path) => Excluded::load(path).map_err(failed)?,
-        None => Excluded::default(),
-    };
     let sorting = sorting(&sort.work_dir, sort.memory_bytes);
-    let sizes = (blocks, top.unwrap_or(TOP_DEFAULT));
+    let what = Reducing {
+        buckets,
+        top,
+        history,
+    };
     let stdout = io::stdout();
-    ended(stages::reduce(input(), &sorting, &excluded, sizes, stdout))
+    ended(stages::reduce(input(), &sorting, excluded, what, stdout))
 }
 
-/// Blocks to a file of values.
+/// Blocks to a file of values, and one of the history.
 pub(crate) fn values(
-    output: &Path,
+    files: (&Path, Option<&Path>),
     work_dir: &Path,
     memory_bytes: Option<usize>,
 ) -> Result<(), Stop> {
     let sorting = sorting(work_dir, memory_bytes);
-    ended(stages::values(input(), &sorting, output, io::stdout()))
-}
-
-/// Files of values to a store.
-pub(crate) fn build(
-    values: &Path,
-    output: &Path,
-    (replace, allow_empty): (bool, bool),
-    results: &EtlResults,
-) -> Result<Report, Stop> {
-    let mut sink = StoreSink::create(output, replace).map_err(store_failed)?;
-    let top = results.top.unwrap_or(TOP_DEFAULT);
-    merge::build(values, allow_empty, top, &mut sink).map_err(failed)
+    ended(stages::values(input(), &sorting, files, io::stdout()))
 }
 
 fn input() -> BufReader<io::StdinLock<'static>> {

@@ -9,6 +9,7 @@ mod damage;
 mod history;
 mod hostile;
 mod inputs;
+mod memory;
 mod packing;
 mod pipes;
 mod resume;

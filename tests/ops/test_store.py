@@ -293,6 +293,15 @@ class Following(unittest.TestCase):
         self.follow()
         self.assertEqual(self.serves(), three)
 
+    def test_objects_are_decompressed_on_their_way_and_take_no_room(self):
+        self.program("at-data.mdb.zst", '#!/bin/sh\nls -A "$ROOT"/var/lib/trident-stores/.fetch-* >"$FAKE/seen"\n')
+        one = self.publish("one" * 100_000)
+        self.follow()
+        self.assertEqual(self.serves(), one)
+        names = {"queries.jsonl", "seal.json", "data.mdb"}
+        self.assertTrue({"seal.json"} <= set((self.fake / "seen").read_text().split()) <= names)
+        self.assertEqual({path.name for path in (self.stores / one).iterdir()}, names)
+
     def test_without_room_nothing_begins(self):
         one = self.publish("one")
         self.follow()

@@ -12,14 +12,17 @@
 //! The closing frame holds the number of frames before it. A stream without it was cut: its writer died.
 
 use crate::etl::error::EtlError;
-use std::io::{ErrorKind, Read, Write};
+use std::{
+    io::{ErrorKind, Read, Write},
+    path::{Path, PathBuf},
+};
 
-/// `TRB` and the version of frames and records.
+/// `TRB` and the version of frames. Kinds of records have their own.
 const MAGIC: [u8; 4] = *b"TRB1";
 /// Bytes before the block.
 const HEADER_BYTES: usize = 20;
 /// Longest block. A reader refuses more before it allocates it; a block is one record at least.
-const BLOCK_BYTES_MAX: usize = 1 << 30;
+pub(super) const BLOCK_BYTES_MAX: usize = 1 << 30;
 
 /// What a block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,34 +31,50 @@ pub enum Kind {
     Records = 0,
     /// Hashtag, tab, occurrences.
     Tags = 1,
-    /// Reference, then count and hashtag again and again: long lists that records of contacts refer to.
+    /// Reference, then count and hashtag again and again: long lists that records of contacts refer to. Compressed (zstd).
     Lists = 2,
-    /// One part of the report as JSON, see [`super::totals::Part`].
+    /// One part of the report as JSON, see [`crate::etl::run::totals::Part`].
     Report = 3,
     /// Nothing more; the number of frames as u64.
     End = 4,
+    /// For later updates: `t1` records of kept tweets, `d1` records of deleted ones.
+    Kept = 5,
+    /// For later updates: `p1` records of users.
+    UserStates = 6,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Records,
         Self::Tags,
         Self::Lists,
         Self::Report,
         Self::End,
+        Self::Kept,
+        Self::UserStates,
     ];
 }
 
 /// Writes frames, then the closing one.
 pub struct FrameWriter<W> {
     out: W,
+    path: PathBuf,
     frames: u64,
 }
 
 impl<W: Write> FrameWriter<W> {
-    /// Writes to `out`, which needs no buffer.
+    /// Writes to standard output, which `out` is. It needs no buffer.
     pub fn new(out: W) -> Self {
-        Self { out, frames: 0 }
+        Self::to(out, Path::new("standard output"))
+    }
+
+    /// Writes to `out`, which messages call `path`.
+    pub fn to(out: W, path: &Path) -> Self {
+        Self {
+            out,
+            path: path.to_owned(),
+            frames: 0,
+        }
     }
 
     /// Writes one frame.
@@ -75,7 +94,7 @@ impl<W: Write> FrameWriter<W> {
         let written = self.out.write_all(&header);
         written
             .and_then(|()| self.out.write_all(block))
-            .map_err(|e| EtlError::io("write", "standard output".as_ref(), 0, e))
+            .map_err(|e| EtlError::io("write", &self.path, 0, e))
     }
 
     /// Writes the closing frame.
@@ -84,7 +103,7 @@ impl<W: Write> FrameWriter<W> {
         self.write(Kind::End, 0, &frames)?;
         self.out
             .flush()
-            .map_err(|e| EtlError::io("write", "standard output".as_ref(), 0, e))
+            .map_err(|e| EtlError::io("write", &self.path, 0, e))
     }
 }
 

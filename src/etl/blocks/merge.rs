@@ -1,16 +1,19 @@
 //! Files of values and the parts of the report, as a cluster's job leaves them, to one store.
 //!
-//! The directory holds a file `*.values` for each partition and [`REPORT_FILE`]. A missing file shows: the report knows
+//! The directory holds a file `*.values` for each partition, one `*.history` too if later updates are to be possible, and
+//! [`REPORT_FILE`]. A missing file shows: the report knows
 //! how many users there are.
 
 use crate::etl::{
     blocks::{
         frame::{FrameReader, Kind},
-        totals::Totals,
+        history::HistoryFiles,
     },
     error::EtlError,
+    record::{excluded::Excluded, records::deleted_id},
     run::nothing::{self, Found},
-    run::report::Report,
+    run::report::{Report, StageReport},
+    run::totals::{Building, Totals},
     sink::user_sink::{FileUsers, UserSink},
 };
 use crate::store::value::{User, Value};
@@ -20,22 +23,27 @@ use std::{
     fs::{self, File},
     io::BufReader,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 /// Frames with the parts of the report, and the closing one.
 pub const REPORT_FILE: &str = "report.blocks";
 /// How the files of values end.
 const VALUES_EXTENSION: &str = "values";
+/// How the files of the history end.
+const HISTORY_EXTENSION: &str = "history";
 
 /// Gives `sink` the values of all users in ascending order.
 pub fn build(
     directory: &Path,
-    allow_empty: bool,
-    top: usize,
+    what: Building<'_>,
     sink: &mut dyn UserSink,
 ) -> Result<Report, EtlError> {
-    let report = read_report(&directory.join(REPORT_FILE), top)?;
-    if report.counts.valid == 0 && !allow_empty {
+    let began = Instant::now();
+    let totals = read_report(&directory.join(REPORT_FILE))?;
+    let history = what.history.map(|_| totals.history()).transpose()?;
+    let mut report = totals.finish(what.top)?;
+    if report.counts.valid == 0 && !what.allow_empty {
         let found = Found {
             counts: &report.counts,
             examples: &report.examples,
@@ -44,17 +52,46 @@ pub fn build(
         };
         return Err(nothing::error(&found, &[]));
     }
-    let users = put_values(&value_files(directory)?, sink)?;
+    if let (Some(excluded), Some(expected)) = (what.history, history) {
+        let found = put_history(&files(directory, HISTORY_EXTENSION)?, excluded, sink)?;
+        expected.check(found, &report, excluded)?;
+    }
+    let users = put_values(&files(directory, VALUES_EXTENSION)?, sink)?;
     if users != report.counts.users {
         let expected = report.counts.users;
         let what = format!("files of values are missing: {users} of {expected} users are there");
         return Err(EtlError::Blocks { at: 0, what });
     }
     sink.finish().map_err(EtlError::SinkFinish)?;
+    let built = StageReport::of("build", began, report.counts.value_bytes, 1);
+    report.stages.push(built);
     Ok(report)
 }
 
-fn read_report(path: &Path, top: usize) -> Result<Report, EtlError> {
+/// The numbers of tweets and of states of users.
+fn put_history(
+    paths: &[PathBuf],
+    excluded: &Excluded,
+    sink: &mut dyn UserSink,
+) -> Result<(u64, u64), EtlError> {
+    sink.begin_history(excluded).map_err(EtlError::SinkFinish)?;
+    let mut files = HistoryFiles::open(paths)?;
+    let failed = |id, source| EtlError::Sink { user: id, source };
+    let tweets = files.merge(Kind::Kept, |id, record| {
+        let put = match deleted_id(record) {
+            Some(_) => sink.put_deletion(id),
+            None => sink.put_tweet(id, record),
+        };
+        put.map_err(|source| failed(id, source))
+    })?;
+    let user_states = files.merge(Kind::UserStates, |id, record| {
+        let put = sink.put_person(id, record);
+        put.map_err(|source| failed(id, source))
+    })?;
+    Ok((tweets, user_states))
+}
+
+fn read_report(path: &Path) -> Result<Totals, EtlError> {
     let file = File::open(path).map_err(|e| EtlError::io("open", path, 0, e))?;
     let mut frames = FrameReader::new(BufReader::new(file));
     let (mut totals, mut block) = (Totals::default(), Vec::new());
@@ -64,15 +101,15 @@ fn read_report(path: &Path, top: usize) -> Result<Report, EtlError> {
         }
         totals.add(&block)?;
     }
-    Ok(totals.finish(top))
+    Ok(totals)
 }
 
-fn value_files(directory: &Path) -> Result<Vec<PathBuf>, EtlError> {
+fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>, EtlError> {
     let failed = |e| EtlError::io("read", directory, 0, e);
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|end| end == VALUES_EXTENSION) {
+        if path.extension().is_some_and(|end| end == extension) {
             files.push(path);
         }
     }

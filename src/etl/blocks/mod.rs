@@ -9,14 +9,15 @@
 //! so a task that is run twice counts once.
 //!
 //! - [`frame`]: a block as bytes, with checksum, and the closing frame. [`writer`]: the blocks that a stage writes.
-//! - `spool`: blocks that wait in a file. [`stages`]: `map`, `reduce` and `values`. [`totals`]: the parts of the report.
+//! - `spool`: blocks that wait in a file. [`stages`]: `map`, `reduce` and `values`. `history`: records for later
+//!   updates, in a file of frames.
 //! - [`merge`]: files of values to one store.
 //!
 //! Not here: the engine's job (`scripts/spark/trident_etl.py`) and the form for people ([`crate::etl::run::pipe`]).
 
 pub mod frame;
+mod history;
 pub mod merge;
 mod spool;
 pub mod stages;
-pub mod totals;
 pub mod writer;

@@ -3,11 +3,11 @@
 use crate::etl::{
     blocks::frame::{FrameReader, Kind},
     error::EtlError,
-    shuffle::spill::{LineFile, LineReader, Lines},
+    shuffle::spill::{LineReader, Lines, Spool},
     stage::values::TagSource,
 };
 use memchr::memchr;
-use std::{collections::HashMap, fs, io::Read, path::Path};
+use std::{collections::HashMap, io::Read, path::Path};
 
 /// The records of all blocks, line by line. Blocks of other kinds go to `aside`.
 pub(super) struct RecordLines<R, F> {
@@ -45,27 +45,6 @@ impl<R: Read, F: FnMut(Kind, u32, &[u8]) -> Result<(), EtlError>> Lines for Reco
         out.extend_from_slice(&rest[..end]);
         self.at += end + 1;
         Ok(true)
-    }
-}
-
-/// Lines that wait in a file without a name.
-pub(super) struct Spool(LineFile);
-
-impl Spool {
-    pub(super) fn create(directory: &Path, name: &str) -> Result<Self, EtlError> {
-        let path = directory.join(name);
-        let file = LineFile::create(path.clone())?;
-        // Only the open file is needed: unlinked, it leaves nothing behind however the stage ends.
-        fs::remove_file(&path).map_err(|e| EtlError::io("remove", &path, 0, e))?;
-        Ok(Self(file))
-    }
-
-    pub(super) fn append(&mut self, block: &[u8]) -> Result<u64, EtlError> {
-        self.0.append(block)
-    }
-
-    pub(super) fn into_reader(self) -> Result<LineReader, EtlError> {
-        self.0.into_reader()
     }
 }
 

@@ -5,14 +5,16 @@
 use crate::etl::{
     blocks::{
         frame::Kind,
-        spool::{ListSpool, RecordLines, Spool},
-        totals::Part,
-        writer::{BlockWriter, Output, TweetBlocks, UserBlocks},
+        history::HistorySpool,
+        spool::{ListSpool, RecordLines},
+        writer::{BlockWriter, Output, TweetBlocks, UserBlocks, unpacked},
     },
     error::EtlError,
     progress::Silent,
     record::excluded::Excluded,
+    run::totals::Part,
     shuffle::sort::{Keys, Sorter},
+    shuffle::spill::Spool,
     sink::user_sink::{FileSink, UserSink},
     stage::map::{self, Reading},
     stage::tags::{TagReport, TagTotals},
@@ -78,10 +80,22 @@ pub fn map(
     check_buckets(buckets)?;
     let output = Output::new(out);
     let writer = || BlockWriter::new(&output, Kind::Records, buckets);
+    let compat = reading.compat;
     let mapped = map::run(reading, workers, writer, &Silent)?;
-    let part = Part::of_mapped(mapped, name);
+    let part = Part::of_mapped(mapped, compat, name);
     output.frame(Kind::Report, 0, &part.to_line())?;
     output.end()
+}
+
+/// What `reduce` writes beside records.
+#[derive(Clone, Copy, Debug)]
+pub struct Reducing {
+    /// Partitions.
+    pub buckets: usize,
+    /// Most frequent hashtags in its part of the report.
+    pub top: usize,
+    /// Whether tweets and states of users are kept for later updates.
+    pub history: bool,
 }
 
 /// Blocks of `map` to blocks by user, or those to the blocks that [`values`] takes. The first record says which; hashtags
@@ -90,14 +104,19 @@ pub fn reduce(
     input: impl Read,
     sorting: &Sorting,
     excluded: &Excluded,
-    (buckets, top): (usize, usize),
+    what: Reducing,
     out: impl Write + Send,
 ) -> Result<(), EtlError> {
+    let Reducing {
+        buckets,
+        top,
+        history,
+    } = what;
     check_buckets(buckets)?;
     let output = Output::new(out);
     let mut tags = None;
     let aside = |kind, bucket: u32, block: &[u8]| match kind {
-        Kind::Report => output.frame(kind, bucket as usize, block),
+        Kind::Report | Kind::Kept => output.frame(kind, bucket as usize, block),
         Kind::Tags => {
             let spool = match &mut tags {
                 Some(spool) => spool,
@@ -109,8 +128,8 @@ pub fn reduce(
     };
     let mut sorter = sorting.sorter(Keys::Ids);
     let mut sorted = sorter.sort(RecordLines::new(input, aside))?;
-    let (mut tweets, mut users) = (TweetReducer::new(excluded), UserReducer::default());
-    let mut tweet_blocks = TweetBlocks::new(&output, buckets);
+    let (mut tweets, mut users) = (TweetReducer::new(excluded), UserReducer::new(history));
+    let mut tweet_blocks = TweetBlocks::new(&output, buckets, history);
     let mut user_blocks = UserBlocks::new(&output, buckets);
     let mut are_tweets = None;
     while let Some(line) = sorted.next_line()? {
@@ -123,12 +142,15 @@ pub fn reduce(
     tweets.finish(&mut tweet_blocks)?;
     users.finish(&mut user_blocks)?;
     drop(sorter);
-    tweet_blocks.finish()?;
-    user_blocks.finish()?;
     let mut part = Part::of(tweets.counts());
     part.counts.add(&users.counts());
+    part.history.tweets = tweet_blocks.finish()?;
+    part.history.user_states = user_blocks.finish()?;
+    if history && are_tweets == Some(true) {
+        part.history.excluded = excluded.sha256();
+    }
     if let Some(spool) = tags {
-        part.tags = totals(spool, sorting, top)?;
+        (part.tags, part.top) = (totals(spool, sorting, top)?, top);
     }
     output.frame(Kind::Report, 0, &part.to_line())?;
     output.end()
@@ -141,18 +163,24 @@ fn totals(spool: Spool, sorting: &Sorting, top: usize) -> Result<TagReport, EtlE
     Ok(TagTotals::report(vec![totals], top))
 }
 
-/// Blocks of the second [`reduce`] to the file `file` of values; parts of the report to `out`.
+/// Blocks of the second [`reduce`] to the file `file` of values, and to a file with the `history` if the stages keep one;
+/// parts of the report to `out`.
 pub fn values(
     input: impl Read,
     sorting: &Sorting,
-    file: &Path,
+    (file, history): (&Path, Option<&Path>),
     out: impl Write + Send,
 ) -> Result<(), EtlError> {
     let output = Output::new(out);
+    let mut kept = HistorySpool::default();
     let mut lists = ListSpool::create(&sorting.directory, &own_name("lists"))?;
     let aside = |kind, bucket: u32, block: &[u8]| match kind {
         Kind::Report => output.frame(kind, bucket as usize, block),
-        Kind::Lists => lists.append(block),
+        Kind::Lists => lists.append(&unpacked(block)?),
+        Kind::Kept | Kind::UserStates => kept.append(kind, block, || {
+            let name = own_name(if kind == Kind::Kept { "kept" } else { "states" });
+            Spool::create(&sorting.directory, &name)
+        }),
         _ => Err(unexpected("reduce")),
     };
     let mut sorter = sorting.sorter(Keys::Ids);
@@ -168,6 +196,15 @@ pub fn values(
     }
     builder.finish(&mut put)?;
     sink.finish().map_err(EtlError::SinkFinish)?;
+    drop(sorter);
+    match history {
+        Some(path) => kept.write(path, || sorting.sorter(Keys::Ids))?,
+        None if kept.is_empty() => {}
+        None => {
+            let what = "`reduce` keeps a history: name its file with --history";
+            return Err(EtlError::Usage(what.to_owned()));
+        }
+    }
     let part = Part::of(builder.counts());
     output.frame(Kind::Report, 0, &part.to_line())?;
     output.end()

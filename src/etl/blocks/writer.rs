@@ -1,16 +1,17 @@
 //! The blocks that a stage writes: lines collected by bucket, full blocks to an output that workers share.
 
 use crate::etl::{
-    blocks::frame::{FrameWriter, Kind},
+    blocks::frame::{BLOCK_BYTES_MAX, FrameWriter, Kind},
     error::EtlError,
     record::fields::{key, push_field},
+    record::records::push_deletion,
     shuffle::spill::{Emit, partition},
     stage::tags::TagCounter,
     stage::tweets::TweetOutput,
     stage::users::UserOutput,
 };
 use parking_lot::Mutex;
-use std::io::Write;
+use std::io::{Read, Write};
 
 /// Memory for the blocks of one kind that are being filled.
 const BLOCKS_BYTES: usize = 32 << 20;
@@ -72,13 +73,37 @@ impl<'o, W: Write> BlockWriter<'o, W> {
     fn flush_bucket(&mut self, bucket: usize) -> Result<(), EtlError> {
         let block = &mut self.blocks[bucket];
         if !block.is_empty() {
-            self.out.frame(self.kind, bucket, block)?;
+            match self.kind {
+                Kind::Lists => self.out.frame(self.kind, bucket, &packed(block)?)?,
+                _ => self.out.frame(self.kind, bucket, block)?,
+            }
             block.clear();
             // One very long record must not stay reserved in every bucket.
             block.shrink_to(2 * self.block_bytes);
         }
         Ok(())
     }
+}
+
+/// Each long list goes to every bucket, so it is worth to be made smaller: hashtags of one user to about a quarter.
+fn packed(block: &[u8]) -> Result<Vec<u8>, EtlError> {
+    let failed = |e| EtlError::io("compress", "blocks of hashtags".as_ref(), 0, e);
+    zstd::bulk::compress(block, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(failed)
+}
+
+/// What [`packed`] has made.
+pub(super) fn unpacked(block: &[u8]) -> Result<Vec<u8>, EtlError> {
+    let damaged = |e: std::io::Error| EtlError::Blocks {
+        at: 0,
+        what: format!("a list of hashtags cannot be decompressed: {e}"),
+    };
+    let mut out = Vec::new();
+    let stream = zstd::stream::read::Decoder::new(block).map_err(damaged)?;
+    stream
+        .take(BLOCK_BYTES_MAX as u64)
+        .read_to_end(&mut out)
+        .map_err(damaged)?;
+    Ok(out)
 }
 
 impl<W: Write> Emit for BlockWriter<'_, W> {
@@ -97,31 +122,49 @@ pub(super) struct TweetBlocks<'o, W> {
     events: BlockWriter<'o, W>,
     tags: BlockWriter<'o, W>,
     counter: TagCounter,
+    /// If history is requested.
+    kept: Option<BlockWriter<'o, W>>,
+    kept_count: u64,
 }
 
 impl<'o, W: Write> TweetBlocks<'o, W> {
-    pub(super) fn new(out: &'o Output<W>, buckets: usize) -> Self {
+    pub(super) fn new(out: &'o Output<W>, buckets: usize, history: bool) -> Self {
         Self {
+            kept: history.then(|| BlockWriter::new(out, Kind::Kept, buckets)),
+            kept_count: 0,
             events: BlockWriter::new(out, Kind::Records, buckets),
             tags: BlockWriter::new(out, Kind::Tags, buckets),
             counter: TagCounter::new(TAGS_BYTES),
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<(), EtlError> {
+    /// How many records of tweets there are for the history.
+    pub(super) fn finish(mut self) -> Result<u64, EtlError> {
         self.counter.flush(&mut self.tags)?;
         self.tags.flush()?;
-        self.events.flush()
+        if let Some(kept) = &mut self.kept {
+            kept.flush()?;
+        }
+        self.events.flush()?;
+        Ok(self.kept_count)
     }
 }
 
 impl<W: Write> TweetOutput for TweetBlocks<'_, W> {
-    fn kept(&mut self, _: &[u8]) -> Result<(), EtlError> {
-        Ok(())
+    fn kept(&mut self, record: &[u8]) -> Result<(), EtlError> {
+        let Some(kept) = &mut self.kept else {
+            return Ok(());
+        };
+        self.kept_count += 1;
+        kept.record(key(record)?, |out| out.extend_from_slice(record))
     }
 
-    fn deleted(&mut self, _: u64) -> Result<(), EtlError> {
-        Ok(())
+    fn deleted(&mut self, id: u64) -> Result<(), EtlError> {
+        let Some(kept) = &mut self.kept else {
+            return Ok(());
+        };
+        self.kept_count += 1;
+        kept.record(id, |out| push_deletion(out, id))
     }
 
     fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError> {
@@ -143,6 +186,8 @@ pub(super) struct UserBlocks<'o, W> {
     /// The buckets that have it.
     sent: Vec<bool>,
     own: Vec<u8>,
+    user_states: BlockWriter<'o, W>,
+    user_state_count: u64,
 }
 
 impl<'o, W: Write> UserBlocks<'o, W> {
@@ -153,12 +198,17 @@ impl<'o, W: Write> UserBlocks<'o, W> {
             list: Default::default(),
             sent: vec![false; buckets],
             own: Vec::new(),
+            user_states: BlockWriter::new(out, Kind::UserStates, buckets),
+            user_state_count: 0,
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<(), EtlError> {
+    /// How many states of users there are for the history.
+    pub(super) fn finish(mut self) -> Result<u64, EtlError> {
         self.lists.flush()?;
-        self.records.flush()
+        self.user_states.flush()?;
+        self.records.flush()?;
+        Ok(self.user_state_count)
     }
 }
 
@@ -196,7 +246,12 @@ impl<W: Write> UserOutput for UserBlocks<'_, W> {
         Ok(Some(reference))
     }
 
-    fn user_state(&mut self, _: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        Ok(())
+    fn user_state(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.own.clear();
+        write(&mut self.own);
+        let (user, own) = (key(&self.own)?, &self.own);
+        self.user_state_count += 1;
+        self.user_states
+            .record(user, |out| out.extend_from_slice(own))
     }
 }

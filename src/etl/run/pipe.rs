@@ -8,31 +8,36 @@
 //!
 //! One record per line, in the format of [`crate::etl::record::records`]; between two stages the lines of one key
 //! must come together in one process, sorted by bytes. `reduce` is one command for two stages and chooses by the
-//! kind of the first record. It can sort an unordered input first ([`Order::Any`]).
+//! kind of the first record. It can sort an unordered input first ([`Order::Any`]). What the report says, hashtags and the
+//! history travel between them as records too (`record::extra`).
 
 use crate::etl::{
     error::EtlError,
     progress::Progress,
     record::excluded::Excluded,
+    record::extra::Extra,
+    record::fields::key,
+    run::pipe_io::{NoReferences, PipeReader, PipeWriter, Reduced},
     run::pipeline::MEMORY_BYTES_DEFAULT,
+    run::report::{Report, StageReport},
+    run::totals::{Building, Part, Totals},
     shuffle::sort::{Keys, Sorter},
-    shuffle::spill::{Emit, Lines},
+    shuffle::spill::{Emit, Lines, Spool},
     sink::user_sink::UserSink,
     stage::counts::Counts,
     stage::map::{self, Mapped, Reading},
-    stage::tweets::{TweetOutput, TweetReducer},
-    stage::users::{UserOutput, UserReducer},
-    stage::values::{Room, TagSource, ValueBuilder},
+    stage::tags::TagTotals,
+    stage::tweets::TweetReducer,
+    stage::users::UserReducer,
+    stage::values::{Room, ValueBuilder},
 };
 use crate::store::value::Value;
 use parking_lot::Mutex;
 use std::{
     io::{BufRead, Write},
     path::{Path, PathBuf},
+    time::Instant,
 };
-
-/// Bytes a worker collects before it takes the lock on the output.
-const WRITE_BYTES: usize = 64 * 1024;
 
 /// How the input lines of `reduce` and `build` are ordered.
 #[derive(Clone, Debug)]
@@ -65,7 +70,7 @@ impl Order {
     }
 }
 
-/// Input lines to `t1` and `d1` records on `out`, in any order.
+/// Input lines to `t1` and `d1` records on `out`, in any order, and an `r1` record.
 pub fn map(
     reading: Reading<'_>,
     workers: usize,
@@ -73,11 +78,22 @@ pub fn map(
     progress: &dyn Progress,
 ) -> Result<Mapped, EtlError> {
     let out = Mutex::new(out);
-    let writer = || PipeWriter {
-        out: &out,
-        buffer: Vec::new(),
-    };
-    map::run(reading, workers, writer, progress)
+    let compat = reading.compat;
+    let mapped = map::run(reading, workers, || PipeWriter::new(&out), progress)?;
+    let mut writer = PipeWriter::new(&out);
+    let part = Part::of_mapped(mapped.clone(), compat, None);
+    writer.write(|out| Extra::push_report(out, &part.to_line()))?;
+    Emit::flush(&mut writer)?;
+    Ok(mapped)
+}
+
+/// What `reduce` writes beside records.
+#[derive(Clone, Copy, Debug)]
+pub struct Reducing {
+    /// Most frequent hashtags in its part of the report.
+    pub top: usize,
+    /// Whether tweets and states of users are kept for later updates.
+    pub history: bool,
 }
 
 /// `t1` and `d1` records to records of users, or records of users to the records that `build` takes.
@@ -85,53 +101,139 @@ pub fn reduce(
     input: impl BufRead,
     order: &Order,
     excluded: &Excluded,
+    what: Reducing,
     out: &mut (impl Write + Send),
 ) -> Result<Counts, EtlError> {
     let out = Mutex::new(out);
-    let mut writer = PipeWriter {
-        out: &out,
-        buffer: Vec::new(),
-    };
+    let mut reduced = Reduced::new(PipeWriter::new(&out), what.history);
     let mut tweets = TweetReducer::new(excluded);
-    let mut users = UserReducer::default();
+    let mut users = UserReducer::new(what.history);
+    let mut tags = TagTotals::new(what.top);
     let mut are_tweets = None;
-    each_sorted(input, order, |line| {
-        let are_tweets =
-            *are_tweets.get_or_insert_with(|| matches!(line.get(19..22), Some(b"\tt1" | b"\td1")));
-        if are_tweets {
-            tweets.line(line, &mut writer)
-        } else {
-            users.line(line, &mut writer)
+    each_sorted(input, order, |line| match Extra::of(line) {
+        Some(Extra::Tag) => tags.add_line(Extra::rest(line)),
+        Some(_) => reduced.writer.write(|out| out.extend_from_slice(line)),
+        None => {
+            let is_tweet = || matches!(line.get(19..22), Some(b"\tt1" | b"\td1"));
+            match *are_tweets.get_or_insert_with(is_tweet) {
+                true => tweets.line(line, &mut reduced),
+                false => users.line(line, &mut reduced),
+            }
         }
     })?;
-    tweets.finish(&mut writer)?;
-    users.finish(&mut writer)?;
-    Emit::flush(&mut writer)?;
-    let mut counts = tweets.counts();
-    counts.add(&users.counts());
-    Ok(counts)
+    tweets.finish(&mut reduced)?;
+    users.finish(&mut reduced)?;
+    reduced.finish_tags()?;
+    tags.end_tag();
+    let mut part = Part::of(tweets.counts());
+    part.counts.add(&users.counts());
+    (part.tags, part.top) = (TagTotals::report(vec![tags], what.top), what.top);
+    (part.history.tweets, part.history.user_states) = reduced.kept;
+    if what.history && are_tweets == Some(true) {
+        part.history.excluded = excluded.sha256();
+    }
+    let line = part.to_line();
+    reduced.writer.write(|out| Extra::push_report(out, &line))?;
+    Emit::flush(&mut reduced.writer)?;
+    Ok(part.counts)
 }
 
-/// Records of the second `reduce` to values. No user at all is an error unless `allow_empty`: an earlier stage
-/// may have failed.
+/// Records of the second `reduce` to values, and the report of all stages.
 pub fn build(
     input: impl BufRead,
     order: &Order,
-    allow_empty: bool,
+    what: Building<'_>,
     sink: &mut dyn UserSink,
-) -> Result<Counts, EtlError> {
-    let mut builder = ValueBuilder::new(NoReferences, order.room());
-    let mut put = |user, value: Value<'_>| {
-        sink.put_value(user, value)
-            .map_err(|source| EtlError::Sink { user, source })
+) -> Result<Report, EtlError> {
+    let (began, mut read_bytes) = (Instant::now(), 0);
+    let room = order.room();
+    let mut history = match what.history {
+        Some(excluded) => Some(History::begin(excluded, &room.directory, sink)?),
+        None => None,
     };
-    each_sorted(input, order, |line| builder.line(line, &mut put))?;
-    builder.finish(&mut put)?;
-    if builder.counts().users == 0 && !allow_empty {
+    let mut builder = ValueBuilder::new(NoReferences, room);
+    let mut totals = Totals::default();
+    each_sorted(input, order, |line| {
+        read_bytes += line.len() as u64 + 1;
+        match (Extra::of(line), &mut history) {
+            (Some(Extra::Report), _) => totals.add(&Extra::report(line)),
+            (Some(extra @ (Extra::Kept | Extra::UserState)), Some(history)) => {
+                history.add(extra, line, sink)
+            }
+            (Some(Extra::Kept | Extra::UserState), None) => Ok(()),
+            _ => builder.line(line, put_into(sink)),
+        }
+    })?;
+    builder.finish(put_into(sink))?;
+    if builder.counts().users == 0 && !what.allow_empty {
         return Err(EtlError::NothingBuilt);
     }
+    let expected = history.as_ref().map(|_| totals.history()).transpose()?;
+    let mut report = totals.finish(what.top)?;
+    if let (Some(history), Some(excluded), Some(expected)) = (history, what.history, expected) {
+        expected.check(history.finish(sink)?, &report, excluded)?;
+    }
+    report.counts.add(&builder.counts());
     sink.finish().map_err(EtlError::SinkFinish)?;
-    Ok(builder.counts())
+    let built = StageReport::of("build", began, read_bytes, 1);
+    report.stages.push(built);
+    Ok(report)
+}
+
+fn put_into(sink: &mut dyn UserSink) -> impl FnMut(u64, Value<'_>) -> Result<(), EtlError> {
+    move |user, value| {
+        sink.put_value(user, value)
+            .map_err(|source| EtlError::Sink { user, source })
+    }
+}
+
+/// What comes in for the history: tweets go to the sink at once, states of users after the last of them.
+struct History {
+    user_states: Spool,
+    tweets: u64,
+}
+
+impl History {
+    fn begin(
+        excluded: &Excluded,
+        directory: &Path,
+        sink: &mut dyn UserSink,
+    ) -> Result<Self, EtlError> {
+        sink.begin_history(excluded).map_err(EtlError::SinkFinish)?;
+        let name = format!("trident-states-{}", std::process::id());
+        Ok(Self {
+            user_states: Spool::create(directory, &name)?,
+            tweets: 0,
+        })
+    }
+
+    fn add(&mut self, extra: Extra, line: &[u8], sink: &mut dyn UserSink) -> Result<(), EtlError> {
+        if extra == Extra::UserState {
+            self.user_states.append(line)?;
+            return self.user_states.append(b"\n").map(drop);
+        }
+        self.tweets += 1;
+        let (id, record) = Extra::kept(line)?;
+        let put = match record {
+            Some(record) => sink.put_tweet(id, &record),
+            None => sink.put_deletion(id),
+        };
+        put.map_err(|source| EtlError::Sink { user: id, source })
+    }
+
+    /// The numbers of tweets and of states of users.
+    fn finish(self, sink: &mut dyn UserSink) -> Result<(u64, u64), EtlError> {
+        let mut lines = self.user_states.into_reader()?;
+        let (mut line, mut user_states) = (Vec::new(), 0);
+        while lines.append_line(&mut line)? {
+            let user = key(&line)?;
+            sink.put_person(user, &line)
+                .map_err(|source| EtlError::Sink { user, source })?;
+            user_states += 1;
+            line.clear();
+        }
+        Ok((self.tweets, user_states))
+    }
 }
 
 fn each_sorted(
@@ -139,7 +241,7 @@ fn each_sorted(
     order: &Order,
     mut each: impl FnMut(&[u8]) -> Result<(), EtlError>,
 ) -> Result<(), EtlError> {
-    let mut input = PipeReader { input, offset: 0 };
+    let mut input = PipeReader::new(input);
     match order {
         Order::Any {
             directory,
@@ -168,101 +270,4 @@ fn each_sorted(
         }
     }
     Ok(())
-}
-
-/// Lines of a pipe.
-struct PipeReader<R> {
-    input: R,
-    offset: u64,
-}
-
-impl<R: BufRead> Lines for PipeReader<R> {
-    fn append_line(&mut self, out: &mut Vec<u8>) -> Result<bool, EtlError> {
-        let read = self
-            .input
-            .read_until(b'\n', out)
-            .map_err(|e| EtlError::io("read", Path::new("-"), self.offset, e))?;
-        self.offset += read as u64;
-        if read > 0 && out.last() == Some(&b'\n') {
-            out.pop();
-        }
-        Ok(read > 0)
-    }
-}
-
-/// Writes whole lines to an output that several workers share.
-struct PipeWriter<'o, W> {
-    out: &'o Mutex<&'o mut W>,
-    buffer: Vec<u8>,
-}
-
-impl<W: Write> PipeWriter<'_, W> {
-    fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        write(&mut self.buffer);
-        self.buffer.push(b'\n');
-        if self.buffer.len() >= WRITE_BYTES {
-            Emit::flush(self)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl<W: Write> Emit for PipeWriter<'_, W> {
-    fn record(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        self.write(write)
-    }
-
-    fn flush(&mut self) -> Result<(), EtlError> {
-        let mut out = self.out.lock();
-        let result = out.write_all(&self.buffer).and_then(|()| out.flush());
-        self.buffer.clear();
-        result.map_err(|e| EtlError::io("write", Path::new("standard output"), 0, e))
-    }
-}
-
-/// Kept tweets and tag frequencies are for runs on one machine.
-impl<W: Write> TweetOutput for PipeWriter<'_, W> {
-    fn kept(&mut self, _: &[u8]) -> Result<(), EtlError> {
-        Ok(())
-    }
-
-    fn deleted(&mut self, _: u64) -> Result<(), EtlError> {
-        Ok(())
-    }
-
-    fn tag(&mut self, _: &[u8]) -> Result<(), EtlError> {
-        Ok(())
-    }
-
-    fn event(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        self.write(write)
-    }
-}
-
-/// A pipe has no file to refer to, so every record carries its counts.
-impl<W: Write> UserOutput for PipeWriter<'_, W> {
-    fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        self.write(write)
-    }
-
-    fn peer(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        self.write(write)
-    }
-
-    fn store_tags(&mut self, _: u64, _: &[u8]) -> Result<Option<Vec<u8>>, EtlError> {
-        Ok(None)
-    }
-
-    fn user_state(&mut self, _: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
-        Ok(())
-    }
-}
-
-struct NoReferences;
-
-impl TagSource for NoReferences {
-    fn read(&mut self, reference: &[u8], _: &mut Vec<u8>) -> Result<(), EtlError> {
-        Err(EtlError::record(reference))
-    }
 }

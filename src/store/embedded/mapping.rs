@@ -61,7 +61,10 @@ impl Behind {
             self.start = Some(begin);
         } else if end - start >= BEHIND_BYTES {
             // Whole pages only, none with bytes outside.
-            let (first, last) = (start.next_multiple_of(PAGE_BYTES), end / PAGE_BYTES * PAGE_BYTES);
+            let (first, last) = (
+                start.next_multiple_of(PAGE_BYTES),
+                end / PAGE_BYTES * PAGE_BYTES,
+            );
             if first < last {
                 let address = std::ptr::without_provenance_mut(first);
                 // SAFETY: both ends are in one shared read-only mapping of a file, by the contract of `of_one_file`, so

@@ -33,7 +33,10 @@ impl Mapped<'_> {
     }
 
     /// Calls `each` with piece after piece, whose pages are given back then.
-    pub(super) fn each_piece<E>(self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn each_piece<E>(
+        self,
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         for piece in self.value.chunks(PIECE_BYTES) {
             each(piece)?;
             self.behind.read(piece);

@@ -214,13 +214,19 @@ impl StoreWriter {
             Value::Whole(value) => return self.put(user_id, value),
             Value::Stream { bytes, read } => (bytes, read),
         };
-        let key = self.user_key(user_id)?;
         let corrupt = |corrupt: Corrupt| refused(user_id, corrupt.to_string());
+        let unread = |error| refused(user_id, format!("its value cannot be read: {error}"));
         let length = usize::try_from(bytes).map_err(|_| corrupt(Corrupt::Length))?;
+        if length < BATCH_BYTES {
+            // Whoever made it had little memory. The file must not show that.
+            let mut value = vec![0; length];
+            read.read_exact(&mut value).map_err(unread)?;
+            return self.put(user_id, &value);
+        }
+        let key = self.user_key(user_id)?;
         let mut incoming = self.content.begin(user_id, bytes);
         self.users.put_from(key, length, |piece| {
-            read.read_exact(piece)
-                .map_err(|error| refused(user_id, format!("its value cannot be read: {error}")))?;
+            read.read_exact(piece).map_err(unread)?;
             incoming.add(piece).map_err(corrupt)
         })?;
         incoming.end().map_err(corrupt)
@@ -233,7 +239,10 @@ impl StoreWriter {
         let key = user_id.to_be_bytes();
         if !self.users.ascends(key) {
             let last = self.users.last_key.map_or(0, u64::from_be_bytes);
-            return Err(refused(user_id, format!("ids must ascend, the last was {last}")));
+            return Err(refused(
+                user_id,
+                format!("ids must ascend, the last was {last}"),
+            ));
         }
         Ok(key)
     }

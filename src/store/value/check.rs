@@ -83,7 +83,11 @@ pub(super) fn check_version(header: &[u8; HEADER_BYTES]) -> Result<(), Corrupt> 
 }
 
 pub(super) fn whole(is_whole: bool) -> Result<(), Corrupt> {
-    if is_whole { Ok(()) } else { Err(Corrupt::Table) }
+    if is_whole {
+        Ok(())
+    } else {
+        Err(Corrupt::Table)
+    }
 }
 
 /// Ends in the contacts read so far.

@@ -130,7 +130,7 @@ impl Encoder {
         debug_assert!(!self.is_spilled());
         self.close_contact();
         let result = self.write(user_id, out);
-        self.parts_mut().map(Part::clear);
+        self.parts_mut().into_iter().for_each(Part::clear);
         self.counts = Counts::default();
         result
     }
@@ -154,7 +154,7 @@ impl Encoder {
     pub fn finish_spilled(&mut self, user_id: u64) -> Result<(u64, Box<dyn Read>), SpillError> {
         self.close_contact();
         let taken = self.take(user_id);
-        self.parts_mut().map(Part::clear);
+        self.parts_mut().into_iter().for_each(Part::clear);
         self.counts = Counts::default();
         taken
     }

@@ -70,7 +70,8 @@ impl Pieces {
             }
             let width = self.section.entry_bytes();
             if self.cut.1 == 0 && piece.len() >= width {
-                let entries = (piece.len() / width).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                let entries =
+                    (piece.len() / width).min(usize::try_from(self.left).unwrap_or(usize::MAX));
                 let (entries, rest) = piece.split_at(entries * width);
                 self.entries(entries)?;
                 piece = rest;

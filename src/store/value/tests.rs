@@ -319,7 +319,10 @@ fn a_value_made_in_files_is_the_one_made_in_memory() {
         let mut value = Vec::new();
         let (bytes, mut read) = encoder.finish_spilled(USER).unwrap();
         read.read_to_end(&mut value).unwrap();
-        assert!(value == expected && bytes == expected.len() as u64, "{bytes_max}");
+        assert!(
+            value == expected && bytes == expected.len() as u64,
+            "{bytes_max}"
+        );
     }
     assert_eq!(directory.path().read_dir().unwrap().count(), 0);
 }
@@ -346,7 +349,10 @@ fn pieces_are_checked_as_the_whole_is() {
     for end in 0..value.len() {
         assert!(pieces(&value[..end], 50).is_err(), "cut at {end}");
     }
-    assert_eq!(pieces(&[&value[..], b"x"].concat(), 9), Err(Corrupt::Length));
+    assert_eq!(
+        pieces(&[&value[..], b"x"].concat(), 9),
+        Err(Corrupt::Length)
+    );
     for at in 0..value.len() {
         let mut broken = value.clone();
         broken[at] ^= 0x10;

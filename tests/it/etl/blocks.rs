@@ -84,6 +84,17 @@ fn shuffle(frames: Vec<Frame>) -> BTreeMap<u32, Vec<Frame>> {
 
 /// Runs a job over `objects` in `directory`. Returns the directory of its values.
 fn job(directory: &Path, objects: &[PathBuf], excluded: &Path, partitions: usize) -> PathBuf {
+    job_of(directory, objects, excluded, partitions, false)
+}
+
+/// As [`job`]; with `history` for later updates too.
+fn job_of(
+    directory: &Path,
+    objects: &[PathBuf],
+    excluded: &Path,
+    partitions: usize,
+    history: bool,
+) -> PathBuf {
     let (n, excluded) = (partitions.to_string(), excluded.to_str().unwrap());
     let values = directory.join("values");
     fs::create_dir(&values).unwrap();
@@ -97,8 +108,13 @@ fn job(directory: &Path, objects: &[PathBuf], excluded: &Path, partitions: usize
     // Little memory: runs on disk.
     let sort = ["--work-dir", scratch, "--memory-bytes", "400000"];
     let reduce = [&["reduce", "--blocks", &n, "--sort"], &sort[..]].concat();
+    let keep = if history {
+        &["--keep-history"][..]
+    } else {
+        &[]
+    };
     for exclude in [&["--exclude", excluded][..], &[]] {
-        let arguments = [&reduce[..], exclude].concat();
+        let arguments = [&reduce[..], exclude, keep].concat();
         let parts = shuffle(std::mem::take(&mut all)).into_values();
         all = parts
             .flat_map(|part| runs(&arguments, &stream(&part)))
@@ -107,7 +123,11 @@ fn job(directory: &Path, objects: &[PathBuf], excluded: &Path, partitions: usize
     let mut report = Vec::new();
     for (bucket, part) in shuffle(all) {
         let file = values.join(format!("{bucket:05}.values"));
-        let arguments = [&["values", "--output", file.to_str().unwrap()], &sort[..]].concat();
+        let mut arguments = [&["values", "--output", file.to_str().unwrap()], &sort[..]].concat();
+        let kept = values.join(format!("{bucket:05}.history"));
+        if history {
+            arguments.extend(["--history", kept.to_str().unwrap()]);
+        }
         report.extend(runs(&arguments, &stream(&part)));
     }
     fs::write(values.join("report.blocks"), stream(&report)).unwrap();
@@ -193,7 +213,129 @@ fn blocks_give_the_store_and_the_report_of_one_machine() {
             }
             assert_eq!(names(&place), ["store", "values"]);
         }
+        let store = directory.join("piped");
+        let flags = flags("piped");
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        pipes(set, &input, &store, "", &flags);
+        assert!(data(&store) == data(&one), "{}", set.name);
+        assert_eq!(
+            report(&directory.join("piped.json")),
+            expected,
+            "{}",
+            set.name
+        );
+        for end in ["top", "csv"] {
+            let text = |kind| fs::read_to_string(directory.join(format!("{kind}.{end}"))).unwrap();
+            assert_eq!(text("piped"), text("one"), "{} {end}", set.name);
+        }
     }
+}
+
+/// The files of a store that hold records.
+fn records(store: &Path) -> [Vec<u8>; 2] {
+    ["data.mdb", "history.mdb"].map(|name| fs::read(store.join(name)).unwrap())
+}
+
+#[test]
+fn blocks_and_pipes_keep_the_history_of_one_machine() {
+    for set in sets::all() {
+        let directory = fresh_directory("blocks-history");
+        let input = directory.join("input");
+        fs::create_dir(&input).unwrap();
+        let objects = objects(set, &input);
+        let (one, list) = (directory.join("one"), directory.join("one.json"));
+        let flags = ["--keep-history", "--report-json", list.to_str().unwrap()];
+        succeeds(&mut etl(&input, set, &one, &flags));
+        let expected = (records(&one), report(&list));
+
+        let values = job_of(&directory, &objects, &set.excluded, 8, true);
+        let (many, list) = (directory.join("many"), directory.join("many.json"));
+        let flags = ["--keep-history", "--report-json", list.to_str().unwrap()];
+        let (code, _, error) = ended(&mut build(&values, &many, &flags));
+        assert!(code == 64 && error.contains("--exclude"), "{code} {error}");
+        let exclude = ["--exclude", set.excluded.to_str().unwrap()];
+        succeeds(build(&values, &many, &flags).args(exclude));
+        assert!((records(&many), report(&list)) == expected, "{}", set.name);
+        // Those who do not want it leave it out.
+        let [without, plain] = ["without", "plain"].map(|name| directory.join(name));
+        succeeds(&mut build(&values, &without, &[]));
+        succeeds(&mut etl(&input, set, &plain, &[]));
+        assert!(data(&without) == data(&plain) && !without.join("history.mdb").exists());
+
+        let (piped, list) = (directory.join("piped"), directory.join("piped.json"));
+        let flags = ["--keep-history", "--report-json", list.to_str().unwrap()];
+        pipes(
+            set,
+            &input,
+            &piped,
+            "--keep-history",
+            &[&flags[..], &exclude].concat(),
+        );
+        assert!((records(&piped), report(&list)) == expected, "{}", set.name);
+    }
+}
+
+/// The stages in pipes, sorted in between in little memory; `kept` goes to both runs of `reduce`.
+fn pipes(set: &Set, input: &Path, store: &Path, kept: &str, build: &[&str]) {
+    let script = "set -eo pipefail
+        sort=\"--sort --memory-bytes 400000 --work-dir $(dirname \"$STORE\")\"
+        $T etl map --input $INPUT | $T etl reduce $sort --exclude $EXCLUDED $KEPT | $T etl reduce $sort $KEPT |
+            $T etl build $sort --output $STORE \"$@\"";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", script, "bash"]).args(build);
+    shell
+        .env("T", env!("CARGO_BIN_EXE_trident"))
+        .env("INPUT", input)
+        .env("EXCLUDED", &set.excluded)
+        .env("STORE", store)
+        .env("KEPT", kept);
+    let (code, _, error) = ended(&mut shell);
+    assert_eq!(code, 0, "{}: {error}", set.name);
+}
+
+#[test]
+fn a_history_that_is_not_whole_makes_no_store() {
+    let set = &sets::all()[0];
+    let directory = fresh_directory("blocks-history-damage");
+    let object = directory.join("a.jsonl");
+    fs::write(&object, set.lines()[..500].join(&b'\n')).unwrap();
+    let objects = std::slice::from_ref(&object);
+    let values = job_of(&directory, objects, &set.excluded, 4, true);
+    let store = directory.join("store");
+    let exclude = set.excluded.to_str().unwrap();
+    let flags = ["--keep-history", "--exclude", exclude];
+    let files: Vec<_> = names(&values)
+        .iter()
+        .map(|name| values.join(name))
+        .filter(|path| path.extension().is_some_and(|end| end == "history"))
+        .collect();
+    assert_eq!(files.len(), 4);
+    for file in &files {
+        let bytes = fs::read(file).unwrap();
+        for damaged in [Some(bytes[..bytes.len() / 2].to_vec()), None] {
+            match damaged {
+                Some(damaged) => fs::write(file, damaged).unwrap(),
+                None => fs::remove_file(file).unwrap(),
+            }
+            let (code, _, error) = ended(&mut build(&values, &store, &flags));
+            assert!(
+                code == 65 && !store.exists(),
+                "{}: {code} {error}",
+                file.display()
+            );
+        }
+        fs::write(file, bytes).unwrap();
+    }
+    succeeds(&mut build(&values, &store, &flags));
+    // The stages before must have kept it.
+    let other = directory.join("other");
+    fs::create_dir(&other).unwrap();
+    let values = job(&other, objects, &set.excluded, 4);
+    let (code, _, error) = ended(&mut build(&values, &other.join("store"), &flags));
+    assert!(
+        code == 64 && error.contains("by both runs"),
+        "{code} {error}"
+    );
 }
 
 /// A small job's values.
@@ -278,14 +420,14 @@ fn values_that_are_missing_or_damaged_make_no_store() {
 
 #[test]
 fn a_long_list_of_hashtags_goes_once_to_each_bucket() {
-    let (contacts, tags) = (3000, 2000);
+    let (contacts, tags) = (10_000, 5000);
     let directory = fresh_directory("blocks-hub");
     let input = directory.join("hub.jsonl");
     fs::write(&input, hub(contacts, tags)).unwrap();
     let content = fs::read(&input).unwrap();
     let scratch = directory.to_str().unwrap();
-    let reduce = ["reduce", "--blocks", "8", "--sort", "--work-dir", scratch];
-    let mut all = runs(&["map", "--blocks", "8"], &content);
+    let reduce = ["reduce", "--blocks", "64", "--sort", "--work-dir", scratch];
+    let mut all = runs(&["map", "--blocks", "64"], &content);
     for _ in 0..2 {
         let parts = shuffle(all).into_values();
         all = parts
@@ -296,9 +438,11 @@ fn a_long_list_of_hashtags_goes_once_to_each_bucket() {
         let of_kind = all.iter().filter(|frame| (frame.0 == RECORDS) == records);
         of_kind.map(|frame| frame.2.len()).sum()
     };
-    let list_bytes = tags * "\t1\ttag000000".len();
-    assert!(bytes(false) < 12 * list_bytes, "{}", bytes(false));
+    // One machine keeps the same records, and the list once.
+    let work_files = bytes(true) + tags * "\t1\ttag000000".len();
     assert!(bytes(true) < 2 * content.len(), "{}", bytes(true));
+    let ratio = (bytes(true) + bytes(false)) as f64 / work_files as f64;
+    assert!(ratio < 2.0, "{ratio}");
     // The values equal those of a run on one machine.
     let nothing = directory.join("nothing.txt");
     fs::write(&nothing, "").unwrap();
@@ -310,7 +454,7 @@ fn a_long_list_of_hashtags_goes_once_to_each_bucket() {
         &"--output",
         &one,
     ]));
-    let values = job(&directory, &[input], &nothing, 8);
+    let values = job(&directory, &[input], &nothing, 64);
     succeeds(&mut build(&values, &many, &[]));
     assert!(data(&one) == data(&many));
 }

@@ -10,7 +10,8 @@ use trident::etl::{
     progress::Silent,
     record::excluded::Excluded,
     record::records::{TweetRecord, UserStateRecord},
-    run::pipe::{self, Order},
+    run::pipe::{self, Order, Reducing},
+    run::totals::Building,
     sink::user_sink::{DumpSink, SinkError, UserSink},
 };
 
@@ -105,13 +106,22 @@ fn history_holds_every_kept_tweet_and_every_user() {
         };
         let reduce = |input: &[u8]| {
             let mut out = Vec::new();
-            pipe::reduce(input, &any, &excluded, &mut out).unwrap();
+            let what = Reducing {
+                top: 1,
+                history: false,
+            };
+            pipe::reduce(input, &any, &excluded, what, &mut out).unwrap();
             out
         };
         let mut dump = Vec::new();
         let pairs = reduce(&reduce(&lines));
         let mut sink = DumpSink::new(&mut dump);
-        pipe::build(pairs.as_slice(), &any, false, &mut sink).unwrap();
+        let what = Building {
+            allow_empty: false,
+            top: 1,
+            history: None,
+        };
+        pipe::build(pairs.as_slice(), &any, what, &mut sink).unwrap();
         assert!(dump == set.dump.as_bytes());
     }
 }

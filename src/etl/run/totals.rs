@@ -1,7 +1,11 @@
-//! The report of a cluster's job: each stage writes its part, [`Totals`] adds them up.
+//! The report of stages that run by themselves: each process writes its part, [`Totals`] adds them up.
+//!
+//! A part is a line of JSON. It travels with the records, as a block or as a record, so that a task that runs twice counts
+//! once.
 
 use crate::etl::{
     error::EtlError,
+    record::{compat::Compat, excluded::Excluded},
     run::report::Report,
     stage::{
         counts::{Counts, SkippedFile},
@@ -16,6 +20,10 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 /// How [`crate::etl::read`] names standard input in places and in messages.
 const STDIN_SHOWN: &str = "standard input";
+
+/// Why these two do not go together.
+pub const SPARK_HISTORY: &str =
+    "--compat spark and --keep-history exclude each other: later updates follow replace";
 
 /// What one task of a stage found beside records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,11 +47,70 @@ pub struct Part {
     /// Hashtags of this task's buckets.
     #[serde(default)]
     pub tags: TagReport,
+    /// As many of the most frequent hashtags are in `tags` at most.
+    #[serde(default)]
+    pub top: usize,
+    /// What became of strings that are not Unicode.
+    #[serde(default)]
+    pub compat: Compat,
+    /// What was kept for later updates.
+    #[serde(default)]
+    pub history: HistoryPart,
+}
+
+/// What `build` makes of the records or values of stages.
+#[derive(Clone, Copy, Debug)]
+pub struct Building<'b> {
+    /// Make a store even if no tweet was kept. Without it that is an error: an earlier stage may have failed.
+    pub allow_empty: bool,
+    /// Most frequent hashtags in the report.
+    pub top: usize,
+    /// Give the sink the history too; with the hashtags that the first `reduce` has left out.
+    pub history: Option<&'b Excluded>,
+}
+
+/// Records of the history that a stage has passed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryPart {
+    /// Kept and deleted tweets.
+    pub tweets: u64,
+    /// States of users.
+    pub user_states: u64,
+    /// SHA-256 of the hashtags that were left out of the counts; empty where none are counted.
+    pub excluded: String,
+}
+
+impl HistoryPart {
+    /// Whether these are all records of a history for `report`, made with these excluded hashtags.
+    pub fn check(
+        &self,
+        found: (u64, u64),
+        report: &Report,
+        excluded: &Excluded,
+    ) -> Result<(), EtlError> {
+        let is_empty = report.counts.tweets == 0;
+        if !is_empty && (self.tweets == 0 || self.user_states == 0) {
+            let what = "--keep-history is needed by both runs of `reduce`, not only by `build`";
+            return Err(EtlError::Usage(what.to_owned()));
+        }
+        if !self.excluded.is_empty() && self.excluded != excluded.sha256() {
+            let what = "--exclude names other hashtags than that of `reduce`: later updates would count otherwise";
+            return Err(EtlError::Usage(what.to_owned()));
+        }
+        if found != (self.tweets, self.user_states) {
+            let what = format!(
+                "of {} tweets and {} states of users for the history {} and {} are there",
+                self.tweets, self.user_states, found.0, found.1
+            );
+            return Err(EtlError::Blocks { at: 0, what });
+        }
+        Ok(())
+    }
 }
 
 impl Part {
     /// What a stage of this program has counted.
-    pub(super) fn of(counts: Counts) -> Self {
+    pub(crate) fn of(counts: Counts) -> Self {
         Self {
             built_by: BUILT_BY.to_owned(),
             source: String::new(),
@@ -52,11 +119,14 @@ impl Part {
             examples: Vec::new(),
             left_out: Vec::new(),
             tags: TagReport::default(),
+            top: 0,
+            compat: Compat::default(),
+            history: HistoryPart::default(),
         }
     }
 
     /// The part of `map`; `name` is what standard input is called.
-    pub(super) fn of_mapped(mapped: Mapped, name: Option<&str>) -> Self {
+    pub(crate) fn of_mapped(mapped: Mapped, compat: Compat, name: Option<&str>) -> Self {
         let named = |text: String| match name {
             Some(name) => text.replacen(STDIN_SHOWN, name, 1),
             None => text,
@@ -83,12 +153,13 @@ impl Part {
                 })
                 .collect(),
             left_out: mapped.left_out.into_iter().map(named).collect(),
+            compat,
             ..Self::of(mapped.counts)
         }
     }
 
     /// One line of JSON.
-    pub(super) fn to_line(&self) -> Vec<u8> {
+    pub(crate) fn to_line(&self) -> Vec<u8> {
         // Strings and numbers only: nothing of it can fail.
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
@@ -103,6 +174,10 @@ pub struct Totals {
     /// By reason: the first example, with its file.
     examples: BTreeMap<String, (String, DroppedLine)>,
     histogram: BTreeMap<u64, u64>,
+    /// The shortest of the lists of most frequent hashtags that were cut.
+    top_max: Option<usize>,
+    compat: Compat,
+    history: HistoryPart,
 }
 
 impl Totals {
@@ -118,10 +193,17 @@ impl Totals {
         report.counts.add(&part.counts);
         report.skipped_files.extend(part.skipped_files);
         report.left_out.extend(part.left_out);
+        if part.tags.distinct() > part.top as u64 {
+            self.top_max = Some(self.top_max.unwrap_or(part.top).min(part.top));
+        }
         report.tags.top.extend(part.tags.top);
         for (occurrences, tags) in part.tags.histogram {
             *self.histogram.entry(occurrences).or_default() += tags;
         }
+        if part.compat == Compat::Spark {
+            self.compat = Compat::Spark;
+        }
+        self.add_history(part.history)?;
         for line in part.examples {
             let known = self.examples.get(&line.reason);
             if known.is_none_or(|(source, _)| part.source < *source) {
@@ -132,8 +214,35 @@ impl Totals {
         Ok(())
     }
 
+    fn add_history(&mut self, part: HistoryPart) -> Result<(), EtlError> {
+        let all = &mut self.history;
+        all.tweets += part.tweets;
+        all.user_states += part.user_states;
+        if !part.excluded.is_empty() {
+            if !all.excluded.is_empty() && all.excluded != part.excluded {
+                let what = "not all runs of `reduce` have left out the same hashtags";
+                return Err(EtlError::Usage(what.to_owned()));
+            }
+            all.excluded = part.excluded;
+        }
+        Ok(())
+    }
+
+    /// What the stages have kept for later updates.
+    pub fn history(&self) -> Result<HistoryPart, EtlError> {
+        if self.compat == Compat::Spark {
+            return Err(EtlError::Usage(SPARK_HISTORY.to_owned()));
+        }
+        Ok(self.history.clone())
+    }
+
     /// The report, with the `top` most frequent hashtags.
-    pub fn finish(self, top: usize) -> Report {
+    pub fn finish(self, top: usize) -> Result<Report, EtlError> {
+        if let Some(top_max) = self.top_max.filter(|top_max| *top_max < top) {
+            let what =
+                format!("`reduce` has kept {top_max} hashtags only: give it --top {top} too");
+            return Err(EtlError::Usage(what));
+        }
         let mut report = self.report;
         report.skipped_files.sort();
         report.left_out.sort();
@@ -148,6 +257,6 @@ impl Totals {
         };
         report.examples = self.examples.into_values().map(|(_, line)| line).collect();
         report.examples.sort_by_key(|line| rank(&line.reason));
-        report
+        Ok(report)
     }
 }
