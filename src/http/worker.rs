@@ -36,7 +36,7 @@ pub struct Settings {
     pub workers: usize,
     /// Pins worker `n` to the `n`th processor of the affinity mask.
     pub pin_workers: bool,
-    /// Stack of a coroutine in bytes, a multiple of the page size. Virtual: two pages are resident.
+    /// Stack of a coroutine in bytes; `may` rounds it up to whole pages. Virtual: two pages are resident.
     pub stack_bytes: usize,
 }
 
@@ -175,8 +175,10 @@ struct HandlerStack {
 mod stack {
     use super::HandlerStack;
 
-    /// Inaccessible bytes below the stack: larger than any frame that skips its probes.
+    /// Inaccessible bytes below the stack: larger than any frame that skips its probes, and the largest page of any
+    /// Linux, so that the stack begins and ends with a page everywhere.
     const GUARD_BYTES: usize = 64 << 10;
+    const _: () = assert!(super::HANDLER_STACK_BYTES.is_multiple_of(GUARD_BYTES));
 
     impl HandlerStack {
         /// Maps a stack of `bytes` (a multiple of the page size).

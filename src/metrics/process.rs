@@ -10,9 +10,6 @@ use super::{Gauge, Gauges};
 /// Ticks of `/proc/self/stat` in a second: `USER_HZ`, 100 on every architecture served here.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Bytes of a page in `/proc/self/statm`.
-const PAGE_BYTES: f64 = 4096.0;
-
 /// Figures of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Process {
@@ -42,7 +39,7 @@ impl Process {
             }
         }
         if let Some(statm) = file("/proc/self/statm") {
-            self.take_statm(&statm);
+            self.take_statm(&statm, rustix::param::page_size());
         }
         if let Some(limits) = file("/proc/self/limits") {
             self.max_fds = max_fds(&limits);
@@ -61,11 +58,11 @@ impl Process {
         field(22) / TICKS_PER_SECOND
     }
 
-    /// The contents of `statm` (proc(5)).
-    fn take_statm(&mut self, statm: &str) {
-        let mut pages = numbers(statm);
-        self.virtual_bytes = pages.next().unwrap_or_default() * PAGE_BYTES;
-        self.resident_bytes = pages.next().unwrap_or_default() * PAGE_BYTES;
+    /// The contents of `statm` (proc(5)), which counts pages: 4, 16 or 64 KiB on arm64.
+    fn take_statm(&mut self, statm: &str, page_bytes: usize) {
+        let mut bytes = numbers(statm).map(|pages| pages * page_bytes as f64);
+        self.virtual_bytes = bytes.next().unwrap_or_default();
+        self.resident_bytes = bytes.next().unwrap_or_default();
     }
 
     /// Sets the gauges named `process_…`.
@@ -121,22 +118,48 @@ mod tests {
         let stat = "1 (a ) (b) S 2 3 4 5 6 7 8 9 10 11 1200 300 0 0 20 0 7 0 5000 1 2";
         let mut process = Process::default();
         assert_eq!(process.take_stat(stat), 50.0);
-        process.take_statm("100 50 1 1 0 1 0");
         assert_eq!((process.cpu_seconds, process.threads), (15.0, 7.0));
-        assert_eq!(
-            (process.virtual_bytes, process.resident_bytes),
-            (409_600.0, 204_800.0)
-        );
         let mut none = Process::default();
         assert_eq!(none.take_stat(""), 0.0);
-        none.take_statm("");
         assert_eq!(none, Process::default());
+    }
+
+    #[test]
+    fn memory_is_counted_in_the_kernels_pages() {
+        for (page_bytes, virtual_bytes, resident_bytes) in [
+            (4 << 10, 409_600.0, 204_800.0),
+            (16 << 10, 1_638_400.0, 819_200.0),
+            (64 << 10, 6_553_600.0, 3_276_800.0),
+        ] {
+            let mut process = Process::default();
+            process.take_statm("100 50 1 1 0 1 0", page_bytes);
+            assert_eq!(
+                (process.virtual_bytes, process.resident_bytes),
+                (virtual_bytes, resident_bytes)
+            );
+        }
+        let mut none = Process::default();
+        none.take_statm("", 4 << 10);
+        assert_eq!(none, Process::default());
+    }
+
+    /// `VmRSS` of `/proc/self/status`, which the kernel gives in kB whatever its pages are.
+    fn status_resident_bytes() -> f64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        numbers(line.unwrap()).next().unwrap() * 1024.0
     }
 
     #[test]
     fn this_process_has_figures() {
         let mut process = Process::default();
         process.refresh();
+        // Other tests take memory meanwhile, so not at every try.
+        let agrees = (0..100).any(|_| {
+            process.refresh();
+            (0.7..1.4).contains(&(process.resident_bytes / status_resident_bytes()))
+        });
+        assert!(agrees, "{process:?}, {}", status_resident_bytes());
         assert!(process.resident_bytes > 1e6 && process.virtual_bytes >= process.resident_bytes);
         assert!(process.open_fds >= 3.0 && process.max_fds >= process.open_fds);
         let now = SystemTime::now()

@@ -36,7 +36,7 @@ pub struct Options {
     pub workers: usize,
     /// Pins worker threads to processors.
     pub pin_workers: bool,
-    /// Stack of one connection's coroutine in bytes, a multiple of the page size.
+    /// Stack of one connection's coroutine in bytes; rounded up to whole pages.
     pub stack_bytes: usize,
     /// Pending connections the kernel keeps for the accept loop.
     pub backlog: u32,

@@ -117,3 +117,18 @@ pub(super) fn read_meta(
     serde_json::from_slice(record)
         .map_err(|error| StoreError::damaged(path, format!("metadata record: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_is_whole_pages_of_every_linux() {
+        for page_bytes in [4 << 10, 16 << 10, 64 << 10] {
+            for bytes in [0, 1, page_bytes - 1, page_bytes, page_bytes + 1, 5 << 30] {
+                let map = round_to_pages(bytes) as u64;
+                assert!(map >= bytes && map > 0 && map.is_multiple_of(page_bytes));
+            }
+        }
+    }
+}
