@@ -12,6 +12,8 @@ mod etl_import;
 mod explain;
 #[path = "main/load.rs"]
 mod load;
+#[path = "main/overwrite.rs"]
+mod overwrite;
 #[path = "main/sample.rs"]
 mod sample;
 #[path = "main/store.rs"]

@@ -57,6 +57,9 @@ impl Trying {
             (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, _) => "free some space",
             (ErrorKind::FileTooLarge, _) => "raise the limit of file sizes (`ulimit -f`)",
             (ErrorKind::InvalidData | ErrorKind::UnexpectedEof, _) => "check what it holds",
+            _ if error.raw_os_error() == Some(libc::ELOOP) => {
+                "mend or remove the symbolic link, which leads to itself"
+            }
             (ErrorKind::OutOfMemory, _) => "free some memory, or raise the limit of this process",
             (ErrorKind::WouldBlock, Self::Start) => {
                 "raise the limit of threads (`ulimit -u`, TasksMax in systemd)"

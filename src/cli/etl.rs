@@ -1,6 +1,6 @@
 //! `trident etl`: the flags of a whole run and of its stages. Run by `main`; docs/etl.md tells more.
 
-use super::value::{bytes, size};
+use super::value::{bytes, input, output, size};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub struct EtlRun {
     /// JSON lines, arrays or objects; plain, compressed (gzip, bzip2, zstd, xz), in tar or zip, UTF-8 or UTF-16; told by the
     /// first bytes. - is standard input. A directory stands for every .json, .jsonl, .ndjson, .tar, .zip, .gz, .bz2, .zst,
     /// .xz (in any letter case), part-* and tweets.js file below it; what else it holds is listed.
-    #[arg(long = "input", value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long = "input", value_name = "PATH", required = true, num_args = 1.., value_parser = input())]
     pub inputs: Vec<PathBuf>,
     /// Popular hashtags that do not count
     ///
@@ -39,6 +39,7 @@ pub struct EtlRun {
     #[arg(
         long,
         value_name = "STORE",
+        value_parser = output(),
         required_unless_present_any = ["top", "histogram_svg", "histogram_csv"]
     )]
     pub output: Option<PathBuf>,
@@ -238,7 +239,7 @@ pub enum EtlStage {
     /// Read sorted pairs or files of values, make a store
     Build {
         /// Directory of the store to make
-        #[arg(long, value_name = "STORE")]
+        #[arg(long, value_name = "STORE", value_parser = output())]
         output: PathBuf,
         /// Replace the store that has this name, in one step
         #[arg(long)]

@@ -1,6 +1,6 @@
 //! `trident load`: the flags of the load generator. Run by `main`.
 
-use super::value::{between, duration, goal, rate, some};
+use super::value::{between, duration, goal, rate, some, some_time};
 use clap::{Args, Subcommand, builder::ArgPredicate};
 use std::{path::PathBuf, time::Duration};
 
@@ -52,7 +52,7 @@ pub struct LoadCommand {
     #[arg(long, value_name = "FILE")]
     pub auth_key_file: Option<PathBuf>,
     /// How long to measure, 30s or 5m
-    #[arg(long, short = 'd', value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, short = 'd', value_name = "TIME", default_value = "10s", value_parser = some_time)]
     #[arg(default_value_ifs([
         ("requests", ArgPredicate::IsPresent, Some("168h")),
         ("replay", ArgPredicate::IsPresent, Some("168h")),
@@ -131,7 +131,7 @@ pub struct LoadCommand {
     #[arg(long)]
     pub no_check: bool,
     /// How long an answer may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     pub timeout: Duration,
     /// Right answers/s for full score
     ///

@@ -229,6 +229,13 @@ fn setting_hint(error: &clap::Error) -> String {
         Some(ContextValue::String(typed)) if error.kind() == ErrorKind::UnknownArgument => typed,
         _ => return String::new(),
     };
+    // A negative number is a value, and no value is negative.
+    if typed
+        .trim_start_matches('-')
+        .starts_with(|c: char| c.is_ascii_digit())
+    {
+        return String::new();
+    }
     let rendered = error.render().to_string();
     let setting =
         config::nearest(typed.trim_start_matches('-')).filter(|_| is_of_server(&rendered));

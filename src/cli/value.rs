@@ -1,7 +1,8 @@
 //! Values of flags that are not settings: counts, byte sizes and times, by the parser that settings use.
 
 use crate::config::quantity::{self, Unit};
-use std::time::Duration;
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use std::{path::PathBuf, time::Duration};
 
 /// Longest time a flag takes.
 const TIME_MAX: Duration = Duration::from_secs(7 * 86_400);
@@ -63,6 +64,34 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .map(Duration::from_millis)
         .filter(|time| *time <= TIME_MAX)
         .ok_or_else(|| "expected a time of at most a week, such as 500ms, 30s, 5m or 1h".into())
+}
+
+/// As [`duration`], above 0.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected a time above 0, such as 500ms or 30s".into()),
+        time => Ok(time),
+    }
+}
+
+/// A path of files to read.
+pub(super) fn input() -> impl TypedValueParser<Value = PathBuf> {
+    local("a URL is not read: download it, or pipe its content into --input -")
+}
+
+/// A path of a store to make.
+pub(super) fn output() -> impl TypedValueParser<Value = PathBuf> {
+    local(
+        "a store is made in a directory of this machine; `trident etl import STORE --mysql URL` puts it into a database",
+    )
+}
+
+/// A path that is not a URL; `hint` says what to do with one.
+fn local(hint: &'static str) -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(move |path| {
+        let is_url = path.to_str().is_some_and(|path| path.contains("://"));
+        if is_url { Err(hint) } else { Ok(path) }
+    })
 }
 
 /// Requests a second: a count, or a fraction such as `0.5`.

@@ -68,6 +68,14 @@ pub enum EtlError {
         /// How such a line begins.
         example: String,
     },
+    /// Tweets were kept, and no user of them has a contact.
+    #[error(
+        "no user has a contact: none of the {kept} tweets kept is a reply or a retweet; nothing was written (--allow-empty makes an empty store)"
+    )]
+    NoContacts {
+        /// Tweets kept.
+        kept: u64,
+    },
     /// `build` got no record of a user.
     #[error(
         "no user came in: a stage before this one has failed or kept nothing; nothing was written (--allow-empty makes an empty store)"

@@ -1,5 +1,6 @@
 //! Errors of the load generator. Faults of the servers under test are results, not errors.
 
+use crate::remedy::Trying;
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
@@ -10,7 +11,7 @@ pub enum LoadError {
     #[error("{0}")]
     Usage(String),
     /// The corpus or the scenario cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}: {source}; {}", path.display(), Trying::Read.remedy(source))]
     Input {
         /// The file.
         path: PathBuf,
@@ -18,7 +19,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// A file cannot be written.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot write {}: {source}; {}", path.display(), Trying::Write.remedy(source))]
     File {
         /// The file.
         path: PathBuf,

@@ -3,6 +3,7 @@
 use crate::{
     etl_blocks,
     etl_failure::{failed, is_closed_pipe, store_failed},
+    overwrite,
 };
 use std::{
     fs,
@@ -106,7 +107,9 @@ fn whole(flags: &EtlRun) -> Result<(), Stop> {
     if let Earlier::Complete(report) = &earlier {
         return write_results(&flags.results, report);
     }
-    tell_left_out(&pipeline::listing(&options).map_err(failed)?);
+    let listing = pipeline::listing(&options).map_err(failed)?;
+    refuse_overwriting(flags, &listing)?;
+    tell_left_out(&listing);
     let report = match &options.output {
         None => etl::count_tags(&options, &*progress),
         Some(output) => {
@@ -119,6 +122,21 @@ fn whole(flags: &EtlRun) -> Result<(), Stop> {
     };
     let report = report.map_err(|error| resumable(failed(error), &options.work_dir))?;
     write_results(&flags.results, &report)
+}
+
+/// Results that would take the place of tweets, of the excluded hashtags or of one another.
+fn refuse_overwriting(flags: &EtlRun, listing: &Listing) -> Result<(), Stop> {
+    let results = &flags.results;
+    let sources = listing.sources.iter().map(|source| source.path.as_path());
+    overwrite::refuse(
+        sources.chain(flags.exclude.as_deref()),
+        [
+            ("--top-file", results.top_file.as_ref()),
+            ("--histogram-svg", results.histogram_svg.as_ref()),
+            ("--histogram-csv", results.histogram_csv.as_ref()),
+            ("--report-json", results.report_json.as_ref()),
+        ],
+    )
 }
 
 fn options(flags: &EtlRun) -> Result<Options, Stop> {

@@ -15,6 +15,7 @@ pub(crate) fn failed(error: EtlError) -> Stop {
         | EtlError::Shrunk { .. }
         | EtlError::Format { .. }
         | EtlError::NothingKept { .. }
+        | EtlError::NoContacts { .. }
         | EtlError::NothingBuilt
         | EtlError::Record(_)
         | EtlError::Blocks { .. }
@@ -36,7 +37,10 @@ pub(crate) fn store_failed(error: StoreError) -> Stop {
 }
 
 fn is_taken(error: Option<&StoreError>) -> bool {
-    matches!(error, Some(StoreError::Exists(_)))
+    matches!(
+        error,
+        Some(StoreError::Exists(_) | StoreError::Foreign { .. })
+    )
 }
 
 /// Whether the reader of our output has closed it.

@@ -25,6 +25,11 @@ const CC_BYTES_MIN: usize = 40;
 /// Prints an explanation of every request that was named; ends with 1 when one of them is INVALID.
 pub fn run(command: ExplainCommand) -> Result<(), Stop> {
     let requests = requests(&command.inputs, command.stdin)?;
+    if requests.is_empty() {
+        let message =
+            "no request in what was read; one per line is expected: a URL, /PATH or a cc text";
+        return Err(Stop::new(ExitCode::Usage, message));
+    }
     let mut options = cli::read_config(command.settings)?.config().app;
     let asks_store = |request: &Vec<u8>| memchr::memmem::find(request, b"/twitter?").is_some();
     if options.twitter.store.is_none() && requests.iter().any(asks_store) {
@@ -47,10 +52,10 @@ pub fn run(command: ExplainCommand) -> Result<(), Stop> {
         cli::print(&explanation.to_string())?;
         invalid |= matches!(explanation.verdict, Verdict::Invalid(_));
     }
-    match invalid {
-        true => Err(Stop::silent(ExitCode::Failure)),
-        false => Ok(()),
+    if invalid {
+        return Err(Stop::silent(ExitCode::Failure));
     }
+    Ok(())
 }
 
 fn requests(inputs: &[String], stdin: bool) -> Result<Vec<Vec<u8>>, Stop> {
@@ -61,7 +66,8 @@ fn requests(inputs: &[String], stdin: bool) -> Result<Vec<Vec<u8>>, Stop> {
             requests.extend(lines(
                 &file
                     .map_err(Trying::Read.explained())
-                    .with_context(|| format!("cannot read {input}"))?,
+                    .with_context(|| format!("cannot read {input}"))
+                    .context(ExitCode::Usage)?,
             ));
         } else if looks_like_a_file(input) {
             let message = format!(
@@ -75,7 +81,8 @@ fn requests(inputs: &[String], stdin: bool) -> Result<Vec<Vec<u8>>, Stop> {
     if stdin {
         let text = read(io::stdin().lock())
             .map_err(Trying::Read.explained())
-            .context("cannot read standard input")?;
+            .context("cannot read standard input")
+            .context(ExitCode::Usage)?;
         requests.extend(lines(&text));
     }
     Ok(requests)

@@ -1,5 +1,6 @@
 //! Runs `trident load`.
 
+use crate::overwrite;
 use anyhow::{Context, anyhow};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::{
@@ -33,6 +34,7 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     if let Some(address) = &command.agent {
         return agent(&command, address, &stop);
     }
+    refuse_overwriting(&command)?;
     let options = options(&command)?;
     let files = ReportFiles::open(&command)?;
     let mut stderr = io::stderr();
@@ -52,6 +54,27 @@ pub fn run(command: LoadCommand) -> Result<(), Stop> {
     } else {
         Err(Stop::silent(ExitCode::Failure))
     }
+}
+
+/// Reports and recordings that would take the place of requests, keys or one another.
+fn refuse_overwriting(command: &LoadCommand) -> Result<(), Stop> {
+    let read = [
+        &command.scenario,
+        &command.corpus,
+        &command.url_list,
+        &command.replay,
+        &command.auth_key_file,
+        &command.token_file,
+    ];
+    overwrite::refuse(
+        read.into_iter().filter_map(|path| path.as_deref()),
+        [
+            ("--json", command.json.as_ref()),
+            ("--html", command.html.as_ref()),
+            ("--hdr", command.hdr.as_ref()),
+            ("--record", command.record.as_ref()),
+        ],
+    )
 }
 
 /// Columns of the terminal that standard error is.

@@ -1,5 +1,6 @@
 //! Runs `trident store`.
 
+use crate::etl_failure::store_failed;
 use anyhow::Context;
 use std::{
     io::{self, BufWriter},
@@ -31,7 +32,7 @@ pub fn run(command: &StoreCommand) -> Result<(), Stop> {
         }
         StoreCommand::Dump { store } => dump(store),
         StoreCommand::Snapshot { store, target } => {
-            let meta = maintenance::snapshot(store, target).map_err(anyhow::Error::from)?;
+            let meta = maintenance::snapshot(store, target).map_err(store_failed)?;
             tell("made", target, &meta)
         }
         StoreCommand::Fold { store } => {
@@ -43,8 +44,7 @@ pub fn run(command: &StoreCommand) -> Result<(), Stop> {
             target,
             replace,
         } => {
-            let meta =
-                maintenance::restore(snapshot, target, *replace).map_err(anyhow::Error::from)?;
+            let meta = maintenance::restore(snapshot, target, *replace).map_err(store_failed)?;
             tell("restored", target, &meta)
         }
     }

@@ -1,5 +1,6 @@
 //! Runs `trident gen`.
 
+use crate::etl_failure::store_failed;
 use anyhow::Context;
 use std::{
     fs::{self, File},
@@ -72,8 +73,12 @@ pub fn run(what: &GenCommand) -> Result<(), Stop> {
 /// The store first: when it cannot be made, nothing is written.
 fn corpus(what: &GenCorpus, replace: bool) -> Result<(), Stop> {
     if let Some(store) = &what.store {
-        sample::write(store, replace)
-            .with_context(|| format!("making the store {}", store.display()))?;
+        sample::write(store, replace).map_err(|failure| match failure {
+            sample::Failure::Store(error) => store_failed(error),
+            other => anyhow::Error::from(other)
+                .context(format!("making the store {}", store.display()))
+                .into(),
+        })?;
     }
     let Some(output) = &what.output else {
         return Ok(());

@@ -79,6 +79,16 @@ pub enum StoreError {
     /// The final name is taken.
     #[error("{} exists already; choose another name, or give --replace to replace it", .0.display())]
     Exists(PathBuf),
+    /// What is to be replaced is not a store.
+    #[error(
+        "{} is not a store: {why}; nothing was replaced: choose another name, or move it away", path.display()
+    )]
+    Foreign {
+        /// The file or directory.
+        path: PathBuf,
+        /// What shows it.
+        why: String,
+    },
     /// The store has no history, but the history was asked for.
     #[error("store {} keeps no history; build it with `trident etl --keep-history`", .0.display())]
     WithoutHistory(PathBuf),

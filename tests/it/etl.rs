@@ -10,6 +10,7 @@ mod history;
 mod hostile;
 mod inputs;
 mod memory;
+mod mistakes;
 mod packing;
 mod pipes;
 mod resume;

@@ -84,6 +84,21 @@ fn every_refusal_of_the_system_names_the_next_step() {
 }
 
 #[test]
+fn an_explanation_of_nothing_is_a_mistake() {
+    let own = TempDir::new();
+    let directory = own.to_str().unwrap();
+    let empty = own.file("empty", "\n");
+    for arguments in [&["explain", &empty][..], &["explain", "--stdin"]] {
+        let (code, text) = said(arguments);
+        assert_eq!(code, 64, "{text}");
+        assert!(text.contains("no request in what was read"), "{text}");
+    }
+    // 1 would mean INVALID.
+    let (code, text) = said(&["explain", directory]);
+    assert!(code == 64 && text.contains("name a file"), "{text}");
+}
+
+#[test]
 fn a_name_that_is_taken_leads_to_replace() {
     let directory = TempDir::new();
     let (tweets, store) = (

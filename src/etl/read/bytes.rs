@@ -119,15 +119,21 @@ pub(super) fn compression_of(start: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Fails if the file or member `name` is named like a compressed one but `start`, its beginning, is not compressed.
+/// Fails if the file or member `name` is named like a compressed one but `start`, its beginning, is not compressed. JSON is read,
+/// whatever its name.
 pub(super) fn check_name(name: &Path, start: &[u8]) -> io::Result<()> {
     let (None, Some(format)) = (compression_of(start), compression_of_name(name)) else {
         return Ok(());
     };
+    // Browsers and proxies decompress files and leave them their names.
+    if start.trim_ascii_start().starts_with(b"{") || start.trim_ascii_start().starts_with(b"[") {
+        return Ok(());
+    }
     // A compressed file is never empty: gzip makes 20 bytes even of empty input.
-    let what = match start.is_empty() {
-        true => "is truncated".to_owned(),
-        false => format!("is damaged: no {format} header"),
+    let what = if start.is_empty() {
+        "is truncated".to_owned()
+    } else {
+        format!("is damaged: no {format} header, or only its name says {format}")
     };
     Err(LayerError::new(format!("{format} stream"), what, 0).into())
 }

@@ -190,7 +190,11 @@ pub(crate) fn text_hint(reason: Dropped, start: &[u8]) -> &'static str {
     if reason == Dropped::NoUserId && layout::has_no_user(text) {
         return "a tweet without `user`, as in a Twitter archive; docs/etl.md has the command that puts the account in";
     }
-    "JSON; see the reasons above and docs/protocol/twitter.md section 3"
+    if reason == Dropped::NotJson {
+        return "not valid JSON, or a document around the tweets; lines, arrays, objects behind one another and \
+                `statuses` are read: `jq -c '.tweets[]' FILE` takes tweets out of others";
+    }
+    "docs/protocol/twitter.md section 3 has the rule"
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::etl::{error::EtlError, record::escape};
 use sha2::{Digest, Sha256};
-use std::{collections::HashSet, fs, io, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 /// Lower-cased tags as record fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,11 +15,16 @@ impl Excluded {
     /// Reads a file of tags.
     pub fn load(path: &Path) -> Result<Self, EtlError> {
         let bytes = fs::read(path).map_err(|e| EtlError::io("read", path, 0, e))?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| {
-            let source = io::Error::new(io::ErrorKind::InvalidData, "not UTF-8");
-            EtlError::io("read", path, e.valid_up_to() as u64, source)
-        })?;
-        Ok(Self::from_lines(text))
+        let refused = |format| EtlError::Format {
+            path: path.to_owned(),
+            format,
+            way_out: "a list of hashtags has one in each line, without #, in UTF-8; --top makes one",
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| refused("not UTF-8"))?;
+        match other_format(text) {
+            None => Ok(Self::from_lines(text)),
+            Some(format) => Err(refused(format)),
+        }
     }
 
     /// Reads the text of such a file.
@@ -66,9 +71,48 @@ impl Excluded {
     }
 }
 
+/// What `text` is if it cannot be meant as a list of hashtags. A hashtag of a tweet may be any text, so one line alone
+/// says nothing.
+fn other_format(text: &str) -> Option<&'static str> {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines().next()?;
+    let is_counted = |line: &str| {
+        let count = line.rsplit_once(',').map(|(_, count)| count);
+        count.is_some_and(|count| count.parse::<u64>().is_ok())
+    };
+    if first.starts_with(['{', '[']) && first.contains('"') {
+        return Some("JSON");
+    }
+    // The first line may name the columns.
+    if lines().skip(1).all(is_counted)
+        && (is_counted(first) || lines().nth(1).is_some() && first.contains(','))
+    {
+        return Some("CSV");
+    }
+    lines()
+        .all(|line| line.starts_with('#'))
+        .then_some("hashtags with #")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_list_is_told_from_one() {
+        for (text, format) in [
+            ("", None),
+            ("cloud\n", None),
+            ("a,1\ncloud\n", None),
+            ("{\n", None),
+            ("{\"id\":1}\n{\"id\":2}\n", Some("JSON")),
+            ("tag,count\ncloud,12\n", Some("CSV")),
+            ("cloud,12\ncmu,3\n", Some("CSV")),
+            ("#cloud\n\n#cmu\n", Some("hashtags with #")),
+        ] {
+            assert_eq!(other_format(text), format, "{text}");
+        }
+    }
 
     #[test]
     fn case_blanks_and_marks_do_not_matter() {

@@ -99,6 +99,13 @@ pub fn run(
 ) -> Result<Report, EtlError> {
     let mut run = Run::open(options, progress)?;
     run.finish_stages(&STAGES)?;
+    let values_bytes: u64 = run.work.outputs("values")?.iter().sum();
+    if values_bytes == 0 && !options.allow_empty {
+        // Nothing is left to resume.
+        let report = run.close(None)?;
+        let kept = report.counts.valid;
+        return Err(EtlError::NoContacts { kept });
+    }
     let built = run.build(sink)?;
     run.close(Some(built))
 }

@@ -134,10 +134,26 @@ impl Example {
         DroppedLine {
             reason: reason.name().to_owned(),
             place: format!("{file}{member} {unit} {number}"),
-            start: start.escape_ascii().to_string(),
+            start: shown_text(start),
             hint: crate::etl::read::format::text_hint(reason, &self.start).to_owned(),
         }
     }
+}
+
+/// Text as it is, without what a terminal would obey.
+fn shown_text(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' | '\'' | '\\' => text.push(c),
+                _ if c.is_ascii_control() => text.extend(c.escape_default()),
+                _ => text.extend(c.escape_debug()),
+            }
+        }
+        text.extend(chunk.invalid().escape_ascii().map(char::from));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -172,7 +188,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].reason, "not_json");
         assert_eq!(lines[0].place, "a.tar!m.json line 70");
-        assert_eq!(lines[0].start, "first\\x1b[2J\\xff");
+        assert_eq!(lines[0].start, "first\\u{1b}[2J\\xff");
         assert_eq!(lines[1].place, "b.json line 1");
     }
 

@@ -65,7 +65,7 @@ impl Fleet {
         endpoints: usize,
     ) -> Result<Self, LoadError> {
         let connected = agents.addresses.iter().map(|name| {
-            Agent::connect(name, &agents.token).map_err(|error| failed(name, &error.to_string()))
+            Agent::connect(name, &agents.token).map_err(|error| not_connected(name, &error))
         });
         let mut connected = connected.collect::<Result<Vec<_>, _>>()?;
         let most = workers_max / connected.len();
@@ -256,6 +256,14 @@ fn seconds(stages: &[Stage]) -> u64 {
         .iter()
         .map(|stage| stage.duration.as_secs() + 1)
         .sum()
+}
+
+fn not_connected(agent: &str, error: &io::Error) -> LoadError {
+    let mut message = error.to_string();
+    if error.kind() == ErrorKind::ConnectionRefused {
+        message += "; start one there: trident load --agent ADDRESS:PORT --token-file FILE";
+    }
+    failed(agent, &message)
 }
 
 fn failed(agent: &str, message: &str) -> LoadError {

@@ -68,7 +68,7 @@ fn parse_urls<'a>(
         servers.extend(entry.server.clone());
         list.add(entry.target, entry.made);
     }
-    let mut corpus = list.corpus(name)?;
+    let mut corpus = list.corpus(name, "one URL or /PATH in a line")?;
     if servers.len() > 1 && !has_target {
         let named: Vec<&str> = servers.iter().take(3).map(String::as_str).collect();
         return Err(LoadError::Usage(format!(
@@ -184,7 +184,10 @@ pub fn read_access_log(path: &Path) -> Result<Corpus, LoadError> {
         };
         list.add(target, made);
     }
-    let mut corpus = list.corpus(&path.display().to_string())?;
+    let mut corpus = list.corpus(
+        &path.display().to_string(),
+        "the common or combined log format, with GET requests",
+    )?;
     corpus.in_order = true;
     corpus.times = times(&seconds);
     if left_out > 0 {
@@ -284,9 +287,11 @@ impl List {
         self.entries.push(entry);
     }
 
-    fn corpus(self, name: &str) -> Result<Corpus, LoadError> {
+    fn corpus(self, name: &str, expected: &str) -> Result<Corpus, LoadError> {
         if self.entries.is_empty() {
-            return Err(LoadError::Usage(format!("{name}: no request in it")));
+            return Err(LoadError::Usage(format!(
+                "{name}: no request in it; expected {expected}"
+            )));
         }
         let mut entries_of = vec![Vec::new(); self.groups.len()];
         for (index, entry) in self.entries.iter().enumerate() {

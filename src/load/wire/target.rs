@@ -24,35 +24,49 @@ impl Target {
     /// Reads a URL and resolves its name.
     ///
     /// # Errors
-    /// Another scheme, a path, or a name without an address.
+    /// [`LoadError::Usage`]: another scheme, a path, a port that is not a number. [`LoadError::Target`]: a name without
+    /// an address.
     pub fn resolve(url: &str) -> Result<Self, LoadError> {
         let refused = |message: &str| LoadError::Target {
             target: url.into(),
             message: message.into(),
         };
+        let mistaken = |message: &str| LoadError::Usage(format!("{url}: {message}"));
         let host = match url.split_once("://") {
             None => url,
             Some(("http", host)) => host,
-            Some(_) => return Err(refused("expected http://HOST[:PORT]; TLS is not spoken")),
+            Some(_) => return Err(mistaken("expected http://HOST[:PORT]; TLS is not spoken")),
         };
         let host = host.strip_suffix('/').unwrap_or(host);
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
         if host.is_empty() || !host.chars().all(plain) {
-            return Err(refused(
+            return Err(mistaken(
                 "expected http://HOST[:PORT] without user, path or query",
             ));
         }
-        let has_port = host
-            .rsplit_once(':')
-            .is_some_and(|(name, _)| !name.contains(':') || name.ends_with(']'));
-        let authority = if has_port {
+        let port = if host.ends_with(']') {
+            None
+        } else {
+            host.rsplit_once(':')
+        };
+        let is_sound = |(name, port): (&str, &str)| {
+            (!name.contains(':') || name.ends_with(']'))
+                && !name.is_empty()
+                && port.parse::<u16>().is_ok()
+        };
+        if !port.is_none_or(is_sound) {
+            return Err(mistaken(
+                "expected HOST or HOST:PORT, [ADDRESS]:PORT for IPv6",
+            ));
+        }
+        let authority = if port.is_some() {
             host.to_owned()
         } else {
             format!("{host}:80")
         };
         let addresses: Vec<SocketAddr> = authority
             .to_socket_addrs()
-            .map_err(|error| refused(&error.to_string()))?
+            .map_err(|error| refused(&format!("{error}; check the name (`getent hosts NAME`)")))?
             .collect();
         let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, PROBE).is_ok();
         // localhost is ::1 first, and many servers listen on 127.0.0.1 only
@@ -106,6 +120,9 @@ mod tests {
             "http://u@a",
             "http://a:x",
             "http://a b",
+            "a:80:99",
+            "::1",
+            ":80",
         ] {
             let message = Target::resolve(url).unwrap_err().to_string();
             assert!(message.starts_with(&format!("{url}: ")), "{message}");

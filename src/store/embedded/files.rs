@@ -1,10 +1,43 @@
 //! Names of the files of a store, and keys of their records.
 
+use std::{ffi::OsString, fs, io, path::Path};
+
 /// Name of the LMDB file in a store.
 pub(super) const DATA_FILE: &str = "data.mdb";
 
 /// Name of the LMDB file with the history.
 pub(super) const HISTORY_FILE: &str = "history.mdb";
+
+/// Name of the seal in a store.
+pub(super) const SEAL_FILE: &str = "seal.json";
+
+/// LMDB's lock file. A store's own are in its updates; other programs that read LMDB files put one beside the data file.
+pub(super) const LOCK_FILE: &str = "lock.mdb";
+
+/// Name of the directory with the updates of the store ID: `updates-ID`.
+pub(super) const UPDATES_PREFIX: &str = "updates-";
+
+/// The prefix of a directory of updates that has not got its name yet.
+pub(super) const UPDATES_BUILDING_PREFIX: &str = ".updates.";
+
+/// The first entry of the directory `dir` that is not part of a store, if there is one. Only a directory without such
+/// an entry may be deleted as a store.
+pub(super) fn foreign_entry(dir: &Path) -> io::Result<Option<OsString>> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let (name, is_dir) = (entry.file_name(), entry.file_type()?.is_dir());
+        let text = name.to_string_lossy();
+        let is_part = if is_dir {
+            text.starts_with(UPDATES_PREFIX) || text.starts_with(UPDATES_BUILDING_PREFIX)
+        } else {
+            [DATA_FILE, HISTORY_FILE, SEAL_FILE, LOCK_FILE].contains(&&*text)
+        };
+        if !is_part {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
 
 /// Key of the metadata record: above every id, because ids are below 2^63, so that it can be appended last.
 pub(super) const META_KEY: &[u8] = b"\xffmeta";

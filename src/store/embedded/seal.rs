@@ -4,7 +4,7 @@
 //! ends the process. So a file is compared with its seal before LMDB opens it. Nothing in this process can
 //! guard against later changes of the mapped file.
 
-use super::files::{DATA_FILE, HISTORY_FILE};
+use super::files::{DATA_FILE, HISTORY_FILE, SEAL_FILE};
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -15,9 +15,6 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{SystemTime, UNIX_EPOCH},
 };
-
-/// Name of the seal in a store.
-pub(super) const SEAL_FILE: &str = "seal.json";
 
 /// Files up to this size are compared in full whenever they are opened: about half a second from the page
 /// cache. For larger files only the length is compared; `trident store verify` does the rest.

@@ -1,9 +1,6 @@
 //! A directory that gets its name when it is complete.
 
-use super::{
-    files::{DATA_FILE, HISTORY_FILE},
-    seal::SEAL_FILE,
-};
+use super::files::{DATA_FILE, HISTORY_FILE, SEAL_FILE, foreign_entry};
 use crate::store::StoreError;
 use rustix::fs::{AtFlags, CWD, Gid, RenameFlags, Uid, chownat, renameat_with};
 use std::{
@@ -40,6 +37,10 @@ impl IfExists {
     pub(super) fn replace_if(replace: bool) -> Self {
         if replace { Self::Replace } else { Self::Refuse }
     }
+
+    fn replaces(self) -> bool {
+        matches!(self, Self::Replace | Self::ReplaceOnly(_))
+    }
 }
 
 /// A directory beside its final name, removed unless it is published.
@@ -62,6 +63,9 @@ impl Staging {
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.into());
         if if_exists == IfExists::Refuse && target.symlink_metadata().is_ok() {
             return Err(StoreError::Exists(target));
+        }
+        if if_exists.replaces() {
+            refuse_foreign(&target)?;
         }
         let name = target.file_name().ok_or_else(|| StoreError::Io {
             action: "make",
@@ -109,7 +113,8 @@ impl Staging {
 
     /// Gives the directory its final name. Its files must have been synced.
     pub(super) fn publish(self) -> Result<(), StoreError> {
-        if matches!(self.if_exists, IfExists::Replace | IfExists::ReplaceOnly(_)) {
+        if self.if_exists.replaces() {
+            refuse_foreign(&self.target)?; // what has come since the start
             self.give_away();
         }
         sync(&self.path)?;
@@ -175,7 +180,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        remove(&self.path);
     }
 }
 
@@ -187,6 +192,30 @@ pub(super) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     let path = dir.join(DATA_FILE);
     let metadata = fs::metadata(&path).map_err(StoreError::io("open", &path))?;
     Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Only a store, or an empty directory, may be replaced: what has its name is deleted in the end.
+fn refuse_foreign(target: &Path) -> Result<(), StoreError> {
+    match foreign_entry(target) {
+        Ok(None) => Ok(()),
+        Ok(Some(entry)) => Err(StoreError::Foreign {
+            path: target.into(),
+            why: format!("it holds {}", entry.display()),
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(StoreError::Foreign {
+            path: target.into(),
+            why: "it is a file".to_owned(),
+        }),
+        Err(error) => Err(StoreError::io("open", target)(error)),
+    }
+}
+
+/// Deletes the store in `dir`, complete or not. A directory that holds anything else stays.
+fn remove(dir: &Path) {
+    if matches!(foreign_entry(dir), Ok(None)) {
+        let _ = fs::remove_dir_all(dir);
+    }
 }
 
 /// Deletes leftover directories in `parent` whose names begin with `prefix`. A directory that cannot be
@@ -206,7 +235,7 @@ fn remove_leftovers(parent: &Path, prefix: &[u8]) {
             && let Ok(lock) = File::open(entry.path())
             && lock.try_lock().is_ok()
         {
-            let _ = fs::remove_dir_all(entry.path());
+            remove(&entry.path());
         }
     }
 }

@@ -18,7 +18,10 @@
 
 use super::{
     environment::{Records, create_records, lmdb, open_records, patiently, round_to_pages},
-    files::{DATA_FILE, HISTORY_FILE, META_KEY, Table},
+    files::{
+        DATA_FILE, HISTORY_FILE, LOCK_FILE, META_KEY, Table, UPDATES_BUILDING_PREFIX,
+        UPDATES_PREFIX,
+    },
     seal,
 };
 use crate::store::{StoreError, UpdatesMeta};
@@ -30,9 +33,6 @@ use std::{
     path::{Path, PathBuf},
     process,
 };
-
-/// Prefix of the directory's name.
-const PREFIX: &str = "updates-";
 
 /// Concurrent reads of all processes; a request is one read, and a worker serves one request at a time.
 const READERS_MAX: u32 = 1024;
@@ -63,7 +63,7 @@ pub(super) fn exist_in(dir: &Path) -> bool {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.file_name())
-        .any(|name| name.to_string_lossy().starts_with(PREFIX))
+        .any(|name| name.to_string_lossy().starts_with(UPDATES_PREFIX))
 }
 
 impl Updates {
@@ -74,7 +74,7 @@ impl Updates {
         id: &str,
         bytes_max: Option<u64>,
     ) -> Result<Option<Self>, StoreError> {
-        let dir = store_dir.join(format!("{PREFIX}{id}"));
+        let dir = store_dir.join(format!("{UPDATES_PREFIX}{id}"));
         let writable = bytes_max.is_some() && store_dir.join(HISTORY_FILE).exists();
         let bytes_max = bytes_max.unwrap_or(0);
         if !dir.exists() {
@@ -150,7 +150,10 @@ impl Updates {
 
 /// Creates an empty environment in a temporary directory and gives it its name.
 fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError> {
-    let building = store_dir.join(format!(".updates.{}.building", process::id()));
+    let building = store_dir.join(format!(
+        "{UPDATES_BUILDING_PREFIX}{}.building",
+        process::id()
+    ));
     let _ = fs::remove_dir_all(&building);
     fs::create_dir(&building).map_err(StoreError::io("make", &building))?;
     fill(&building, bytes_max).inspect_err(|_| {
@@ -179,7 +182,7 @@ fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError
 /// Only if it is shorter, which one that this process has open is not: closing a second descriptor of it would drop the
 /// locks of the first (fcntl(2)).
 fn allocate_lock_file(dir: &Path) -> Result<(), StoreError> {
-    let path = dir.join("lock.mdb");
+    let path = dir.join(LOCK_FILE);
     if fs::metadata(&path).is_ok_and(|file| file.len() >= LOCK_BYTES) {
         return Ok(());
     }

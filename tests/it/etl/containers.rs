@@ -343,12 +343,12 @@ fn a_dropped_line_is_shown_with_its_place() {
         (
             "lines.json",
             lines.clone().into_bytes(),
-            "lines.json line 2: {\\\"id\\\":\\x1b[2J",
+            "lines.json line 2: {\"id\":\\u{1b}[2J",
         ),
         (
             "array.json",
             array.into_bytes(),
-            "array.json object 2: {\\\"a\\\":1}",
+            "array.json object 2: {\"a\":1}",
         ),
         (
             "a.tar",

@@ -219,7 +219,12 @@ fn what_is_told_of_an_archive_is_bounded() {
         tar(&[(&long, b"PAR1"), ("b.json", line.as_bytes())]),
     )
     .unwrap();
-    let out = succeeds(&mut etl(&input, set, &store, &["--skip-bad-files"]));
+    let out = succeeds(&mut etl(
+        &input,
+        set,
+        &store,
+        &["--skip-bad-files", "--allow-empty"],
+    ));
     assert!(out.contains("nn…nn") && out.contains("nn.json: its format is Parquet"));
     assert!(out.len() < 4000, "{}", out.len());
 
@@ -231,7 +236,7 @@ fn what_is_told_of_an_archive_is_bounded() {
     members.push(("good.json", line.as_bytes()));
     let input = directory.join("bad.tar");
     fs::write(&input, tar(&members)).unwrap();
-    let more = ["--skip-bad-files", "--replace"];
+    let more = ["--skip-bad-files", "--replace", "--allow-empty"];
     let out = succeeds(&mut etl(&input, set, &store, &more));
     assert!(
         out.contains("the archive has 200 more members that cannot be read"),

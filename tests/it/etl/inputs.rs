@@ -58,7 +58,7 @@ fn wrong_input_never_replaces_a_store() {
             "zstd stream is truncated",
         ),
         ("a.json.xz", b"\xFD7zXZ\0\0", "xz stream is truncated"),
-        ("plain.bz2", b"{}\n", "no bzip2 header"),
+        ("plain.bz2", b"hello\n", "or only its name says bzip2"),
         ("twice.gz", &gzip(&gzip(b"{}\n")), "line 1 begins with"),
         ("a.zip", b"PK\x03\x04\x14", "zip archive is damaged"),
         ("a.parquet", b"PAR1\x15", "Parquet"),

@@ -48,6 +48,13 @@ fn every_documented_exit_code_is_given() {
             against(&right, "-n 5 --html /nonexistent/x"),
         ),
         (64, "wrong flags", alone(&["--rate", "-1"])),
+        (64, "wrong flags", alone(&["-d", "0"])),
+        (64, "wrong flags", alone(&["localhost:80:99"])),
+        (
+            64,
+            "wrong flags",
+            alone(&["--urls", &corpus, "--json", &corpus]),
+        ),
         (64, "scenario", alone(&["--scenario", "/nonexistent/x"])),
         (64, "corpus", alone(&["--corpus", &corpus])),
         (69, "resolved", alone(&["http://name.invalid"])),
@@ -79,7 +86,7 @@ fn only_http_is_spoken() {
         "ftp://localhost",
     ] {
         let (code, _, err) = ended(&mut load(&[url]));
-        assert_eq!(code, 69, "{url}: {err}");
+        assert_eq!(code, 64, "{url}: {err}");
         assert!(err.contains("TLS is not spoken"), "{url}: {err}");
     }
 }

@@ -205,7 +205,7 @@ fn mistakes_end_with_64_and_say_where() {
         assert!(err.contains(hint), "{arguments:?}: {err}");
     }
     let (code, _, err) = ended(&mut load(&["--target", "https://localhost"]));
-    assert_eq!(code, 69, "{err}");
+    assert_eq!(code, 64, "{err}");
     assert!(err.contains("TLS is not spoken"), "{err}");
     let (code, _, err) = ended(load(&[]).env("TRIDENT_AUTH_KEY", "s3cret"));
     assert_eq!(code, 64, "{err}");

@@ -146,7 +146,7 @@ fn the_store_commands_work_on_a_store_in_use() {
     );
 
     let (code, _, err) = ended(&mut command::trident(&["store", "restore", snapshot, path]));
-    assert_eq!(code, 1);
+    assert_eq!(code, 64);
     assert!(err.contains("exists already"), "{err}");
     let (code, _, err) = ended(&mut command::trident(&[
         "store",
