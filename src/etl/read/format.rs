@@ -283,8 +283,8 @@ mod tests {
             (Dropped::NotJson, b"id,text\n", "no JSON"),
             (Dropped::NoUserId, archived, "without `user`"),
             // Only the start of the line is known here.
-            (Dropped::NotJson, archived, "reasons above"),
-            (Dropped::NoTweetId, b"{\"delete\":{}}\n", "reasons above"),
+            (Dropped::NotJson, archived, "not valid JSON"),
+            (Dropped::NoTweetId, b"{\"delete\":{}}\n", "section 3"),
         ] {
             assert!(text_hint(reason, start).contains(hint), "{hint}");
         }
