@@ -71,13 +71,15 @@ unsafe extern "C" fn on_fault(
         // SAFETY: as the kernel would call it.
         return unsafe { previous(signal, info, context) };
     }
-    write(b"trident: a fault while reading ");
-    write(match mapping {
-        Some(Mapping { path, .. }) if !path.is_empty() => path,
-        _ => b"memory that is no file's",
-    });
-    write(b": the disk fails, or the file was cut or changed while it was in use; check it with `trident store verify`, \
-            then put a good copy in its place (`trident store restore`)\n");
+    write([
+        b"trident: a fault while reading ",
+        match mapping {
+            Some(Mapping { path, .. }) if !path.is_empty() => path,
+            _ => b"memory that is no file's",
+        },
+        b": the disk fails, or the file was cut or changed while it was in use; check it with `trident store verify`, \
+          then put a good copy in its place (`trident store restore`)\n",
+    ]);
     match EXIT_CODE.load(Relaxed) {
         // SAFETY: async-signal-safe. The signal is blocked until this function returns and then ends the process, also
         // if somebody sent it and the fault does not come again.
@@ -90,9 +92,21 @@ unsafe extern "C" fn on_fault(
     }
 }
 
-fn write(text: &[u8]) {
-    // SAFETY: the bytes are borrowed for the call. Nothing can be done about a closed standard error.
-    let _ = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+/// Writes a line in one call: lines of the log, which other threads write, do not get into the middle of it.
+fn write(parts: [&[u8]; 3]) {
+    let parts = parts.map(|part| libc::iovec {
+        iov_base: part.as_ptr().cast_mut().cast(),
+        iov_len: part.len(),
+    });
+    // SAFETY: the bytes are borrowed for the call, which only reads them. Nothing can be done about a closed standard
+    // error.
+    let _ = unsafe {
+        libc::writev(
+            libc::STDERR_FILENO,
+            parts.as_ptr(),
+            parts.len() as libc::c_int,
+        )
+    };
 }
 
 /// A line of `/proc/self/maps`.

@@ -133,7 +133,7 @@ fn build(directory: &Path, path: &Path, lines: &[Vec<u8>], history: bool) -> Met
         memory_bytes: 32 << 20,
         workers: 1,
         partitions: Some(2),
-        allow_empty: lines.is_empty(),
+        allow_empty: true, // after deletions nobody may have a contact
         ..Options::new(vec![input], directory.join("work"))
     };
     let mut sink = StoreSink::create(path, true).unwrap();
