@@ -92,6 +92,18 @@ pub enum EtlError {
         /// What is wrong.
         what: String,
     },
+    /// What one stage has written is not what the next has read.
+    #[error(
+        "{what} are missing or came twice: the stages wrote {given} and read {taken}; run all stages again (in a shell with set -o pipefail)"
+    )]
+    Lost {
+        /// What is counted.
+        what: &'static str,
+        /// Written by one stage.
+        given: u64,
+        /// Read by the next.
+        taken: u64,
+    },
     /// Records between stages must be sorted by bytes.
     #[error("record {line} is not in order: sort by bytes between the stages (LC_ALL=C sort)")]
     Unsorted {

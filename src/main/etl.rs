@@ -248,6 +248,7 @@ fn map(
         skipped_files,
         examples,
         left_out,
+        ..
     } = match mapped {
         Err(error) if is_closed_pipe(&error) => return Ok(()),
         mapped => mapped.map_err(failed)?,

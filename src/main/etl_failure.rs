@@ -19,6 +19,7 @@ pub(crate) fn failed(error: EtlError) -> Stop {
         | EtlError::NothingBuilt
         | EtlError::Record(_)
         | EtlError::Blocks { .. }
+        | EtlError::Lost { .. }
         | EtlError::Unsorted { .. }
         | EtlError::Incomplete { .. } => ExitCode::Data,
         EtlError::SinkFinish(why) if is_taken(why.downcast_ref()) => ExitCode::Usage,

@@ -42,6 +42,7 @@ pub fn build(
     let began = Instant::now();
     let totals = read_report(&directory.join(REPORT_FILE))?;
     let history = what.history.map(|_| totals.history()).transpose()?;
+    let check = totals.check_flow(None);
     let mut report = totals.finish(what.top)?;
     if report.counts.valid == 0 && !what.allow_empty {
         let found = Found {
@@ -52,6 +53,7 @@ pub fn build(
         };
         return Err(nothing::error(&found, &[]));
     }
+    check?;
     if let (Some(excluded), Some(expected)) = (what.history, history) {
         let found = put_history(&files(directory, HISTORY_EXTENSION)?, excluded, sink)?;
         expected.check(found, &report, excluded)?;

@@ -12,6 +12,7 @@ use crate::etl::{
     error::EtlError,
     progress::Silent,
     record::excluded::Excluded,
+    run::flow::{Flow, Stage},
     run::totals::Part,
     shuffle::sort::{Keys, Sorter},
     shuffle::spill::Spool,
@@ -114,9 +115,13 @@ pub fn reduce(
     } = what;
     check_buckets(buckets)?;
     let output = Output::new(out);
-    let mut tags = None;
+    let (mut tags, mut passed) = (None, Flow::default());
     let aside = |kind, bucket: u32, block: &[u8]| match kind {
-        Kind::Report | Kind::Kept => output.frame(kind, bucket as usize, block),
+        Kind::Report => {
+            passed.pass(block)?;
+            output.frame(kind, bucket as usize, block)
+        }
+        Kind::Kept => output.frame(kind, bucket as usize, block),
         Kind::Tags => {
             let spool = match &mut tags {
                 Some(spool) => spool,
@@ -131,12 +136,18 @@ pub fn reduce(
     let (mut tweets, mut users) = (TweetReducer::new(excluded), UserReducer::new(history));
     let mut tweet_blocks = TweetBlocks::new(&output, buckets, history);
     let mut user_blocks = UserBlocks::new(&output, buckets);
-    let mut are_tweets = None;
+    let (mut taken, mut are_tweets) = ((0, 0), None);
     while let Some(line) = sorted.next_line()? {
         let of_tweets = || matches!(line.get(19..22), Some(b"\tt1" | b"\td1"));
         match *are_tweets.get_or_insert_with(of_tweets) {
-            true => tweets.line(line, &mut tweet_blocks)?,
-            false => users.line(line, &mut user_blocks)?,
+            true => {
+                taken.0 += 1;
+                tweets.line(line, &mut tweet_blocks)?;
+            }
+            false => {
+                taken.1 += 1;
+                users.line(line, &mut user_blocks)?;
+            }
         }
     }
     tweets.finish(&mut tweet_blocks)?;
@@ -144,23 +155,34 @@ pub fn reduce(
     drop(sorter);
     let mut part = Part::of(tweets.counts());
     part.counts.add(&users.counts());
-    part.history.tweets = tweet_blocks.finish()?;
-    part.history.user_states = user_blocks.finish()?;
+    let mut flow = passed;
+    (flow.tweets.taken, flow.users.taken) = taken;
+    (part.history.tweets, flow.users.given, flow.tags.given) = tweet_blocks.finish()?;
+    (part.history.user_states, flow.pairs.given) = user_blocks.finish()?;
     if history && are_tweets == Some(true) {
         part.history.excluded = excluded.sha256();
     }
     if let Some(spool) = tags {
-        (part.tags, part.top) = (totals(spool, sorting, top)?, top);
+        (part.tags, flow.tags.taken) = totals(spool, sorting, top)?;
+        part.top = top;
     }
+    flow.settle(are_tweets);
+    part.flow = flow;
     output.frame(Kind::Report, 0, &part.to_line())?;
     output.end()
 }
 
-fn totals(spool: Spool, sorting: &Sorting, top: usize) -> Result<TagReport, EtlError> {
-    let mut totals = TagTotals::new(top);
+/// The hashtags, and how many records of them there were.
+fn totals(spool: Spool, sorting: &Sorting, top: usize) -> Result<(TagReport, u64), EtlError> {
+    let (mut totals, mut records) = (TagTotals::new(top), 0);
     let mut sorter = sorting.sorter(Keys::Text);
-    totals.add_partition(sorter.sort(spool.into_reader()?)?)?;
-    Ok(TagTotals::report(vec![totals], top))
+    let mut sorted = sorter.sort(spool.into_reader()?)?;
+    while let Some(line) = sorted.next_line()? {
+        records += 1;
+        totals.add_line(line)?;
+    }
+    totals.end_tag();
+    Ok((TagTotals::report(vec![totals], top), records))
 }
 
 /// Blocks of the second [`reduce`] to the file `file` of values, and to a file with the `history` if the stages keep one;
@@ -174,8 +196,12 @@ pub fn values(
     let output = Output::new(out);
     let mut kept = HistorySpool::default();
     let mut lists = ListSpool::create(&sorting.directory, &own_name("lists"))?;
+    let mut flow = Flow::default();
     let aside = |kind, bucket: u32, block: &[u8]| match kind {
-        Kind::Report => output.frame(kind, bucket as usize, block),
+        Kind::Report => {
+            flow.pass(block)?;
+            output.frame(kind, bucket as usize, block)
+        }
         Kind::Lists => lists.append(&unpacked(block)?),
         Kind::Kept | Kind::UserStates => kept.append(kind, block, || {
             let name = own_name(if kind == Kind::Kept { "kept" } else { "states" });
@@ -191,7 +217,9 @@ pub fn values(
         sink.put_value(user, value)
             .map_err(|source| EtlError::Sink { user, source })
     };
+    let mut taken = 0;
     while let Some(line) = sorted.next_line()? {
+        taken += 1;
         builder.line(line, &mut put)?;
     }
     builder.finish(&mut put)?;
@@ -205,7 +233,10 @@ pub fn values(
             return Err(EtlError::Usage(what.to_owned()));
         }
     }
-    let part = Part::of(builder.counts());
+    flow.stage = Stage::Values;
+    flow.pairs.taken = taken;
+    let mut part = Part::of(builder.counts());
+    part.flow = flow;
     output.frame(Kind::Report, 0, &part.to_line())?;
     output.end()
 }

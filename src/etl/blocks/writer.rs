@@ -46,6 +46,7 @@ pub struct BlockWriter<'o, W> {
     kind: Kind,
     blocks: Vec<Vec<u8>>,
     block_bytes: usize,
+    records: u64,
 }
 
 impl<'o, W: Write> BlockWriter<'o, W> {
@@ -56,6 +57,7 @@ impl<'o, W: Write> BlockWriter<'o, W> {
             kind,
             blocks: vec![Vec::new(); buckets],
             block_bytes: (BLOCKS_BYTES / buckets).clamp(BLOCK_BYTES.0, BLOCK_BYTES.1),
+            records: 0,
         }
     }
 
@@ -63,6 +65,7 @@ impl<'o, W: Write> BlockWriter<'o, W> {
         if self.blocks[bucket].len() >= self.block_bytes {
             self.flush_bucket(bucket)?;
         }
+        self.records += 1;
         let block = &mut self.blocks[bucket];
         let start = block.len();
         write(block);
@@ -138,15 +141,15 @@ impl<'o, W: Write> TweetBlocks<'o, W> {
         }
     }
 
-    /// How many records of tweets there are for the history.
-    pub(super) fn finish(mut self) -> Result<u64, EtlError> {
+    /// How many records of tweets there are for the history, of users and of hashtags.
+    pub(super) fn finish(mut self) -> Result<(u64, u64, u64), EtlError> {
         self.counter.flush(&mut self.tags)?;
         self.tags.flush()?;
         if let Some(kept) = &mut self.kept {
             kept.flush()?;
         }
         self.events.flush()?;
-        Ok(self.kept_count)
+        Ok((self.kept_count, self.events.records, self.tags.records))
     }
 }
 
@@ -203,12 +206,12 @@ impl<'o, W: Write> UserBlocks<'o, W> {
         }
     }
 
-    /// How many states of users there are for the history.
-    pub(super) fn finish(mut self) -> Result<u64, EtlError> {
+    /// How many states of users there are for the history, and records of contacts.
+    pub(super) fn finish(mut self) -> Result<(u64, u64), EtlError> {
         self.lists.flush()?;
         self.user_states.flush()?;
         self.records.flush()?;
-        Ok(self.user_state_count)
+        Ok((self.user_state_count, self.records.records))
     }
 }
 

@@ -4,8 +4,9 @@
 //!   files. `workdir`: the directory of those files, with the manifest that makes a run resumable.
 //! - [`pipe`]: one stage from standard input to standard output, through `pipe_io`.
 //! - [`report`], [`plot`]: the report at the end of a run. `nothing`: what is said instead if no tweet was kept.
-//! - [`totals`]: the report of stages that run by themselves.
+//! - [`totals`]: the report of stages that run by themselves. [`flow`]: whether all that they wrote has arrived.
 
+pub mod flow;
 pub(crate) mod nothing;
 pub mod pipe;
 mod pipe_io;

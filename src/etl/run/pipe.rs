@@ -17,6 +17,7 @@ use crate::etl::{
     record::excluded::Excluded,
     record::extra::Extra,
     record::fields::key,
+    run::flow::Flow,
     run::pipe_io::{NoReferences, PipeReader, PipeWriter, Reduced},
     run::pipeline::MEMORY_BYTES_DEFAULT,
     run::report::{Report, StageReport},
@@ -109,15 +110,29 @@ pub fn reduce(
     let mut tweets = TweetReducer::new(excluded);
     let mut users = UserReducer::new(what.history);
     let mut tags = TagTotals::new(what.top);
-    let mut are_tweets = None;
+    let (mut flow, mut are_tweets) = (Flow::default(), None);
     each_sorted(input, order, |line| match Extra::of(line) {
-        Some(Extra::Tag) => tags.add_line(Extra::rest(line)),
-        Some(_) => reduced.writer.write(|out| out.extend_from_slice(line)),
+        Some(Extra::Tag) => {
+            flow.tags.taken += 1;
+            tags.add_line(Extra::rest(line))
+        }
+        Some(extra) => {
+            if extra == Extra::Report {
+                flow.pass(&Extra::report(line))?;
+            }
+            reduced.writer.write(|out| out.extend_from_slice(line))
+        }
         None => {
             let is_tweet = || matches!(line.get(19..22), Some(b"\tt1" | b"\td1"));
             match *are_tweets.get_or_insert_with(is_tweet) {
-                true => tweets.line(line, &mut reduced),
-                false => users.line(line, &mut reduced),
+                true => {
+                    flow.tweets.taken += 1;
+                    tweets.line(line, &mut reduced)
+                }
+                false => {
+                    flow.users.taken += 1;
+                    users.line(line, &mut reduced)
+                }
             }
         }
     })?;
@@ -132,6 +147,9 @@ pub fn reduce(
     if what.history && are_tweets == Some(true) {
         part.history.excluded = excluded.sha256();
     }
+    flow.settle(are_tweets);
+    (flow.users.given, flow.pairs.given, flow.tags.given) = reduced.given;
+    part.flow = flow;
     let line = part.to_line();
     reduced.writer.write(|out| Extra::push_report(out, &line))?;
     Emit::flush(&mut reduced.writer)?;
@@ -145,7 +163,7 @@ pub fn build(
     what: Building<'_>,
     sink: &mut dyn UserSink,
 ) -> Result<Report, EtlError> {
-    let (began, mut read_bytes) = (Instant::now(), 0);
+    let (began, mut read_bytes, mut pairs) = (Instant::now(), 0, 0);
     let room = order.room();
     let mut history = match what.history {
         Some(excluded) => Some(History::begin(excluded, &room.directory, sink)?),
@@ -161,13 +179,17 @@ pub fn build(
                 history.add(extra, line, sink)
             }
             (Some(Extra::Kept | Extra::UserState), None) => Ok(()),
-            _ => builder.line(line, put_into(sink)),
+            _ => {
+                pairs += 1;
+                builder.line(line, put_into(sink))
+            }
         }
     })?;
     builder.finish(put_into(sink))?;
     if builder.counts().users == 0 && !what.allow_empty {
         return Err(EtlError::NothingBuilt);
     }
+    totals.check_flow(Some(pairs))?;
     let expected = history.as_ref().map(|_| totals.history()).transpose()?;
     let mut report = totals.finish(what.top)?;
     if let (Some(history), Some(excluded), Some(expected)) = (history, what.history, expected) {

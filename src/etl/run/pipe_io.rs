@@ -94,6 +94,8 @@ pub(super) struct Reduced<'o, W> {
     history: bool,
     /// Records of the history: tweets and states of users.
     pub(super) kept: (u64, u64),
+    /// Records of users, of contacts and of hashtags.
+    pub(super) given: (u64, u64, u64),
 }
 
 impl<'o, W: Write> Reduced<'o, W> {
@@ -103,20 +105,24 @@ impl<'o, W: Write> Reduced<'o, W> {
             counter: TagCounter::new(TAGS_BYTES),
             history,
             kept: (0, 0),
+            given: (0, 0, 0),
         }
     }
 
     /// Writes out what is counted.
     pub(super) fn finish_tags(&mut self) -> Result<(), EtlError> {
-        self.counter.flush(&mut TagRecords(&mut self.writer))
+        let records = &mut TagRecords(&mut self.writer, &mut self.given.2);
+        self.counter.flush(records)
     }
 }
 
 /// Hashtags with their counts as records, so that a sort brings those of a hashtag together.
-struct TagRecords<'w, 'o, W>(&'w mut PipeWriter<'o, W>);
+/// They are counted.
+struct TagRecords<'w, 'o, W>(&'w mut PipeWriter<'o, W>, &'w mut u64);
 
 impl<W: Write> Emit for TagRecords<'_, '_, W> {
     fn record(&mut self, key: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        *self.1 += 1;
         self.0.write(|out| {
             push_key(out, key);
             push_field(out, Extra::Tag.kind());
@@ -146,10 +152,12 @@ impl<W: Write> TweetOutput for Reduced<'_, W> {
     }
 
     fn tag(&mut self, tag: &[u8]) -> Result<(), EtlError> {
-        self.counter.add(tag, &mut TagRecords(&mut self.writer))
+        let records = &mut TagRecords(&mut self.writer, &mut self.given.2);
+        self.counter.add(tag, records)
     }
 
     fn event(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.given.0 += 1;
         self.writer.write(write)
     }
 }
@@ -157,10 +165,12 @@ impl<W: Write> TweetOutput for Reduced<'_, W> {
 /// A pipe has no file to refer to, so every record carries its counts.
 impl<W: Write> UserOutput for Reduced<'_, W> {
     fn own(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.given.1 += 1;
         self.writer.write(write)
     }
 
     fn peer(&mut self, _: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), EtlError> {
+        self.given.1 += 1;
         self.writer.write(write)
     }
 

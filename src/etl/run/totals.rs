@@ -6,6 +6,7 @@
 use crate::etl::{
     error::EtlError,
     record::{compat::Compat, excluded::Excluded},
+    run::flow::{Flow, Flows},
     run::report::Report,
     stage::{
         counts::{Counts, SkippedFile},
@@ -56,6 +57,9 @@ pub struct Part {
     /// What was kept for later updates.
     #[serde(default)]
     pub history: HistoryPart,
+    /// What the task took and gave.
+    #[serde(default)]
+    pub flow: Flow,
 }
 
 /// What `build` makes of the records or values of stages.
@@ -122,6 +126,7 @@ impl Part {
             top: 0,
             compat: Compat::default(),
             history: HistoryPart::default(),
+            flow: Flow::default(),
         }
     }
 
@@ -154,6 +159,7 @@ impl Part {
                 .collect(),
             left_out: mapped.left_out.into_iter().map(named).collect(),
             compat,
+            flow: Flow::mapped(mapped.records),
             ..Self::of(mapped.counts)
         }
     }
@@ -178,6 +184,7 @@ pub struct Totals {
     top_max: Option<usize>,
     compat: Compat,
     history: HistoryPart,
+    flows: Flows,
 }
 
 impl Totals {
@@ -203,6 +210,7 @@ impl Totals {
         if part.compat == Compat::Spark {
             self.compat = Compat::Spark;
         }
+        self.flows.add(part.flow);
         self.add_history(part.history)?;
         for line in part.examples {
             let known = self.examples.get(&line.reason);
@@ -234,6 +242,12 @@ impl Totals {
             return Err(EtlError::Usage(SPARK_HISTORY.to_owned()));
         }
         Ok(self.history.clone())
+    }
+
+    /// Refuses if a part or records between the stages are missing; `pairs` is what `build` itself has read of them, unless
+    /// it reads files of values.
+    pub fn check_flow(&self, pairs: Option<u64>) -> Result<(), EtlError> {
+        self.flows.check(pairs)
     }
 
     /// The report, with the `top` most frequent hashtags.

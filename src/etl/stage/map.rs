@@ -109,6 +109,8 @@ pub struct Mapped {
     pub examples: Vec<DroppedLine>,
     /// Members of archives that were not read: a line for each archive.
     pub left_out: Vec<String>,
+    /// Records written.
+    pub records: u64,
 }
 
 /// Reads all that `reading` names; each worker sends its records to an `output()` of its own.
@@ -129,8 +131,9 @@ pub fn run<E: Emit>(
     })?;
     let mut mapped = Mapped::default();
     let mut examples = Examples::default();
-    for (counts, found) in results {
+    for (counts, found, records) in results {
         mapped.counts.add(&counts);
+        mapped.records += records;
         examples.merge(found);
     }
     mapped.examples = examples.lines(reading.sources);
@@ -146,8 +149,8 @@ fn work(
     mut mapper: Mapper,
     mut output: impl Emit,
     progress: &dyn Progress,
-) -> Result<(Counts, Examples), EtlError> {
-    let mut examples = Examples::default();
+) -> Result<(Counts, Examples, u64), EtlError> {
+    let (mut examples, mut records) = (Examples::default(), 0);
     let (mut block, mut record) = (Vec::new(), Vec::new());
     while let Some(read) = pool.next_block(&mut block)? {
         mapper.count_block(read.bytes, read.long_lines);
@@ -156,6 +159,7 @@ fn work(
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let line = &rest[..end];
             if let Some(id) = mapper.line(line, &mut record) {
+                records += 1;
                 output.record(id, |out| out.append(&mut record))?;
             } else if let Some(reason) = mapper.dropped {
                 examples.note(reason, read.source, &read.position, number, line);
@@ -168,7 +172,7 @@ fn work(
         progress.advance(read.advanced);
     }
     output.flush()?;
-    Ok((mapper.counts(), examples))
+    Ok((mapper.counts(), examples, records))
 }
 
 /// The files not yet read, shared by the workers.

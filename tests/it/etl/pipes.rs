@@ -119,6 +119,120 @@ fn unsorted_input_is_sorted_on_request_and_refused_otherwise() {
     assert_equal_dumps(std::str::from_utf8(&dump).unwrap(), &set.dump, "any order");
 }
 
+/// Lines by the process that is to get them: a stand-in for a shuffle.
+fn shuffled(outputs: &[Vec<u8>], processes: u64) -> Vec<Vec<u8>> {
+    let mut inputs = vec![Vec::new(); processes as usize];
+    for line in outputs
+        .iter()
+        .flat_map(|out| out.split_inclusive(|b| *b == b'\n'))
+    {
+        let key: u64 = std::str::from_utf8(&line[..19]).unwrap().parse().unwrap();
+        inputs[(key % processes) as usize].extend_from_slice(line);
+    }
+    inputs.iter().map(|input| sorted(input)).collect()
+}
+
+/// A job of two processes in each stage; `lose` may change what the stage of this number has written.
+fn job_of_two(
+    set: &Set,
+    halves: &[std::path::PathBuf],
+    lose: impl Fn(usize, &mut Vec<Vec<u8>>),
+) -> Result<u64, EtlError> {
+    let excluded = Excluded::load(&set.excluded).unwrap();
+    let mut outputs: Vec<_> = halves
+        .iter()
+        .map(|half| {
+            let (mut out, sources) = (
+                Vec::new(),
+                list(std::slice::from_ref(half)).unwrap().sources,
+            );
+            pipe::map(reading(&sources), 1, &mut out, &Silent).unwrap();
+            out
+        })
+        .collect();
+    lose(0, &mut outputs);
+    for stage in 1..3 {
+        let reduced = shuffled(&outputs, 2).into_iter().map(|input| {
+            let mut out = Vec::new();
+            pipe::reduce(input.as_slice(), &Order::Sorted, &excluded, WHAT, &mut out).map(|_| out)
+        });
+        outputs = reduced.collect::<Result<_, _>>()?;
+        lose(stage, &mut outputs);
+    }
+    let all = sorted(&outputs.concat());
+    let mut sink = DumpSink::new(Vec::new());
+    let built = pipe::build(all.as_slice(), &Order::Sorted, BUILDING, &mut sink);
+    built.map(|report| report.counts.users)
+}
+
+#[test]
+fn a_part_of_the_report_or_a_record_that_is_lost_makes_no_store() {
+    let set = &sets::all()[0];
+    let directory = fresh_directory("pipe-lost");
+    let lines = set.lines();
+    // A third file of which nothing is kept: only its part of the report says that it was there.
+    let contents = [
+        lines[..lines.len() / 2].join(&b'\n'),
+        lines[lines.len() / 2..].join(&b'\n'),
+        b"{}\n".to_vec(),
+    ];
+    let halves: Vec<_> = (0..3)
+        .map(|n| directory.join(format!("{n}.jsonl")))
+        .collect();
+    for (half, content) in halves.iter().zip(contents) {
+        std::fs::write(half, content).unwrap();
+    }
+    let users = job_of_two(set, &halves, |_, _| {}).unwrap();
+    assert_eq!(users, set.stat("users_with_contacts"));
+    let is_part = |line: &[u8]| line[19..].starts_with(b"\tr1\t");
+    // In each stage the last record of each process, then each part of the report that it writes or passes on. What of the third
+    // file is lost before anybody has passed it on stays unknown.
+    let mut parts_lost = 0;
+    for stage in 0..3 {
+        for process in 0..2 {
+            for part in [None, Some(0), Some(1), Some(2), Some(3), Some(4), Some(5)] {
+                let found = std::cell::Cell::new(false);
+                let lose = |at: usize, outputs: &mut Vec<Vec<u8>>| {
+                    if at != stage {
+                        return;
+                    }
+                    let all = &outputs[process];
+                    let mut lines: Vec<_> = all.split_inclusive(|b| *b == b'\n').collect();
+                    let mut parts = (0..lines.len()).filter(|n| is_part(lines[*n]));
+                    let lost = match part {
+                        Some(number) => parts.nth(number),
+                        None => lines.iter().rposition(|line| !is_part(line)),
+                    };
+                    if let Some(lost) = lost {
+                        found.set(true);
+                        lines.remove(lost);
+                    }
+                    outputs[process] = lines.concat();
+                };
+                let result = job_of_two(set, &halves, lose);
+                // Some records are missed by the stage that reads their neighbours.
+                let lost = matches!(result, Err(EtlError::Lost { .. }));
+                assert!(
+                    !found.get() || lost || part.is_none() && result.is_err(),
+                    "stage {stage}, process {process}, part {part:?}: {result:?}"
+                );
+                parts_lost += usize::from(found.get() && part.is_some());
+            }
+        }
+    }
+    // Of each half; those of three files and of a process; those and the second process' own, of two processes.
+    assert_eq!(parts_lost, 2 + (3 + 1 + 1) + (3 + 2 + 1 + 1));
+    // A task whose output comes twice.
+    for stage in 0..3 {
+        let twice = |at: usize, outputs: &mut Vec<Vec<u8>>| {
+            if at == stage {
+                outputs.push(outputs[0].clone());
+            }
+        };
+        assert!(job_of_two(set, &halves, twice).is_err(), "stage {stage}");
+    }
+}
+
 #[test]
 fn records_of_the_wrong_stage_are_refused() {
     let set = &sets::all()[0];
