@@ -7,19 +7,25 @@
 Spark reads the objects and moves blocks between the stages; `trident` does the work of a stage, as a child of a task.
 Only DataFrames, one job. Nothing is counted outside the shuffle, so tasks may fail, be repeated or run twice.
 
-The values come to the driver, or are written into --values, a directory that driver and executors share. Then
+The values come to the driver, or through --values: a directory that driver and executors share, or an object store. Then
 `trident etl build --values` makes the store. docs/etl-spark.md tells more. The file must be that of the program:
 
     trident documents spark > trident_etl.py
 """
 import argparse
+import contextlib
+import itertools
 import os
+import random
+import re
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import uuid
+import zipimport
 import zlib
 
 import pyarrow as pa
@@ -27,10 +33,11 @@ import pyarrow as pa
 MAGIC = b"TRB1"
 HEADER, HEADER_BYTES = "<4sIIII", 20  # magic, kind, bucket, length, CRC-32 of all but itself and the magic
 RECORDS, TAGS, LISTS, REPORT, END = range(5)
-# Pieces of files on the way to the driver: of values, and of what later updates need.
-PIECES = {100: "values", 101: "history"}
-SCHEMA = pa.schema([("kind", pa.int32()), ("bucket", pa.int32()), ("block", pa.binary())])
-COLUMNS = "kind int, bucket int, block binary"
+# Files for `build`, of values and of what later updates need: pieces on the way to the driver, or the name of one in --values.
+FILES = {"values": (100, 102), "history": (101, 103)}
+# The key decides the partition.
+SCHEMA = pa.schema([("kind", pa.int32()), ("key", pa.int32()), ("block", pa.binary())])
+COLUMNS = "kind int, key int, block binary"
 PIECE_BYTES = 4 << 20
 # binaryFile reads an object into one row, and a row ends at 2 GiB.
 OBJECT_BYTES_MAX = (2 << 30) - (1 << 20)
@@ -124,12 +131,12 @@ class Stage:
             raise Failed(f"{self.name} ended with {code}: {text}")
 
 
-def rows(frames):
-    """Batches of some MiB of frames."""
+def rows(options, frames):
+    """Batches of some MiB of frames: of kind, bucket and bytes."""
     held, size = [], 0
-    for one in frames:
-        held.append(one)
-        size += len(one[2])
+    for kind, bucket, block in frames:
+        held.append((kind, options.keys[bucket], block))
+        size += len(block)
         if size >= PIECE_BYTES:
             yield batch(held)
             held, size = [], 0
@@ -165,8 +172,30 @@ def peeked(batches):
     return None
 
 
-def sort_arguments(options):
-    return ["--work-dir", tempfile.gettempdir(), "--memory-bytes", options.memory_bytes]
+def local_disk():
+    """A directory of Spark's for this application: on the disks for that, and deleted with it even if a task was killed."""
+    for name in ("SPARK_EXECUTOR_DIRS", "LOCAL_DIRS", "SPARK_LOCAL_DIRS"):
+        places = [place for place in re.split("[:,]", os.environ.get(name, "")) if os.path.isdir(place)]
+        if places:
+            return random.choice(places)
+    return tempfile.gettempdir()
+
+
+def sort_arguments(options, place):
+    return ["--work-dir", place, "--memory-bytes", options.memory_bytes]
+
+
+def task(run):
+    """PySpark has Python look at its zip files again before each task, which takes a tenth of a second of the processor and
+    more than a small task does. A zip file that Python has forgotten costs nothing, and is found again if it is needed."""
+    def forgetful(batches):
+        try:
+            yield from run(batches)
+        finally:
+            for path, finder in list(sys.path_importer_cache.items()):
+                if isinstance(finder, zipimport.zipimporter):
+                    sys.path_importer_cache.pop(path, None)
+    return forgetful
 
 
 def mapper(options):
@@ -185,10 +214,10 @@ def mapper(options):
                 if options.skip_bad_files:
                     arguments.append("--skip-bad-files")
                 try:
-                    yield from rows(Stage(options.trident, arguments, pieces(contents[index].as_buffer())).frames())
+                    yield from rows(options, Stage(options.trident, arguments, pieces(contents[index].as_buffer())).frames())
                 except Failed as failed:
                     raise Failed(f"{name}: {failed}") from None
-    return run
+    return task(run)
 
 
 def reducer(options, first):
@@ -197,53 +226,103 @@ def reducer(options, first):
         if batches is None:
             return
         arguments = ["reduce", "--sort", "--blocks", str(options.partitions), "--top", str(options.top),
-                     *sort_arguments(options)]
+                     *sort_arguments(options, local_disk())]
         if first and options.exclude:
             arguments += ["--exclude", local(options.exclude)]
         if options.keep_history:
             arguments.append("--keep-history")
-        yield from rows(Stage(options.trident, arguments, blocks(batches)).frames())
-    return run
+        yield from rows(options, Stage(options.trident, arguments, blocks(batches)).frames())
+    return task(run)
 
 
 def valuer(options):
     def run(batches):
-        from pyspark import TaskContext
         batches = peeked(batches)
         if batches is None:
             return
-        context = TaskContext.get()
-        part = context.partitionId()
-        # Attempts of one task must not meet; the rename makes one of them the file.
-        attempt = f".{part:05}.{context.taskAttemptId()}.{os.getpid()}"
-        directory = options.values or tempfile.gettempdir()
-        files = {kind: os.path.join(directory, f"{attempt}.{name}") for kind, name in PIECES.items()}
-        values, history = files.values()
-        arguments = ["values", "--output", values, *sort_arguments(options)]
-        if options.keep_history:
-            arguments += ["--history", history]
-        else:
-            files.popitem()
-        try:
-            stage = Stage(options.trident, arguments, blocks(batches))
-            report = list(stage.frames())
-            for kind, file in files.items():
+        first = next(batches)
+        part, = struct.unpack_from("<I", first.column("block")[0].as_buffer(), 8)
+        # Attempts of one task must not meet. What is written has its name at once, and is used if the attempt's rows name it:
+        # of each task the rows of one attempt arrive. A rename would be a copy in an object store.
+        attempt = f"{part:05}.{uuid.uuid4().hex}"
+        with tempfile.TemporaryDirectory(prefix="trident-values-", dir=local_disk()) as scratch:
+            path = {name: os.path.join(scratch, name) for name in FILES}
+            arguments = ["values", "--output", path["values"], *sort_arguments(options, scratch)]
+            if options.keep_history:
+                arguments += ["--history", path["history"]]
+            report = list(Stage(options.trident, arguments, blocks(itertools.chain([first], batches))).frames())
+            for name, (piece, named) in FILES.items():
+                if not os.path.exists(path[name]):
+                    continue
                 if options.values:
-                    os.rename(file, os.path.join(directory, f"{part:05}.{PIECES[kind]}"))
+                    write_once(path[name], options.values, f"{attempt}.{name}")
+                    yield from rows(options, [(named, part, struct.pack("<I", part) + f"{attempt}.{name}".encode())])
                 else:
-                    yield from rows(file_pieces(file, kind, part))
-            yield from rows(report)
-        finally:
-            for name in (values, history, values + ".partial", history + ".partial"):
-                if os.path.exists(name):
-                    os.unlink(name)
-    return run
+                    yield from rows(options, file_pieces(path[name], piece, part))
+        yield from rows(options, report)
+    return task(run)
 
 
 def file_pieces(path, kind, part):
+    """Each begins with its partition and its place: they may arrive in any order."""
     with open(path, "rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            yield kind, part, piece
+        while True:
+            place = struct.pack("<IQ", part, file.tell())
+            piece = file.read(PIECE_BYTES)
+            if not piece:
+                return
+            yield kind, part, place + piece
+
+
+def object_store(url):
+    """The file system of a URL and the path in it; credentials and region are those of the environment."""
+    from pyarrow import fs
+    scheme, rest = url.split("://", 1)
+    return fs.FileSystem.from_uri(f"{'s3' if scheme == 's3a' else scheme}://{rest}")
+
+
+def below(directory, name):
+    """A name in a directory, which may be a URL with options after a question mark."""
+    path, mark, more = directory.partition("?") if "://" in directory else (directory, "", "")
+    return f"{path.rstrip('/')}/{name}{mark}{more}"
+
+
+def write_once(source, directory, name):
+    """Copies a file to its final name: one PUT, or one upload in parts that appears when it is complete."""
+    if "://" not in directory:
+        shutil.copyfile(source, os.path.join(directory, name))
+        return
+    store, path = object_store(below(directory, name))
+    with open(source, "rb") as file, store.open_output_stream(path) as out:
+        shutil.copyfileobj(file, out, PIECE_BYTES)
+
+
+def fetch(directory, name, target):
+    """A file that a task has named, for `build`."""
+    if "://" not in directory:
+        os.symlink(os.path.abspath(os.path.join(directory, name)), target)
+        return
+    store, path = object_store(below(directory, name))
+    with store.open_input_stream(path) as file, open(target, "wb") as out:
+        shutil.copyfileobj(file, out, PIECE_BYTES)
+
+
+class Shared:
+    """A directory in --values for this job alone. What attempts have left that were not needed goes with it."""
+
+    def __init__(self, values):
+        self.url = below(values, f".trident-values-{uuid.uuid4().hex}")
+        if "://" not in values:
+            os.mkdir(self.url)
+            os.chmod(self.url, 0o777)
+
+    def remove(self):
+        if "://" not in self.url:
+            shutil.rmtree(self.url, ignore_errors=True)
+            return
+        store, path = object_store(self.url)
+        with contextlib.suppress(FileNotFoundError):
+            store.delete_dir(path)
 
 
 def murmur3(number):
@@ -259,7 +338,8 @@ def murmur3(number):
 
 
 def keys(partitions):
-    """For each partition a number that Spark sends there: a power of two is divided the same signed or not."""
+    """For each partition a number that Spark sends there: a power of two is divided the same signed or not. With an engine
+    that has another hash some partitions get several buckets and some none; the result is the same."""
     found, number = {}, 0
     while len(found) < partitions:
         found.setdefault(murmur3(number) % partitions, number)
@@ -267,11 +347,8 @@ def keys(partitions):
     return [found[part] for part in range(partitions)]
 
 
-def shuffled(frame_of_blocks, options):
-    from pyspark.sql import functions as F
-    table = F.array(*[F.lit(key) for key in keys(options.partitions)])
-    keyed = frame_of_blocks.withColumn("key", table[F.col("bucket")].cast("int"))
-    return keyed.repartition(options.partitions, "key").select("kind", "bucket", "block")
+def shuffled(blocks_of_a_stage, options):
+    return blocks_of_a_stage.repartition(options.partitions, "key")
 
 
 def values_job(spark, options):
@@ -280,24 +357,39 @@ def values_job(spark, options):
     source = spark.read.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", options.glob)
     objects = source.load(options.input)
     if options.check_sizes:
-        length, path = objects.agg(F.max(F.struct("length", "path")).alias("largest")).first().largest or (0, "")
+        found = objects.agg(F.max(F.struct("length", "path")).alias("largest"), F.count("path").alias("rows"),
+                            F.countDistinct("path").alias("paths")).first()
+        if found.rows != found.paths:
+            raise Failed(f"{found.rows:,} rows are read of {found.paths:,} objects: name each once in --input; Sail needs "
+                         "SAIL_EXECUTION__DEFAULT_PARALLELISM=1")
+        length, path = found.largest or (0, "")
         if length > OBJECT_BYTES_MAX:
             raise Failed(f"{path} has {length:,} bytes; Spark's binaryFile reads 2 GiB at most: split it "
                          "(split --line-bytes=1G), or run trident etl on one machine")
     mapped = objects.select("path", "content").mapInArrow(mapper(options), COLUMNS)
     events = shuffled(mapped, options).mapInArrow(reducer(options, True), COLUMNS)
     pairs = shuffled(events, options).mapInArrow(reducer(options, False), COLUMNS)
-    return shuffled(pairs, options).mapInArrow(valuer(options), COLUMNS)
+    values = shuffled(pairs, options).mapInArrow(valuer(options), COLUMNS)
+    # An iterator runs the tasks of the last stage one after another: let that be one which only reads.
+    return values if options.values else shuffled(values, options)
 
 
-def collect(job, directory):
-    """Runs the job; the files that came to the driver in pieces, and report.blocks."""
+def collect(job, options, directory):
+    """Runs the job; the files that came to the driver in pieces or by name, and report.blocks."""
+    pieces = {piece: name for name, (piece, _) in FILES.items()}
+    named = {by_name: name for name, (_, by_name) in FILES.items()}
     count = 0
     with open(os.path.join(directory, "report.blocks"), "wb") as report:
-        for row in job.toLocalIterator():
-            if row.kind in PIECES:
-                with open(os.path.join(directory, f"{row.bucket:05}.{PIECES[row.kind]}"), "ab") as file:
-                    file.write(row.block)
+        for row in job.collect() if options.values else job.toLocalIterator(prefetchPartitions=True):
+            if row.kind in pieces:
+                part, place = struct.unpack_from("<IQ", row.block)
+                path = os.path.join(directory, f"{part:05}.{pieces[row.kind]}")
+                with open(path, "r+b" if os.path.exists(path) else "wb") as file:
+                    file.seek(place)
+                    file.write(memoryview(row.block)[struct.calcsize("<IQ"):])
+            elif row.kind in named:
+                part, name = struct.unpack_from("<I", row.block)[0], bytes(row.block)[4:].decode()
+                fetch(options.values, name, os.path.join(directory, f"{part:05}.{named[row.kind]}"))
             else:
                 count += 1
                 report.write(row.block)
@@ -332,7 +424,8 @@ def arguments():
     parser.add_argument("--trident", default="trident", help="the program; by --files, or a path on every machine")
     parser.add_argument("--partitions", type=int, default=64, help="a power of two; one for each GB of raw tweets")
     parser.add_argument("--memory-bytes", default="256M", help="of each task, for sorting")
-    parser.add_argument("--values", help="directory that driver and executors share; default: through the driver")
+    parser.add_argument("--values", help="for values on their way: a directory that driver and executors share, or s3://, gs://, "
+                        "abfss://, hdfs:// by way of PyArrow; default: through the driver")
     parser.add_argument("--output", required=True, help="the store, on the driver")
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--allow-empty", action="store_true")
@@ -346,6 +439,7 @@ def arguments():
     options = parser.parse_args()
     if options.partitions < 1 or options.partitions & (options.partitions - 1) or options.partitions > 512:
         parser.error("--partitions: a power of two up to 512")
+    options.keys = keys(options.partitions)
     if options.keep_history and options.compat == "spark":
         parser.error("--compat spark and --keep-history exclude each other: later updates follow replace")
     if os.path.exists(options.output) and not options.replace:
@@ -358,13 +452,14 @@ def main():
     from pyspark.sql import SparkSession
     spark = SparkSession.builder.appName("trident-etl").getOrCreate()
     beside = os.path.dirname(os.path.abspath(options.output))
-    directory = tempfile.mkdtemp(prefix=".trident-values-", dir=options.values or beside)
+    directory = tempfile.mkdtemp(prefix=".trident-values-", dir=beside)
+    shared = None
     try:
         check_version(options)
         if options.values:
-            os.chmod(directory, 0o777)
-            options.values = directory
-        collect(values_job(spark, options), directory)
+            shared = Shared(options.values)
+            options.values = shared.url
+        collect(values_job(spark, options), options, directory)
         return build(options, directory)
     except Failed as failed:
         print(f"trident_etl: {failed}", file=sys.stderr)
@@ -372,6 +467,8 @@ def main():
     finally:
         spark.stop()
         shutil.rmtree(directory, ignore_errors=True)
+        if shared:
+            shared.remove()
 
 
 if __name__ == "__main__":
