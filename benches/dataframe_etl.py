@@ -54,8 +54,8 @@ def contacts(tweets):
 
 def shared_tags(pairs, tweets, excluded):
     """How often two users have used the same hashtags."""
-    tags = tweets.select("user", F.lower(F.explode("tags")).alias("tag")).where(~F.col("tag").isin(excluded))
-    tags = tags.groupBy("user", "tag").count()
+    tags = tweets.select("user", F.explode("tags").alias("tag")).select("user", F.lower("tag").alias("tag"))
+    tags = tags.where(~F.col("tag").isin(excluded)).groupBy("user", "tag").count()
     others = tags.select(F.col("user").alias("other"), "tag", F.col("count").alias("others"))
     same = pairs.where("user < other").select("user", "other").join(tags, "user").join(others, ["other", "tag"])
     same = same.groupBy("user", "other").agg(F.sum(F.expr("count + others")).alias("same"))
