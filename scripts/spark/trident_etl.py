@@ -312,9 +312,16 @@ class Shared:
 
     def __init__(self, values):
         self.url = below(values, f".trident-values-{uuid.uuid4().hex}")
-        if "://" not in values:
-            os.mkdir(self.url)
-            os.chmod(self.url, 0o777)
+        try:
+            if "://" not in values:
+                os.mkdir(self.url)
+                os.chmod(self.url, 0o777)
+            else:
+                store, path = object_store(self.url)
+                store.get_file_info(path)  # asks for credentials and the bucket before the work and not after it
+        except (OSError, ValueError) as error:  # pyarrow.ArrowInvalid is one of the latter
+            raise Failed(f"cannot use --values {values}: {error}; name a directory that exists, or a bucket that may be read "
+                         "and written") from None
 
     def remove(self):
         if "://" not in self.url:
