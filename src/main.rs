@@ -8,12 +8,16 @@ mod etl_blocks;
 mod etl_failure;
 #[path = "main/etl_import.rs"]
 mod etl_import;
+#[path = "main/etl_results.rs"]
+mod etl_results;
 #[path = "main/explain.rs"]
 mod explain;
 #[path = "main/load.rs"]
 mod load;
 #[path = "main/overwrite.rs"]
 mod overwrite;
+#[path = "main/result_file.rs"]
+mod result_file;
 #[path = "main/sample.rs"]
 mod sample;
 #[path = "main/store.rs"]

@@ -3,15 +3,14 @@
 use crate::{
     etl_blocks,
     etl_failure::{failed, is_closed_pipe, store_failed},
-    overwrite,
+    etl_results::{Results, files_in},
 };
 use std::{
-    fs,
     io::{self, Write},
     path::{self, Path, PathBuf},
 };
 use trident::{
-    cli::{self, EtlCommand, EtlCompat, EtlResults, EtlRun, EtlSort, EtlStage},
+    cli::{EtlCommand, EtlCompat, EtlRun, EtlSort, EtlStage},
     etl::{
         self, Options,
         blocks::merge,
@@ -20,18 +19,14 @@ use trident::{
         record::{compat::Compat, excluded::Excluded},
         run::pipe::{self, Order, Reducing},
         run::pipeline::{self, Earlier, MEMORY_BYTES_DEFAULT, TOP_DEFAULT},
-        run::plot,
-        run::report::{Report, write_notes},
+        run::report::write_notes,
         run::totals::{Building, SPARK_HISTORY},
         sink::store::StoreSink,
         stage::map::{Mapped, Reading},
     },
     exit::{ExitCode, Stop},
-    remedy::Trying,
 };
 
-/// Stands for standard input or standard output.
-const STREAM: &str = "-";
 const WORK_DIR_WITHOUT_OUTPUT: &str = "trident-etl.work";
 
 /// Does what was asked.
@@ -90,12 +85,18 @@ pub fn run(command: &EtlCommand) -> Result<(), Stop> {
                 top: results.top.unwrap_or(TOP_DEFAULT),
                 history: keep_history.then_some(&excluded),
             };
+            let blocks = values.as_deref().map(files_in).unwrap_or_default();
+            let read = blocks
+                .iter()
+                .map(PathBuf::as_path)
+                .chain(exclude.as_deref());
+            let written = Results::open(results, read)?;
             let mut sink = StoreSink::create(output, *replace).map_err(store_failed)?;
             let report = match values {
                 None => pipe::build(io::stdin().lock(), &order(sort), what, &mut sink),
                 Some(values) => merge::build(values, what, &mut sink),
             };
-            write_results(results, &report.map_err(failed)?)
+            written.write(&report.map_err(failed)?)
         }
     }
 }
@@ -104,11 +105,16 @@ fn whole(flags: &EtlRun) -> Result<(), Stop> {
     let options = options(flags)?;
     let progress = progress::for_stderr();
     let earlier = pipeline::earlier(&options).map_err(failed)?;
-    if let Earlier::Complete(report) = &earlier {
-        return write_results(&flags.results, report);
-    }
-    let listing = pipeline::listing(&options).map_err(failed)?;
-    refuse_overwriting(flags, &listing)?;
+    let (earlier, listing) = match earlier {
+        Earlier::Complete(report) => {
+            let read = flags.exclude.as_deref();
+            return Results::open(&flags.results, read)?.write(&report);
+        }
+        earlier => (earlier, pipeline::listing(&options).map_err(failed)?),
+    };
+    let sources = listing.sources.iter().map(|source| source.path.as_path());
+    let read = sources.chain(flags.exclude.as_deref());
+    let results = Results::open(&flags.results, read)?;
     tell_left_out(&listing);
     let report = match &options.output {
         None => etl::count_tags(&options, &*progress),
@@ -121,22 +127,7 @@ fn whole(flags: &EtlRun) -> Result<(), Stop> {
         }
     };
     let report = report.map_err(|error| resumable(failed(error), &options.work_dir))?;
-    write_results(&flags.results, &report)
-}
-
-/// Results that would take the place of tweets, of the excluded hashtags or of one another.
-fn refuse_overwriting(flags: &EtlRun, listing: &Listing) -> Result<(), Stop> {
-    let results = &flags.results;
-    let sources = listing.sources.iter().map(|source| source.path.as_path());
-    overwrite::refuse(
-        sources.chain(flags.exclude.as_deref()),
-        [
-            ("--top-file", results.top_file.as_ref()),
-            ("--histogram-svg", results.histogram_svg.as_ref()),
-            ("--histogram-csv", results.histogram_csv.as_ref()),
-            ("--report-json", results.report_json.as_ref()),
-        ],
-    )
+    results.write(&report)
 }
 
 fn options(flags: &EtlRun) -> Result<Options, Stop> {
@@ -176,49 +167,6 @@ fn meant(compat: EtlCompat) -> Compat {
     match compat {
         EtlCompat::Replace => Compat::Replace,
         EtlCompat::Spark => Compat::Spark,
-    }
-}
-
-/// The files that were asked for, then the report: on standard output, unless a file has taken that.
-fn write_results(flags: &EtlResults, report: &Report) -> Result<(), Stop> {
-    let stream = PathBuf::from(STREAM);
-    let top = flags.top.map(|count| {
-        let file = flags.top_file.as_ref().unwrap_or(&stream);
-        (file, report.tags.excluded_list(count))
-    });
-    let svg = flags
-        .histogram_svg
-        .as_ref()
-        .map(|file| (file, plot::svg(&report.tags)));
-    let csv = flags
-        .histogram_csv
-        .as_ref()
-        .map(|file| (file, plot::csv(&report.tags)));
-    let json = flags
-        .report_json
-        .as_ref()
-        .map(|file| (file, format!("{:#}\n", report.to_json())));
-    let mut stdout_taken = false;
-    for (file, text) in [top, svg, csv, json].into_iter().flatten() {
-        if file == Path::new(STREAM) {
-            stdout_taken = true;
-            cli::print(&text)?;
-        } else {
-            fs::write(file, text).map_err(|error| {
-                let message = format!(
-                    "cannot write {}: {error}; {}",
-                    file.display(),
-                    Trying::Write.remedy(&error)
-                );
-                Stop::new(ExitCode::Failure, message)
-            })?;
-        }
-    }
-    if stdout_taken {
-        tell(&report.to_string());
-        Ok(())
-    } else {
-        cli::print(&report.to_string())
     }
 }
 

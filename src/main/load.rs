@@ -1,12 +1,11 @@
 //! Runs `trident load`.
 
-use crate::overwrite;
+use crate::{overwrite, result_file::ResultFile};
 use anyhow::{Context, anyhow};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::{
-    env,
-    fs::{self, File},
-    io::{self, IsTerminal, Write},
+    env, fs,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
@@ -120,7 +119,7 @@ fn token(path: &Path) -> Result<Vec<u8>, Stop> {
 /// Compares the reports of two runs.
 fn compare(a: &Path, b: &Path, html: Option<&PathBuf>) -> Result<(), Stop> {
     let compared = report::compare::read(a, b).map_err(stopped)?;
-    let file = html.map(ReportFile::open).transpose()?;
+    let file = html.map(|path| ResultFile::open(path)).transpose()?;
     cli::print(&compared.text())?;
     if let Some(file) = file {
         file.write(&compared.html())?;
@@ -253,13 +252,8 @@ fn auth_key(file: Option<&Path>) -> Result<Option<[u8; 32]>, Stop> {
 
 /// Files for reports. They are opened before the run, so that a wrong path does not cost one.
 struct ReportFiles {
-    html: Option<ReportFile>,
-    json: Option<ReportFile>,
-}
-
-struct ReportFile {
-    path: PathBuf,
-    file: File,
+    html: Option<ResultFile>,
+    json: Option<ResultFile>,
 }
 
 impl ReportFiles {
@@ -267,42 +261,9 @@ impl ReportFiles {
         let json = command.json.as_ref();
         let json = json.filter(|path| path.as_os_str() != "-");
         Ok(Self {
-            html: command.html.as_ref().map(ReportFile::open).transpose()?,
-            json: json.map(ReportFile::open).transpose()?,
+            html: command.html.as_deref().map(ResultFile::open).transpose()?,
+            json: json.map(|path| ResultFile::open(path)).transpose()?,
         })
-    }
-}
-
-impl ReportFile {
-    /// Opens or makes the file. What it holds stays until the new report is there.
-    fn open(path: &PathBuf) -> anyhow::Result<Self> {
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(Trying::Write.explained())
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self {
-            path: path.clone(),
-            file,
-        })
-    }
-
-    fn write(mut self, text: &str) -> anyhow::Result<()> {
-        let is_file = self
-            .file
-            .metadata()
-            .is_ok_and(|metadata| metadata.is_file());
-        let emptied = if is_file {
-            self.file.set_len(0)
-        } else {
-            Ok(())
-        };
-        emptied
-            .and_then(|()| self.file.write_all(text.as_bytes()))
-            .map_err(Trying::Write.explained())
-            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 

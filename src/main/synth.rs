@@ -1,6 +1,6 @@
 //! Runs `trident gen`.
 
-use crate::etl_failure::store_failed;
+use crate::{etl_failure::store_failed, overwrite};
 use anyhow::Context;
 use std::{
     fs::{self, File},
@@ -28,6 +28,11 @@ pub fn run(what: &GenCommand) -> Result<(), Stop> {
             popular,
             to,
         } => {
+            let written = [
+                ("--output", Some(&to.output)),
+                ("--popular", popular.as_ref()),
+            ];
+            overwrite::refuse([], written)?;
             let dataset = dataset(tweets);
             if let Some(file) = popular {
                 fs::write(file, dataset.excluded_list())

@@ -1,6 +1,10 @@
 //! Names of the files of a store, and keys of their records.
 
-use std::{ffi::OsString, fs, io, path::Path};
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// Name of the LMDB file in a store.
 pub(super) const DATA_FILE: &str = "data.mdb";
@@ -20,19 +24,48 @@ pub(super) const UPDATES_PREFIX: &str = "updates-";
 /// The prefix of a directory of updates that has not got its name yet.
 pub(super) const UPDATES_BUILDING_PREFIX: &str = ".updates.";
 
-/// The first entry of the directory `dir` that is not part of a store, if there is one. Only a directory without such
-/// an entry may be deleted as a store.
-pub(super) fn foreign_entry(dir: &Path) -> io::Result<Option<OsString>> {
+/// Why the directory `dir` may not be replaced and deleted, if it may not: only a store, which its seal shows, and an
+/// empty directory may be. Other programs have LMDB files too.
+pub(super) fn foreign(dir: &Path) -> io::Result<Option<String>> {
+    if let Some(entry) = foreign_entry(dir)? {
+        return Ok(Some(format!("it holds {}", entry.display())));
+    }
+    let is_store = dir.join(SEAL_FILE).is_file();
+    if is_store || fs::read_dir(dir)?.next().is_none() {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "it has no {SEAL_FILE}, which every store has"
+    )))
+}
+
+/// The path in the directory `dir` of the first file that is not part of a store, if there is one.
+pub(super) fn foreign_entry(dir: &Path) -> io::Result<Option<PathBuf>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let (name, is_dir) = (entry.file_name(), entry.file_type()?.is_dir());
         let text = name.to_string_lossy();
-        let is_part = if is_dir {
-            text.starts_with(UPDATES_PREFIX) || text.starts_with(UPDATES_BUILDING_PREFIX)
-        } else {
-            [DATA_FILE, HISTORY_FILE, SEAL_FILE, LOCK_FILE].contains(&&*text)
-        };
-        if !is_part {
+        if !is_dir {
+            if ![DATA_FILE, HISTORY_FILE, SEAL_FILE, LOCK_FILE].contains(&&*text) {
+                return Ok(Some(name.into()));
+            }
+        } else if !text.starts_with(UPDATES_PREFIX) && !text.starts_with(UPDATES_BUILDING_PREFIX) {
+            return Ok(Some(name.into()));
+        } else if let Some(inner) = foreign_update(&entry.path())? {
+            return Ok(Some(Path::new(&name).join(inner)));
+        }
+    }
+    Ok(None)
+}
+
+/// The first entry of a directory of updates that is none of LMDB's two files.
+fn foreign_update(dir: &Path) -> io::Result<Option<OsString>> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir()
+            || ![DATA_FILE, LOCK_FILE].contains(&&*name.to_string_lossy())
+        {
             return Ok(Some(name));
         }
     }

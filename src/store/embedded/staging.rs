@@ -1,6 +1,6 @@
 //! A directory that gets its name when it is complete.
 
-use super::files::{DATA_FILE, HISTORY_FILE, SEAL_FILE, foreign_entry};
+use super::files::{DATA_FILE, HISTORY_FILE, SEAL_FILE, foreign, foreign_entry};
 use crate::store::StoreError;
 use rustix::fs::{AtFlags, CWD, Gid, RenameFlags, Uid, chownat, renameat_with};
 use std::{
@@ -196,11 +196,11 @@ pub(super) fn identity(dir: &Path) -> Result<Identity, StoreError> {
 
 /// Only a store, or an empty directory, may be replaced: what has its name is deleted in the end.
 fn refuse_foreign(target: &Path) -> Result<(), StoreError> {
-    match foreign_entry(target) {
+    match foreign(target) {
         Ok(None) => Ok(()),
-        Ok(Some(entry)) => Err(StoreError::Foreign {
+        Ok(Some(why)) => Err(StoreError::Foreign {
             path: target.into(),
-            why: format!("it holds {}", entry.display()),
+            why,
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => Err(StoreError::Foreign {
@@ -330,6 +330,7 @@ mod tests {
         let target = parent.join("store");
         fs::create_dir_all(&target).unwrap();
         fs::write(target.join(DATA_FILE), "restored").unwrap();
+        fs::write(target.join(SEAL_FILE), "{}").unwrap();
         let text = || fs::read_to_string(target.join(DATA_FILE)).unwrap();
         let staging = |taken| {
             let staging = Staging::beside(&target, taken).unwrap();

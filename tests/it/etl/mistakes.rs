@@ -32,12 +32,24 @@ fn only_a_store_is_replaced() {
     let noted = directory.join("noted");
     succeeds(&mut etl(&set.data, set, &noted, &[]));
     fs::write(noted.join("NOTES"), "precious").unwrap();
+    // And one in the directory of its updates.
+    let buried = directory.join("buried");
+    succeeds(&mut etl(&set.data, set, &buried, &[]));
+    fs::create_dir(buried.join("updates-1")).unwrap();
+    fs::write(buried.join("updates-1/NOTES"), "precious").unwrap();
+    // Files of another program that keeps its data in LMDB.
+    let lmdb = directory.join("lmdb");
+    fs::create_dir(&lmdb).unwrap();
+    fs::write(lmdb.join("data.mdb"), "precious").unwrap();
+    fs::write(lmdb.join("lock.mdb"), "").unwrap();
     let before = names(&directory);
     for (target, told) in [
         (&own, "it holds photos"),
         (&link, "it holds photos"),
         (&file, "it is a file"),
         (&noted, "it holds NOTES"),
+        (&buried, "it holds updates-1/NOTES"),
+        (&lmdb, "it has no seal.json"),
     ] {
         let input = &set.data;
         refused(
@@ -62,14 +74,21 @@ fn only_a_store_is_replaced() {
         );
     }
     let still = |path: &Path| fs::read_to_string(path).unwrap() == "precious";
-    assert!(still(&own.join("photos/one")) && still(&file) && still(&noted.join("NOTES")));
+    let kept = [
+        own.join("photos/one"),
+        file,
+        noted.join("NOTES"),
+        buried.join("updates-1/NOTES"),
+        lmdb.join("data.mdb"),
+    ];
+    assert!(kept.iter().all(|path| still(path)));
     assert_eq!(names(&directory), before);
 
     // Nothing is lost with an empty directory, or with a store that is damaged.
     let empty = directory.join("empty");
     fs::create_dir(&empty).unwrap();
     succeeds(&mut etl(&set.data, set, &empty, &["--replace"]));
-    fs::remove_file(empty.join("seal.json")).unwrap();
+    fs::write(empty.join("data.mdb"), "half").unwrap();
     succeeds(&mut etl(&set.data, set, &empty, &["--replace"]));
     assert!(data(&empty) == data(&store));
 }
@@ -97,6 +116,75 @@ fn a_result_never_takes_the_place_of_input() {
     );
     assert!(fs::read(&tweets).unwrap() == fs::read(&set.data).unwrap());
     succeeds(trident(&whole).args(["--report-json", "/dev/null", "--histogram-svg", "/dev/null"]));
+
+    // The same for the last stage, whose input may be a directory of values, and for what makes tweets.
+    let list = directory.join("list");
+    fs::write(&list, "cloud\n").unwrap();
+    let build: [&dyn AsRef<OsStr>; 8] = [
+        &"etl",
+        &"build",
+        &"--output",
+        &new,
+        &"--exclude",
+        &list,
+        &"--report-json",
+        &list,
+    ];
+    let told = "is also the file of the input";
+    refused(&build, 64, told);
+    let values = directory.join("values");
+    fs::create_dir(&values).unwrap();
+    let report = values.join("report.blocks");
+    fs::write(&report, "precious").unwrap();
+    let build: [&dyn AsRef<OsStr>; 8] = [
+        &"etl",
+        &"build",
+        &"--output",
+        &new,
+        &"--values",
+        &values,
+        &"--report-json",
+        &report,
+    ];
+    refused(&build, 64, told);
+    assert_eq!(fs::read_to_string(&report).unwrap(), "precious");
+    let made: [&dyn AsRef<OsStr>; 8] = [
+        &"gen",
+        &"tweets",
+        &"--lines",
+        &"10",
+        &"--output",
+        &new,
+        &"--popular",
+        &same,
+    ];
+    refused(&made, 64, "is also the file of --output");
+    assert!(!new.exists());
+}
+
+/// A run of hours must not end with a path that never could be written.
+#[test]
+fn a_result_that_cannot_be_written_costs_no_run() {
+    let set = &sets::all()[4];
+    let directory = fresh_directory("unwritable");
+    let (store, missing) = (directory.join("store"), directory.join("missing/report"));
+    let before = names(&directory);
+    let mut run = etl(&set.data, set, &store, &[]);
+    let (code, out, err) = ended(run.arg("--report-json").arg(&missing));
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("make its directory first"), "{err}");
+    assert_eq!(names(&directory), before);
+
+    // A run that fails leaves no empty file, and an older report as it is.
+    let (old, new) = (directory.join("old"), directory.join("new"));
+    fs::write(&old, "precious").unwrap();
+    let nothing = directory.join("nothing.json");
+    fs::write(&nothing, "{}\n").unwrap();
+    let mut run = etl(&nothing, set, &store, &[]);
+    run.arg("--report-json").arg(&old);
+    run.args(["--top", "3", "--top-file"]).arg(&new);
+    assert_eq!(ended(&mut run).0, 65);
+    assert!(!new.exists() && fs::read_to_string(&old).unwrap() == "precious");
 }
 
 #[test]
