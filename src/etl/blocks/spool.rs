@@ -56,9 +56,9 @@ pub(super) struct ListSpool {
 }
 
 impl ListSpool {
-    pub(super) fn create(directory: &Path, name: &str) -> Result<Self, EtlError> {
+    pub(super) fn create(directory: &Path) -> Result<Self, EtlError> {
         Ok(Self {
-            spool: Spool::create(directory, name)?,
+            spool: Spool::create(directory)?,
             places: HashMap::new(),
         })
     }

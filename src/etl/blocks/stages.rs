@@ -44,8 +44,7 @@ pub struct Sorting {
 impl Sorting {
     /// Half of the memory, as all sorters of a whole run.
     fn sorter(&self, keys: Keys) -> Sorter {
-        let memory_bytes = self.memory_bytes / 2;
-        Sorter::new(keys, memory_bytes, &self.directory, &own_name("sort"))
+        Sorter::new(keys, self.memory_bytes / 2, &self.directory)
     }
 
     fn room(&self) -> Room {
@@ -54,11 +53,6 @@ impl Sorting {
             directory: self.directory.clone(),
         }
     }
-}
-
-/// A name that no other process has in the same directory.
-fn own_name(what: &str) -> String {
-    format!("trident-{what}-{}", std::process::id())
 }
 
 /// Refuses a number of buckets that is no number of partitions.
@@ -125,7 +119,7 @@ pub fn reduce(
         Kind::Tags => {
             let spool = match &mut tags {
                 Some(spool) => spool,
-                none => none.insert(Spool::create(&sorting.directory, &own_name("tags"))?),
+                none => none.insert(Spool::create(&sorting.directory)?),
             };
             spool.append(block).map(drop)
         }
@@ -139,15 +133,12 @@ pub fn reduce(
     let (mut taken, mut are_tweets) = ((0, 0), None);
     while let Some(line) = sorted.next_line()? {
         let of_tweets = || matches!(line.get(19..22), Some(b"\tt1" | b"\td1"));
-        match *are_tweets.get_or_insert_with(of_tweets) {
-            true => {
-                taken.0 += 1;
-                tweets.line(line, &mut tweet_blocks)?;
-            }
-            false => {
-                taken.1 += 1;
-                users.line(line, &mut user_blocks)?;
-            }
+        if *are_tweets.get_or_insert_with(of_tweets) {
+            taken.0 += 1;
+            tweets.line(line, &mut tweet_blocks)?;
+        } else {
+            taken.1 += 1;
+            users.line(line, &mut user_blocks)?;
         }
     }
     tweets.finish(&mut tweet_blocks)?;
@@ -195,7 +186,7 @@ pub fn values(
 ) -> Result<(), EtlError> {
     let output = Output::new(out);
     let mut kept = HistorySpool::default();
-    let mut lists = ListSpool::create(&sorting.directory, &own_name("lists"))?;
+    let mut lists = ListSpool::create(&sorting.directory)?;
     let mut flow = Flow::default();
     let aside = |kind, bucket: u32, block: &[u8]| match kind {
         Kind::Report => {
@@ -203,10 +194,9 @@ pub fn values(
             output.frame(kind, bucket as usize, block)
         }
         Kind::Lists => lists.append(&unpacked(block)?),
-        Kind::Kept | Kind::UserStates => kept.append(kind, block, || {
-            let name = own_name(if kind == Kind::Kept { "kept" } else { "states" });
-            Spool::create(&sorting.directory, &name)
-        }),
+        Kind::Kept | Kind::UserStates => {
+            kept.append(kind, block, || Spool::create(&sorting.directory))
+        }
         _ => Err(unexpected("reduce")),
     };
     let mut sorter = sorting.sorter(Keys::Ids);

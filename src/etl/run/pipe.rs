@@ -124,15 +124,12 @@ pub fn reduce(
         }
         None => {
             let is_tweet = || matches!(line.get(19..22), Some(b"\tt1" | b"\td1"));
-            match *are_tweets.get_or_insert_with(is_tweet) {
-                true => {
-                    flow.tweets.taken += 1;
-                    tweets.line(line, &mut reduced)
-                }
-                false => {
-                    flow.users.taken += 1;
-                    users.line(line, &mut reduced)
-                }
+            if *are_tweets.get_or_insert_with(is_tweet) {
+                flow.tweets.taken += 1;
+                tweets.line(line, &mut reduced)
+            } else {
+                flow.users.taken += 1;
+                users.line(line, &mut reduced)
             }
         }
     })?;
@@ -222,9 +219,8 @@ impl History {
         sink: &mut dyn UserSink,
     ) -> Result<Self, EtlError> {
         sink.begin_history(excluded).map_err(EtlError::SinkFinish)?;
-        let name = format!("trident-states-{}", std::process::id());
         Ok(Self {
-            user_states: Spool::create(directory, &name)?,
+            user_states: Spool::create(directory)?,
             tweets: 0,
         })
     }
@@ -269,9 +265,8 @@ fn each_sorted(
             directory,
             memory_bytes,
         } => {
-            let name = format!("pipe-{}", std::process::id());
             // Half of the memory, as all sorters of a whole run.
-            let mut sorter = Sorter::new(Keys::Ids, *memory_bytes / 2, directory, &name);
+            let mut sorter = Sorter::new(Keys::Ids, *memory_bytes / 2, directory);
             let mut sorted = sorter.sort(input)?;
             while let Some(line) = sorted.next_line()? {
                 each(line)?;

@@ -54,7 +54,7 @@ impl Context<'_> {
     }
 
     /// The sorter of one worker; all sorters together take half of the memory.
-    fn sorter(&self, work: &WorkDir, keys: Keys, worker: usize) -> Result<Sorter, EtlError> {
+    fn sorter(&self, work: &WorkDir, keys: Keys) -> Result<Sorter, EtlError> {
         let directory = work.directory("runs");
         std::fs::create_dir_all(&directory)
             .map_err(|e| EtlError::io("create", &directory, 0, e))?;
@@ -62,7 +62,6 @@ impl Context<'_> {
             keys,
             self.memory_bytes / 2 / self.workers,
             &directory,
-            &format!("{worker}"),
         ))
     }
 
@@ -75,7 +74,7 @@ impl Context<'_> {
         &self,
         work: &WorkDir,
         name: &str,
-        start: impl Fn(usize) -> Result<S, EtlError> + Sync,
+        start: impl Fn() -> Result<S, EtlError> + Sync,
         task: impl Fn(&mut S, usize, &Path) -> Result<(), EtlError> + Sync,
     ) -> Result<(Vec<S>, u64), EtlError> {
         let directory = work.directory(name);
@@ -129,9 +128,9 @@ pub fn tweets(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlE
     let events = context.shuffle(work, "events")?;
     let tags = context.shuffle(work, "tags")?;
     let kept = work.create("kept")?;
-    let start = |worker| {
+    let start = || {
         Ok(Worker {
-            sorter: context.sorter(work, Keys::Ids, worker)?,
+            sorter: context.sorter(work, Keys::Ids)?,
             events: events.writer(),
             tags: tags.writer(),
             counter: TagCounter::new(context.small_share_bytes()),
@@ -192,12 +191,7 @@ fn by_partition<'a>(written: impl Iterator<Item = &'a (usize, u64)>) -> Vec<u64>
 /// `tags/` to the report's frequencies.
 pub fn tags(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlError> {
     let top = context.plan.top;
-    let start = |worker| {
-        Ok((
-            context.sorter(work, Keys::Text, worker)?,
-            TagTotals::new(top),
-        ))
-    };
+    let start = || Ok((context.sorter(work, Keys::Text)?, TagTotals::new(top)));
     let (workers, read_bytes) =
         context.each_partition(work, "tags", start, |(sorter, totals), _, path| {
             totals.add_partition(sorter.sort(LineReader::open(path)?)?)
@@ -224,9 +218,9 @@ pub fn users(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlEr
     let peers = context.shuffle(work, "peers")?;
     let (base, counts) = (work.create("base")?, work.create("counts")?);
     let user_states = work.create("user_states")?;
-    let start = |worker| {
+    let start = || {
         Ok(Worker {
-            sorter: context.sorter(work, Keys::Ids, worker)?,
+            sorter: context.sorter(work, Keys::Ids)?,
             peers: peers.writer(),
             reducer: UserReducer::new(context.plan.history),
             base: Vec::new(),
@@ -287,7 +281,7 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlE
     let base = work.directory("base");
     let base_bytes: u64 = work.outputs("base")?.iter().sum();
     work.outputs("counts")?;
-    let start = |worker| {
+    let start = || {
         let tags = TagFiles {
             directory: work.directory("counts"),
             open: None,
@@ -300,7 +294,7 @@ pub fn values(context: &Context<'_>, work: &WorkDir) -> Result<StageOutput, EtlE
             },
         );
         Ok(Worker {
-            sorter: context.sorter(work, Keys::Ids, worker)?,
+            sorter: context.sorter(work, Keys::Ids)?,
             builder,
             written: Vec::new(),
         })

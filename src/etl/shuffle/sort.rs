@@ -36,19 +36,15 @@ pub struct Sorter {
     keys: Keys,
     directory: PathBuf,
     arena: Arena,
-    runs_made: usize,
 }
 
 impl Sorter {
-    /// A sorter that uses about `memory_bytes` and keeps runs in `directory` under names that begin
-    /// with `name`; their files are unlinked as soon as they are open.
-    pub fn new(keys: Keys, memory_bytes: usize, directory: &Path, name: &str) -> Self {
-        let directory = directory.join(name);
+    /// A sorter that uses about `memory_bytes` and keeps runs in `directory`, in files without a name.
+    pub fn new(keys: Keys, memory_bytes: usize, directory: &Path) -> Self {
         Self {
             keys,
-            directory,
+            directory: directory.to_owned(),
             arena: Arena::new(memory_bytes),
-            runs_made: 0,
         }
     }
 
@@ -66,13 +62,13 @@ impl Sorter {
             }
             if runs.len() == FAN_IN {
                 let mut merged = Sorted(merge(std::mem::take(&mut runs))?);
-                let mut writer = RunWriter::create(&self.run_path())?;
+                let mut writer = RunWriter::create(&self.directory)?;
                 while let Some(line) = merged.next_line()? {
                     writer.push(line)?;
                 }
                 runs.push(writer.finish()?);
             }
-            let mut writer = RunWriter::create(&self.run_path())?;
+            let mut writer = RunWriter::create(&self.directory)?;
             for entry in &self.arena.entries {
                 writer.push(slice(&self.arena.bytes, entry))?;
             }
@@ -81,12 +77,6 @@ impl Sorter {
                 return Ok(Sorted(merge(runs)?));
             }
         }
-    }
-
-    fn run_path(&mut self) -> PathBuf {
-        self.runs_made += 1;
-        self.directory
-            .with_added_extension(format!("run{}", self.runs_made))
     }
 }
 
@@ -188,12 +178,9 @@ struct RunWriter {
 impl RunWriter {
     const BLOCK_BYTES: usize = 256 * 1024;
 
-    fn create(path: &Path) -> Result<Self, EtlError> {
-        let file = LineFile::create(path.to_owned())?;
-        // Only the open file is needed: unlinked, it leaves nothing behind however the run ends.
-        std::fs::remove_file(path).map_err(|e| EtlError::io("remove", path, 0, e))?;
+    fn create(directory: &Path) -> Result<Self, EtlError> {
         Ok(Self {
-            file,
+            file: LineFile::unnamed(directory)?,
             buffer: Vec::with_capacity(Self::BLOCK_BYTES),
         })
     }
@@ -315,12 +302,7 @@ mod tests {
 
     fn sorted(keys: Keys, memory_bytes: usize, lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let directory = std::env::temp_dir();
-        let name = format!(
-            "trident-sort-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        );
-        let mut sorter = Sorter::new(keys, memory_bytes, &directory, &name);
+        let mut sorter = Sorter::new(keys, memory_bytes, &directory);
         // Twice: nothing of the first file may appear in the second result.
         sorter.sort(lines[..lines.len() / 2].iter()).unwrap();
         let mut order = sorter.sort(lines.iter()).unwrap();

@@ -7,7 +7,7 @@
 use crate::etl::error::EtlError;
 use parking_lot::Mutex;
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -39,6 +39,18 @@ impl LineFile {
         })
     }
 
+    /// A file without a name in `directory`: it leaves nothing behind, however its process ends.
+    pub fn unnamed(directory: &Path) -> Result<Self, EtlError> {
+        let path = directory.to_owned();
+        let file =
+            tempfile::tempfile_in(&path).map_err(|e| EtlError::io("write to", &path, 0, e))?;
+        Ok(Self {
+            path,
+            file,
+            bytes: 0,
+        })
+    }
+
     /// Appends whole lines; returns where they begin.
     pub fn append(&mut self, lines: &[u8]) -> Result<u64, EtlError> {
         let start = self.bytes;
@@ -52,9 +64,11 @@ impl LineFile {
     /// Appends all of `read`, which has `bytes` bytes.
     pub fn append_from(&mut self, mut read: impl Read, bytes: u64) -> Result<(), EtlError> {
         let copied = io::copy(&mut read, &mut self.file);
-        let whole = copied.and_then(|copied| match copied == bytes {
-            true => Ok(()),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        let whole = copied.and_then(|copied| {
+            if copied < bytes {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Ok(())
         });
         whole.map_err(|e| EtlError::io("write", &self.path, self.bytes, e))?;
         self.bytes += bytes;
@@ -82,12 +96,8 @@ impl LineFile {
 pub(crate) struct Spool(LineFile);
 
 impl Spool {
-    pub(crate) fn create(directory: &Path, name: &str) -> Result<Self, EtlError> {
-        let path = directory.join(name);
-        let file = LineFile::create(path.clone())?;
-        // Only the open file is needed: unlinked, it leaves nothing behind however the stage ends.
-        fs::remove_file(&path).map_err(|e| EtlError::io("remove", &path, 0, e))?;
-        Ok(Self(file))
+    pub(crate) fn create(directory: &Path) -> Result<Self, EtlError> {
+        LineFile::unnamed(directory).map(Self)
     }
 
     pub(crate) fn append(&mut self, block: &[u8]) -> Result<u64, EtlError> {

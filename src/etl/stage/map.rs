@@ -121,7 +121,7 @@ pub fn run<E: Emit>(
     progress: &dyn Progress,
 ) -> Result<Mapped, EtlError> {
     let pool = ReaderPool::new(reading);
-    let results = workers::run(workers, |_| {
+    let results = workers::run(workers, || {
         let _stop = StopOnUnwind(&pool);
         let result = work(&pool, Mapper::new(reading.compat), output(), progress);
         if result.is_err() {

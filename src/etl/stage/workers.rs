@@ -6,18 +6,13 @@ use std::{
     thread,
 };
 
-/// Runs `body(worker)` on `workers` threads and returns their results in order, or the first worker's
-/// error. A panic continues in the caller.
+/// Runs `body` on each of `workers` threads and returns the results, or the first worker's error. A panic continues in the caller.
 pub fn run<S: Send>(
     workers: usize,
-    body: impl Fn(usize) -> Result<S, EtlError> + Sync,
+    body: impl Fn() -> Result<S, EtlError> + Sync,
 ) -> Result<Vec<S>, EtlError> {
     thread::scope(|scope| {
-        let spawn = |worker| {
-            let body = &body;
-            scope.spawn(move || body(worker))
-        };
-        let threads: Vec<_> = (0..workers.max(1)).map(spawn).collect();
+        let threads: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(&body)).collect();
         let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
         let result =
             |r: thread::Result<_>| r.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -30,13 +25,13 @@ pub fn run<S: Send>(
 pub fn each<S: Send>(
     workers: usize,
     tasks: usize,
-    start: impl Fn(usize) -> Result<S, EtlError> + Sync,
+    start: impl Fn() -> Result<S, EtlError> + Sync,
     task: impl Fn(&mut S, usize) -> Result<(), EtlError> + Sync,
 ) -> Result<Vec<S>, EtlError> {
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    run(workers, |worker| {
-        let mut state = start(worker)?;
+    run(workers, || {
+        let mut state = start()?;
         while !failed.load(Relaxed) {
             let index = next.fetch_add(1, Relaxed);
             if index >= tasks {

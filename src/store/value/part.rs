@@ -2,11 +2,9 @@
 
 use crc32fast::Hasher;
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Cursor, Read, Seek, Write},
     path::Path,
-    process,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 /// Bytes of each part that stay allocated for the next value. Few users need more, and those need gigabytes.
@@ -53,7 +51,7 @@ impl Part {
     pub(super) fn spill(&mut self, directory: &Path) -> io::Result<()> {
         let (file, hasher) = match &mut self.file {
             Some(open) => open,
-            none => none.insert((nameless_file(directory)?, Hasher::new())),
+            none => none.insert((tempfile::tempfile_in(directory)?, Hasher::new())),
         };
         file.write_all(&self.end)?;
         hasher.update(&self.end);
@@ -95,19 +93,4 @@ impl Part {
         self.end.clear();
         self.end.shrink_to(KEPT_BYTES);
     }
-}
-
-/// A file that goes when it is closed, however the process ends.
-fn nameless_file(directory: &Path) -> io::Result<File> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Relaxed);
-    let path = directory.join(format!("trident-value-{}-{number}", process::id()));
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&path)?;
-    fs::remove_file(path)?;
-    Ok(file)
 }
