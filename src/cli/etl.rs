@@ -138,7 +138,7 @@ pub struct EtlResources {
     pub workers: Option<usize>,
     /// Memory for buffers [default: 640M]
     ///
-    /// For buffers and sorting, in bytes or as 512M or 2G, at least 16M. The whole process stays below 512 MiB at the default, however large the input.
+    /// For buffers and sorting, in bytes or as 512M or 2G, at least 16M. On two cores the whole process stays below 512 MiB at the default, however large the input.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub memory_bytes: Option<usize>,
 }

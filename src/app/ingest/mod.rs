@@ -140,9 +140,10 @@ pub(super) fn answer(ingest: &Ingest, request: &Request<'_>, reply: Reply<'_>) -
         reply.line(Status::Forbidden, text);
         return Counter::TweetsRefused.into();
     };
-    let task = match ingest.admits(request) {
-        true => task(request),
-        false => Err((Status::Unauthorized, WRONG_TOKEN)),
+    let task = if ingest.admits(request) {
+        task(request)
+    } else {
+        Err((Status::Unauthorized, WRONG_TOKEN))
     };
     let task = match task {
         Ok(task) => task,

@@ -54,6 +54,10 @@ pub fn build(
         return Err(nothing::error(&found, &[]));
     }
     check?;
+    if report.counts.users == 0 && !what.allow_empty {
+        let kept = report.counts.valid;
+        return Err(EtlError::NoContacts { kept });
+    }
     if let (Some(excluded), Some(expected)) = (what.history, history) {
         let found = put_history(&files(directory, HISTORY_EXTENSION)?, excluded, sink)?;
         expected.check(found, &report, excluded)?;

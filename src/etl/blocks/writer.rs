@@ -96,16 +96,21 @@ fn packed(block: &[u8]) -> Result<Vec<u8>, EtlError> {
 
 /// What [`packed`] has made.
 pub(super) fn unpacked(block: &[u8]) -> Result<Vec<u8>, EtlError> {
-    let damaged = |e: std::io::Error| EtlError::Blocks {
+    let damaged = |why: String| EtlError::Blocks {
         at: 0,
-        what: format!("a list of hashtags cannot be decompressed: {e}"),
+        what: format!("a list of hashtags cannot be decompressed: {why}"),
     };
+    let failed = |e: std::io::Error| damaged(e.to_string());
     let mut out = Vec::new();
-    let stream = zstd::stream::read::Decoder::new(block).map_err(damaged)?;
+    let stream = zstd::stream::read::Decoder::new(block).map_err(failed)?;
+    // One byte more shows a block that has more than it may.
     stream
-        .take(BLOCK_BYTES_MAX as u64)
+        .take(BLOCK_BYTES_MAX as u64 + 1)
         .read_to_end(&mut out)
-        .map_err(damaged)?;
+        .map_err(failed)?;
+    if out.len() > BLOCK_BYTES_MAX {
+        return Err(damaged(format!("it has more than {BLOCK_BYTES_MAX} bytes")));
+    }
     Ok(out)
 }
 

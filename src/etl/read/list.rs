@@ -38,10 +38,10 @@ pub struct Source {
 impl Source {
     /// The file's name for messages.
     pub fn shown_path(&self) -> PathBuf {
-        match self.is_stdin() {
-            true => "standard input".into(),
-            false => self.path.clone(),
+        if self.is_stdin() {
+            return "standard input".into();
         }
+        self.path.clone()
     }
 
     /// Whether this is standard input.

@@ -330,7 +330,13 @@ pub fn finish_closed(path: &Path, plan: &Plan, output: &Path) -> Result<Option<R
 }
 
 fn lock(path: &Path) -> Result<File, EtlError> {
-    let file = File::create(path).map_err(|e| EtlError::io("create", path, 0, e))?;
+    // Not truncated: the directory may be somebody else's, and so may a file of this name.
+    let opened = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
+    let file = opened.map_err(|e| EtlError::io("create", path, 0, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(EtlError::Usage(format!(
