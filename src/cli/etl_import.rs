@@ -1,9 +1,9 @@
-//! `trident etl import`: what to load where. Run by `main`.
+//! `trident etl import`: what to import where. Run by `main`.
 
 use clap::Args;
 use std::{fmt, path::PathBuf};
 
-/// What to load where.
+/// What to import where.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct EtlImport {
     /// mysql://USER:PASSWORD@HOST:PORT/DATABASE

@@ -9,7 +9,7 @@ use trident::{
     exit::{ExitCode, Stop},
     store::{
         StoreError,
-        database::{self, Address, LoadOptions, Progress},
+        database::{self, Address, ImportOptions, Progress},
     },
 };
 
@@ -19,7 +19,7 @@ const VARIABLE: &str = "TRIDENT_TWITTER_STORE";
 /// Between two lines about the progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Loads; the result goes to standard output, progress to standard error.
+/// Imports; the result goes to standard output, progress to standard error.
 pub fn run(what: &EtlImport) -> Result<(), Stop> {
     let address = address(what)?;
     let start = Instant::now();
@@ -32,16 +32,17 @@ pub fn run(what: &EtlImport) -> Result<(), Stop> {
                 rows,
                 rows_total,
             } = progress;
-            let text = format!("trident: loaded {rows} of {rows_total} {what}");
+            let text = format!("trident: imported {rows} of {rows_total} {what}");
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     };
-    let options = LoadOptions {
+    let options = ImportOptions {
         history: what.keep_history,
     };
-    let report = database::load(&address, &what.store, options, &mut progress).map_err(stopped)?;
+    let report =
+        database::import(&address, &what.store, options, &mut progress).map_err(stopped)?;
     cli::print(&format!(
-        "loaded {} into {address}: users={} resumed={} value_bytes={} data={:08x} seconds={:.1}\n",
+        "imported {} into {address}: users={} resumed={} value_bytes={} data={:08x} seconds={:.1}\n",
         what.store.display(),
         report.meta.users,
         report.resumed,

@@ -35,13 +35,13 @@ pub enum DatabaseFault {
     /// The bytes received are not what a server sends. May pass by itself.
     #[error("sends {0}; something on the way changes bytes, or it is no MySQL server")]
     Garbled(String),
-    /// The tables are not there, or nothing was loaded into them.
-    #[error("holds no store; load one with `trident etl import --mysql URL STORE`")]
+    /// The tables are not there, or nothing was imported into them.
+    #[error("holds no store; import one with `trident etl import --mysql URL STORE`")]
     Empty,
     /// The tables belong to another version of the program.
     #[error(
-        "has schema version {found}, this program knows {known}: load the store again with this \
-         program, or run the one that loaded it"
+        "has schema version {found}, this program knows {known}: import the store again with this \
+         program, or run the one that imported it"
     )]
     Schema {
         /// The version in the database.
@@ -51,7 +51,7 @@ pub enum DatabaseFault {
     },
     /// The values belong to another version of the program.
     #[error(
-        "has values of version {0}, this program reads {known}: build and load the store again",
+        "has values of version {0}, this program reads {known}: build and import the store again",
         known = value::VERSION
     )]
     Values(u8),
@@ -84,8 +84,8 @@ pub enum DatabaseFault {
     /// A statement failed.
     #[error("a statement failed: {0}")]
     Statement(String),
-    /// Another load holds the lock.
-    #[error("another load is under way; wait for its end")]
+    /// Another import holds the lock.
+    #[error("another import is under way; wait for its end")]
     Locked,
     /// A value does not fit into a statement or into the column.
     #[error(
@@ -100,8 +100,10 @@ pub enum DatabaseFault {
         /// The largest length that fits.
         allowed: usize,
     },
-    /// The loaded rows differ from the store.
-    #[error("after loading it differs from the store ({0}); it was not put in place, load again")]
+    /// The imported rows differ from the store.
+    #[error(
+        "after the import it differs from the store ({0}); it was not put in place, import again"
+    )]
     Mismatch(String),
     /// The system refused a thread or runtime.
     #[error("no thread for it: {0}")]

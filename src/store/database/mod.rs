@@ -50,7 +50,7 @@ pub use client::{Client, ClientState, Start};
 pub use error::{DatabaseError, DatabaseFault};
 pub use lookups::{Answer, Done, LookupError, Value};
 pub use schema::SCHEMA_VERSION;
-pub use write::{LoadOptions, LoadReport, Progress, Update, Writer, load};
+pub use write::{ImportOptions, ImportReport, Progress, Update, Writer, import};
 
 use crate::cache::Policy;
 use std::time::Duration;

@@ -4,9 +4,9 @@
 //! | --- | --- |
 //! | `trident_schema` | one row per migration that was applied; the greatest `version` is the schema's |
 //! | `trident_users` | `user_id` and `data`, the value as in the embedded store |
-//! | `trident_meta` | one row: the metadata record of the store that was loaded, JSON; its checksum is the version of the data |
-//! | `trident_tweets`, `trident_people` | the history, if it was loaded too: records of `etl`; empty for a deleted tweet |
-//! | `trident_batch` | one row, if there is a history: which load it was, the number of the last batch, the excluded hashtags |
+//! | `trident_meta` | one row: the metadata record of the store that was imported, JSON; its checksum is the version of the data |
+//! | `trident_tweets`, `trident_people` | the history, if it was imported too: records of `etl`; empty for a deleted tweet |
+//! | `trident_batch` | one row, if there is a history: which import it was, the number of the last batch, the excluded hashtags |
 //! | `trident_changes` | one row per batch: its token, and the users whose values it changed |
 //!
 //! One RENAME TABLE replaces all tables but the first at once, so a reader takes new data for old until its next check
@@ -75,16 +75,16 @@ const CHECK: &str = "SELECT (SELECT MAX(version) FROM trident_schema), \
 pub(super) struct Version {
     /// Version of the tables.
     pub(super) schema: u32,
-    /// The metadata of the store that was loaded.
+    /// The metadata of the store that was imported.
     pub(super) meta: Meta,
     /// The state of its batches; zero without history.
     pub(super) batch: Batch,
 }
 
-/// Which load a store is from, and how many batches it has taken since.
+/// Which import a store is from, and how many batches it has taken since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// A random number that each load makes; 0 without history.
+    /// A random number that each import makes; 0 without history.
     pub(super) loaded: u64,
     /// The number of the last batch.
     pub(super) number: u64,

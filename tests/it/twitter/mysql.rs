@@ -1,11 +1,11 @@
-//! `/twitter` from MariaDB: the same answers, outages, new data, loads, limits.
+//! `/twitter` from MariaDB: the same answers, outages, new data, imports, limits.
 //!
 //! Needs `mariadb-server`; `TRIDENT_SKIP=mariadb` leaves these tests out.
 
 pub mod database;
 mod garbled;
 mod hosts;
-mod loads;
+mod imports;
 mod outages;
 mod scripted;
 mod tls;

@@ -1,4 +1,4 @@
-//! What changes the tables: a load (`load`), and batches of tweets on the ingest thread.
+//! What changes the tables: an import (`import`), and batches of tweets on the ingest thread.
 //!
 //! A batch is one transaction on a connection of its own. It locks the row of `trident_batch` first, so batches of
 //! all instances on a server follow one another; on a Galera cluster, where locks are a node's own, two that overlap
@@ -7,11 +7,11 @@
 //!
 //! - [`Writer`]: the connection, attempts. `update`: one transaction. `rows`: reads and writes that prove themselves.
 
-mod load;
+mod import;
 mod rows;
 mod update;
 
-pub use load::{LoadOptions, LoadReport, Progress, load};
+pub use import::{ImportOptions, ImportReport, Progress, import};
 pub use update::Update;
 
 use super::{DatabaseError, DatabaseFault, connect::within, link::Link, shared::Shared, tasks};

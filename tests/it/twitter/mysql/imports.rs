@@ -73,7 +73,7 @@ fn new_data_are_noticed_without_being_announced() {
 
 /// Killed at any point, a load does not touch the served data and can be resumed.
 #[test]
-fn a_killed_load_is_resumed() {
+fn a_killed_import_is_resumed() {
     let options = ["--max-allowed-packet=65536"];
     let Some((directory, database)) = filled(3, &options) else {
         return;
@@ -129,7 +129,7 @@ fn a_killed_load_is_resumed() {
 }
 
 #[test]
-fn a_load_that_went_wrong_is_not_put_in_place() {
+fn an_import_that_went_wrong_is_not_put_in_place() {
     let Some((directory, database)) = filled(30, &["--max-allowed-packet=65536"]) else {
         return;
     };
@@ -178,7 +178,7 @@ fn what_cannot_be_served_ends_the_start_with_a_message() {
         assert_eq!(code, 69, "{err}");
         assert!(err.contains(why), "{err}");
     };
-    refuses(&url, "holds no store; load one with `trident etl import");
+    refuses(&url, "holds no store; import one with `trident etl import");
     refuses(&wrong_password, "refuses us: ");
     refuses(&wrong_password, "Access denied for user 'trident'");
     refuses(&wrong_database, "check user, password, database and grants");

@@ -1,4 +1,4 @@
-//! `trident etl import`: loads an embedded store into a database, beside the served tables, then replaces
+//! `trident etl import`: copies an embedded store into a database, beside the served tables, then replaces
 //! them.
 //!
 //! 1. Migrate the schema.
@@ -8,7 +8,7 @@
 //! 3. Let the server count and checksum the rows, and compare.
 //! 4. Rename all tables into place in one statement; drop the old ones.
 //!
-//! A lock on the server keeps two loads from mixing.
+//! A lock on the server keeps two imports from mixing.
 
 use super::{
     PACKET_RESERVE_BYTES, random,
@@ -23,11 +23,11 @@ use mysql_async::{Conn, prelude::Queryable};
 use std::{path::Path, sync::Arc};
 use tokio::runtime::Runtime;
 
-/// Ends the names of the tables that are being loaded, and of those that were served before.
-const LOAD: &str = "_load";
+/// Ends the names of the tables that are being filled, and of those that were served before.
+const BESIDE: &str = "_load";
 const OLD: &str = "_old";
 
-/// What one load replaces.
+/// What one import replaces.
 const TABLES: [&str; 6] = [
     "trident_meta",
     "trident_users",
@@ -37,46 +37,46 @@ const TABLES: [&str; 6] = [
     "trident_changes",
 ];
 
-/// How long to wait for the lock: the server may not have noticed the end of another load yet.
+/// How long to wait for the lock: the server may not have noticed the end of another import yet.
 const LOCK_SECONDS: u32 = 10;
 
-/// What to load.
+/// What to import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoadOptions {
+pub struct ImportOptions {
     /// The history too: then the database takes batches of tweets.
     pub history: bool,
 }
 
-/// Progress of a load.
+/// Progress of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being loaded: users, tweets, or states of users.
+    /// What is being imported: users, tweets, or states of users.
     pub what: &'static str,
-    /// How many so far, including those of an interrupted load.
+    /// How many so far, including those of an interrupted import.
     pub rows: u64,
     /// How many there are.
     pub rows_total: u64,
 }
 
-/// The result of a load.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadReport {
+pub struct ImportReport {
     /// Metadata of the store, which is now served.
     pub meta: Meta,
-    /// Users that an interrupted load had left.
+    /// Users that an interrupted import had left.
     pub resumed: u64,
 }
 
-/// Loads the store at `path`. Servers keep using the old data until all new data are loaded.
+/// Imports the store at `path`. Servers keep using the old data until all new data are there.
 ///
 /// # Errors
-/// A fault of the store or the database. Loaded rows stay for the next attempt, unless they were wrong.
-pub fn load(
+/// A fault of the store or the database. Imported rows stay for the next attempt, unless they were wrong.
+pub fn import(
     address: &Address,
     path: &Path,
-    options: LoadOptions,
+    options: ImportOptions,
     progress: &mut dyn FnMut(Progress),
-) -> Result<LoadReport, StoreError> {
+) -> Result<ImportReport, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
     let scan = store.scan(options.history)?;
     let meta = meta_of(&store, &scan)?;
@@ -90,17 +90,17 @@ pub fn load(
     let runtime = tasks::runtime().map_err(of_database)?;
     let begun = runtime.block_on(begin(address, &meta));
     let (link, packet_bytes) = begun.map_err(of_database)?;
-    let mut loader = Loader {
+    let mut importer = Importer {
         runtime: &runtime,
         link,
         room: packet_bytes.saturating_sub(PACKET_RESERVE_BYTES),
         of_database: &of_database,
         progress,
     };
-    let resumed = loader.records(&scan, &meta)?;
-    loader.run(async |conn| put_in_place(conn).await)?;
-    let _ = runtime.block_on(loader.link.conn.disconnect());
-    Ok(LoadReport { meta, resumed })
+    let resumed = importer.records(&scan, &meta)?;
+    importer.run(async |conn| put_in_place(conn).await)?;
+    let _ = runtime.block_on(importer.link.conn.disconnect());
+    Ok(ImportReport { meta, resumed })
 }
 
 /// The store's metadata with its updates included; without history if that is not scanned.
@@ -127,7 +127,7 @@ fn excluded(scan: &Scan<'_>) -> Result<Vec<u8>, StoreError> {
     Ok(excluded)
 }
 
-/// A connection that has the lock and the tables to load into, and the longest packet that its server takes.
+/// A connection that has the lock and the tables to fill, and the longest packet that its server takes.
 async fn begin(address: &Address, meta: &Meta) -> Result<(Link, usize), DatabaseFault> {
     let mut link = connect(address).await?;
     let conn = &mut link.conn;
@@ -162,7 +162,7 @@ async fn lock(conn: &mut Conn) -> Result<(), DatabaseFault> {
     Err(DatabaseFault::Locked)
 }
 
-/// Creates the tables to load into, or finds what an interrupted load of the same store has left.
+/// Creates the tables to fill, or finds what an interrupted import of the same store has left.
 async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<(), DatabaseFault> {
     // A truncated value or a value of the wrong type must be an error.
     conn.query_drop("SET SESSION sql_mode = 'STRICT_ALL_TABLES'")
@@ -171,12 +171,12 @@ async fn prepare(conn: &mut Conn, meta: &Meta) -> Result<(), DatabaseFault> {
         serde_json::to_string(meta).map_err(|error| DatabaseFault::Statement(error.to_string()))?;
     let is_resumed = schema::meta_in(conn, "trident_meta_load").await? == Some(text.clone());
     if !is_resumed {
-        drop_tables(conn, LOAD).await?;
+        drop_tables(conn, BESIDE).await?;
         drop_tables(conn, OLD).await?;
     }
     // An earlier version of this program has left fewer.
     for table in TABLES {
-        let create = format!("CREATE TABLE IF NOT EXISTS {table}{LOAD} LIKE {table}");
+        let create = format!("CREATE TABLE IF NOT EXISTS {table}{BESIDE} LIKE {table}");
         conn.query_drop(create).await?;
     }
     if is_resumed {
@@ -202,14 +202,15 @@ async fn begin_batches(conn: &mut Conn, excluded: &[u8]) -> Result<(), DatabaseF
 
 async fn put_in_place(conn: &mut Conn) -> Result<(), DatabaseFault> {
     drop_tables(conn, OLD).await?;
-    let renamed = TABLES.map(|table| format!("{table} TO {table}{OLD}, {table}{LOAD} TO {table}"));
+    let renamed =
+        TABLES.map(|table| format!("{table} TO {table}{OLD}, {table}{BESIDE} TO {table}"));
     conn.query_drop(format!("RENAME TABLE {}", renamed.join(", ")))
         .await?;
     drop_tables(conn, OLD).await
 }
 
 /// Sends rows.
-struct Loader<'r> {
+struct Importer<'r> {
     runtime: &'r Runtime,
     link: Link,
     /// Bytes of a statement the server takes.
@@ -220,7 +221,7 @@ struct Loader<'r> {
 
 type Each<'e> = &'e mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
 
-impl Loader<'_> {
+impl Importer<'_> {
     /// Fills all tables; returns how many users there were already.
     fn records(&mut self, scan: &Scan<'_>, meta: &Meta) -> Result<u64, StoreError> {
         let resumed = self.table(Rows::VALUES, "users", meta.users, |each| scan.values(each))?;
@@ -239,7 +240,7 @@ impl Loader<'_> {
         Ok(resumed)
     }
 
-    /// Fills a table and compares it with what was to be loaded; returns how many rows it had.
+    /// Fills a table and compares it with what was to be imported; returns how many rows it had.
     fn table(
         &mut self,
         rows: Rows,
@@ -247,7 +248,7 @@ impl Loader<'_> {
         rows_total: u64,
         records: impl FnOnce(Each<'_>) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
-        let (resumed, last) = self.loaded(rows)?;
+        let (resumed, last) = self.found(rows)?;
         let (mut sums, mut statement) = (Sums::default(), Statement::default());
         let so_far = |rows| Progress {
             what,
@@ -273,28 +274,28 @@ impl Loader<'_> {
         Ok(resumed)
     }
 
-    /// How many rows an interrupted load has left, and the greatest id.
-    fn loaded(&mut self, rows: Rows) -> Result<(u64, Option<u64>), StoreError> {
+    /// How many rows an interrupted import has left, and the greatest id.
+    fn found(&mut self, rows: Rows) -> Result<(u64, Option<u64>), StoreError> {
         let Rows { name, id, .. } = rows;
-        let query = format!("SELECT COUNT(*), MAX({id}) FROM {name}{LOAD}");
+        let query = format!("SELECT COUNT(*), MAX({id}) FROM {name}{BESIDE}");
         let there: Option<(u64, Option<u64>)> =
             self.run(async |conn| Ok(conn.query_first(query).await?))?;
         Ok(there.unwrap_or_default())
     }
 
     fn insert(&mut self, statement: &mut Statement, rows: Rows) -> Result<(), StoreError> {
-        self.run(async |conn| statement.run(conn, "INSERT", rows, LOAD).await)
+        self.run(async |conn| statement.run(conn, "INSERT", rows, BESIDE).await)
             .map(drop)
     }
 
     /// Lets the server count and checksum what it has.
     fn compare(&mut self, rows: Rows, sums: Sums) -> Result<(), StoreError> {
         self.run(async |conn| {
-            let found = rows.sums(conn, LOAD, "").await?;
+            let found = rows.sums(conn, BESIDE, "").await?;
             if found == sums {
                 return Ok(());
             }
-            drop_tables(conn, LOAD).await?;
+            drop_tables(conn, BESIDE).await?;
             Err(DatabaseFault::Mismatch(format!(
                 "{found:?} instead of {sums:?}"
             )))
