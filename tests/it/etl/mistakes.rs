@@ -120,11 +120,12 @@ fn a_result_never_takes_the_place_of_input() {
     // The same for the last stage, whose input may be a directory of values, and for what makes tweets.
     let list = directory.join("list");
     fs::write(&list, "cloud\n").unwrap();
-    let build: [&dyn AsRef<OsStr>; 8] = [
+    let build: [&dyn AsRef<OsStr>; 9] = [
         &"etl",
         &"build",
         &"--output",
         &new,
+        &"--keep-history",
         &"--exclude",
         &list,
         &"--report-json",
