@@ -171,7 +171,11 @@ impl<S: Service, K: Socket> Conn<S, K> {
                 _ => false,
             };
             self.refuse(fault, head_only, scratch);
-            let _ = self.write(&scratch.output); // best effort: the connection ends either way
+            // As much as the socket takes, be it in parts: the connection ends either way.
+            let mut rest = &scratch.output[..];
+            while let Ok(sent @ 1..) = self.write(rest) {
+                rest = &rest[sent..];
+            }
         }
         if phase == Phase::Write {
             self.socket.reset_on_close();

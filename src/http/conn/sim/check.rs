@@ -1,31 +1,70 @@
 //! What must be true of every simulation: each client gets exactly its answers, in order, and nothing else; deadlines
-//! are kept to the tick; no trace of a connection remains.
+//! are kept to the tick; the totals are those of the connections; no trace of a connection remains.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    client::{Answer, Client, Ending},
-    service,
+    client::{Answer, Client},
+    clock::{SimClock, TICK_MS},
+    plan::{Ending, Plan},
+    service::{self, Scripted},
+    wire::SimSocket,
 };
-use crate::http::{clock, server::Server};
+use crate::http::{conn::Conn, server::Server};
 
 /// What a check found wrong.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Violation(pub(super) String);
+
+impl Violation {
+    /// What is the same in all violations of its kind.
+    pub(super) fn kind(&self) -> String {
+        let general = self.0.split(':').next().unwrap_or_default();
+        general.chars().filter(|c| !c.is_ascii_digit()).collect()
+    }
+}
 
 fn violation<T>(text: String) -> Result<T, Violation> {
     Err(Violation(text))
 }
 
+/// For the time between two turns: what the server counts is what its connections have.
+pub(super) fn totals<'c>(
+    server: &Server,
+    conns: impl Iterator<Item = &'c Conn<Scripted, SimSocket>>,
+) -> Result<(), Violation> {
+    let (mut open, mut bytes) = (0, 0);
+    for conn in conns {
+        open += 1;
+        bytes += conn.stage.buffered_bytes();
+    }
+    let counted = [&server.open, &server.buffered_bytes].map(|total| total.load(Relaxed));
+    if counted != [open, bytes] {
+        return violation(format!(
+            "there are {open} connections with {bytes} bytes, and counted are: {counted:?}"
+        ));
+    }
+    Ok(())
+}
+
 /// For the moment when nothing more can happen before the next tick: by then a client must have every answer it is
 /// owed, up to the first one that another thread still works on.
-pub(super) fn nothing_is_forgotten(index: usize, client: &Client) -> Result<(), Violation> {
+pub(super) fn nothing_is_forgotten(
+    index: usize,
+    client: &mut Client,
+    plan: &Plan,
+    server: &Server,
+) -> Result<(), Violation> {
+    compare(index, client, plan, server)?;
+    if !client.is_owed_all() || client.owed.is_some() {
+        return Ok(());
+    }
     let is_due = |answer: &&Answer| answer.status != 408;
     let all = client.expected.iter().filter(is_due).count();
     let slow = service::first_slow(index);
     let due = slow.map_or(all, |before| before.min(all));
-    let (count, _) = compare(index, client)?;
-    if client.is_owed_all() && count < due {
+    let (count, _) = client.compared;
+    if count < due {
         return violation(format!(
             "client {index} has {count} of {due} answers, and nothing will bring it the next"
         ));
@@ -35,7 +74,7 @@ pub(super) fn nothing_is_forgotten(index: usize, client: &Client) -> Result<(), 
         .last()
         .is_some_and(|last| last.closes && last.status != 408);
     let ends = slow.is_none() && (closes || client.ending == Ending::Finish);
-    if client.is_owed_all() && ends && client.ended_ms.is_none() {
+    if ends && client.ended_ms.is_none() {
         return violation(format!(
             "client {index} has all answers, and nothing will bring it the end"
         ));
@@ -45,8 +84,10 @@ pub(super) fn nothing_is_forgotten(index: usize, client: &Client) -> Result<(), 
 
 /// Checks a finished simulation. Returns the number of answers given.
 pub(super) fn all_is_over<'c>(
+    plan: &Plan,
     server: &Server,
-    clients: impl Iterator<Item = &'c Client>,
+    clock: &SimClock,
+    clients: impl Iterator<Item = &'c mut Client>,
 ) -> Result<usize, Violation> {
     let left = [&server.open, &server.buffered_bytes].map(|total| total.load(Relaxed));
     if left != [0, 0] {
@@ -59,7 +100,7 @@ pub(super) fn all_is_over<'c>(
         server
             .slots
             .get(*number)
-            .is_some_and(|s| s.load(Relaxed) != 0)
+            .is_some_and(|slot| slot.load(Relaxed) != 0)
     };
     if let Some(number) = (0..16).find(is_used) {
         return violation(format!("slot {number} is not free"));
@@ -71,53 +112,97 @@ pub(super) fn all_is_over<'c>(
     }
     let mut answers = 0;
     for (index, client) in clients.enumerate() {
-        let (count, rest) = compare(index, client)?;
+        compare(index, client, plan, server)?;
+        let (count, bytes) = client.compared;
         answers += count;
-        if client.is_owed_all() {
-            if count < client.expected.len() {
-                return violation(format!("client {index} got {count} answers"));
-            }
-            if !rest.is_empty() {
-                let rest = rest.escape_ascii();
-                return violation(format!("client {index} got more behind the last: {rest}"));
-            }
-            deadline_was_kept(index, client)?;
+        if !client.is_owed_all() {
+            continue;
+        }
+        let owed = client.owed.unwrap_or(usize::MAX);
+        if count < owed.min(client.expected.len()) {
+            return violation(format!("client {index} got {count} answers"));
+        }
+        let last = count.checked_sub(1).map(|last| &client.expected[last]);
+        if client.is_owed_notice && last.is_none_or(|last| !last.closes) {
+            return violation(format!(
+                "client {index}, idle, was not told that its answer is the last"
+            ));
+        }
+        let rest = &client.received[bytes..];
+        if !rest.is_empty() {
+            let rest = rest[..rest.len().min(200)].escape_ascii();
+            return violation(format!("client {index} got more behind the last: {rest}"));
+        }
+        if client.owed.is_none() {
+            deadline_was_kept(index, client, clock.in_turns_ms())?;
         }
     }
     Ok(answers)
 }
 
-/// Compares what a client received with what it must receive. Returns how many answers came whole, and the bytes behind
-/// them.
-fn compare(index: usize, client: &Client) -> Result<(usize, &[u8]), Violation> {
-    let mut rest = &client.received[..];
-    for (count, expected) in client.expected.iter().enumerate() {
+/// Compares what a client received since the last comparison with what it must receive.
+fn compare(
+    index: usize,
+    client: &mut Client,
+    plan: &Plan,
+    server: &Server,
+) -> Result<(), Violation> {
+    let (mut count, mut at) = client.compared;
+    let mut body = Vec::new();
+    while let Some(expected) = client.expected.get(count) {
+        let rest = &client.received[at..];
         let Some((answer, bytes)) = parse(rest, expected.head_only) else {
-            return Ok((count, rest));
+            break;
         };
-        let differs = answer.status != expected.status
-            || answer.closes != expected.closes
-            || !expected.head_only && expected.body.is_some() && answer.body != expected.body;
-        if differs {
+        if let Some((id, size, received)) = expected.body {
+            body.clear();
+            service::body(&mut body, id, size, received);
+        }
+        let is_right = answer.status == expected.status
+            && (expected.head_only || expected.body.is_none() || answer.body == body);
+        // A server that is short of room refuses what it likes.
+        let is_refused = answer.status == 503 && answer.closes && plan.budget_bytes < 1 << 20;
+        // A server that stops ends a connection with any answer.
+        let stops = answer.closes && server.closing.load(Relaxed) || client.owed.is_some();
+        let ends_rightly = answer.closes == expected.closes || answer.closes && stops;
+        if !is_refused && !(is_right && ends_rightly) {
             let got = rest[..bytes.min(200)].escape_ascii();
             let wanted = (expected.status, expected.closes);
             return violation(format!(
-                "answer {count} of client {index} is not the right one ({wanted:?}): {got}"
+                "an answer is not the right one: number {count} of client {index} should be {wanted:?} and is {got}"
             ));
         }
-        rest = &rest[bytes..];
+        at += bytes;
+        count += 1;
+        if answer.closes {
+            client.expected.truncate(count);
+            client.expected[count - 1].closes = true;
+        }
     }
-    Ok((client.expected.len(), rest))
+    client.compared = (count, at);
+    Ok(())
 }
 
-/// The answer at the front of `bytes` and its length; `None` if it is incomplete or malformed.
-fn parse(bytes: &[u8], head_only: bool) -> Option<(Answer, usize)> {
+/// An answer as it came.
+struct Got<'b> {
+    status: u16,
+    body: &'b [u8],
+    closes: bool,
+}
+
+/// The answer at the front of `bytes` and its length, with `100 Continue` before it; `None` if it is incomplete or
+/// malformed.
+fn parse(bytes: &[u8], head_only: bool) -> Option<(Got<'_>, usize)> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut fields);
     let head = match response.parse(bytes) {
         Ok(httparse::Status::Complete(head)) => head,
         Ok(httparse::Status::Partial) | Err(_) => return None,
     };
+    if response.code == Some(100) {
+        let (got, behind) = parse(&bytes[head..], head_only)?;
+        return Some((got, head + behind));
+    }
     let field = |name: &str| {
         let found = response
             .headers
@@ -130,17 +215,17 @@ fn parse(bytes: &[u8], head_only: bool) -> Option<(Answer, usize)> {
     } else {
         field("content-length")?.parse().ok()?
     };
-    let answer = Answer {
+    let got = Got {
         status: response.code?,
-        body: Some(bytes.get(head..head + length)?.to_vec()),
-        head_only,
+        body: bytes.get(head..head + length)?,
         closes: field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")),
     };
-    Some((answer, head + length))
+    Some((got, head + length))
 }
 
-/// A silent client is cut off when its time is over: never earlier, and at most a tick later.
-fn deadline_was_kept(index: usize, client: &Client) -> Result<(), Violation> {
+/// A silent client is cut off when its time is over: never earlier, and at most a tick later. Time that passed within
+/// turns, `late_ms`, may come on top, and before its silence.
+fn deadline_was_kept(index: usize, client: &Client, late_ms: u64) -> Result<(), Violation> {
     let seconds = match (client.ending, client.expected.last()) {
         (Ending::Silent, _) => 5,
         (Ending::HeadStall | Ending::HeadDrip, Some(last)) if last.status == 408 => 5,
@@ -152,8 +237,9 @@ fn deadline_was_kept(index: usize, client: &Client) -> Result<(), Violation> {
         return violation(format!("client {index} saw no end"));
     };
     let waited_ms = ended_ms.saturating_sub(client.silent_since_ms);
-    let tick_ms = clock::TICK.as_millis() as u64;
-    if !(seconds * 1000..=seconds * 1000 + tick_ms).contains(&waited_ms) {
+    let earliest_ms = (seconds * 1000_u64).saturating_sub(late_ms);
+    let latest_ms = seconds * 1000 + TICK_MS + late_ms;
+    if !(earliest_ms..=latest_ms).contains(&waited_ms) {
         return violation(format!(
             "client {index}, silent, was cut off after {waited_ms} ms instead of {seconds} s"
         ));

@@ -1,33 +1,11 @@
 //! A simulated client: the bytes that it sends, cut into pieces, and the answers that it must get.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
-use super::random::Random;
-
-/// How a client ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// It ends its side after its last request.
-    Finish,
-    /// Its last request asks to close.
-    Close,
-    /// It sends nothing more.
-    Idle,
-    /// It never sends anything.
-    Silent,
-    /// It sends the beginning of a head and nothing more.
-    HeadStall,
-    /// It sends a head byte by byte, which must not buy it time.
-    HeadDrip,
-    /// It sends the beginning of a body and nothing more.
-    BodyStall,
-    /// It sends a malformed request, followed by further requests.
-    Bad,
-    /// It resets the connection somewhere.
-    Reset,
-    /// It reads nothing.
-    Unread,
-}
+use super::{
+    plan::{ClientPlan, Ending, How, Method, RequestPlan},
+    service,
+};
 
 /// What a client does next.
 pub(super) enum Piece {
@@ -40,30 +18,32 @@ pub(super) enum Piece {
     Reset,
 }
 
-impl std::fmt::Display for Piece {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bytes(bytes) if bytes.len() > 60 => {
-                let begin = bytes[..60].escape_ascii();
-                write!(f, "{} bytes: {begin} …", bytes.len())
+            Self::Bytes(bytes) if bytes.len() > 90 => {
+                let begin = bytes[..80].escape_ascii();
+                write!(f, "sends {} bytes: {begin} …", bytes.len())
             }
-            Self::Bytes(bytes) => write!(f, "{}", bytes.escape_ascii()),
-            Self::Drip(byte) => write!(f, "one more byte, {}", byte.escape_ascii()),
-            Self::Pause(ticks) => write!(f, "nothing for {ticks} ticks"),
-            Self::Finish => write!(f, "its end"),
-            Self::Reset => write!(f, "a reset"),
+            Self::Bytes(bytes) => write!(f, "sends {}", bytes.escape_ascii()),
+            Self::Drip(byte) => write!(f, "sends one more byte, {}", byte.escape_ascii()),
+            Self::Pause(ticks) => write!(f, "sends nothing for {ticks} ticks"),
+            Self::Finish => write!(f, "ends its side"),
+            Self::Reset => write!(f, "resets the connection"),
         }
     }
 }
 
 /// An answer that the client must get.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The body, if the service determines it.
-    pub(super) body: Option<Vec<u8>>,
+    /// The body, if the service determines it: of this request, of this size, with so many bytes received.
+    pub(super) body: Option<(usize, usize, usize)>,
     pub(super) head_only: bool,
     pub(super) closes: bool,
+    /// Where its request ends among the client's bytes.
+    pub(super) request_end: usize,
 }
 
 pub(super) struct Client {
@@ -71,49 +51,52 @@ pub(super) struct Client {
     pub(super) pieces: VecDeque<Piece>,
     pub(super) expected: Vec<Answer>,
     pub(super) received: Vec<u8>,
+    /// Bytes that it has sent.
+    pub(super) sent_bytes: usize,
+    /// Answers that were compared with what it must get, and the bytes that they took.
+    pub(super) compared: (usize, usize),
     /// When it last sent, or another thread had its answer.
     pub(super) silent_since_ms: u64,
     /// When it saw the end of the answers.
     pub(super) ended_ms: Option<u64>,
+    /// It must not get all its answers: the server had no memory or no room for it, or closed before it sent more.
+    pub(super) is_excused: bool,
+    /// It was idle when a server that stops ended it: how many answers it is owed for what it had sent by then.
+    pub(super) owed: Option<usize>,
+    /// Some of that was not answered yet: its last answer must say that it is the last.
+    pub(super) is_owed_notice: bool,
 }
 
 impl Client {
-    /// Makes up client `number` of a server that answers `requests_max` requests for each connection.
-    pub(super) fn new(random: &mut Random, number: usize, requests_max: usize) -> Self {
-        use Ending::*;
-        let ending = random.of(&[
-            Finish, Finish, Close, Idle, Silent, HeadStall, HeadDrip, BodyStall, Bad, Reset, Unread,
-        ]);
+    /// Client `number` of a server that answers `requests_max` requests for each connection.
+    pub(super) fn new(plan: &ClientPlan, number: usize, requests_max: usize) -> Self {
         let mut bytes = Vec::new();
         let mut expected = Vec::new();
-        let count = match ending {
-            Silent => 0,
-            _ => 1 + random.below(10),
-        };
-        for index in 0..count {
-            let closes = ending == Close && index + 1 == count;
-            let answer = request(&mut bytes, random, number * 100 + index, closes);
-            expected.push(answer);
+        for (index, request) in plan.requests.iter().enumerate() {
+            let closes = plan.ending == Ending::Close && index + 1 == plan.requests.len();
+            let id = service::id(number, index);
+            expected.push(append(&mut bytes, *request, id, closes));
         }
-        let last = |status| Answer {
+        let last = |status, request_end| Answer {
             status,
             body: None,
             head_only: false,
             closes: true,
+            request_end,
         };
-        match ending {
-            HeadStall | HeadDrip => {
+        match plan.ending {
+            Ending::HeadStall | Ending::HeadDrip => {
                 bytes.extend(b"GET /half HTTP/1.1\r\nHo");
-                expected.push(last(408));
+                expected.push(last(408, usize::MAX));
             }
-            BodyStall => {
+            Ending::BodyStall => {
                 bytes.extend(b"POST /half HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nhalf");
-                expected.push(last(408));
+                expected.push(last(408, usize::MAX));
             }
-            Bad => {
+            Ending::Bad => {
                 bytes.extend(b"GET /bad HTTP/1.1\r\nHost : t\r\n\r\n");
-                expected.push(last(400));
-                request(&mut bytes, random, number * 100 + 99, false);
+                expected.push(last(400, bytes.len()));
+                bytes.extend(b"GET /behind HTTP/1.1\r\nHost: t\r\n\r\n");
             }
             _ => {}
         }
@@ -126,85 +109,108 @@ impl Client {
         let end = expected.iter().position(|answer| answer.closes);
         expected.truncate(end.map_or(expected.len(), |end| end + 1));
         Self {
-            ending,
-            pieces: pieces(&bytes, random, ending),
+            ending: plan.ending,
+            pieces: pieces(&bytes, plan),
             expected,
             received: Vec::new(),
+            sent_bytes: 0,
+            compared: (0, 0),
             silent_since_ms: 0,
             ended_ms: None,
+            is_excused: false,
+            owed: None,
+            is_owed_notice: false,
         }
+    }
+
+    /// Notes that the server has ended the connection because it was idle. What has been sent by now must be answered,
+    /// or the first of it with the announcement that it is the last.
+    /// The server has handled `called` of its requests.
+    pub(super) fn end_idle(&mut self, called: usize) {
+        let whole = |answer: &&Answer| answer.request_end <= self.sent_bytes;
+        let owed = self.expected.iter().filter(whole).count();
+        self.owed = Some(owed);
+        self.is_owed_notice = owed > called;
     }
 
     /// Whether it must get all its answers.
     pub(super) fn is_owed_all(&self) -> bool {
-        !matches!(self.ending, Ending::Reset | Ending::Unread)
+        !self.is_excused && !matches!(self.ending, Ending::Reset | Ending::Unread)
     }
 }
 
 /// Appends a request to `bytes`; returns its answer.
-fn request(bytes: &mut Vec<u8>, random: &mut Random, id: usize, closes: bool) -> Answer {
-    let how = match random.below(40) {
-        0 => "panic",
-        1 => "lost",
-        2 => "slow",
-        3..12 => "later",
-        12..16 => "soon",
-        _ => "now",
+fn append(bytes: &mut Vec<u8>, request: RequestPlan, id: usize, closes: bool) -> Answer {
+    use std::io::Write;
+    let RequestPlan {
+        method, how, size, ..
+    } = request;
+    let name = match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post | Method::Chunked | Method::Expect => "POST",
     };
-    let size = random.of(&[0, 1, 40, 500, 3000, 20_000]);
-    let method = random.of(&["GET", "GET", "GET", "HEAD", "POST", "CHUNKED"]);
+    let takes_body = name == "POST";
+    let body = if takes_body { request.body } else { 0 };
     let end = if closes { "Connection: close\r\n" } else { "" };
-    let name = if method == "CHUNKED" { "POST" } else { method };
-    let head = format!("{name} /{id}/{size}/{how} HTTP/1.1\r\nHost: t\r\n{end}");
-    bytes.extend(head.as_bytes());
-    let body = vec![b'b'; random.of(&[0, 1, 300, 5000])];
-    match method {
-        "POST" => {
-            bytes.extend(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
-            bytes.extend(&body);
+    // Into a vector: it cannot fail.
+    let _ = write!(
+        bytes,
+        "{name} /{id}/{size}/{} HTTP/1.1\r\nHost: t\r\n{end}",
+        how.name()
+    );
+    let _ = match method {
+        Method::Get | Method::Head => write!(bytes, "\r\n"),
+        Method::Post => write!(bytes, "Content-Length: {body}\r\n\r\n"),
+        Method::Expect => write!(
+            bytes,
+            "Content-Length: {body}\r\nExpect: 100-continue\r\n\r\n"
+        ),
+        Method::Chunked => write!(bytes, "Transfer-Encoding: chunked\r\n\r\n"),
+    };
+    if method == Method::Chunked {
+        let mut left = body;
+        while left > 0 {
+            let chunk = left.min(700);
+            let _ = write!(bytes, "{chunk:x}\r\n");
+            bytes.resize(bytes.len() + chunk, b'b');
+            bytes.extend(b"\r\n");
+            left -= chunk;
         }
-        "CHUNKED" => {
-            bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
-            for chunk in body.chunks(700) {
-                bytes.extend(format!("{:x}\r\n", chunk.len()).as_bytes());
-                bytes.extend(chunk);
-                bytes.extend(b"\r\n");
-            }
-            bytes.extend(b"0\r\n\r\n");
-        }
-        _ => bytes.extend(b"\r\n"),
+        bytes.extend(b"0\r\n\r\n");
+    } else {
+        bytes.resize(bytes.len() + body, b'b');
     }
-    let takes_body = matches!(method, "POST" | "CHUNKED");
-    let is_answered = !matches!(how, "panic" | "lost");
-    let sent = if takes_body { body.len() } else { 0 };
+    let is_answered = !matches!(how, How::Panic | How::Lost);
     Answer {
         status: if is_answered { 200 } else { 500 },
-        body: is_answered.then(|| super::service::body(id, size, sent)),
-        head_only: method == "HEAD",
+        body: is_answered.then_some((id, size, body)),
+        head_only: method == Method::Head,
         closes: closes || !is_answered,
+        request_end: bytes.len(),
     }
 }
 
-/// Cuts `bytes` where chance says, with pauses where no deadline is near.
-fn pieces(bytes: &[u8], random: &mut Random, ending: Ending) -> VecDeque<Piece> {
-    let most = random.of(&[3, 60, 2000, 1 << 20]);
-    let pauses = matches!(ending, Ending::Finish | Ending::Close | Ending::Reset);
-    let mut pauses_left = if pauses { random.below(8) } else { 0 };
+/// Cuts `bytes` as the plan says.
+fn pieces(bytes: &[u8], plan: &ClientPlan) -> VecDeque<Piece> {
     let mut pieces = VecDeque::new();
     let mut rest = bytes;
-    while !rest.is_empty() {
-        let (piece, after) = rest.split_at(rest.len().min(1 + random.below(most)));
-        pieces.push_back(Piece::Bytes(piece.to_vec()));
-        rest = after;
-        if ending == Ending::Reset && random.one_in(8) {
+    for cut in &plan.cuts {
+        if rest.is_empty() {
             break;
         }
-        if pauses_left > 0 && random.one_in(4) {
-            pauses_left -= 1;
+        let (piece, after) = rest.split_at(rest.len().min(cut.bytes));
+        pieces.push_back(Piece::Bytes(piece.to_vec()));
+        rest = after;
+        if cut.pauses {
             pieces.push_back(Piece::Pause(1));
         }
     }
-    match ending {
+    // Those that reset do so where the cuts end.
+    if !rest.is_empty() && (plan.ending != Ending::Reset || plan.cuts.is_empty()) {
+        pieces.push_back(Piece::Bytes(rest.to_vec()));
+    }
+    match plan.ending {
         Ending::Finish => pieces.push_back(Piece::Finish),
         // All of it within the time of a head.
         Ending::HeadDrip => {

@@ -1,63 +1,98 @@
 //! What the simulated server serves: `/ID/SIZE/HOW`, answered now, later, never or by a panic.
 
-use std::{cell::RefCell, panic::resume_unwind};
+use std::{cell::RefCell, panic::resume_unwind, rc::Rc, sync::LazyLock};
 
+use super::clock::SimClock;
 use crate::{
     http::{Deferred, Handled, Promise, Reply, Request, Service},
     metrics::Counter,
 };
 
-thread_local! {
+/// Ids of requests: the client's number times this, and the request's index.
+const IDS: usize = 1000;
+
+/// Ticks that pass while a long request is handled: with a second that its client took for its head more than the
+/// deadline of heads, without it less.
+const LONG_TICKS: usize = 17;
+
+#[derive(Default)]
+struct State {
+    clock: Option<Rc<SimClock>>,
     /// Open promises: the number of the request, and whether the promise will be dropped.
-    static OPEN: RefCell<Vec<(usize, bool, Promise<()>)>> = const { RefCell::new(Vec::new()) };
+    open: Vec<(usize, bool, Promise<()>)>,
     /// Open promises that are settled only after some time.
-    static SLOW: RefCell<Vec<(usize, Promise<()>)>> = const { RefCell::new(Vec::new()) };
+    slow: Vec<(usize, Promise<()>)>,
     /// The requests that came, in their order.
-    static CALLED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    called: Vec<usize>,
+    /// The long requests that were handled, and when.
+    long: Vec<(usize, u64)>,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
 }
 
 pub(super) struct Scripted;
 
-/// The answer to request `id`, which sent `received` bytes of body.
-pub(super) fn body(id: usize, size: usize, received: usize) -> Vec<u8> {
-    let mut body = format!("{id} {received} ").into_bytes();
-    body.extend((0..size).map(|at| b'a' + ((at + id) % 26) as u8));
-    body
+/// The id of a client's request.
+pub(super) fn id(client: usize, index: usize) -> usize {
+    client * IDS + index
 }
 
-/// Forgets a simulation.
-pub(super) fn clear() {
-    OPEN.take();
-    SLOW.take();
-    CALLED.take();
+/// The client of a request.
+pub(super) fn client_of(id: usize) -> usize {
+    id / IDS
+}
+
+/// Appends the answer to request `id`, which sent `received` bytes of body.
+pub(super) fn body(into: &mut Vec<u8>, id: usize, size: usize, received: usize) {
+    use std::io::Write;
+    static LETTERS: LazyLock<Vec<u8>> =
+        LazyLock::new(|| (b'a'..=b'z').cycle().take(21_000).collect());
+    let _ = write!(into, "{id} {received} "); // into a vector: it cannot fail
+    into.extend_from_slice(&LETTERS[id % 26..][..size]);
+}
+
+/// Begins a simulation with this clock, or forgets the last one.
+pub(super) fn clear(clock: Option<Rc<SimClock>>) {
+    // Dropped promises must not find the state borrowed.
+    let last = STATE.replace(State {
+        clock,
+        ..State::default()
+    });
+    drop(last);
 }
 
 /// Promises that are open.
 pub(super) fn open() -> usize {
-    OPEN.with_borrow(Vec::len)
+    STATE.with_borrow(|state| state.open.len())
 }
 
 /// Slow promises that are open.
 pub(super) fn slow() -> usize {
-    SLOW.with_borrow(Vec::len)
+    STATE.with_borrow(|state| state.slow.len())
 }
 
 /// The first of a client's requests that is slow.
 pub(super) fn first_slow(client: usize) -> Option<usize> {
-    let of_client = |(id, _): &(usize, Promise<()>)| (id / 100 == client).then_some(id % 100);
-    SLOW.with_borrow(|slow| slow.iter().filter_map(of_client).min())
+    STATE.with_borrow(|state| {
+        let ids = state.slow.iter().map(|(id, _)| *id);
+        ids.filter(|id| client_of(*id) == client)
+            .map(|id| id % IDS)
+            .min()
+    })
 }
 
 /// Keeps the first slow promise. Returns the number of its request.
 pub(super) fn settle_slow() -> usize {
-    let (id, promise) = SLOW.with_borrow_mut(|slow| slow.remove(0));
+    let (id, promise) = STATE.with_borrow_mut(|state| state.slow.remove(0));
     promise.keep(());
     id
 }
 
 /// Keeps the promise at `index`, or drops it if its request asks for that. Returns the number of the request.
 pub(super) fn settle(index: usize) -> usize {
-    let (id, is_lost, promise) = OPEN.with_borrow_mut(|open| open.swap_remove(index));
+    let (id, is_lost, promise) = STATE.with_borrow_mut(|state| state.open.swap_remove(index));
     if !is_lost {
         promise.keep(());
     }
@@ -66,7 +101,20 @@ pub(super) fn settle(index: usize) -> usize {
 
 /// The requests that came.
 pub(super) fn called() -> Vec<usize> {
-    CALLED.with_borrow(Clone::clone)
+    STATE.with_borrow(|state| state.called.clone())
+}
+
+/// How many requests of a client came.
+pub(super) fn called_by(client: usize) -> usize {
+    STATE.with_borrow(|state| {
+        let of_client = |id: &&usize| client_of(**id) == client;
+        state.called.iter().filter(of_client).count()
+    })
+}
+
+/// The long requests that were handled since the last call, and when they ended.
+pub(super) fn take_long() -> Vec<(usize, u64)> {
+    STATE.with_borrow_mut(|state| std::mem::take(&mut state.long))
 }
 
 impl Service for Scripted {
@@ -75,33 +123,46 @@ impl Service for Scripted {
     fn worker(&self) {}
 
     fn call(&self, (): &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
-        let path = String::from_utf8_lossy(request.head.path).into_owned();
-        let parts: Vec<&str> = path.split('/').collect();
-        let [_, id, size, how] = parts[..] else {
+        let path = std::str::from_utf8(request.head.path).unwrap_or_default();
+        let mut parts = path.split('/').skip(1);
+        let mut number = || parts.next()?.parse::<usize>().ok();
+        let (Some(id), Some(size)) = (number(), number()) else {
             reply.text(|out| out.extend_from_slice(b"no such request was sent"));
             return Counter::OtherValid.into();
         };
-        let (id, size) = (id.parse().unwrap_or(0), size.parse().unwrap_or(0));
-        CALLED.with_borrow_mut(|called| called.push(id));
-        let body = body(id, size, request.body.len());
-        if how == "panic" {
-            resume_unwind(Box::new(how.to_owned()));
+        let how = parts.next().unwrap_or_default();
+        STATE.with_borrow_mut(|state| state.called.push(id));
+        let received = request.body.len();
+        match how {
+            "panic" => resume_unwind(Box::new(how.to_owned())),
+            "long" => be_long(id),
+            _ => {}
         }
-        if how == "now" {
-            reply.text(|out| out.extend_from_slice(&body));
+        if matches!(how, "now" | "long") {
+            reply.text(|out| body(out, id, size, received));
             return Counter::OtherValid.into();
         }
         let (promise, deferred) = Deferred::new(move |kept: Option<()>, reply: Reply<'_>| {
             if kept.is_some() {
-                reply.text(|out| out.extend_from_slice(&body));
+                reply.text(|out| body(out, id, size, received));
             }
             Counter::OtherValid
         });
         match how {
             "soon" => promise.keep(()),
-            "slow" => SLOW.with_borrow_mut(|slow| slow.push((id, promise))),
-            _ => OPEN.with_borrow_mut(|open| open.push((id, how == "lost", promise))),
+            "slow" => STATE.with_borrow_mut(|state| state.slow.push((id, promise))),
+            _ => STATE.with_borrow_mut(|state| state.open.push((id, how == "lost", promise))),
         }
         deferred.into()
     }
+}
+
+/// Lets seconds pass.
+fn be_long(id: usize) {
+    let clock = STATE.with_borrow(|state| state.clock.clone());
+    let Some(clock) = clock else { return };
+    for _ in 0..LONG_TICKS {
+        clock.pass_a_tick_in_a_turn();
+    }
+    STATE.with_borrow_mut(|state| state.long.push((id, clock.now_ms())));
 }

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::VecDeque, io, os::fd::RawFd, rc::Rc};
 
 use rustix::io::{Errno, Result};
 
-use super::{Fault, random::Random};
+use super::{Fault, clock::SimClock, fate::Fate, plan::Plan};
 use crate::http::conn::socket::Socket;
 
 /// Epoll's flags.
@@ -13,10 +13,26 @@ const OUT: usize = 0x4;
 const ERR_HUP: usize = 0x8 | 0x10;
 const RDHUP: usize = 0x2000;
 
+/// The flags by their names.
+pub(super) fn names(events: usize) -> String {
+    let names = [
+        (IN, "IN"),
+        (OUT, "OUT"),
+        (ERR_HUP, "ERR HUP"),
+        (RDHUP, "RDHUP"),
+    ];
+    let set = names.iter().filter(|(flag, _)| events & flag != 0);
+    set.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
+}
+
 /// The connection as the kernel sees it.
 pub(super) struct Wire {
-    random: Random,
+    fate: Rc<Fate>,
     fault: Option<Fault>,
+    /// Whether calls fail now and then for want of memory.
+    lacks_memory: bool,
+    /// A call did.
+    pub(super) has_failed: bool,
     /// Bytes that have arrived and that the server has not read.
     arrived: VecDeque<u8>,
     /// The client has ended its side.
@@ -26,6 +42,8 @@ pub(super) struct Wire {
     sent: VecDeque<u8>,
     /// How much `sent` may hold.
     room: usize,
+    /// How many bytes it takes at once.
+    sent_bytes: usize,
     was_full: bool,
     /// The server has ended its side.
     pub(super) is_answered: bool,
@@ -40,15 +58,18 @@ pub(super) struct Wire {
 pub(super) type Shared = Rc<RefCell<Wire>>;
 
 impl Wire {
-    pub(super) fn new(random: Random, room: usize, fault: Option<Fault>) -> Shared {
+    pub(super) fn new(fate: &Rc<Fate>, room: usize, plan: &Plan, fault: Option<Fault>) -> Shared {
         Rc::new(RefCell::new(Self {
-            random,
+            fate: Rc::clone(fate),
             fault,
+            lacks_memory: plan.lacks_memory,
+            has_failed: false,
             arrived: VecDeque::new(),
             is_ended: false,
             is_reset: false,
             sent: VecDeque::new(),
             room,
+            sent_bytes: plan.sent_bytes,
             was_full: false,
             is_answered: false,
             is_closed: false,
@@ -86,8 +107,9 @@ impl Wire {
     }
 
     fn raise(&mut self, events: usize) {
-        if self.fault == Some(Fault::LostEvent) && self.random.one_in(20) {
-            return;
+        if self.fault == Some(Fault::LostEvent) && self.fate.one_in(20) {
+            let names = names(events);
+            return self.fate.tell(|| format!("    the event {names} is lost"));
         }
         self.events |= events;
     }
@@ -105,15 +127,93 @@ impl Wire {
         !self.sent.is_empty()
     }
 
-    /// The client reads up to `most` bytes.
-    pub(super) fn read(&mut self, most: usize) -> Vec<u8> {
+    /// The client reads up to `most` bytes. Returns how many it got.
+    pub(super) fn read(&mut self, most: usize, into: &mut Vec<u8>) -> usize {
         let count = most.min(self.sent.len());
-        let bytes = self.sent.drain(..count).collect();
+        let (front, back) = self.sent.as_slices();
+        let from_front = count.min(front.len());
+        into.extend_from_slice(&front[..from_front]);
+        into.extend_from_slice(&back[..count - from_front]);
+        self.sent.drain(..count);
         if self.was_full && self.sent.len() <= self.room / 2 {
             self.was_full = false;
             self.raise(OUT);
         }
-        bytes
+        count
+    }
+
+    /// A failure of any call, if chance has one.
+    fn fail(&mut self) -> Result<()> {
+        if self.fate.one_in(16) {
+            return Err(Errno::INTR);
+        }
+        if self.lacks_memory && self.fate.one_in(100) {
+            self.has_failed = true;
+            return Err(self.fate.of(&[Errno::NOBUFS, Errno::NOMEM]));
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, into: &mut [u8]) -> Result<usize> {
+        self.fail()?;
+        if self.is_reset {
+            return Err(Errno::CONNRESET);
+        }
+        let count = into.len().min(self.arrived.len());
+        if count == 0 && !self.is_ended && !self.is_shut {
+            return Err(Errno::AGAIN);
+        }
+        let (front, back) = self.arrived.as_slices();
+        let from_front = count.min(front.len());
+        into[..from_front].copy_from_slice(&front[..from_front]);
+        into[from_front..count].copy_from_slice(&back[..count - from_front]);
+        self.arrived.drain(..count);
+        Ok(count)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.fail()?;
+        if self.is_reset || self.is_answered {
+            return Err(self.fate.of(&[Errno::PIPE, Errno::CONNRESET]));
+        }
+        let mut count = bytes.len().min(self.room.saturating_sub(self.sent.len()));
+        self.was_full |= count < bytes.len();
+        if count == 0 {
+            return Err(Errno::AGAIN);
+        }
+        count = count.min(self.sent_bytes);
+        if self.fate.one_in(16) {
+            count = 1 + self.fate.below(count);
+        }
+        let bytes = &bytes[..count];
+        match self.fault {
+            Some(Fault::LostByte) if self.fate.one_in(8) => self.sent.extend(&bytes[1..]),
+            Some(Fault::SentTwice) if self.fate.one_in(8) => {
+                self.sent.extend(bytes);
+                self.sent.extend(bytes);
+            }
+            _ => self.sent.extend(bytes),
+        }
+        Ok(count)
+    }
+
+    fn tell(&self, call: &str, outcome: Result<usize>) {
+        self.fate.tell(|| match outcome {
+            Ok(count) => format!("    {call}: {count} bytes"),
+            Err(error) => format!("    {call}: {}", name_of(error)),
+        });
+    }
+}
+
+/// The name of an error of these calls.
+fn name_of(error: Errno) -> &'static str {
+    match error {
+        Errno::INTR => "EINTR",
+        Errno::AGAIN => "EAGAIN",
+        Errno::CONNRESET => "ECONNRESET",
+        Errno::PIPE => "EPIPE",
+        Errno::NOBUFS => "ENOBUFS",
+        _ => "ENOMEM",
     }
 }
 
@@ -121,6 +221,7 @@ impl Wire {
 pub(super) struct SimSocket {
     pub(super) number: RawFd,
     pub(super) wire: Shared,
+    pub(super) clock: Rc<SimClock>,
 }
 
 impl Socket for SimSocket {
@@ -129,53 +230,30 @@ impl Socket for SimSocket {
     }
 
     fn try_receive(&self, into: &mut [u8]) -> Result<usize> {
+        self.clock.at_system_call();
         let wire = &mut *self.wire.borrow_mut();
-        if wire.random.one_in(16) {
-            return Err(Errno::INTR);
-        }
-        if wire.is_reset {
-            return Err(Errno::CONNRESET);
-        }
-        let count = into.len().min(wire.arrived.len());
-        if count == 0 && !wire.is_ended && !wire.is_shut {
-            return Err(Errno::AGAIN);
-        }
-        for (to, byte) in into.iter_mut().zip(wire.arrived.drain(..count)) {
-            *to = byte;
-        }
-        Ok(count)
+        let outcome = wire.receive(into);
+        wire.tell("recv", outcome);
+        outcome
     }
 
     fn try_send(&self, bytes: &[u8]) -> Result<usize> {
+        self.clock.at_system_call();
         let wire = &mut *self.wire.borrow_mut();
-        if wire.random.one_in(16) {
-            return Err(Errno::INTR);
-        }
-        if wire.is_reset || wire.is_answered {
-            return Err(wire.random.of(&[Errno::PIPE, Errno::CONNRESET]));
-        }
-        let count = bytes.len().min(wire.room.saturating_sub(wire.sent.len()));
-        wire.was_full |= count < bytes.len();
-        if count == 0 {
-            return Err(Errno::AGAIN);
-        }
-        let is_unlucky = wire.random.one_in(8);
-        match wire.fault {
-            Some(Fault::LostByte) if is_unlucky => wire.sent.extend(&bytes[1..count]),
-            Some(Fault::SentTwice) if is_unlucky => {
-                wire.sent.extend(&bytes[..count]);
-                wire.sent.extend(&bytes[..count]);
-            }
-            _ => wire.sent.extend(&bytes[..count]),
-        }
-        Ok(count)
+        let outcome = wire.send(bytes);
+        wire.tell("send", outcome);
+        outcome
     }
 
     fn end_sending(&self) -> io::Result<()> {
+        self.clock.at_system_call();
         let wire = &mut *self.wire.borrow_mut();
         if wire.is_reset {
+            wire.fate.tell(|| "    shutdown: ENOTCONN".to_owned());
             return Err(Errno::NOTCONN.into());
         }
+        wire.fate
+            .tell(|| "    shutdown of the sending side".to_owned());
         wire.is_answered = true;
         Ok(())
     }
@@ -190,6 +268,9 @@ impl Drop for SimSocket {
     fn drop(&mut self) {
         let wire = &mut *self.wire.borrow_mut();
         if !wire.arrived.is_empty() {
+            let count = wire.arrived.len();
+            wire.fate
+                .tell(|| format!("    close, which resets: {count} bytes were not read"));
             wire.sent.clear();
         }
         wire.is_closed = true;

@@ -1,12 +1,16 @@
 //! The simulated world: connections, their clients, other threads and the clock, one step after the other.
 //!
 //! It takes the place of the coroutine, epoll and the watcher: it gives turns, delivers events and lets time pass. Time
-//! passes only when nothing else can happen: a client that still waits then waits for a deadline or for a slow promise,
-//! or was forgotten.
+//! passes only when nothing else can happen, or within a turn: a client that still waits then waits for a deadline or
+//! for a slow promise, or was forgotten.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use crossbeam::utils::CachePadded;
@@ -14,23 +18,28 @@ use crossbeam::utils::CachePadded;
 use super::{
     Fault,
     check::{self, Violation},
-    client::{Client, Ending, Piece},
-    random::Random,
+    client::{Client, Piece},
+    clock::{SimClock, TICK_MS},
+    fate::{Fate, Source},
+    plan::{Ending, Plan},
     service::{self, Scripted},
-    wire::{Shared, SimSocket, Wire},
+    wire::{self, Shared, SimSocket, Wire},
 };
 use crate::http::{
     Heads, Limits,
-    clock::{self, simulated},
+    clock::simulated,
     conn::{Conn, Next, Stage},
     parse::Memo,
     server::{Hosted, Server},
-    watch::{Phase, Slots},
+    watch::Slots,
     worker::Scratch,
 };
 
 /// Simulated time after which every connection must have ended.
 const END_MS: u64 = 3_600_000;
+
+/// Steps after which every connection must have ended: several times as many as simulations take.
+const STEPS_MAX: usize = 50_000;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +53,7 @@ enum Waits {
 struct Link {
     conn: Option<Box<Conn<Scripted, SimSocket>>>,
     waits: Waits,
+    turns: usize,
     wire: Shared,
     client: Client,
     /// Until then the client sends nothing.
@@ -55,60 +65,76 @@ struct Link {
 enum Action {
     Turn(usize),
     Wake(usize),
-    Send(usize),
     Read(usize),
     Settle,
+    Send(usize),
 }
 
-pub(super) struct World {
-    random: Random,
-    fault: Option<Fault>,
+struct World<'p> {
+    plan: &'p Plan,
+    fate: Rc<Fate>,
+    clock: Rc<SimClock>,
     server: Arc<Server>,
     links: Vec<Link>,
     input: Vec<u8>,
     scratch: Scratch<Scripted>,
-    now_ms: u64,
-    /// The story so far, if it is recorded.
-    story: Option<Vec<String>>,
+    /// What can happen next; kept for its memory.
+    actions: Vec<Action>,
+    steps: usize,
 }
 
-/// The outcome of a simulation: requests answered, or what went wrong and the story that led there.
-pub(super) type Outcome = Result<usize, (Violation, Vec<String>)>;
+/// A simulation that has ended.
+pub(super) struct Ended {
+    /// Requests answered, or what went wrong.
+    pub(super) outcome: Result<usize, Violation>,
+    /// The choices that were made, if the story was told.
+    pub(super) choices: Vec<u32>,
+    pub(super) story: Vec<String>,
+}
 
-/// Simulates what follows from `seed`.
-pub(super) fn run(seed: u64, fault: Option<Fault>, is_told: bool) -> Outcome {
-    service::clear();
-    simulated::set(Some(1_000_000));
-    let mut world = World::new(seed, fault, is_told);
-    let outcome = world.live();
-    let story = world.story.take().unwrap_or_default();
+/// Simulates `plan` with the choices of `source`.
+pub(super) fn run(plan: &Plan, source: Source, fault: Option<Fault>, is_told: bool) -> Ended {
+    let fate = Rc::new(Fate::new(source, is_told));
+    let mut world = World::new(plan, &fate, fault);
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.live())).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Violation(format!("a panic: {}", text.unwrap_or("?"))))
+    });
+    let (choices, story) = fate.told();
     drop(world);
+    service::clear(None);
     simulated::set(None);
-    outcome.map_err(|violation| (violation, story))
+    Ended {
+        outcome,
+        choices,
+        story,
+    }
 }
 
-fn limits(random: &mut Random) -> Limits {
+fn limits(plan: &Plan) -> Limits {
     Limits {
-        requests_per_connection_max: random.of(&[0, 0, 0, 3]),
-        pipelined_batch_max: random.of(&[1, 2, 256]),
-        write_buffer_bytes_max: random.of(&[4096, 256 << 10]),
-        // Not by the clock, which the seed does not determine: every turn is over its time at once, or never.
-        turn_us: random.of(&[0, u64::MAX]),
+        requests_per_connection_max: plan.requests_max,
+        pipelined_batch_max: plan.batch_max,
+        write_buffer_bytes_max: plan.write_bytes_max,
+        buffered_bytes_max: plan.budget_bytes,
+        turn_us: if plan.is_costly { 0 } else { u64::MAX },
         bytes_per_second_min: 1,
         ..Limits::default()
     }
 }
 
-impl World {
-    fn new(seed: u64, fault: Option<Fault>, is_told: bool) -> Self {
-        let mut random = Random::new(seed);
-        let limits = limits(&mut random);
-        let requests_max = limits.requests_per_connection_max as usize;
+impl<'p> World<'p> {
+    fn new(plan: &'p Plan, fate: &Rc<Fate>, fault: Option<Fault>) -> Self {
+        let limits = limits(plan);
+        let slots = Arc::new(Slots::new(16));
+        let clock = SimClock::new(fate, fault, &slots, plan.ticks_in_turns);
+        service::clear(Some(Rc::clone(&clock)));
         let server = Arc::new(Server {
             turn_ns: limits.turn_us.saturating_mul(1000),
             idle_ms: limits.idle_timeout.as_millis() as u64,
             limits,
-            slots: Arc::new(Slots::new(16)),
+            slots,
             open: CachePadded::default(),
             buffered_bytes: CachePadded::default(),
             closing: AtomicBool::new(false),
@@ -118,31 +144,34 @@ impl World {
             service: Arc::new(Scripted),
             number: 0,
         });
-        let count = 1 + random.below(5);
-        let links = (0..count)
-            .map(|number| {
-                let wire = Random::new(random.next());
-                let wire = Wire::new(wire, random.of(&[700, 9000, 1 << 20]), fault);
-                let socket = SimSocket {
-                    number: number as i32,
-                    wire: std::rc::Rc::clone(&wire),
-                };
-                server.open.fetch_add(1, Relaxed);
-                Link {
-                    conn: Conn::new(Arc::clone(&hosted), socket).map(Box::new),
-                    waits: Waits::Turn,
-                    wire,
-                    client: Client::new(&mut random, number, requests_max),
-                    pause_ms: 0,
-                }
-            })
-            .collect();
+        let links = plan.clients.iter().enumerate().map(|(number, client)| {
+            let wire = Wire::new(fate, client.room, plan, fault);
+            clock.add(&wire);
+            let socket = SimSocket {
+                number: number as i32,
+                wire: Rc::clone(&wire),
+                clock: Rc::clone(&clock),
+            };
+            server.open.fetch_add(1, Relaxed);
+            let mut sends = Client::new(client, number, plan.requests_max as usize);
+            // Any of its requests may be refused, and with answers unread it is cut off behind them.
+            sends.is_excused = plan.budget_bytes < 1 << 20;
+            Link {
+                conn: Conn::new(Arc::clone(&hosted), socket).map(Box::new),
+                waits: Waits::Turn,
+                turns: 0,
+                wire,
+                client: sends,
+                pause_ms: 0,
+            }
+        });
         Self {
-            input: vec![0; random.of(&[50, 1000, 16 << 10])],
-            random,
-            fault,
+            links: links.collect(),
+            plan,
+            fate: Rc::clone(fate),
+            clock,
             server,
-            links,
+            input: vec![0; plan.input_bytes],
             scratch: Scratch {
                 output: Vec::new(),
                 body: Vec::new(),
@@ -150,23 +179,26 @@ impl World {
                 memo: Memo::default(),
                 service: (),
             },
-            now_ms: 0,
-            story: is_told.then(Vec::new),
+            actions: Vec::new(),
+            steps: 0,
         }
     }
 
     /// Performs every possible action, then lets time pass, until all connections have ended.
     fn live(&mut self) -> Result<usize, Violation> {
-        while self.now_ms < END_MS {
-            let actions = self.actions();
-            if !actions.is_empty() {
-                let action = actions[self.random.below(actions.len())];
-                self.act(action);
+        while self.clock.now_ms() < END_MS {
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return Err(Violation("it goes on without end".to_owned()));
+            }
+            self.begin_to_stop();
+            if let Some(action) = self.choose() {
+                self.act(action)?;
                 continue;
             }
-            for (index, link) in self.links.iter().enumerate() {
+            for (index, link) in self.links.iter_mut().enumerate() {
                 if link.client.pieces.is_empty() {
-                    check::nothing_is_forgotten(index, &link.client)?;
+                    check::nothing_is_forgotten(index, &mut link.client, self.plan, &self.server)?;
                 }
             }
             if self.links.iter().all(|link| link.conn.is_none()) {
@@ -174,12 +206,34 @@ impl World {
             }
             self.pass_a_tick();
         }
-        let clients = self.links.iter().map(|link| &link.client);
-        check::all_is_over(&self.server, clients)
+        let clients = self.links.iter_mut().map(|link| &mut link.client);
+        check::all_is_over(self.plan, &self.server, &self.clock, clients)
     }
 
-    fn actions(&self) -> Vec<Action> {
-        let mut actions = Vec::new();
+    /// Announces the end, when its time has come, and ends idle connections.
+    fn begin_to_stop(&mut self) {
+        if self.plan.announce_at == Some(self.steps) {
+            self.fate
+                .tell(|| "the server begins to stop: every answer says so".to_owned());
+            self.server.closing.store(true, Relaxed);
+        }
+        if self.plan.end_idle_at == Some(self.steps) {
+            self.end_idle();
+        }
+    }
+
+    /// Ends the idle connections.
+    fn end_idle(&mut self) {
+        for number in self.clock.end_idle() {
+            let called = service::called_by(number);
+            self.links[number].client.end_idle(called);
+        }
+    }
+
+    /// One of the things that can happen; `None` if nothing can.
+    fn choose(&mut self) -> Option<Action> {
+        let actions = &mut self.actions;
+        actions.clear();
         for (index, link) in self.links.iter().enumerate() {
             let wire = link.wire.borrow();
             if let Some(conn) = &link.conn {
@@ -197,9 +251,6 @@ impl World {
                 }
             }
             let client = &link.client;
-            if !client.pieces.is_empty() && link.pause_ms <= self.now_ms {
-                actions.push(Action::Send(index));
-            }
             let sees_end = wire.is_answered && client.ended_ms.is_none();
             if client.ending != Ending::Unread && (wire.has_answers() || sees_end) {
                 actions.push(Action::Read(index));
@@ -208,33 +259,53 @@ impl World {
         if service::open() > 0 {
             actions.push(Action::Settle);
         }
-        actions
+        let now_ms = self.clock.now_ms();
+        for (index, link) in self.links.iter().enumerate() {
+            if !link.client.pieces.is_empty() && link.pause_ms <= now_ms {
+                actions.push(Action::Send(index));
+            }
+        }
+        match actions.len() {
+            0 => None,
+            1 => Some(actions[0]),
+            count => Some(actions[self.fate.below(count)]),
+        }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action) -> Result<(), Violation> {
         match action {
-            Action::Turn(index) => self.turn(index),
+            Action::Turn(index) => return self.turn(index, None),
             Action::Wake(index) => {
-                let link = &mut self.links[index];
-                let events = link.wire.borrow_mut().take_events().unwrap_or_default();
-                if let Some(conn) = &mut link.conn {
-                    conn.notice(events);
-                }
-                self.tell(|| format!("connection {index} wakes by events {events:#x}"));
-                self.turn(index);
+                let events = self.links[index].wire.borrow_mut().take_events();
+                return self.turn(index, events);
             }
             Action::Send(index) => self.send(index),
             Action::Read(index) => self.read(index),
             Action::Settle => {
-                let id = service::settle(self.random.below(service::open()));
-                self.tell(|| format!("another thread settles request {id}"));
+                let id = service::settle(self.fate.below(service::open()));
+                self.fate
+                    .tell(|| format!("another thread settles request {id}"));
             }
         }
+        Ok(())
     }
 
-    fn turn(&mut self, index: usize) {
+    /// A turn of a connection that was woken by `events`, if it waited for some.
+    fn turn(&mut self, index: usize, events: Option<usize>) -> Result<(), Violation> {
         let link = &mut self.links[index];
-        let Some(conn) = &mut link.conn else { return };
+        link.turns += 1;
+        let turns = link.turns;
+        self.fate.tell(|| {
+            let events = events.map(|events| format!(", by {}", wire::names(events)));
+            let by = events.unwrap_or_default();
+            format!("connection {index} has turn {turns}{by}")
+        });
+        let Some(conn) = &mut link.conn else {
+            return Ok(());
+        };
+        if let Some(events) = events {
+            conn.notice(events);
+        }
         let next = conn.turn(&mut self.input, &mut self.scratch);
         let (waits, told) = match next {
             Next::Wait | Next::WaitBehind => (Waits::Socket, "waits for its socket"),
@@ -246,7 +317,13 @@ impl World {
             }
         };
         link.waits = waits;
-        self.tell(|| format!("connection {index} has a turn and {told}"));
+        link.client.is_excused |= link.wire.borrow().has_failed;
+        self.fate.tell(|| format!("    and {told}"));
+        for (id, now_ms) in service::take_long() {
+            self.links[service::client_of(id)].client.silent_since_ms = now_ms;
+        }
+        let conns = self.links.iter().filter_map(|link| link.conn.as_deref());
+        check::totals(&self.server, conns)
     }
 
     fn send(&mut self, index: usize) {
@@ -254,72 +331,58 @@ impl World {
         let Some(piece) = link.client.pieces.pop_front() else {
             return;
         };
+        self.fate.tell(|| format!("client {index} {piece}"));
+        let now_ms = self.clock.now_ms();
         let wire = &mut *link.wire.borrow_mut();
+        // The kernel answers with a reset, which may destroy answers that have come.
+        link.client.is_excused |= wire.is_closed && link.client.owed.is_some();
         match &piece {
             Piece::Bytes(bytes) => {
                 // The clock of deadlines lags by up to a tick.
-                let lag_ms = self.random.below(clock::TICK.as_millis() as usize) as u64;
-                link.client.silent_since_ms = self.now_ms + lag_ms;
+                let lag_ms = self.fate.below(TICK_MS as usize) as u64;
+                link.client.silent_since_ms = now_ms + lag_ms;
+                link.client.sent_bytes += bytes.len();
                 wire.arrive(bytes);
             }
             Piece::Drip(byte) => wire.arrive(&[*byte]),
-            Piece::Pause(ticks) => {
-                link.pause_ms = self.now_ms + *ticks as u64 * clock::TICK.as_millis() as u64;
-            }
+            Piece::Pause(ticks) => link.pause_ms = now_ms + *ticks as u64 * TICK_MS,
             Piece::Finish => wire.end(),
             Piece::Reset => wire.reset(),
-        }
-        if let Some(story) = &mut self.story {
-            story.push(format!("client {index} sends {piece}"));
         }
     }
 
     fn read(&mut self, index: usize) {
-        let most = self.random.of(&[1, 100, 10_000, 1 << 20]);
+        let most = self.fate.of(&[1 << 20, 10_000, 100, 1]);
         let link = &mut self.links[index];
         let mut wire = link.wire.borrow_mut();
-        let bytes = wire.read(most);
-        if bytes.is_empty() && wire.is_answered {
-            link.client.ended_ms = Some(self.now_ms);
-            if self.random.one_in(2) {
+        let count = wire.read(most, &mut link.client.received);
+        let sees_end = count == 0 && wire.is_answered;
+        drop(wire);
+        self.fate.tell(|| match sees_end {
+            true => format!("client {index} sees the end"),
+            false => format!("client {index} reads {count} bytes"),
+        });
+        if sees_end {
+            link.client.ended_ms = Some(self.clock.now_ms());
+            if self.fate.one_in(2) {
                 link.client.pieces.push_back(Piece::Finish);
             }
         }
-        drop(wire);
-        link.client.received.extend_from_slice(&bytes);
-        let count = bytes.len();
-        self.tell(|| format!("client {index} reads {count} bytes"));
     }
 
-    /// Lets a tick pass and shuts down the connections whose deadline has passed.
+    /// Lets a tick pass: deadlines, slow promises, the end of idle connections.
     fn pass_a_tick(&mut self) {
-        self.now_ms += clock::TICK.as_millis() as u64;
-        simulated::set(Some(1_000_000 + self.now_ms));
-        let now_ms = self.now_ms;
+        self.clock.pass_a_tick();
+        let now_ms = self.clock.now_ms();
         // Longer than the deadlines of heads and bodies.
-        if service::slow() > 0 && self.random.one_in(60) {
+        if service::slow() > 0 && self.fate.below(60) == 0 {
             let id = service::settle_slow();
-            self.links[id / 100].client.silent_since_ms = now_ms;
-            self.tell(|| format!("{now_ms} ms: another thread settles slow request {id}"));
+            self.links[service::client_of(id)].client.silent_since_ms = now_ms;
+            self.fate
+                .tell(|| format!("{now_ms} ms: another thread settles slow request {id}"));
         }
-        if self.fault == Some(Fault::NoDeadline) {
-            return;
-        }
-        let (links, story) = (&self.links, &mut self.story);
-        self.server.slots.sweep(|number, phase| {
-            let both = phase == Phase::Write;
-            links[number as usize].wire.borrow_mut().shut_down(both);
-            if let Some(story) = story {
-                story.push(format!(
-                    "{now_ms} ms: connection {number} expires: {phase:?}"
-                ));
-            }
-        });
-    }
-
-    fn tell(&mut self, line: impl FnOnce() -> String) {
-        if let Some(story) = &mut self.story {
-            story.push(line());
+        if self.plan.end_idle_at.is_some_and(|at| at < self.steps) {
+            self.end_idle();
         }
     }
 }

@@ -1,0 +1,270 @@
+//! From a simulation that fails to the shortest story that fails in the same way: with fewer clients, requests, pieces,
+//! failures, and events in a simpler order.
+//!
+//! What is tried is a plan with something left out, and a tape of choices with something left out: a choice of 0 is
+//! always the one where nothing special happens. A plan with less in it shifts the choices, so it gets several tapes.
+
+use std::fmt;
+
+use super::{
+    Fault,
+    check::Violation,
+    fate::Source,
+    plan::{ClientPlan, Ending, How, Method, Plan, RequestPlan},
+    world::{self, Ended},
+};
+
+/// Simulations that shrinking may take: some seconds.
+const TRIES_MAX: usize = 20_000;
+
+/// How many further orders of events a simpler plan is tried with.
+const SEEDS: u64 = 100;
+
+/// The shortest simulation found.
+pub(super) struct Shrunk {
+    pub(super) plan: Plan,
+    pub(super) choices: Vec<u32>,
+    pub(super) violation: Violation,
+    pub(super) story: Vec<String>,
+    fault: Option<Fault>,
+    kind: String,
+    tries: usize,
+}
+
+impl Shrunk {
+    /// Shrinks a simulation of `plan` that ended so.
+    pub(super) fn from(plan: Plan, ended: Ended, fault: Option<Fault>) -> Option<Self> {
+        let violation = ended.outcome.err()?;
+        let mut shrunk = Self {
+            plan,
+            choices: ended.choices,
+            kind: violation.kind(),
+            violation,
+            story: ended.story,
+            fault,
+            tries: 0,
+        };
+        // What the choices allow to leave out of the plan, and the other way round.
+        while shrunk.shrink_plan() | shrunk.shrink_choices() {}
+        Some(shrunk)
+    }
+
+    /// Tries a simulation; keeps it if it fails in the same way and `is_better` than the one kept, for which it gets
+    /// story and choices.
+    fn fails(
+        &mut self,
+        plan: &Plan,
+        source: Source,
+        is_better: impl FnOnce(&Self, &[String], &[u32]) -> bool,
+    ) -> bool {
+        if self.tries >= TRIES_MAX {
+            return false;
+        }
+        self.tries += 1;
+        let mut ended = world::run(plan, source, self.fault, true);
+        while ended.choices.last() == Some(&0) {
+            ended.choices.pop();
+        }
+        match ended.outcome {
+            Err(violation)
+                if violation.kind() == self.kind
+                    && is_better(self, &ended.story, &ended.choices) =>
+            {
+                self.plan = plan.clone();
+                self.choices = ended.choices;
+                self.story = ended.story;
+                self.violation = violation;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Leaves out of the plan what is not needed. Returns whether anything was.
+    fn shrink_plan(&mut self) -> bool {
+        let mut has_shrunk = false;
+        let mut next = 0;
+        // What comes behind one that could be left out now stands in its place.
+        while let Some(plan) = simpler(&self.plan).into_iter().nth(next) {
+            let seeds = (0..SEEDS).map(Source::Seed);
+            let tapes = [Source::Tape(self.choices.clone()), Source::Tape(Vec::new())];
+            if tapes
+                .into_iter()
+                .chain(seeds)
+                .any(|source| self.fails(&plan, source, |_, _, _| true))
+            {
+                has_shrunk = true;
+            } else {
+                next += 1;
+            }
+        }
+        has_shrunk
+    }
+
+    /// Leaves out choices, or makes them 0, where that makes the story shorter or simpler. Returns whether it did.
+    fn shrink_choices(&mut self) -> bool {
+        let plan = self.plan.clone();
+        let is_better =
+            |kept: &Self, story: &[String], choices: &[u32]| weight(story, choices) < kept.weight();
+        let mut has_shrunk = false;
+        let mut span = self.choices.len().next_power_of_two();
+        while span > 0 {
+            let mut at = 0;
+            while at < self.choices.len() {
+                let end = self.choices.len().min(at + span);
+                let mut without = self.choices.clone();
+                without.drain(at..end);
+                let mut simple = self.choices.clone();
+                simple[at..end].fill(0);
+                let mut lower = self.choices.clone();
+                lower[at] /= 2;
+                if [without, simple, lower]
+                    .into_iter()
+                    .any(|tape| self.fails(&plan, Source::Tape(tape), is_better))
+                {
+                    has_shrunk = true;
+                } else {
+                    at += span;
+                }
+            }
+            span /= 2;
+        }
+        has_shrunk
+    }
+
+    fn weight(&self) -> (usize, usize, u64) {
+        weight(&self.story, &self.choices)
+    }
+}
+
+impl fmt::Display for Shrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.violation.0)?;
+        let tries = self.tries;
+        writeln!(f, "the shortest story of {tries} simulations:")?;
+        write!(f, "{}", self.plan)?;
+        for line in &self.story {
+            write!(f, "\n{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How long and how special a story is.
+fn weight(story: &[String], choices: &[u32]) -> (usize, usize, u64) {
+    let special = choices.iter().filter(|choice| **choice != 0).count();
+    let sum = choices.iter().map(|choice| u64::from(*choice)).sum();
+    (story.len(), special, sum)
+}
+
+/// Plans with something less than `plan`, the boldest first.
+fn simpler(plan: &Plan) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    let mut with = |change: &dyn Fn(&mut Plan)| {
+        let mut changed = plan.clone();
+        change(&mut changed);
+        if changed != *plan {
+            plans.push(changed);
+        }
+    };
+    for index in (0..plan.clients.len()).rev() {
+        if plan.clients.len() > 1 {
+            with(&|plan| {
+                plan.clients.remove(index);
+            });
+        }
+    }
+    for (index, client) in plan.clients.iter().enumerate() {
+        for simple in simpler_clients(client) {
+            with(&|plan| plan.clients[index] = simple.clone());
+        }
+    }
+    with(&|plan| plan.requests_max = 0);
+    with(&|plan| plan.batch_max = 256);
+    with(&|plan| plan.write_bytes_max = 256 << 10);
+    with(&|plan| plan.budget_bytes = 512 << 20);
+    with(&|plan| plan.is_costly = false);
+    with(&|plan| plan.input_bytes = 16 << 10);
+    with(&|plan| plan.sent_bytes = 1 << 20);
+    with(&|plan| plan.ticks_in_turns = 0);
+    with(&|plan| plan.lacks_memory = false);
+    with(&|plan| plan.end_idle_at = None);
+    with(&|plan| {
+        plan.announce_at = None;
+        plan.end_idle_at = None;
+    });
+    with(&|plan| plan.announce_at = plan.announce_at.map(|at| at / 2));
+    with(&|plan| plan.end_idle_at = plan.end_idle_at.map(|at| at / 2));
+    plans
+}
+
+fn simpler_clients(client: &ClientPlan) -> Vec<ClientPlan> {
+    let mut clients = Vec::new();
+    let mut with = |change: &dyn Fn(&mut ClientPlan)| {
+        let mut changed = client.clone();
+        change(&mut changed);
+        if changed != *client {
+            clients.push(changed);
+        }
+    };
+    let (requests, cuts) = (client.requests.len(), client.cuts.len());
+    with(&|client| client.requests.truncate(requests / 2));
+    with(&|client| {
+        client.requests.drain(..requests / 2);
+    });
+    with(&|client| client.cuts.clear());
+    with(&|client| client.cuts.truncate(cuts / 2));
+    with(&|client| {
+        client.cuts.drain(..cuts / 2);
+    });
+    // A client that stays until its time is over makes the longest story, one that ends its side the shortest.
+    with(&|client| client.ending = Ending::Finish);
+    with(&|client| client.room = 1 << 20);
+    for index in (0..requests).rev() {
+        with(&|client| {
+            client.requests.remove(index);
+        });
+        for simple in simpler_requests(client.requests[index]) {
+            with(&|client| client.requests[index] = simple);
+        }
+    }
+    for index in (0..cuts).rev() {
+        with(&|client| {
+            client.cuts.remove(index);
+        });
+        with(&|client| client.cuts[index].pauses = false);
+    }
+    clients
+}
+
+fn simpler_requests(request: RequestPlan) -> [RequestPlan; 6] {
+    let how = match request.how {
+        How::Now | How::Later => How::Now,
+        _ => How::Later,
+    };
+    [
+        RequestPlan {
+            method: Method::Get,
+            how: How::Now,
+            size: 0,
+            body: 0,
+        },
+        RequestPlan {
+            method: Method::Get,
+            ..request
+        },
+        RequestPlan {
+            how: How::Now,
+            ..request
+        },
+        RequestPlan { how, ..request },
+        RequestPlan {
+            size: request.size / 2,
+            ..request
+        },
+        RequestPlan {
+            body: request.body / 2,
+            ..request
+        },
+    ]
+}
