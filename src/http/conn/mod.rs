@@ -109,17 +109,24 @@ struct Conn<S: Service, K: Socket = TcpStream> {
 /// Starts an accepted connection; false if it could not be served and was closed. The caller has counted it
 /// in `Server::open`.
 pub(super) fn start<S: Service>(hosted: &Arc<Hosted<S>>, stream: std::net::TcpStream) -> bool {
-    match Conn::accepted(Arc::clone(hosted), stream) {
-        Some(conn) => {
-            // The first request, if it has come, is announced by an event: a turn without one would read in vain.
-            Box::new(conn).spawn(|mut conn| {
-                conn.wait();
-                conn.run(None);
-            });
-            true
-        }
-        None => false,
-    }
+    admit(Conn::accepted(Arc::clone(hosted), stream), |conn| {
+        // The first request, if it has come, is announced by an event: a turn without one would read in vain.
+        conn.spawn(|mut conn| {
+            conn.wait();
+            conn.run(None);
+        })
+    })
+}
+
+/// Lets `spawn` start a connection; false if there is none. One that `spawn` drops takes itself off `Server::open`.
+#[inline]
+fn admit<S: Service, K: Socket>(
+    conn: Option<Conn<S, K>>,
+    spawn: impl FnOnce(Box<Conn<S, K>>) -> bool,
+) -> bool {
+    let Some(conn) = conn else { return false };
+    spawn(Box::new(conn));
+    true
 }
 
 #[cold]

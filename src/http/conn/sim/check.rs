@@ -184,15 +184,15 @@ fn compare(
 }
 
 /// An answer as it came.
-struct Got<'b> {
-    status: u16,
+pub(super) struct Got<'b> {
+    pub(super) status: u16,
     body: &'b [u8],
     closes: bool,
 }
 
 /// The answer at the front of `bytes` and its length, with `100 Continue` before it; `None` if it is incomplete or
 /// malformed.
-fn parse(bytes: &[u8], head_only: bool) -> Option<(Got<'_>, usize)> {
+pub(super) fn parse(bytes: &[u8], head_only: bool) -> Option<(Got<'_>, usize)> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut fields);
     let head = match response.parse(bytes) {

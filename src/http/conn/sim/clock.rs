@@ -54,6 +54,14 @@ impl SimClock {
         self.wires.borrow_mut().push(Rc::clone(wire));
     }
 
+    /// Gives `wire` the number of a socket that was closed, or a new one.
+    pub(super) fn put(&self, number: usize, wire: &Shared) {
+        let mut wires = self.wires.borrow_mut();
+        let len = wires.len().max(number + 1);
+        wires.resize_with(len, || Rc::clone(wire));
+        wires[number] = Rc::clone(wire);
+    }
+
     /// Since the simulation began.
     pub(super) fn now_ms(&self) -> u64 {
         self.now_ms.get()

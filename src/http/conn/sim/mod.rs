@@ -8,13 +8,14 @@
 //!
 //! The code under test is the product's: everything that a turn does. The simulation takes the place of the coroutine,
 //! of epoll and of the watcher's thread. A seed that fails is shrunk, and prints the shortest story that fails in the
-//! same way. `SIM_SEED=N SIM_SEEDS=1` runs a seed alone, and `SIM_SEEDS` alone says how many to run instead of the fixed
-//! ones.
+//! same way. `gate` simulates the accept loop with the connections that it starts. `SIM_SEED=N SIM_SEEDS=1` runs a seed
+//! alone, and `SIM_SEEDS` alone says how many to run instead of the fixed ones.
 
 mod check;
 mod client;
 mod clock;
 mod fate;
+mod gate;
 mod plan;
 mod service;
 mod shrink;
@@ -125,21 +126,11 @@ fn every_client_gets_its_answers_whatever_happens() {
     );
 }
 
-/// A plan of one client, which does this with the server's usual limits.
+/// A plan of one client, which does this.
 fn plan_of(client: ClientPlan) -> Plan {
     Plan {
-        requests_max: 0,
-        batch_max: 256,
-        write_bytes_max: 256 << 10,
-        budget_bytes: 512 << 20,
-        is_costly: false,
-        input_bytes: 16 << 10,
-        sent_bytes: 1 << 20,
-        ticks_in_turns: 0,
-        lacks_memory: false,
-        announce_at: None,
-        end_idle_at: None,
         clients: vec![client],
+        ..Plan::simple()
     }
 }
 

@@ -157,6 +157,24 @@ impl Plan {
         }
     }
 
+    /// A plan without clients and with the server's usual limits.
+    pub(super) fn simple() -> Self {
+        Self {
+            requests_max: 0,
+            batch_max: 256,
+            write_bytes_max: 256 << 10,
+            budget_bytes: 512 << 20,
+            is_costly: false,
+            input_bytes: 16 << 10,
+            sent_bytes: 1 << 20,
+            ticks_in_turns: 0,
+            lacks_memory: false,
+            announce_at: None,
+            end_idle_at: None,
+            clients: Vec::new(),
+        }
+    }
+
     /// How many requests its clients send.
     pub(super) fn requests(&self) -> usize {
         self.clients

@@ -1,6 +1,6 @@
 //! A simulated socket and everything between it and its client: the kernel's two buffers, ends, resets, epoll's edges.
 
-use std::{cell::RefCell, collections::VecDeque, io, os::fd::RawFd, rc::Rc};
+use std::{any::Any, cell::RefCell, collections::VecDeque, io, os::fd::RawFd, rc::Rc};
 
 use rustix::io::{Errno, Result};
 
@@ -222,6 +222,8 @@ pub(super) struct SimSocket {
     pub(super) number: RawFd,
     pub(super) wire: Shared,
     pub(super) clock: Rc<SimClock>,
+    /// Its descriptor, where those are counted.
+    pub(super) descriptor: Option<Box<dyn Any>>,
 }
 
 impl Socket for SimSocket {

@@ -124,21 +124,36 @@ fn limits(plan: &Plan) -> Limits {
     }
 }
 
+/// A server without threads.
+pub(super) fn server(limits: Limits, slots: Arc<Slots>) -> Arc<Server> {
+    Arc::new(Server {
+        turn_ns: limits.turn_us.saturating_mul(1000),
+        idle_ms: limits.idle_timeout.as_millis() as u64,
+        limits,
+        slots,
+        open: CachePadded::default(),
+        buffered_bytes: CachePadded::default(),
+        closing: AtomicBool::new(false),
+    })
+}
+
+pub(super) fn scratch() -> Scratch<Scripted> {
+    Scratch {
+        output: Vec::new(),
+        body: Vec::new(),
+        heads: Heads::default(),
+        memo: Memo::default(),
+        service: (),
+    }
+}
+
 impl<'p> World<'p> {
     fn new(plan: &'p Plan, fate: &Rc<Fate>, fault: Option<Fault>) -> Self {
         let limits = limits(plan);
         let slots = Arc::new(Slots::new(16));
         let clock = SimClock::new(fate, fault, &slots, plan.ticks_in_turns);
         service::clear(Some(Rc::clone(&clock)));
-        let server = Arc::new(Server {
-            turn_ns: limits.turn_us.saturating_mul(1000),
-            idle_ms: limits.idle_timeout.as_millis() as u64,
-            limits,
-            slots,
-            open: CachePadded::default(),
-            buffered_bytes: CachePadded::default(),
-            closing: AtomicBool::new(false),
-        });
+        let server = server(limits, slots);
         let hosted = Arc::new(Hosted {
             server: Arc::clone(&server),
             service: Arc::new(Scripted),
@@ -151,6 +166,7 @@ impl<'p> World<'p> {
                 number: number as i32,
                 wire: Rc::clone(&wire),
                 clock: Rc::clone(&clock),
+                descriptor: None,
             };
             server.open.fetch_add(1, Relaxed);
             let mut sends = Client::new(client, number, plan.requests_max as usize);
@@ -172,13 +188,7 @@ impl<'p> World<'p> {
             clock,
             server,
             input: vec![0; plan.input_bytes],
-            scratch: Scratch {
-                output: Vec::new(),
-                body: Vec::new(),
-                heads: Heads::default(),
-                memo: Memo::default(),
-                service: (),
-            },
+            scratch: scratch(),
             actions: Vec::new(),
             steps: 0,
         }

@@ -4,20 +4,22 @@
 //! thread that blocks in `poll` keeps accept errors, the connection limit and failing memory away from the
 //! workers.
 
+mod system;
+
 use std::{
     collections::VecDeque,
-    fs::File,
-    io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
-    num::NonZeroU32,
+    io::{self, ErrorKind},
+    net::{Shutdown, TcpListener},
     os::unix::net::UnixStream,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
+
+use system::Linux;
+pub(super) use system::System;
 
 use super::{
     Fault, Heads, Mode, Reply, Service, conn,
@@ -42,15 +44,29 @@ const REFUSED_MAX: usize = 128;
 /// Time for pending handshakes to complete after the last SYN was accepted: a round trip.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// How long a queue is emptied that may go on filling, because the kernel did not stop new handshakes.
-const FED_MAX: Duration = Duration::from_secs(2);
+/// How long a queue is emptied that goes on filling, because the kernel did not stop new handshakes, or that accepting
+/// cannot empty, because descriptors or memory ran out.
+const GIVE_UP: Duration = Duration::from_secs(2);
+
+/// What is known of a listener's queue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Queue {
+    /// No connection waits.
+    Empty,
+    /// Accepting failed for a cause that passes only with time.
+    Stuck,
+    /// Further connections may wait.
+    Waiting,
+}
 
 /// A socket to accept from, and what serves its connections.
-pub struct Listener {
-    socket: TcpListener,
-    inherited: bool,
-    /// Starts a connection; false if it cannot be served.
-    start: Box<dyn Fn(TcpStream) -> bool + Send>,
+pub struct Listener(Source<Linux>);
+
+/// A [`Listener`] of any world.
+pub(super) struct Source<W: System> {
+    pub(super) socket: W::Listener,
+    pub(super) inherited: bool,
+    pub(super) start: W::Start,
 }
 
 impl Listener {
@@ -58,11 +74,11 @@ impl Listener {
     /// they are: other processes accept from it too, now or later.
     pub fn new<S: Service>(socket: TcpListener, inherited: bool, hosted: &Arc<Hosted<S>>) -> Self {
         let hosted = Arc::clone(hosted);
-        Self {
+        Self(Source {
             socket,
             inherited,
             start: Box::new(move |stream| conn::start(&hosted, stream)),
-        }
+        })
     }
 }
 
@@ -77,7 +93,7 @@ pub struct Acceptor {
 impl Acceptor {
     /// Starts accepting on `listeners`, whose services run on `server`.
     pub fn start(server: &Arc<Server>, listeners: Vec<Listener>) -> io::Result<Self> {
-        for listener in &listeners {
+        for Listener(listener) in &listeners {
             listener.socket.set_nonblocking(true)?;
             if listener.inherited {
                 continue;
@@ -93,19 +109,11 @@ impl Acceptor {
         wake.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         let beat = Arc::new(AcceptBeat::default());
-        let spare = File::open("/dev/null")?;
-        let mut accepting = Loop {
-            server: Arc::clone(server),
-            listeners,
-            woken,
-            beat: Arc::clone(&beat),
-            spare: Some(spare),
-            refused: VecDeque::new(),
-            heads: Heads::default(),
-        };
+        let sources = listeners.into_iter().map(|listener| listener.0).collect();
+        let mut accepting = Loop::new(Linux::new(woken), server, sources, Arc::clone(&beat))?;
         let thread = thread::Builder::new()
             .name("accept".into())
-            .spawn(move || accepting.run())?;
+            .spawn(move || while !accepting.has_ended() {})?;
         Ok(Self {
             wake,
             beat,
@@ -142,55 +150,59 @@ impl Drop for Acceptor {
     }
 }
 
-struct Loop {
+/// The loop itself, in any world.
+pub(super) struct Loop<W: System> {
+    system: W,
     server: Arc<Server>,
-    listeners: Vec<Listener>,
-    woken: UnixStream,
+    listeners: Vec<Source<W>>,
     beat: Arc<AcceptBeat>,
     /// Closed for a moment when descriptors run out, so that a waiting connection can be accepted and
     /// refused.
-    spare: Option<File>,
-    refused: VecDeque<(TcpStream, Instant)>,
+    spare: Option<W::Spare>,
+    /// Refused connections, and when they were.
+    refused: VecDeque<(W::Stream, Duration)>,
     heads: Heads,
 }
 
-impl Loop {
-    fn run(&mut self) {
-        loop {
-            let (stop, ready) = self.wait();
-            self.beat.answer();
-            if stop && self.is_stopped() {
-                return self.finish();
-            }
-            self.close_refused();
-            for index in ready {
-                self.accept_batch(index);
-            }
+impl<W: System> Loop<W> {
+    /// A loop that accepts from `listeners`. Fails if there is no spare descriptor.
+    pub(super) fn new(
+        system: W,
+        server: &Arc<Server>,
+        listeners: Vec<Source<W>>,
+        beat: Arc<AcceptBeat>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            spare: Some(system.spare()?),
+            system,
+            server: Arc::clone(server),
+            listeners,
+            beat,
+            refused: VecDeque::new(),
+            heads: Heads::default(),
+        })
+    }
+
+    /// Waits for work once and does it; true if the loop was stopped and has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        let (woken, ready) = self.wait();
+        self.beat.answer();
+        if woken && self.system.is_stopped() {
+            self.finish();
+            return true;
         }
+        self.close_refused();
+        for index in ready {
+            self.accept_batch(index);
+        }
+        false
     }
 
     /// Waits for work. Returns whether the thread was woken, and which listeners are ready.
     fn wait(&self) -> (bool, Vec<usize>) {
-        let mut polled: Vec<_> = self
-            .listeners
-            .iter()
-            .map(|listener| PollFd::new(&listener.socket, PollFlags::IN))
-            .chain([PollFd::new(&self.woken, PollFlags::IN)])
-            .collect();
-        let refused_open = Timespec::try_from(REFUSED_OPEN).ok();
-        let timeout = refused_open.as_ref().filter(|_| !self.refused.is_empty());
-        if poll(&mut polled, timeout).is_err() {
-            return (false, Vec::new()); // interrupted
-        }
-        let is_ready = |index: &usize| !polled[*index].revents().is_empty();
-        let listeners = self.listeners.len();
-        let ready = (0..listeners).filter(is_ready).collect();
-        (is_ready(&listeners), ready)
-    }
-
-    /// Reads the bytes that woke the thread; true at the end of the stream.
-    fn is_stopped(&mut self) -> bool {
-        matches!(self.woken.read(&mut [0; 64]), Ok(0))
+        let timeout = (!self.refused.is_empty()).then_some(REFUSED_OPEN);
+        let sockets = self.listeners.iter().map(|listener| &listener.socket);
+        self.system.wait(sockets, timeout)
     }
 
     /// Stops new handshakes on our own listeners and accepts the connections in their queues.
@@ -198,49 +210,55 @@ impl Loop {
         self.listeners.retain(|listener| !listener.inherited);
         // Where that is not to be had (a sandbox, an emulator) a connection that is made at the very end may be reset.
         let is_fed = self.listeners.iter().fold(false, |fed, listener| {
-            refuse_new_handshakes(&listener.socket).is_err() | fed
+            self.system.refuse_new_handshakes(&listener.socket).is_err() | fed
         });
-        let settled = Instant::now() + SETTLE;
-        let give_up = is_fed.then(|| settled + FED_MAX);
-        let mut is_waiting = false;
-        while is_waiting && give_up.is_none_or(|end| Instant::now() < end)
-            || !self.listeners.is_empty() && Instant::now() < settled
-        {
-            if !is_waiting {
-                thread::sleep(SETTLE / 20);
+        let settled = self.system.now() + SETTLE;
+        let give_up = settled + GIVE_UP;
+        let mut queue = Queue::Empty;
+        loop {
+            let now = self.system.now();
+            let goes_on = match queue {
+                Queue::Empty => !self.listeners.is_empty() && now < settled,
+                Queue::Stuck => now < give_up,
+                Queue::Waiting => !is_fed || now < give_up,
+            };
+            if !goes_on {
+                return;
             }
-            is_waiting =
-                (0..self.listeners.len()).fold(false, |any, index| self.accept_batch(index) | any);
+            if queue == Queue::Empty {
+                self.system.sleep(SETTLE / 20);
+            }
+            let batches = (0..self.listeners.len()).map(|index| self.accept_batch(index));
+            queue = batches.max().unwrap_or(Queue::Empty);
         }
     }
 
-    /// Accepts a batch of connections; true if more may be waiting.
-    fn accept_batch(&mut self, index: usize) -> bool {
+    /// Accepts a batch of connections. Returns what is left of the listener's queue.
+    fn accept_batch(&mut self, index: usize) -> Queue {
         for _ in 0..BATCH {
-            match self.listeners[index].socket.accept() {
-                Ok((stream, _)) => {
+            match self.system.accept(&self.listeners[index].socket) {
+                Ok(stream) => {
                     metrics::add(Counter::ConnectionsAccepted, 1);
                     self.admit(index, stream);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                Err(error) => {
-                    if !self.recover(index, &error) {
-                        return false;
-                    }
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Queue::Empty,
+                Err(error) => match self.recover(index, &error) {
+                    Queue::Waiting => {}
+                    queue => return queue,
+                },
             }
         }
-        true
+        Queue::Waiting
     }
 
-    /// Whether accepting may go on at once after `error`.
+    /// What is left of the queue after `error`; accepting may go on at once if it is `Waiting`.
     #[cold]
-    fn recover(&mut self, index: usize, error: &io::Error) -> bool {
+    fn recover(&mut self, index: usize, error: &io::Error) -> Queue {
         match error.raw_os_error() {
             // The peer left before it was accepted, or a signal interrupted the call.
             Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EPERM) => {
                 metrics::add(Counter::AcceptOther, 1);
-                true
+                Queue::Waiting
             }
             Some(libc::EMFILE | libc::ENFILE) => self.refuse_with_spare(index),
             cause => {
@@ -253,35 +271,39 @@ impl Loop {
                     },
                     1,
                 );
-                thread::sleep(BACK_OFF);
-                false
+                self.system.sleep(BACK_OFF);
+                Queue::Stuck
             }
         }
     }
 
     /// Descriptors ran out: accepts one waiting connection with the spare descriptor, refuses and closes
     /// it, so that clients get an answer instead of waiting in a stuck queue.
-    fn refuse_with_spare(&mut self, index: usize) -> bool {
+    fn refuse_with_spare(&mut self, index: usize) -> Queue {
         self.refused.clear(); // these hold descriptors too
         self.spare = None;
-        let accepted = self.listeners[index].socket.accept();
+        let accepted = self.system.accept(&self.listeners[index].socket);
         // Without descriptors accept(2) fails on an empty queue too: then there is nobody to refuse.
         let is_queue_empty =
             matches!(&accepted, Err(error) if error.kind() == ErrorKind::WouldBlock);
         if is_queue_empty {
-            self.spare = File::open("/dev/null").ok();
-            return false;
+            self.spare = self.system.spare().ok();
+            return Queue::Empty;
         }
         metrics::add(Counter::AcceptDescriptors, 1);
-        if let Ok((stream, _)) = accepted {
+        if let Ok(stream) = accepted {
             self.write_refusal(&stream);
         }
-        self.spare = File::open("/dev/null").ok();
-        thread::sleep(Duration::from_millis(1)); // a full descriptor table must not become a busy loop
-        self.spare.is_some()
+        self.spare = self.system.spare().ok();
+        self.system.sleep(Duration::from_millis(1)); // a full descriptor table must not become a busy loop
+        if self.spare.is_some() {
+            Queue::Waiting
+        } else {
+            Queue::Stuck
+        }
     }
 
-    fn admit(&mut self, index: usize, stream: TcpStream) {
+    fn admit(&mut self, index: usize, stream: W::Stream) {
         let server = &self.server;
         if server.open.fetch_add(1, Relaxed) >= server.limits.connections_max {
             server.open.fetch_sub(1, Relaxed);
@@ -289,8 +311,7 @@ impl Loop {
         }
         let listener = &self.listeners[index];
         if listener.inherited {
-            // Answers are written whole; waiting for ACKs only delays them. Connections of our own listeners inherit this.
-            let _ = stream.set_nodelay(true);
+            self.system.set_nodelay(&stream); // connections of our own listeners inherit this
         }
         if !(listener.start)(stream) {
             self.server.open.fetch_sub(1, Relaxed);
@@ -298,17 +319,17 @@ impl Loop {
     }
 
     #[cold]
-    fn refuse(&mut self, stream: TcpStream) {
+    fn refuse(&mut self, stream: W::Stream) {
         metrics::add(Counter::ConnectionsRefused, 1);
         self.write_refusal(&stream);
-        let _ = stream.shutdown(Shutdown::Write);
+        self.system.end_sending(&stream);
         if self.refused.len() >= REFUSED_MAX {
             self.refused.pop_front();
         }
-        self.refused.push_back((stream, Instant::now()));
+        self.refused.push_back((stream, self.system.now()));
     }
 
-    fn write_refusal(&mut self, mut stream: &TcpStream) {
+    fn write_refusal(&mut self, stream: &W::Stream) {
         let mut answer = Vec::new();
         self.heads.refresh();
         let mode = Mode {
@@ -319,31 +340,17 @@ impl Loop {
         let fault = Fault::TooManyConnections;
         metrics::add(fault.counter(), 1);
         Reply::new(&mut answer, &mut self.heads, mode).fault(fault);
-        // An empty send buffer takes the whole answer. What the peer already sent is read, so that closing
-        // does not reset the connection.
-        let _ = stream.set_nonblocking(true);
-        let _ = stream.write(&answer);
-        let _ = stream.read(&mut [0; 1024]);
+        self.system.answer(stream, &answer);
     }
 
     fn close_refused(&mut self) {
+        let now = self.system.now();
         while self
             .refused
             .front()
-            .is_some_and(|(_, since)| since.elapsed() >= REFUSED_OPEN)
+            .is_some_and(|(_, since)| now.saturating_sub(*since) >= REFUSED_OPEN)
         {
             self.refused.pop_front();
         }
     }
-}
-
-/// Makes the kernel refuse further SYNs to a listener: their clients reach another process or nobody. What is in its
-/// queue stays there, and ACKs that complete earlier handshakes still pass.
-///
-/// A listener that is bound to an interface gets the SYNs of that interface alone, and this one does not exist. It
-/// takes no privilege (Linux 5.7), unlike a socket filter, for which kernels since June 2026 ask `CAP_NET_ADMIN`.
-fn refuse_new_handshakes(listener: &TcpListener) -> io::Result<()> {
-    const NO_INTERFACE: Option<NonZeroU32> = NonZeroU32::new(i32::MAX as u32);
-    // Linux has one option for both families, which is what this sets.
-    SockRef::from(listener).bind_device_by_index_v4(NO_INTERFACE)
 }
