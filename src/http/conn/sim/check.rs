@@ -165,7 +165,7 @@ fn compare(
         // A server that stops ends a connection with any answer.
         let stops = answer.closes && server.closing.load(Relaxed) || client.owed.is_some();
         let ends_rightly = answer.closes == expected.closes || answer.closes && stops;
-        if !is_refused && !(is_right && ends_rightly) {
+        if !(is_refused || is_right && ends_rightly) {
             let got = rest[..bytes.min(200)].escape_ascii();
             let wanted = (expected.status, expected.closes);
             return violation(format!(
