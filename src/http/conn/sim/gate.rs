@@ -200,7 +200,7 @@ impl System for SimSystem {
             number: number as i32,
             wire,
             clock: Rc::clone(&kernel.clock),
-            descriptor: Some(Box::new(descriptor)),
+            _descriptor: Some(Box::new(descriptor)),
         };
         Ok(SimStream { client, socket })
     }

@@ -223,7 +223,7 @@ pub(super) struct SimSocket {
     pub(super) wire: Shared,
     pub(super) clock: Rc<SimClock>,
     /// Its descriptor, where those are counted.
-    pub(super) descriptor: Option<Box<dyn Any>>,
+    pub(super) _descriptor: Option<Box<dyn Any>>,
 }
 
 impl Socket for SimSocket {

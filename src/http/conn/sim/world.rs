@@ -166,7 +166,7 @@ impl<'p> World<'p> {
                 number: number as i32,
                 wire: Rc::clone(&wire),
                 clock: Rc::clone(&clock),
-                descriptor: None,
+                _descriptor: None,
             };
             server.open.fetch_add(1, Relaxed);
             let mut sends = Client::new(client, number, plan.requests_max as usize);
