@@ -14,7 +14,7 @@ use prometheus::{Encoder, Gauge, IntCounter, Registry, TextEncoder, core::Collec
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use trident::{
-    app::Health,
+    app::{Health, bearer},
     http::{Deferred, Handled, Method, Promise, Reply, Request, Service, Status, TEXT},
     metrics::Counter,
 };
@@ -245,10 +245,8 @@ impl<R: Role> Web<R> {
     }
 
     fn admits(&self, request: &Request<'_>) -> bool {
-        self.token.as_ref().is_none_or(|token| {
-            let sent = request.field(b"authorization").unwrap_or_default();
-            sent.strip_prefix(b"Bearer ") == Some(token.as_bytes())
-        })
+        let token = self.token.as_ref();
+        token.is_none_or(|token| bearer::has_token(request, token))
     }
 
     fn figures(&self) -> Vec<u8> {

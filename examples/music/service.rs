@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use matchit::{Params, Router};
 use serde_json::json;
 use trident::{
-    app::Health,
+    app::{Health, bearer},
     codec::query,
     http::{Deferred, Handled, Head, Method, Reply, Request, Service, Status, TEXT},
     metrics::Counter,
@@ -185,11 +185,8 @@ impl Book {
 
 /// The token of `Authorization: Bearer TOKEN`, if it has the form of one.
 fn token(request: &Request<'_>) -> Option<Token> {
-    let (scheme, text) = str::from_utf8(request.field(b"authorization")?)
-        .ok()?
-        .split_once(' ')?;
-    let digits = text.trim_start().as_bytes();
-    if !scheme.eq_ignore_ascii_case("bearer") || digits.len() != 2 * TOKEN_BYTES {
+    let digits = bearer::token(request)?;
+    if digits.len() != 2 * TOKEN_BYTES {
         return None;
     }
     let (user, secret) = digits.split_at(TOKEN_BYTES);

@@ -4,15 +4,18 @@ use sha2::{Digest, Sha256};
 
 use crate::http::{Reply, Request, Status, TEXT};
 
-/// Whether the request carries `token` as its bearer token (RFC 6750 §2.1). The time does not depend on how
-/// much of the token is right, because digests are compared.
-pub fn has_token(request: &Request<'_>, token: &str) -> bool {
-    let given = request.field(b"authorization").unwrap_or_default();
-    let Some((scheme, given)) = given.split_at_checked(b"Bearer ".len()) else {
-        return false;
-    };
-    scheme.eq_ignore_ascii_case(b"Bearer ")
-        && Sha256::digest(given.trim_ascii()) == Sha256::digest(token.as_bytes())
+/// The bearer token of the request (RFC 6750 §2.1), if it has one.
+pub fn token<'b>(request: &Request<'b>) -> Option<&'b [u8]> {
+    let given = request.field(b"authorization")?;
+    let (scheme, given) = given.split_at_checked(b"Bearer ".len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer ");
+    is_bearer.then(|| given.trim_ascii())
+}
+
+/// Whether the request carries `expected` as its bearer token. The time does not depend on how much of the token is
+/// right, because digests are compared.
+pub fn has_token(request: &Request<'_>, expected: &str) -> bool {
+    token(request).is_some_and(|given| Sha256::digest(given) == Sha256::digest(expected))
 }
 
 /// Refuses with a line of text; 401 says what is wanted instead (RFC 9110 §11.6.1).

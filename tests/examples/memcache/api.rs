@@ -137,6 +137,9 @@ fn calls_between_the_roles_need_the_token() {
         for token in [
             "",
             "Authorization: Bearer x\r\n",
+            "Authorization: Bearer a-token-for-test\r\n",
+            "Authorization: Bearer a-token-for-testz\r\n",
+            "Authorization: Bearer a-token-for-tests2\r\n",
             "Authorization: Basic YTpi\r\n",
         ] {
             let fields = format!("{JSON}{token}");
