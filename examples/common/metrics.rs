@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
+    Registry, TextEncoder, core::Collector, proto::MetricFamily,
 };
 use trident::{http::Status, metrics::Counter};
 
@@ -71,9 +71,32 @@ impl Metrics {
         counter
     }
 
-    /// Appends the text of all series.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        // Only a broken registry or a failing writer could make this fail; a vector takes everything.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), out);
+    /// All series, and these figures: names of counters end in `_total`.
+    pub fn families(&self, figures: &[(&str, f64)]) -> Vec<MetricFamily> {
+        let others = Registry::new();
+        for (name, value) in figures {
+            let made = if name.ends_with("_total") {
+                IntCounter::new(*name, *name).map(|counter| {
+                    counter.inc_by(*value as u64);
+                    Box::new(counter) as Box<dyn Collector>
+                })
+            } else {
+                Gauge::new(*name, *name).map(|gauge| {
+                    gauge.set(*value);
+                    Box::new(gauge) as Box<dyn Collector>
+                })
+            };
+            let _ = made.and_then(|made| others.register(made)); // fails only for an invalid name
+        }
+        let mut families = self.registry.gather();
+        families.extend(others.gather());
+        families
     }
+}
+
+/// Prometheus' text.
+pub fn text(families: &[MetricFamily]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let _ = TextEncoder::new().encode(families, &mut out); // a vector takes everything
+    out
 }

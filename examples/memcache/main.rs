@@ -8,12 +8,11 @@
 //!
 //! ```text
 //! person ─▶ front ─▶ node, node, … ◀─ manager ◀─ autoscaler
-//!             ▲  └─ files, LMDB          │ ▲
+//!             ▲  └─ files, map           │ ▲
 //!             └───── which nodes ────────┘ └─ person
 //! ```
 
 mod autoscaler;
-mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod front;
@@ -23,114 +22,59 @@ mod node;
 mod partition;
 mod policy;
 mod pool;
-mod process;
 mod store;
-mod web;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, net::SocketAddr, sync::Arc, time::Duration};
 
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use common::Hosting;
-use process::Process;
+use clap::{Parser, ValueEnum};
+use common::{
+    Hosting, kv,
+    process::{self, Process},
+};
 use signal_hook::{
     consts::{SIGCHLD, SIGINT, SIGTERM},
     iterator::Signals,
 };
-use trident::app::Health;
-use web::{Role, Web};
 
 /// Files by key behind an elastic pool of cache nodes.
 #[derive(Parser)]
-#[command(name = "memcache")]
+#[command(name = "memcache", args_override_self = true)]
 struct Arguments {
-    #[command(subcommand)]
-    role: Run,
-    /// Ends when standard input does: for whoever starts this as a process of theirs.
-    #[arg(long, global = true, hide = true)]
-    with_parent: bool,
-}
-
-#[derive(Subcommand)]
-enum Run {
-    /// Front, manager with its nodes, and autoscaler as processes of one program.
-    All(All),
-    /// Values by name, in memory.
-    Node {
-        /// Its address; port 0 takes a free one.
-        #[arg(long, default_value = "127.0.0.1:0")]
-        listen: SocketAddr,
-        #[command(flatten)]
-        settings: node::Settings,
-    },
-    /// Upload, list and read files.
-    Front {
-        /// Its address; port 0 takes a free one.
-        #[arg(long, default_value = FRONT)]
-        listen: SocketAddr,
-        #[command(flatten)]
-        options: FrontOptions,
-    },
-    /// Has the nodes, and a page to look after them.
-    Manager {
-        /// Its address; port 0 takes a free one.
-        #[arg(long, default_value = MANAGER)]
-        listen: SocketAddr,
-        /// The front.
-        #[arg(long, default_value_t = format!("http://{FRONT}"))]
-        front: String,
-        #[command(flatten)]
-        options: ManagerOptions,
-    },
-    /// Resizes the pool by its miss rate.
-    Autoscaler {
-        /// Its address; port 0 takes a free one.
-        #[arg(long, default_value = AUTOSCALER)]
-        listen: SocketAddr,
-        /// The manager.
-        #[arg(long, default_value_t = format!("http://{MANAGER}"))]
-        manager: String,
-        #[command(flatten)]
-        options: AutoscalerOptions,
-    },
-}
-
-#[derive(Args)]
-struct All {
-    /// Address of the front.
-    #[arg(long, default_value = FRONT)]
+    role: Role,
+    /// The role of a process that another one has started, with which it ends.
+    #[arg(long = "as", hide = true)]
+    started_as: Option<Role>,
+    /// Address of the front; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8082")]
     front_listen: SocketAddr,
     /// Address of the manager.
-    #[arg(long, default_value = MANAGER)]
+    #[arg(long, default_value = "127.0.0.1:8083")]
     manager_listen: SocketAddr,
     /// Address of the autoscaler.
-    #[arg(long, default_value = AUTOSCALER)]
+    #[arg(long, default_value = "127.0.0.1:8084")]
     autoscaler_listen: SocketAddr,
+    /// Address of a node.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    node_listen: SocketAddr,
+    /// The front that a manager is for.
+    #[arg(long, default_value = "http://127.0.0.1:8082")]
+    front: String,
+    /// The manager that an autoscaler is for.
+    #[arg(long, default_value = "http://127.0.0.1:8083")]
+    manager: String,
     #[command(flatten)]
-    front: FrontOptions,
+    store: store::Places,
     #[command(flatten)]
-    manager: ManagerOptions,
-    #[command(flatten)]
-    autoscaler: AutoscalerOptions,
-}
-
-#[derive(Args)]
-struct FrontOptions {
-    /// Directory of the store; made if it is not there.
-    #[arg(long, default_value = "memcache.store")]
-    store: PathBuf,
+    kv: kv::Options,
     /// Longest file in bytes.
     #[arg(long, default_value_t = 8 << 20)]
     file_bytes_max: usize,
-    /// Threads that read and write files and wait for nodes.
+    /// Threads of the front that read and write files and wait for nodes.
     #[arg(long, default_value_t = 32)]
     threads: usize,
-    /// How long a node may take; then its value comes from the disk.
+    /// How long a node may take; then its value comes from the file.
     #[arg(long, default_value_t = 500)]
     node_timeout_ms: u64,
-}
-
-#[derive(Args)]
-struct ManagerOptions {
     /// Nodes at the start, 1 to 8.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     nodes: u8,
@@ -142,23 +86,31 @@ struct ManagerOptions {
     /// The grain of the history, and what the autoscaler looks at.
     #[arg(long, default_value_t = 60_000)]
     minute_ms: u64,
-}
-
-#[derive(Args)]
-struct AutoscalerOptions {
-    /// Time between two decisions.
+    /// Time between two decisions of the autoscaler.
     #[arg(long, default_value_t = 60_000)]
     every_ms: u64,
+    #[command(flatten)]
+    cloud: common::Cloud,
 }
 
-const FRONT: &str = "127.0.0.1:8082";
-const MANAGER: &str = "127.0.0.1:8083";
-const AUTOSCALER: &str = "127.0.0.1:8084";
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    /// Front, manager with its nodes, and autoscaler.
+    All,
+    /// Values by name, in memory.
+    Node,
+    /// Upload, list and read files.
+    Front,
+    /// Has the nodes, and a page to look after them.
+    Manager,
+    /// Resizes the pool by its miss rate.
+    Autoscaler,
+}
 
-/// Longest body of a control call.
-const CONTROL_BYTES_MAX: usize = 64 << 10;
+/// The variable with the token of calls between the roles; without it they need none.
+const TOKEN: &str = "MEMCACHE_TOKEN";
 
-/// What a body has besides the file: the key, the parts' heads.
+/// What a form has besides its file: the key, the parts' heads.
 const FORM_BYTES_MAX: usize = 64 << 10;
 
 /// Longest value of a node: more than any front takes.
@@ -168,98 +120,71 @@ const VALUE_BYTES_MAX: usize = 1 << 30;
 const CONTROL_THREADS: usize = 4;
 
 fn main() -> anyhow::Result<()> {
-    let matches = Arguments::command().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches)?;
-    if arguments.with_parent {
+    let all = Arguments::parse();
+    if all.started_as.is_some() {
         process::end_with_parent()?;
     }
-    match arguments.role {
-        Run::All(all) => run_all(&all, matches.subcommand_matches("all").unwrap_or(&matches)),
-        Run::Node { listen, settings } => {
-            let node = Arc::new(node::Node::new(settings));
-            host("node", node, listen, VALUE_BYTES_MAX, 0)
+    let of_ms = Duration::from_millis;
+    let role = all.started_as.unwrap_or(all.role);
+    let hosting = Hosting {
+        listen: match role {
+            Role::Front => all.front_listen,
+            Role::Manager => all.manager_listen,
+            Role::Autoscaler => all.autoscaler_listen,
+            Role::Node | Role::All => all.node_listen,
+        },
+        cloud: Some(&all.cloud),
+        ..Hosting::default()
+    };
+    match role {
+        Role::All => run_all(),
+        Role::Node => {
+            let of_node = Hosting {
+                body_bytes_max: VALUE_BYTES_MAX,
+                cloud: None, // the manager sends the statistics of all
+                ..hosting
+            };
+            common::serve(of_node, Arc::new(node::Node::new(all.settings)))
         }
-        Run::Front { listen, options } => {
-            let pool = pool::Pool::new(Duration::from_millis(options.node_timeout_ms));
-            let front = front::Front::new(store::Store::open(&options.store)?, pool);
-            let body_bytes_max = options.file_bytes_max + FORM_BYTES_MAX;
-            host(
-                "front",
-                Arc::new(front),
-                listen,
-                body_bytes_max,
-                options.threads,
-            )
+        Role::Front => {
+            let of_front = Hosting {
+                body_bytes_max: all.file_bytes_max + FORM_BYTES_MAX,
+                threads: all.threads,
+                ..hosting
+            };
+            let pool = pool::Pool::new(of_ms(all.node_timeout_ms));
+            let store = store::Store::open(&all.store, all.kv)?;
+            common::serve(of_front, Arc::new(front::Front::new(store, pool)))
         }
-        Run::Manager {
-            listen,
-            front,
-            options,
-        } => {
-            let sample = Duration::from_millis(options.sample_ms);
-            let minute = Duration::from_millis(options.minute_ms);
-            let manager = manager::Manager::new(&front, options.settings, sample, minute);
-            let manager = Arc::new(manager);
-            manager.run(options.nodes.into())?;
-            let hosted = host(
-                "manager",
-                Arc::clone(&manager),
-                listen,
-                CONTROL_BYTES_MAX,
-                CONTROL_THREADS,
-            );
+        Role::Manager => {
+            let threads = CONTROL_THREADS;
+            let manager = manager::Manager::new(&all.front, all.settings, all.nodes.into());
+            manager.run(of_ms(all.sample_ms), of_ms(all.minute_ms))?;
+            let hosted = common::serve(Hosting { threads, ..hosting }, Arc::clone(&manager));
             manager.stop();
             hosted
         }
-        Run::Autoscaler {
-            listen,
-            manager,
-            options,
-        } => {
-            let scaler = Arc::new(autoscaler::Autoscaler::new(&manager));
-            scaler.run(Duration::from_millis(options.every_ms))?;
-            host("autoscaler", scaler, listen, CONTROL_BYTES_MAX, 0)
+        Role::Autoscaler => {
+            let scaler = autoscaler::Autoscaler::new(&all.manager);
+            scaler.run(of_ms(all.every_ms))?;
+            common::serve(hosting, scaler)
         }
     }
-}
-
-fn host<R: Role>(
-    name: &str,
-    role: Arc<R>,
-    listen: SocketAddr,
-    body_bytes_max: usize,
-    threads: usize,
-) -> anyhow::Result<()> {
-    let health = Arc::new(Health::default());
-    let web = Web::new(name, role, threads, Arc::clone(&health))?;
-    let hosting = Hosting {
-        listen,
-        workers: 0,
-        body_bytes_max,
-        drain_accept: Duration::ZERO,
-    };
-    common::serve(&hosting, Arc::new(web), &health)
 }
 
 /// Starts the roles one after the other, and ends them in turn at a stop signal or when one of them has ended.
 #[allow(clippy::print_stdout)]
-fn run_all(all: &All, matches: &ArgMatches) -> anyhow::Result<()> {
+fn run_all() -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGCHLD])?;
-    let token = std::env::var(web::TOKEN).unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
-    let start = |role: &str, listen: SocketAddr, flags: Vec<String>| {
-        let mut arguments = vec![role.to_owned(), "--listen".into(), listen.to_string()];
-        arguments.extend(flags);
-        let process = Process::start(&arguments, Some((web::TOKEN, &token)))?;
+    let token = env::var(TOKEN).unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
+    let start = |role, flags: &[&str]| {
+        let process = Process::start(role, flags, Some((TOKEN, &token)))?;
         println!("{role} {}", process.url);
         anyhow::Ok(process)
     };
-    let front = start("front", all.front_listen, flags::<FrontOptions>(matches))?;
-    let mut of_manager = flags::<ManagerOptions>(matches);
-    of_manager.extend(["--front".into(), front.url.clone()]);
-    let manager = start("manager", all.manager_listen, of_manager)?;
-    let mut of_autoscaler = flags::<AutoscalerOptions>(matches);
-    of_autoscaler.extend(["--manager".into(), manager.url.clone()]);
-    let autoscaler = start("autoscaler", all.autoscaler_listen, of_autoscaler)?;
+    let front = start("front", &[])?;
+    let manager = start("manager", &["--front", &front.url])?;
+    let autoscaler = start("autoscaler", &["--manager", &manager.url])?;
     let mut roles = [autoscaler, manager, front];
     for signal in signals.forever() {
         if signal != SIGCHLD {
@@ -269,15 +194,4 @@ fn run_all(all: &All, matches: &ArgMatches) -> anyhow::Result<()> {
         anyhow::ensure!(all_run, "a role has ended; its words are above");
     }
     Ok(())
-}
-
-/// The flags of a role's options, as they were given or by default.
-fn flags<T: Args>(matches: &ArgMatches) -> Vec<String> {
-    let options = T::augment_args(clap::Command::new(""));
-    let flag = |option: &clap::Arg| {
-        let value = matches.get_raw(option.get_id().as_str())?.next()?;
-        let value = value.to_string_lossy().into_owned();
-        Some([format!("--{}", option.get_long()?), value])
-    };
-    options.get_arguments().filter_map(flag).flatten().collect()
 }

@@ -3,26 +3,21 @@
 //! It knows nothing about keys, partitions and files. Its counters start at zero; the manager reads them every few
 //! seconds and computes rates.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
-
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use trident::{
     cache::{Cache, Policy},
     http::Status,
 };
 
-use crate::web::{Answer, Asked, Call, Plan, Role, Tried};
+use crate::common::{
+    BYTES,
+    web::{Answer, App, Asked, Call, Tried},
+};
 
 /// Shards of the cache: a value may be as large as the node's capacity, and calls of a node take turns for the time of a
 /// look-up.
 const SHARDS: usize = 1;
-
-/// The type of a value.
-const BYTES: &str = "application/octet-stream";
 
 /// Which entry makes room for a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -47,13 +42,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Refuses settings that no node can have.
-    pub fn checked(self) -> Tried<Self> {
-        if (0.0..=1e6).contains(&self.capacity_mb) {
-            return Ok(self);
+    /// The settings in a body; refuses those that no node can have.
+    pub fn of(asked: &Asked<'_>) -> Tried<Self> {
+        let settings = asked.json::<Self>()?;
+        if (0.0..=1e6).contains(&settings.capacity_mb) {
+            return Ok(settings);
         }
-        let message = "capacity_mb is not from 0 to 1000000";
-        Err(Answer::error(Status::BadRequest, message))
+        Err(Answer::invalid("capacity_mb is not from 0 to 1000000"))
     }
 }
 
@@ -72,12 +67,24 @@ pub struct Statistics {
     pub misses: u64,
 }
 
+impl Statistics {
+    /// With what a node holds now and has counted since `before`.
+    pub fn and_of_node(self, now: Self, before: Self) -> Self {
+        Self {
+            items: self.items + now.items,
+            bytes: self.bytes + now.bytes,
+            requests: self.requests + now.requests.saturating_sub(before.requests),
+            hits: self.hits + now.hits.saturating_sub(before.hits),
+            misses: self.misses + now.misses.saturating_sub(before.misses),
+        }
+    }
+}
+
 /// A node.
 pub struct Node {
     cache: Cache,
-    requests: AtomicU64,
-    hits: AtomicU64,
-    misses: AtomicU64,
+    /// The counters of it.
+    counts: Mutex<Statistics>,
 }
 
 impl Node {
@@ -85,9 +92,7 @@ impl Node {
     pub fn new(settings: Settings) -> Self {
         let node = Self {
             cache: Cache::with_shards(0, SHARDS),
-            requests: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            counts: Mutex::default(),
         };
         node.apply(settings);
         node
@@ -98,8 +103,8 @@ impl Node {
             Replacement::Lru => Policy::Lru,
             Replacement::Random => Policy::Random,
         });
-        self.cache
-            .set_bytes_max((settings.capacity_mb * 1e6) as usize);
+        let bytes = settings.capacity_mb * 1e6;
+        self.cache.set_bytes_max(bytes as usize);
     }
 
     fn statistics(&self) -> Statistics {
@@ -107,82 +112,80 @@ impl Node {
         Statistics {
             items: held.entries as u64,
             bytes: held.bytes as u64,
-            requests: self.requests.load(Relaxed),
-            hits: self.hits.load(Relaxed),
-            misses: self.misses.load(Relaxed),
+            ..*self.counts.lock()
         }
     }
 
-    fn get(self: &Arc<Self>, asked: &Asked<'_>) -> Tried<Plan> {
-        let name = asked.text("name")?;
-        self.requests.fetch_add(1, Relaxed);
-        let Some(value) = self.cache.get_shared(name.as_bytes()) else {
-            self.misses.fetch_add(1, Relaxed);
-            return Err(no_value());
-        };
-        self.hits.fetch_add(1, Relaxed);
-        Ok(Plan::Now(Answer::ok(BYTES, value)))
+    fn get(&self, asked: &Asked<'_>) -> Tried<Answer> {
+        let value = self.cache.get_shared(asked.param("name").as_bytes());
+        let mut counts = self.counts.lock();
+        counts.requests += 1;
+        counts.hits += u64::from(value.is_some());
+        counts.misses += u64::from(value.is_none());
+        Ok(Answer::ok(BYTES, value.ok_or_else(no_value)?))
     }
 
-    fn put(self: &Arc<Self>, asked: &Asked<'_>) -> Tried<Plan> {
-        let name = asked.text("name")?;
-        self.requests.fetch_add(1, Relaxed);
-        self.cache.put(name.as_bytes(), asked.request.body);
-        Ok(Plan::Now(Answer::done()))
+    fn put(&self, asked: &Asked<'_>) -> Tried<Answer> {
+        self.counts.lock().requests += 1;
+        self.cache.put(asked.param("name").as_bytes(), &asked.body);
+        Ok(Answer::done())
     }
 
-    fn invalidate(self: &Arc<Self>, asked: &Asked<'_>) -> Tried<Plan> {
-        let name = asked.text("name")?;
-        self.requests.fetch_add(1, Relaxed);
-        self.cache.remove(name.as_bytes());
-        Ok(Plan::Now(Answer::done()))
+    fn invalidate(&self, asked: &Asked<'_>) -> Tried<Answer> {
+        self.counts.lock().requests += 1;
+        self.cache.remove(asked.param("name").as_bytes());
+        Ok(Answer::done())
     }
 
     /// Hands a value over to another node. Not a client's request, so it is not counted.
-    fn take(self: &Arc<Self>, asked: &Asked<'_>) -> Tried<Plan> {
-        let name = asked.text("name")?;
-        let value = self.cache.get_shared(name.as_bytes());
-        self.cache.remove(name.as_bytes());
-        let value = value.ok_or_else(no_value)?;
-        Ok(Plan::Now(Answer::ok(BYTES, value)))
+    fn take(&self, asked: &Asked<'_>) -> Tried<Answer> {
+        let name = asked.param("name").as_bytes();
+        let value = self.cache.get_shared(name);
+        self.cache.remove(name);
+        Ok(Answer::ok(BYTES, value.ok_or_else(no_value)?))
     }
 
-    fn names(self: &Arc<Self>, _: &Asked<'_>) -> Tried<Plan> {
+    fn names(&self) -> Vec<String> {
         let names = self.cache.keys();
-        let names: Vec<_> = names.iter().map(|n| String::from_utf8_lossy(n)).collect();
-        Ok(Plan::Now(Answer::json(&json!(names))))
-    }
-
-    fn clear(self: &Arc<Self>, _: &Asked<'_>) -> Tried<Plan> {
-        self.cache.clear();
-        Ok(Plan::Now(Answer::done()))
-    }
-
-    fn set(self: &Arc<Self>, asked: &Asked<'_>) -> Tried<Plan> {
-        self.apply(asked.json::<Settings>()?.checked()?);
-        Ok(Plan::Now(Answer::done()))
-    }
-
-    fn tell(self: &Arc<Self>, _: &Asked<'_>) -> Tried<Plan> {
-        Ok(Plan::Now(Answer::json(&json!(self.statistics()))))
+        names
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into())
+            .collect()
     }
 }
 
 fn no_value() -> Answer {
-    Answer::error(Status::NotFound, "no such value")
+    Answer::failure(Status::NotFound, "no such value")
 }
 
-impl Role for Node {
-    const CALLS: &'static [Call<Self>] = &[
-        Call::internal("GET", "/values/{name}", Self::get),
-        Call::internal("PUT", "/values/{name}", Self::put),
-        Call::internal("DELETE", "/values/{name}", Self::invalidate),
-        Call::internal("POST", "/values/{name}", Self::take),
-        Call::internal("GET", "/names", Self::names),
-        Call::internal("POST", "/clear", Self::clear),
-        Call::internal("PUT", "/settings", Self::set),
-        Call::internal("GET", "/statistics", Self::tell),
-    ];
+impl App for Node {
+    const NAME: &'static str = "memcache";
+    const PARTS: &'static [&'static str] = &["node"];
+    const TOKEN: &'static str = crate::TOKEN;
+
+    fn calls() -> Vec<Call<Self>> {
+        let calls = [
+            Call::quick("GET", "/values/{name}", Self::get),
+            Call::quick("PUT", "/values/{name}", Self::put),
+            Call::quick("DELETE", "/values/{name}", Self::invalidate),
+            Call::quick("POST", "/values/{name}", Self::take),
+            Call::quick("GET", "/names", |node: &Self, _| {
+                Ok(Answer::json(&node.names()))
+            }),
+            Call::quick("GET", "/statistics", |node: &Self, _| {
+                Ok(Answer::json(&node.statistics()))
+            }),
+            Call::quick("PUT", "/settings", |node: &Self, asked| {
+                node.apply(Settings::of(asked)?);
+                Ok(Answer::done())
+            }),
+            Call::quick("POST", "/clear", |node: &Self, _| {
+                node.cache.clear();
+                Ok(Answer::done())
+            }),
+        ];
+        calls.map(Call::with_token).into()
+    }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {
         let statistics = self.statistics();

@@ -39,27 +39,17 @@ impl Default for Policy {
 impl Policy {
     /// Refuses values that make no sense.
     pub fn checked(self) -> Result<Self, &'static str> {
-        let faults = [
-            (
-                (0.0..=1.0).contains(&self.min_miss_rate) && self.max_miss_rate <= 1.0,
-                "miss rates are from 0 to 1",
-            ),
-            (
-                self.min_miss_rate < self.max_miss_rate,
-                "min_miss_rate is not below max_miss_rate",
-            ),
-            (
-                (1.0..=NODES_MAX as f64).contains(&self.expand_ratio),
-                "expand_ratio is not from 1 to 8",
-            ),
-            (
-                (0.0..=1.0).contains(&self.shrink_ratio),
-                "shrink_ratio is not from 0 to 1",
-            ),
-        ];
-        match faults.into_iter().find(|(holds, _)| !holds) {
-            Some((_, fault)) => Err(fault),
-            None => Ok(self),
+        let rates = 0.0..=1.0;
+        if !rates.contains(&self.min_miss_rate) || !rates.contains(&self.max_miss_rate) {
+            Err("miss rates are from 0 to 1")
+        } else if self.min_miss_rate >= self.max_miss_rate {
+            Err("min_miss_rate is not below max_miss_rate")
+        } else if !(1.0..=NODES_MAX as f64).contains(&self.expand_ratio) {
+            Err("expand_ratio is not from 1 to 8")
+        } else if !(0.0..=1.0).contains(&self.shrink_ratio) {
+            Err("shrink_ratio is not from 0 to 1")
+        } else {
+            Ok(self)
         }
     }
 }

@@ -6,6 +6,7 @@
 //! room in time.
 
 use std::{
+    env,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{Method, StatusCode};
 use uuid::{Uuid, fmt::Hyphenated};
 
-use crate::{client::Client, partition::partition};
+use crate::{TOKEN, common::client::Client, partition::partition};
 
 /// How long a node that did not answer is not asked: a node that hangs must not delay every request.
 const AVOIDED: Duration = Duration::from_secs(1);
@@ -31,7 +32,7 @@ pub struct Pool {
 
 struct Node {
     url: String,
-    avoided_until: Mutex<Option<Instant>>,
+    avoided_until: Mutex<Instant>,
 }
 
 impl Pool {
@@ -40,7 +41,7 @@ impl Pool {
         Self {
             nodes: ArcSwap::default(),
             change: Mutex::default(),
-            client: Client::new(timeout),
+            client: Client::new(timeout, env::var(TOKEN).ok()),
         }
     }
 
@@ -49,23 +50,10 @@ impl Pool {
         self.nodes.load().len()
     }
 
-    /// The value of a version, if the key's node has it.
-    pub fn get(&self, key: &str, version: Uuid) -> Option<Vec<u8>> {
-        self.call(&*self.owner(key)?, Method::GET, &name(key, version), &[])
-    }
-
-    /// Gives a value to the key's node.
-    pub fn put(&self, key: &str, version: Uuid, value: &[u8]) {
-        if let Some(owner) = self.owner(key) {
-            self.call(&owner, Method::PUT, &name(key, version), value);
-        }
-    }
-
-    /// Tells the key's node that a version is no longer needed.
-    pub fn invalidate(&self, key: &str, version: Uuid) {
-        if let Some(owner) = self.owner(key) {
-            self.call(&owner, Method::DELETE, &name(key, version), &[]);
-        }
+    /// Asks the key's node about a version. GET: the value, if it has it. PUT: takes the value. DELETE: drops it.
+    pub fn call(&self, method: Method, key: &str, version: Uuid, value: &[u8]) -> Option<Vec<u8>> {
+        let name = format!("{}{key}", version.hyphenated());
+        self.about(&*self.owner(key)?, method, &name, value)
     }
 
     /// Drops what all nodes have.
@@ -87,7 +75,7 @@ impl Pool {
             Some(node) => Arc::clone(node),
             None => Arc::new(Node {
                 url,
-                avoided_until: Mutex::default(),
+                avoided_until: Mutex::new(Instant::now()),
             }),
         };
         self.nodes
@@ -96,22 +84,18 @@ impl Pool {
     }
 
     fn move_from(&self, node: &Node) -> usize {
-        let names = self
-            .ask(node, Method::GET, "names", &[])
-            .unwrap_or_default();
-        let names: Vec<String> = serde_json::from_slice(&names).unwrap_or_default();
-        let mut moved = 0;
-        for name in names {
+        let names = self.ask(node, Method::GET, "names", &[]);
+        let names: Vec<String> =
+            serde_json::from_slice(&names.unwrap_or_default()).unwrap_or_default();
+        let is_moved = |name: &&String| {
             let key = name.get(Hyphenated::LENGTH..).unwrap_or_default();
             let Some(owner) = self.owner(key).filter(|owner| owner.url != node.url) else {
-                continue;
+                return false;
             };
-            if let Some(value) = self.call(node, Method::POST, &name, &[]) {
-                self.call(&owner, Method::PUT, &name, &value);
-                moved += 1;
-            }
-        }
-        moved
+            let value = self.about(node, Method::POST, name, &[]);
+            value.is_some_and(|value| self.about(&owner, Method::PUT, name, &value).is_some())
+        };
+        names.iter().filter(is_moved).count()
     }
 
     fn owner(&self, key: &str) -> Option<Arc<Node>> {
@@ -120,30 +104,23 @@ impl Pool {
         nodes.get(index).cloned()
     }
 
-    fn call(&self, node: &Node, method: Method, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+    fn about(&self, node: &Node, method: Method, name: &str, value: &[u8]) -> Option<Vec<u8>> {
         let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
         self.ask(node, method, &format!("values/{name}"), value)
     }
 
     /// The body of an answer of 200. A node that does not give one is not asked for a while.
     fn ask(&self, node: &Node, method: Method, path: &str, body: &[u8]) -> Option<Vec<u8>> {
-        let is_avoided = |until: Instant| until > Instant::now();
-        if node.avoided_until.lock().is_some_and(is_avoided) {
+        if *node.avoided_until.lock() > Instant::now() {
             return None;
         }
-        match self
-            .client
-            .ask(method, &format!("{}/{path}", node.url), body)
-        {
+        let url = format!("{}/{path}", node.url);
+        match self.client.ask(method, &url, &[], body) {
             Ok((status, body)) => (status == StatusCode::OK).then_some(body),
             Err(_) => {
-                *node.avoided_until.lock() = Some(Instant::now() + AVOIDED);
+                *node.avoided_until.lock() = Instant::now() + AVOIDED;
                 None
             }
         }
     }
-}
-
-fn name(key: &str, version: Uuid) -> String {
-    format!("{}{key}", version.hyphenated())
 }

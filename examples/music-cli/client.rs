@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use serde_json::Value;
-use ureq::{
-    Agent,
-    http::{Method, Request},
-};
+use anyhow::Context;
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use crate::caller::Client as Caller;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -68,59 +67,35 @@ impl Kind {
 
 /// A service and the token for it.
 pub struct Client {
-    agent: Agent,
+    caller: Caller,
     server: String,
-    /// Sent with every call once there is one.
-    pub token: Option<String>,
 }
 
 impl Client {
     /// A client of the service at `server`, such as `http://127.0.0.1:8081`.
     pub fn new(server: &str, token: Option<String>) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .max_idle_connections_per_host(64)
-            .build();
         Self {
-            agent: config.into(),
+            caller: Caller::new(TIMEOUT, token),
             server: server.trim_end_matches('/').into(),
-            token,
         }
     }
 
     /// The answer to one call; an error with the service's message if it refuses.
     pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let mut request = Request::builder()
-            .method(&method)
-            .uri(format!("{}{path}", self.server));
-        if let Some(token) = &self.token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let sent = match body {
-            Some(body) => self.agent.run(request.body(body.to_string())?),
-            None if method == Method::PUT => self.agent.run(request.body(String::new())?),
-            None => self.agent.run(request.body(())?),
-        };
-        let mut answer = sent.with_context(|| format!("no answer from {}", self.server))?;
-        let text = answer.body_mut().read_to_string()?;
-        let value: Value = serde_json::from_str(&text)
-            .with_context(|| format!("{} is no music service: it answers {text}", self.server))?;
-        if answer.status().is_success() {
-            return Ok(value);
-        }
-        bail!(
-            "{}: {}",
-            answer.status(),
-            value["error"].as_str().unwrap_or(&text)
-        )
+        let url = format!("{}{path}", self.server);
+        self.caller.json(method, &url, body)
+    }
+
+    /// Sent with every call.
+    pub fn token(&mut self) -> &mut Option<String> {
+        &mut self.caller.token
     }
 
     /// Logs a user in and keeps the token.
     pub fn log_in(&mut self, user: &str) -> anyhow::Result<Value> {
-        let body = serde_json::json!({"user_id": user});
+        let body = json!({"user_id": user});
         let answer = self.call(Method::PUT, "/api/v1/user/login", Some(&body))?;
-        self.token = answer["token"].as_str().map(Into::into);
+        self.caller.token = answer["token"].as_str().map(Into::into);
         Ok(answer)
     }
 }

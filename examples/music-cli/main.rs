@@ -9,6 +9,8 @@
 
 #![allow(clippy::print_stdout)] // its answers
 
+#[path = "../common/client.rs"]
+mod caller;
 mod client;
 mod table;
 
@@ -96,7 +98,7 @@ impl One {
             Self::Login { user_id } => client.log_in(user_id),
             Self::Logoff => {
                 let answer = client.call(Method::PUT, "/api/v1/user/logoff", None)?;
-                client.token = None;
+                *client.token() = None;
                 Ok(answer)
             }
         }

@@ -96,7 +96,7 @@ impl Iterator for Rows {
 /// Stores every object of the files under its id. The same files may be loaded again.
 pub fn load(client: &mut Client, tables: &Tables) -> anyhow::Result<()> {
     // Without a token, a temporary user is made.
-    let guest = match client.token {
+    let guest = match client.token() {
         Some(_) => None,
         None => Some(become_guest(client)?),
     };
@@ -105,7 +105,7 @@ pub fn load(client: &mut Client, tables: &Tables) -> anyhow::Result<()> {
         .try_for_each(|(kind, file)| load_file(client, kind, file));
     if let Some(guest) = guest {
         client.call(Method::DELETE, &format!("/api/v1/user/{guest}"), None)?;
-        client.token = None;
+        *client.token() = None;
     }
     loaded
 }
@@ -156,7 +156,7 @@ fn load_file(client: &Client, kind: &'static Kind, file: &Path) -> anyhow::Resul
 /// Writes requests with their right answers for `trident load --corpus`: every object is read, and one write follows
 /// every `READS_PER_WRITE` reads. The answers have the files' content, not the service's.
 pub fn corpus(client: &mut Client, tables: &Tables, out: &mut impl Write) -> anyhow::Result<()> {
-    if client.token.is_none() {
+    if client.token().is_none() {
         let users = tables
             .users
             .as_deref()
@@ -165,7 +165,7 @@ pub fn corpus(client: &mut Client, tables: &Tables, out: &mut impl Write) -> any
         let (user, _) = first.context("the file of users is empty")??;
         client.log_in(&user)?;
     }
-    let token = client.token.as_deref().unwrap_or_default();
+    let token = client.token().clone().unwrap_or_default();
     let headers = json!({"Authorization": format!("Bearer {token}")});
     for (kind, file) in tables.files() {
         for (number, row) in Rows::open(kind, file)?.enumerate() {

@@ -1,28 +1,27 @@
-//! The music service: users, music and playlists as JSON over HTTP, in LMDB.
+//! The music service: users, music and playlists as JSON over HTTP, in LMDB or MariaDB.
 //!
 //! ```text
 //! cargo run --release --example music -- --store music.lmdb
+//! cargo run --release --example music -- --store mysql://music:PASSWORD@127.0.0.1/music
 //! ```
 //!
 //! docs/services.md tells how it is made. The path of a request:
 //!
 //! ```text
-//! service ─ route, model ─▶ work ─ read ──────────▶ lmdb ─▶ answer
-//!                             └─── write ─ queue ─▶ lmdb, one thread ─ commit ─▶ answer (Deferred)
+//! service, model ─▶ work ─▶ rules in a transaction of common::kv ─ durable ─▶ answer
 //! ```
 
 #[path = "../common/mod.rs"]
 mod common;
-mod lmdb;
 mod model;
-mod route;
+mod rules;
 mod service;
 mod work;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Parser;
-use trident::app::Health;
+use common::kv::{self, Kv};
 
 /// Users, music and playlists as JSON over HTTP.
 #[derive(Parser)]
@@ -31,12 +30,14 @@ struct Arguments {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
-    /// Directory of the store; made if it is not there.
-    #[arg(long, default_value = "music.lmdb")]
-    store: PathBuf,
-    /// Most bytes of the store. Writes beyond are answered with 507.
-    #[arg(long, default_value_t = 4 << 30)]
-    store_bytes_max: usize,
+    /// Directory of the store, made if it is not there; or a database as mysql://USER:PASSWORD@HOST:PORT/DATABASE. From
+    /// MUSIC_STORE if it is not given; by default music.lmdb.
+    #[arg(long)]
+    store: Option<String>,
+    #[command(flatten)]
+    options: kv::Options,
+    #[command(flatten)]
+    cloud: common::Cloud,
     /// Worker threads; 0 is one per processor.
     #[arg(long, default_value_t = 0)]
     workers: usize,
@@ -50,14 +51,16 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let store = lmdb::Store::open(&arguments.store, arguments.store_bytes_max)?;
-    let health = Arc::new(Health::default());
-    let service = Arc::new(service::Music::new(store, Arc::clone(&health))?);
+    let store = arguments.store.or_else(|| env::var("MUSIC_STORE").ok());
+    let store = store.as_deref().unwrap_or("music.lmdb").parse()?;
+    let kv = Kv::open(&store, rules::TABLES, arguments.options)?;
     let hosting = common::Hosting {
         listen: arguments.listen,
         workers: arguments.workers,
         body_bytes_max: BODY_BYTES_MAX,
         drain_accept: Duration::from_millis(arguments.drain_accept_ms),
+        cloud: Some(&arguments.cloud),
+        ..common::Hosting::default()
     };
-    common::serve(&hosting, service, &health)
+    common::serve(hosting, Arc::new(service::Music::new(kv)))
 }

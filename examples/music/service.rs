@@ -1,254 +1,232 @@
-//! The service on the HTTP loop: a request becomes a work for the store, its outcome an answer.
+//! The table of calls: a request becomes a work for the store, its outcome an answer.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc};
 
-use matchit::{Params, Router};
-use serde_json::json;
+use serde_json::{Value, json};
 use trident::{
-    app::{Health, bearer},
+    app::bearer,
     codec::query,
-    http::{Deferred, Handled, Head, Method, Reply, Request, Service, Status, TEXT},
-    metrics::Counter,
+    http::{Promise, Request, Status},
 };
 use uuid::Uuid;
 
 use crate::{
-    common::{JSON, PROMETHEUS, metrics::Metrics},
-    lmdb::Store,
+    common::{
+        JSON,
+        kv::{Error, Kv},
+        web::{Answer, App, Asked, Call, Plan, Tried},
+    },
     model::{self, Kind},
-    route::{self, Operation, PARTS, Part, Route},
-    work::{Command, Outcome, Refusal, TOKEN_BYTES, Token, Work, pair},
+    work::{Command, Outcome, Refusal, TOKEN_BYTES, TOKEN_WANTED, Token, Work, pair},
 };
-
-/// The answer of `/`.
-const GUIDE: &str = include_str!("guide.txt");
 
 /// Users, music and playlists over HTTP.
 pub struct Music {
-    routes: Router<Route>,
-    store: Store,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    kv: Arc<Kv>,
 }
 
-/// What is counted for an answer.
-struct Book {
-    metrics: Arc<Metrics>,
-    part: Part,
-    since: Instant,
+/// What a request asks for, or why not.
+type Wanted = Result<Command, Refusal>;
+
+/// What a call of the datastore asks for.
+type Operation = fn(&Asked<'_>) -> Wanted;
+
+/// What a call does to a playlist and a song.
+type Edit = fn(Uuid, Uuid) -> Command;
+
+/// The numbers of two of [`App::PARTS`]; those of the kinds are the kinds' own.
+const USER: usize = Kind::User as usize;
+const DATASTORE: usize = 3;
+
+impl App for Music {
+    const NAME: &'static str = "music";
+    const PARTS: &'static [&'static str] = &["user", "music", "playlist", "datastore", "other"];
+
+    fn calls() -> Vec<Call<Self>> {
+        let mut calls = vec![
+            Call::text("/", include_str!("guide.txt")),
+            call("PUT", "/api/v1/user/login", USER, |asked| {
+                let user = model::id("user_id", &asked.body).map_err(Refusal::Invalid)?;
+                Ok(Command::LogIn(user))
+            }),
+            call("PUT", "/api/v1/user/logoff", USER, |_| Ok(Command::LogOff)).with_token(),
+        ];
+        for (path, method, operation) in OPERATIONS {
+            calls.push(call(method, path, DATASTORE, operation).with_token());
+        }
+        for kind in Kind::ALL {
+            let (part, all) = (kind as usize, format!("/api/v1/{}", kind.name()));
+            for path in [all.clone(), format!("{all}/")] {
+                let create = call("POST", &path, part, move |asked| {
+                    Ok(Command::Write(kind, Uuid::new_v4(), object(kind, asked)?))
+                });
+                calls.push(match kind {
+                    Kind::User => create,
+                    _ => create.with_token(),
+                });
+            }
+            let mut one = |method, wanted: fn(Kind, Uuid, &Asked<'_>) -> Wanted| {
+                let path = format!("{all}/{{id}}");
+                let wanted = move |asked: &Asked<'_>| wanted(kind, id(kind, "id", asked)?, asked);
+                calls.push(call(method, &path, part, wanted).with_token());
+            };
+            one("GET", |kind, id, _| Ok(Command::Read(kind, id)));
+            if kind != Kind::Music {
+                one("PUT", |kind, id, asked| {
+                    Ok(Command::Update(kind, id, object(kind, asked)?))
+                });
+            }
+            one("DELETE", |kind, id, _| Ok(Command::Delete(kind, id)));
+        }
+        let edits: [(_, Edit); 2] = [("PUT", Command::AddSong), ("DELETE", Command::RemoveSong)];
+        for (method, edit) in edits {
+            let path = "/api/v1/playlist/{id}/songs/{song}";
+            let wanted = move |asked: &Asked<'_>| {
+                let playlist = id(Kind::Playlist, "id", asked)?;
+                Ok(edit(playlist, id(Kind::Music, "song", asked)?))
+            };
+            calls.push(call(method, path, Kind::Playlist as usize, wanted).with_token());
+        }
+        calls
+    }
+
+    /// Whether it has the form of one: the store knows which are valid.
+    fn admits(request: &Request<'_>, _: Option<&str>) -> Result<(), &'static str> {
+        let token = bearer::token(request).and_then(token);
+        token.map(drop).ok_or(TOKEN_WANTED)
+    }
+
+    fn failure(_: Status, message: &str) -> Value {
+        json!({"error": message})
+    }
 }
 
 impl Music {
-    /// The service over a store; `/readyz` reports `health`.
-    pub fn new(store: Store, health: Arc<Health>) -> anyhow::Result<Self> {
-        Ok(Self {
-            routes: route::table()?,
-            store,
-            metrics: Arc::new(Metrics::new("music", &PARTS)?),
-            health,
-        })
+    /// The service over a store.
+    pub fn new(kv: Kv) -> Self {
+        Self { kv: Arc::new(kv) }
     }
 
-    fn book(&self, part: Part, since: Instant) -> Book {
-        Book {
-            metrics: Arc::clone(&self.metrics),
-            part,
-            since,
+    /// Lets the store do the work: what waits for nobody at once, everything else on its threads.
+    fn carry_out(&self, work: Work) -> Plan {
+        let reads = work.only_reads();
+        if reads && !self.kv.is_remote() {
+            let outcome = self.kv.read(move |tables| work.run(tables));
+            return Plan::Now(answer(outcome));
         }
-    }
-
-    /// Lets the store do the work: a read at once, a write on its thread.
-    fn carry_out(&self, work: Work, book: Book, reply: Reply<'_>) -> Handled {
-        if work.only_reads() {
-            return book.outcome(self.store.read(&work), reply).into();
-        }
-        let (promise, deferred) = Deferred::new(move |outcome: Option<Outcome>, reply| {
-            let dropped = || Err(Refusal::Failed("its writer has ended".into()));
-            book.outcome(outcome.unwrap_or_else(dropped), reply)
-        });
-        self.store.write(work, promise);
-        deferred.into()
-    }
-
-    fn own(&self, route: Route, book: &Book, reply: Reply<'_>) -> Handled {
-        let (status, kind) = match route {
-            Route::Ready if !self.health.is_ready() => (Status::ServiceUnavailable, TEXT),
-            Route::Metrics => (Status::Ok, PROMETHEUS),
-            _ => (Status::Ok, TEXT),
-        };
-        reply.send(status, kind, &[], |out| match route {
-            Route::Metrics => self.metrics.write(out),
-            Route::Guide => out.extend_from_slice(GUIDE.as_bytes()),
-            _ => out.extend_from_slice(if status == Status::Ok {
-                b"ok\n"
-            } else {
-                b"not ready\n"
-            }),
-        });
-        book.answered(status).into()
+        let kv = Arc::clone(&self.kv);
+        Plan::Later(Box::new(move |promise: Promise<Answer>| {
+            kv.later(
+                !reads,
+                move |tables| work.run(tables),
+                |outcome| promise.keep(answer(outcome)),
+            );
+        }))
     }
 }
 
-impl Service for Music {
-    type Worker = ();
-
-    fn worker(&self) {}
-
-    fn takes(&self, head: &Head<'_>) -> bool {
-        let path = str::from_utf8(head.path).ok();
-        path.and_then(|path| self.routes.at(path).ok())
-            .is_some_and(|found| found.value.takes(head.method))
-    }
-
-    fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
-        let since = Instant::now();
-        let path = str::from_utf8(request.head.path).unwrap_or_default();
-        let Ok(found) = self.routes.at(path) else {
-            let book = self.book(Part::Other, since);
-            return book
-                .error(
-                    Status::NotFound,
-                    &[],
-                    "no such path; GET / lists them",
-                    reply,
-                )
-                .into();
-        };
-        let route = *found.value;
-        let book = self.book(route.part(), since);
-        if !route.takes(request.head.method) {
-            let allow = [("Allow", route.allow())];
-            return book
-                .error(
-                    Status::MethodNotAllowed,
-                    &allow,
-                    "method not allowed",
-                    reply,
-                )
-                .into();
-        }
-        if book.part == Part::Other {
-            return self.own(route, &book, reply);
-        }
-        let needs_token = !matches!(route, Route::LogIn | Route::Objects(Kind::User));
-        let token = token(request);
-        if needs_token && token.is_none() {
-            return book.outcome(Err(Refusal::NoToken), reply).into();
-        }
-        let work = Work {
-            token: token.filter(|_| needs_token),
-            command: command(route, &found.params, request),
-        };
-        self.carry_out(work, book, reply)
-    }
+/// A call that the store answers.
+fn call(
+    method: &'static str,
+    path: &str,
+    part: usize,
+    wanted: impl Fn(&Asked<'_>) -> Wanted + Send + Sync + 'static,
+) -> Call<Music> {
+    Call::planned(
+        method,
+        path,
+        move |music: &Music, asked: &Asked<'_>| -> Tried<Plan> {
+            let token = asked.token.as_deref().and_then(token);
+            let command = wanted(asked);
+            Ok(music.carry_out(Work { token, command }))
+        },
+    )
+    .of_part(part)
 }
 
-impl Book {
-    fn outcome(&self, outcome: Outcome, reply: Reply<'_>) -> Counter {
-        let refusal = match outcome {
-            Ok(body) => {
-                reply.send(Status::Ok, JSON, &[], |out| out.extend_from_slice(&body));
-                return self.answered(Status::Ok);
-            }
-            Err(refusal) => refusal,
-        };
-        let (status, fields): (_, &[_]) = match refusal {
-            Refusal::Invalid(_) => (Status::BadRequest, &[]),
-            Refusal::NoToken => (Status::Unauthorized, &[("WWW-Authenticate", "Bearer")]),
-            Refusal::NotFound(..) => (Status::NotFound, &[]),
-            Refusal::SongInUse(_) => (Status::Conflict, &[]),
-            Refusal::Busy => (Status::ServiceUnavailable, &[("Retry-After", "1")]),
-            Refusal::Full => (Status::InsufficientStorage, &[]),
-            Refusal::Failed(_) => (Status::InternalServerError, &[]),
-        };
-        self.error(status, fields, &refusal.to_string(), reply)
-    }
-
-    fn error(
-        &self,
-        status: Status,
-        fields: &[(&str, &str)],
-        why: &str,
-        reply: Reply<'_>,
-    ) -> Counter {
-        reply.send(status, JSON, fields, |out| {
-            out.extend_from_slice(json!({"error": why}).to_string().as_bytes());
-        });
-        self.answered(status)
-    }
-
-    fn answered(&self, status: Status) -> Counter {
-        self.metrics
-            .answered(self.part as usize, status, self.since)
-    }
+fn answer(outcome: Result<Outcome, Error>) -> Answer {
+    let refusal = match outcome {
+        Ok(Ok(text)) => return Answer::ok(JSON, text),
+        Ok(Err(refusal)) => refusal,
+        Err(error) => Refusal::Store(error),
+    };
+    let status = match &refusal {
+        Refusal::Invalid(_) => Status::BadRequest,
+        Refusal::NoToken => return Answer::unauthorized(TOKEN_WANTED),
+        Refusal::NotFound(..) => Status::NotFound,
+        Refusal::SongInUse(_) => Status::Conflict,
+        Refusal::Store(Error::Busy) => return Answer::busy(refusal),
+        Refusal::Store(Error::Full) => Status::InsufficientStorage,
+        Refusal::Store(_) => Status::InternalServerError,
+    };
+    Answer::failure(status, refusal)
 }
 
-/// The token of `Authorization: Bearer TOKEN`, if it has the form of one.
-fn token(request: &Request<'_>) -> Option<Token> {
-    let digits = bearer::token(request)?;
-    if digits.len() != 2 * TOKEN_BYTES {
+fn token(digits: &[u8]) -> Option<Token> {
+    let (user, secret) = digits.split_at_checked(TOKEN_BYTES)?;
+    if secret.len() != TOKEN_BYTES {
         return None;
     }
-    let (user, secret) = digits.split_at(TOKEN_BYTES);
-    Some(pair(
-        Uuid::try_parse_ascii(user).ok()?,
-        Uuid::try_parse_ascii(secret).ok()?,
-    ))
+    let id = |digits| Uuid::try_parse_ascii(digits).ok();
+    Some(pair(id(user)?, id(secret)?))
 }
 
-fn command(
-    route: Route,
-    params: &Params<'_, '_>,
-    request: &Request<'_>,
-) -> Result<Command, Refusal> {
-    let object = |kind| model::object(kind, request.body).map_err(Refusal::Invalid);
-    let id = |kind, name| {
-        let text = params.get(name).unwrap_or_default();
-        Uuid::try_parse(text).map_err(|_| Refusal::NotFound(kind, text.into()))
-    };
-    Ok(match (route, request.head.method) {
-        (Route::Objects(kind), _) => Command::Write(kind, Uuid::new_v4(), object(kind)?),
-        (Route::Object(kind), Method::Put) => Command::Update(kind, id(kind, "id")?, object(kind)?),
-        (Route::Object(kind), Method::Delete) => Command::Delete(kind, id(kind, "id")?),
-        (Route::Object(kind), _) => Command::Read(kind, id(kind, "id")?),
-        (Route::Song, Method::Put) => {
-            Command::AddSong(id(Kind::Playlist, "id")?, id(Kind::Music, "song")?)
-        }
-        (Route::Song, _) => {
-            Command::RemoveSong(id(Kind::Playlist, "id")?, id(Kind::Music, "song")?)
-        }
-        (Route::LogIn, _) => {
-            Command::LogIn(model::id("user_id", request.body).map_err(Refusal::Invalid)?)
-        }
-        (Route::Datastore(operation), _) => datastore(operation, request)?,
-        _ => Command::LogOff,
-    })
+fn object(kind: Kind, asked: &Asked<'_>) -> Result<model::Object, Refusal> {
+    model::object(kind, &asked.body).map_err(Refusal::Invalid)
 }
 
-/// `?objtype=KIND&objkey=ID`; a write without a key makes one.
-fn datastore(operation: Operation, request: &Request<'_>) -> Result<Command, Refusal> {
+fn id(kind: Kind, name: &str, asked: &Asked<'_>) -> Result<Uuid, Refusal> {
+    let text = asked.param(name);
+    Uuid::try_parse(text).map_err(|_| Refusal::NotFound(kind, text.into()))
+}
+
+/// The datastore below the services: path, method, what is wanted.
+const OPERATIONS: [(&str, &str, Operation); 4] = [
+    ("/api/v1/datastore/read", "GET", |asked| {
+        let (kind, key) = datastore(asked)?;
+        Ok(Command::Read(kind, key.found(kind)?))
+    }),
+    ("/api/v1/datastore/write", "POST", |asked| {
+        let (kind, key) = datastore(asked)?;
+        let id = match key.0 {
+            None => Uuid::new_v4(),
+            Some(text) => Uuid::try_parse(&text)
+                .map_err(|_| Refusal::Invalid("member objkey is not a UUID".into()))?,
+        };
+        Ok(Command::Write(kind, id, object(kind, asked)?))
+    }),
+    ("/api/v1/datastore/update", "PUT", |asked| {
+        let (kind, key) = datastore(asked)?;
+        Ok(Command::Update(
+            kind,
+            key.found(kind)?,
+            object(kind, asked)?,
+        ))
+    }),
+    ("/api/v1/datastore/delete", "DELETE", |asked| {
+        let (kind, key) = datastore(asked)?;
+        Ok(Command::Delete(kind, key.found(kind)?))
+    }),
+];
+
+/// The value of `objkey`.
+struct Key<'a>(Option<Cow<'a, str>>);
+
+impl Key<'_> {
+    /// The id of an object that should be there.
+    fn found(self, kind: Kind) -> Result<Uuid, Refusal> {
+        let missing = || Refusal::Invalid("member objkey is missing".into());
+        let text = self.0.ok_or_else(missing)?;
+        Uuid::try_parse(&text).map_err(|_| Refusal::NotFound(kind, text.into()))
+    }
+}
+
+/// `?objtype=KIND&objkey=ID`
+fn datastore<'a>(asked: &'a Asked<'_>) -> Result<(Kind, Key<'a>), Refusal> {
+    let member = |name: &[u8]| query::first(&asked.query, name);
     let invalid = |why: &str| Refusal::Invalid(why.into());
-    let member = |name: &[u8]| query::first(request.head.query, name);
     let objtype = member(b"objtype").ok_or_else(|| invalid("member objtype is missing"))?;
     let kind = Kind::of(objtype)
         .ok_or_else(|| invalid("member objtype is none of user, music, playlist"))?;
-    let key = match (member(b"objkey"), operation) {
-        (None, Operation::Write) => Uuid::new_v4(),
-        (None, _) => return Err(invalid("member objkey is missing")),
-        (Some(text), _) => match (Uuid::try_parse_ascii(text), operation) {
-            (Ok(id), _) => id,
-            (Err(_), Operation::Write) => return Err(invalid("member objkey is not a UUID")),
-            (Err(_), _) => {
-                let text = String::from_utf8_lossy(text).into_owned();
-                return Err(Refusal::NotFound(kind, text));
-            }
-        },
-    };
-    let object = || model::object(kind, request.body).map_err(Refusal::Invalid);
-    Ok(match operation {
-        Operation::Read => Command::Read(kind, key),
-        Operation::Write => Command::Write(kind, key, object()?),
-        Operation::Update => Command::Update(kind, key, object()?),
-        Operation::Delete => Command::Delete(kind, key),
-    })
+    Ok((kind, Key(member(b"objkey").map(String::from_utf8_lossy))))
 }

@@ -1,13 +1,20 @@
-//! What a request asks of the store, and the answer: the words between the service and the stores.
+//! What a request asks of the store, and the answer: the words between the service and the rules.
 
 use std::fmt;
 
 use uuid::Uuid;
 
-use crate::model::{Kind, Object};
+use crate::{
+    common::kv,
+    model::{Kind, Object},
+};
 
 /// Bytes of a token: the id of its user, with which it ends, and a secret of 122 random bits.
 pub const TOKEN_BYTES: usize = 32;
+
+/// What a call needs that has no valid token.
+pub const TOKEN_WANTED: &str =
+    "send Authorization: Bearer TOKEN; PUT /api/v1/user/login gives a token";
 
 /// Proof of a log-in.
 pub type Token = [u8; TOKEN_BYTES];
@@ -63,12 +70,8 @@ pub enum Refusal {
     NotFound(Kind, String),
     /// A playlist names the song that was to be deleted.
     SongInUse(Uuid),
-    /// More writes wait than the queue holds.
-    Busy,
-    /// The store has no room.
-    Full,
-    /// The store failed; nothing was stored.
-    Failed(String),
+    /// The store did not do it.
+    Store(kv::Error),
 }
 
 impl Refusal {
@@ -82,9 +85,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(why) => f.write_str(why),
-            Self::NoToken => f.write_str(
-                "send Authorization: Bearer TOKEN; PUT /api/v1/user/login gives a token",
-            ),
+            Self::NoToken => f.write_str(TOKEN_WANTED),
             Self::NotFound(kind, id) => write!(f, "there is no {} {id}", kind.name()),
             Self::SongInUse(playlist) => {
                 write!(
@@ -92,9 +93,10 @@ impl fmt::Display for Refusal {
                     "playlist {playlist} names this song; remove it there first"
                 )
             }
-            Self::Busy => f.write_str("too many writes wait; try again"),
-            Self::Full => f.write_str("the store is full; raise --store-bytes-max"),
-            Self::Failed(why) => write!(f, "the store failed: {why}"),
+            Self::Store(kv::Error::Full) => {
+                f.write_str("the store is full; raise --store-bytes-max")
+            }
+            Self::Store(error) => error.fmt(f),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// The name of a file that no key names.
+const LEFT_BEHIND: &str = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+
 fn is_failure(status: u16, answer: &Value) -> bool {
     answer["success"] == "false"
         && answer["error"]["code"] == status
@@ -198,7 +201,7 @@ fn a_kill_of_everything_loses_no_upload() {
     assert!(eventually(|| !roles.iter().chain(&nodes).any(is_there)));
     // The state that an interrupted upload leaves.
     let files = memcache.directory.join("store/files");
-    std::fs::write(files.join("left"), "behind").unwrap();
+    std::fs::write(files.join(LEFT_BEHIND), "behind").unwrap();
     let directory = std::mem::replace(&mut memcache.directory, TempDir::new());
     let restarted = Memcache::start_in(directory, &[]);
     let mut front = restarted.front();

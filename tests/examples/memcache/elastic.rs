@@ -177,12 +177,15 @@ fn a_front_that_is_started_again_is_told_of_the_nodes() {
         Running::start(command.arg(role).args(more))
     };
     let store = &directory.path("store");
-    let front = start("front", &["--listen", "127.0.0.1:0", "--store", store]);
+    let front = start(
+        "front",
+        &["--front-listen", "127.0.0.1:0", "--store", store],
+    );
     let (address, url) = (front.address, format!("http://{}", front.address));
     let nodes = ["--nodes", "2", "--sample-ms", "50", "--front", &url];
     let manager = start(
         "manager",
-        &[&["--listen", "127.0.0.1:0"], &nodes[..]].concat(),
+        &[&["--manager-listen", "127.0.0.1:0"], &nodes[..]].concat(),
     );
     let figure = |name: &str| {
         let answer = ask(&mut Client::connect(address), "GET", "/metrics", "", b"");
@@ -196,7 +199,7 @@ fn a_front_that_is_started_again_is_told_of_the_nodes() {
     assert_eq!(client.read("key").unwrap(), file(1));
     front.kill();
     let listen = address.to_string();
-    let _front = start("front", &["--listen", &listen, "--store", store]);
+    let _front = start("front", &["--front-listen", &listen, "--store", store]);
     assert!(eventually(|| figure("memcache_front_nodes ") == 2));
     let mut client = Front(Client::connect(address));
     assert_eq!(client.read("key").unwrap(), file(1));

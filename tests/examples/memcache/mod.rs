@@ -2,6 +2,7 @@
 
 mod api;
 mod automatic;
+mod aws;
 mod elastic;
 mod manager;
 mod pure;
@@ -37,7 +38,11 @@ impl Memcache {
     }
 
     fn start_in(directory: TempDir, more: &[&str]) -> Self {
-        let mut command = Command::new(example("memcache"));
+        Self::start_with(Command::new(example("memcache")), directory, more)
+    }
+
+    /// With the variables of `command`.
+    fn start_with(mut command: Command, directory: TempDir, more: &[&str]) -> Self {
         command.env("MEMCACHE_TOKEN", TOKEN).arg("all");
         for role in ["front", "manager", "autoscaler"] {
             command.args([&format!("--{role}-listen"), "127.0.0.1:0"]);

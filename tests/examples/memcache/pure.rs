@@ -1,9 +1,11 @@
-//! The partition of a key and the decisions of the autoscaler, as tables.
+//! The partition of a key, the decisions of the autoscaler and Amazon's signature, as tables.
 
 #[path = "../../../examples/memcache/partition.rs"]
 pub mod partition;
 #[path = "../../../examples/memcache/policy.rs"]
 mod policy;
+#[path = "../../../examples/common/sigv4.rs"]
+mod sigv4;
 
 use policy::{Policy, decide};
 
@@ -103,4 +105,32 @@ fn a_pool_never_leaves_its_bounds() {
             }
         }
     }
+}
+
+/// From botocore's `SigV4Auth` with the same request and the same time.
+#[test]
+fn a_request_is_signed_as_amazon_does() {
+    let signer = sigv4::Signer {
+        key: "AKIDEXAMPLE",
+        secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        region: "eu-central-1",
+        service: "monitoring",
+    };
+    let body = b"Action=PutMetricData&Version=2010-08-01&Namespace=a%20b";
+    let mut fields = vec![
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("host", "monitoring.eu-central-1.amazonaws.com"),
+        ("x-amz-date", "20261130T050607Z"),
+    ];
+    let scope =
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261130/eu-central-1/monitoring/aws4_request";
+    let names = "content-type;host;x-amz-date";
+    let signature = "c07d62e1ec834c31f259618b58360abda2ae23430baf1d55e901aeb1b32bbe1a";
+    let expected = format!("{scope}, SignedHeaders={names}, Signature={signature}");
+    assert_eq!(signer.authorization(&fields, body), expected);
+    fields.push(("x-amz-security-token", "session/token+="));
+    let names = "content-type;host;x-amz-date;x-amz-security-token";
+    let signature = "93e7627365f6a21cd8acc24a1a54a5636fb300e94075f8656e8d8dc5ef121932";
+    let expected = format!("{scope}, SignedHeaders={names}, Signature={signature}");
+    assert_eq!(signer.authorization(&fields, body), expected);
 }

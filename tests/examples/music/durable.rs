@@ -5,6 +5,8 @@ use crate::{Running, harness::Client, temp_dir::TempDir};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -39,51 +41,72 @@ fn write_until_the_end(
         let Some(answer) = client.response() else {
             break;
         };
+        if answer.status != 200 {
+            break; // the store is gone
+        }
         stored.insert(id(&answer, "music_id"), title);
         acknowledged.fetch_add(1, Relaxed);
     }
     stored
 }
 
+/// Writers on threads of their own until `enough` writes were acknowledged and `kill` has ended the service or its
+/// store. Returns the acknowledged songs.
+pub fn write_until(music: &Music, enough: usize, kill: impl FnOnce()) -> BTreeMap<String, String> {
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let (address, token) = (music.running.address, music.token.clone());
+            let acknowledged = Arc::clone(&acknowledged);
+            thread::spawn(move || write_until_the_end(address, &token, number, &acknowledged))
+        })
+        .collect();
+    let is_enough = || acknowledged.load(Relaxed) >= enough;
+    assert!(crate::harness::eventually(is_enough));
+    kill();
+    let stored: BTreeMap<_, _> = writers
+        .into_iter()
+        .flat_map(|writer| writer.join().unwrap())
+        .collect();
+    assert!(stored.len() >= enough);
+    stored
+}
+
+/// Every one of these songs can be read.
+pub fn has_all(music: &mut Music, stored: &BTreeMap<String, String>) {
+    for (song, title) in stored {
+        let (status, answer) = music.call("GET", &format!("/api/v1/music/{song}"), "");
+        let read = (status, answer["SongTitle"].as_str());
+        assert_eq!(read, (200, Some(title.as_str())));
+    }
+}
+
+/// Kills the service during writes, starts it again, and looks for what was acknowledged.
+pub fn kill_during_writes(mut music: Music, store: impl AsRef<OsStr>) {
+    for round in 1..=3 {
+        let pid = music.running.child.id().to_string();
+        let kill = || {
+            let sent = Command::new("kill").args(["-s", "KILL", &pid]).status();
+            assert!(sent.unwrap().success());
+        };
+        let stored = write_until(&music, ACKNOWLEDGED * round / 3, kill);
+        music.running = Running::start(&mut command(&store));
+        music.client = Client::connect(music.running.address);
+        has_all(&mut music, &stored);
+    }
+}
+
 #[test]
 fn a_kill_during_writes_loses_nothing_that_was_acknowledged() {
-    let mut music = Music::start();
-    for round in 1..=3 {
-        let acknowledged = Arc::new(AtomicUsize::new(0));
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|number| {
-                let (address, token) = (music.running.address, music.token.clone());
-                let acknowledged = Arc::clone(&acknowledged);
-                thread::spawn(move || write_until_the_end(address, &token, number, &acknowledged))
-            })
-            .collect();
-        let enough = || acknowledged.load(Relaxed) >= ACKNOWLEDGED * round / 3;
-        assert!(crate::harness::eventually(enough));
-        let restarted = command(&music.directory.join("store"));
-        music.running.kill();
-        let stored: BTreeMap<_, _> = writers
-            .into_iter()
-            .flat_map(|writer| writer.join().unwrap())
-            .collect();
-        assert!(stored.len() >= ACKNOWLEDGED * round / 3);
-
-        let mut restarted = restarted;
-        music.running = Running::start(&mut restarted);
-        music.client = Client::connect(music.running.address);
-        for (song, title) in stored {
-            let (status, answer) = music.call("GET", &format!("/api/v1/music/{song}"), "");
-            assert_eq!(
-                (status, answer["SongTitle"].as_str()),
-                (200, Some(title.as_str()))
-            );
-        }
-    }
+    let music = Music::start();
+    let store = music.directory.join("store");
+    kill_during_writes(music, store);
 }
 
 #[test]
 fn a_full_store_refuses_and_takes_again_what_has_room() {
     let directory = TempDir::new();
-    let mut start = command(&directory.join("store"));
+    let mut start = command(directory.join("store"));
     let running = Running::start(start.args(["--store-bytes-max", "1000000"]));
     let mut client = Client::connect(running.address);
     let user = json!({"fname": "f".repeat(40_000), "lname": "l", "email": "e"}).to_string();

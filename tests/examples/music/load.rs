@@ -13,8 +13,11 @@ const OBJECTS: u32 = 300;
 
 #[test]
 fn six_stages_of_readers_and_writers_get_right_answers() {
+    six_stages(&Music::start());
+}
+
+pub fn six_stages(music: &Music) {
     crate::harness::raise_descriptor_limit();
-    let music = Music::start();
     let key = |kind: u32, n: u32| format!("6ba7b810-9dad-41d1-{kind:04}-{n:012}");
     let rows = |row: &dyn Fn(u32) -> String| (0..OBJECTS).map(row).collect::<String>();
     let users = rows(&|n| format!("{},f{n},l{n},{n}@x\n", key(8001, n)));
@@ -33,7 +36,7 @@ fn six_stages_of_readers_and_writers_get_right_answers() {
     let songs = directory.file("m.csv", &format!("music_id,Artist,SongTitle\n{songs}"));
     let lists = directory.file("p.csv", &format!("playlist_id,name,songs\n{lists}"));
     let with_files = |name: &str| {
-        let mut command = cli(&music);
+        let mut command = cli(music);
         command
             .arg(name)
             .arg("--users")

@@ -3,6 +3,7 @@
 mod client;
 mod durable;
 mod load;
+mod mariadb;
 
 use crate::{
     Running, example,
@@ -10,16 +11,56 @@ use crate::{
     temp_dir::TempDir,
 };
 use serde_json::{Value, json};
-use std::{path::Path, process::Command};
+use std::{ffi::OsStr, process::Command};
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
-fn command(store: &Path) -> Command {
+fn command(store: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(example("music"));
     command
         .args(["--listen", "127.0.0.1:0", "--workers", "2", "--store"])
         .arg(store);
     command
+}
+
+/// A test of a service that has just started.
+type Form = fn(Music);
+
+/// Every form of every call, whatever the store is.
+const FORMS: &[(&str, Form)] = &[
+    (
+        "an_object_is_what_was_stored_with_its_id_until_it_is_deleted",
+        an_object_is_what_was_stored_with_its_id_until_it_is_deleted,
+    ),
+    ("what_is_missing_is_named", what_is_missing_is_named),
+    (
+        "without_a_valid_token_nothing_is_told",
+        without_a_valid_token_nothing_is_told,
+    ),
+    (
+        "log_ins_of_a_user_are_bounded",
+        log_ins_of_a_user_are_bounded,
+    ),
+    (
+        "a_playlist_names_only_songs_that_exist",
+        a_playlist_names_only_songs_that_exist,
+    ),
+    (
+        "the_datastore_is_below_the_services",
+        the_datastore_is_below_the_services,
+    ),
+    (
+        "paths_methods_health_and_metrics",
+        paths_methods_health_and_metrics,
+    ),
+];
+
+#[test]
+fn every_form_over_lmdb() {
+    for (name, test) in FORMS {
+        eprintln!("{name}");
+        test(Music::start());
+    }
 }
 
 /// A service with a store of its own, and a client that is logged in.
@@ -34,7 +75,13 @@ struct Music {
 impl Music {
     fn start() -> Self {
         let directory = TempDir::new();
-        let running = Running::start(&mut command(&directory.join("store")));
+        let store = directory.join("store");
+        Self::start_at(directory, store)
+    }
+
+    /// With this store.
+    fn start_at(directory: TempDir, store: impl AsRef<OsStr>) -> Self {
+        let running = Running::start(&mut command(store));
         let mut client = Client::connect(running.address);
         let ada = json!({"fname": "Ada", "lname": "Lovelace", "email": "ada@example.org"});
         let user = id(
@@ -105,9 +152,7 @@ fn id(answer: &Response, member: &str) -> String {
     id
 }
 
-#[test]
-fn an_object_is_what_was_stored_with_its_id_until_it_is_deleted() {
-    let mut music = Music::start();
+fn an_object_is_what_was_stored_with_its_id_until_it_is_deleted(mut music: Music) {
     let song = music.song("Hello \"Earth\" ☃");
     let cases = [
         (
@@ -177,9 +222,7 @@ fn an_object_is_what_was_stored_with_its_id_until_it_is_deleted() {
     assert!(music.running.stop());
 }
 
-#[test]
-fn what_is_missing_is_named() {
-    let mut music = Music::start();
+fn what_is_missing_is_named(mut music: Music) {
     let user = json!({"fname": "f", "lname": "l", "email": "e"});
     let song = json!({"Artist": "a", "SongTitle": "s"});
     let playlist = json!({"name": "n", "songs": []});
@@ -231,9 +274,7 @@ fn what_is_missing_is_named() {
     assert_eq!(answer.status, 413);
 }
 
-#[test]
-fn without_a_valid_token_nothing_is_told() {
-    let mut music = Music::start();
+fn without_a_valid_token_nothing_is_told(mut music: Music) {
     let song = music.song("Aerial");
     let calls = [
         ("GET", format!("/api/v1/user/{}", music.user)),
@@ -289,9 +330,7 @@ fn without_a_valid_token_nothing_is_told() {
 }
 
 /// Sixteen log-ins of a user hold; one more ends the oldest, which is the fixture's.
-#[test]
-fn log_ins_of_a_user_are_bounded() {
-    let mut music = Music::start();
+fn log_ins_of_a_user_are_bounded(mut music: Music) {
     let user = format!("/api/v1/user/{}", music.user);
     let body = json!({"user_id": music.user}).to_string();
     for nth in 2..=17 {
@@ -305,9 +344,7 @@ fn log_ins_of_a_user_are_bounded() {
     assert_eq!(music.call("GET", &user, "").0, 401);
 }
 
-#[test]
-fn a_playlist_names_only_songs_that_exist() {
-    let mut music = Music::start();
+fn a_playlist_names_only_songs_that_exist(mut music: Music) {
     let (first, second) = (music.song("Cloudbusting"), music.song("Hounds of Love"));
     let with = |songs: &[&str]| json!({"name": "p", "songs": songs}).to_string();
     for songs in [&[NOBODY][..], &[&first, NOBODY], &["x"], &[&first, &first]] {
@@ -361,9 +398,7 @@ fn a_playlist_names_only_songs_that_exist() {
     assert_eq!(music.call("PUT", &song(&second), "").0, 404);
 }
 
-#[test]
-fn the_datastore_is_below_the_services() {
-    let mut music = Music::start();
+fn the_datastore_is_below_the_services(mut music: Music) {
     let key = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
     let at = |operation: &str| format!("/api/v1/datastore/{operation}?objtype=music&objkey={key}");
     let song = |title: &str| json!({"Artist": "A", "SongTitle": title}).to_string();
@@ -404,9 +439,7 @@ fn the_datastore_is_below_the_services() {
     assert_eq!(music.call("POST", bad_key, &song("1")).0, 400);
 }
 
-#[test]
-fn paths_methods_health_and_metrics() {
-    let mut music = Music::start();
+fn paths_methods_health_and_metrics(mut music: Music) {
     for path in [
         "/x",
         "/api/v1/",

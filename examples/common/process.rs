@@ -1,6 +1,7 @@
 //! Roles as processes of this program: started, reached at the address they print, ended together with their starter.
 
 use std::{
+    env,
     io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
     thread,
@@ -17,26 +18,33 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts this program with these arguments and one more variable; returns when it serves.
-    pub fn start(arguments: &[String], variable: Option<(&str, &str)>) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(arguments)
-            .arg("--with-parent")
+    /// Starts this program as `role` with its own flags, then `--as ROLE` and further ones, which win, and with another
+    /// value of a variable; returns when it serves.
+    pub fn start(
+        role: &str,
+        flags: &[&str],
+        variable: Option<(&str, &str)>,
+    ) -> anyhow::Result<Self> {
+        let mut child = Command::new(env::current_exe()?)
+            .args(env::args_os().skip(1))
+            .args(["--as", role])
+            .args(flags)
             .envs(variable)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {arguments:?}"))?;
-        let stdout = child.stdout.take().context("it has no output")?;
+            .with_context(|| format!("cannot start {role}"))?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
         let mut process = Self {
             child,
             url: String::new(),
         };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
         let url = line.trim_end().strip_prefix("serving ");
         process.url = url
-            .with_context(|| format!("{arguments:?} has ended; its words are above"))?
+            .with_context(|| format!("{role} has ended; its words are above"))?
             .into();
         Ok(process)
     }
