@@ -29,13 +29,33 @@ pub fn digits_8(value: u32) -> [u8; 8] {
 }
 
 /// The value of one hex digit of either case.
-pub fn digit(b: u8) -> Option<u8> {
+pub const fn digit(b: u8) -> Option<u8> {
     match b {
         b'0'..=b'9' => Some(b - b'0'),
         b'a'..=b'f' => Some(b - b'a' + 10),
         b'A'..=b'F' => Some(b - b'A' + 10),
         _ => None,
     }
+}
+
+/// The values of the hex digits; above 15 for every other byte.
+static VALUES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if let Some(value) = digit(byte as u8) {
+            values[byte] = value;
+        }
+        byte += 1;
+    }
+    values
+};
+
+/// The byte that two hex digits of either case stand for.
+#[inline]
+pub fn byte(high: u8, low: u8) -> Option<u8> {
+    let (high, low) = (VALUES[usize::from(high)], VALUES[usize::from(low)]);
+    ((high | low) <= 15).then_some(high << 4 | low)
 }
 
 #[cfg(test)]
@@ -73,6 +93,10 @@ mod tests {
         for byte in 0..=255u8 {
             let expected = char::from(byte).to_digit(16).map(|value| value as u8);
             assert_eq!(digit(byte), if byte.is_ascii() { expected } else { None });
+            for low in 0..=255u8 {
+                let want = digit(byte).and_then(|high| Some(high * 16 + digit(low)?));
+                assert_eq!(super::byte(byte, low), want);
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The request: `user_id`, `type`, `phrase` and `hashtag` out of a query string
 //! (`docs/protocol/twitter.md` section 1).
 //!
-//! Called by `app` before the lookup. Plain values borrow from the query, encoded ones from [`Scratch`];
-//! only bytes that are not UTF-8 and tags outside ASCII allocate.
+//! Called by `app` before the lookup. Texts are decoded into [`Scratch`]; only encoded numbers, bytes that are not
+//! UTF-8 and tags with capitals outside ASCII allocate.
 
 use crate::{
     codec::{
@@ -11,7 +11,6 @@ use crate::{
     },
     store::value::Kind,
 };
-use std::borrow::Cow;
 
 /// Longest decoded text that can be valid for parameters with short values: 19 digits.
 const WORD_BYTES_MAX: usize = 19;
@@ -82,8 +81,8 @@ crate::reject::rejects! {
 /// Buffers for decoded values. One per worker.
 #[derive(Default)]
 pub struct Scratch {
-    phrase: Vec<u8>,
-    hashtag: Vec<u8>,
+    phrase: String,
+    hashtag: String,
 }
 
 impl Scratch {
@@ -91,7 +90,7 @@ impl Scratch {
     pub(super) fn release_large_buffers(&mut self) {
         for buffer in [&mut self.phrase, &mut self.hashtag] {
             if buffer.capacity() > RETAINED_BYTES_MAX {
-                *buffer = Vec::new();
+                *buffer = String::new();
             }
         }
     }
@@ -100,14 +99,8 @@ impl Scratch {
 /// Reads a request from the query of a URL.
 pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Query<'r>, Reject> {
     let [user_id, kind, phrase, hashtag, limit, offset] = first_values(query);
-    let user_id = user_id.and_then(|text| decimal::parse_u63(&word(text)));
-    let user_id = user_id.ok_or(Reject::UserId)?;
-    let kind = match &*word(kind.ok_or(Reject::Type)?) {
-        b"reply" => Kind::Reply,
-        b"retweet" => Kind::Retweet,
-        b"both" => Kind::Both,
-        _ => return Err(Reject::Type),
-    };
+    let user_id = user_id.and_then(number).ok_or(Reject::UserId)?;
+    let kind = kind.and_then(kind_of).ok_or(Reject::Type)?;
     let phrase = decode(phrase.unwrap_or_default(), &mut scratch.phrase);
     let hashtag = lower(hashtag.unwrap_or_default(), &mut scratch.hashtag);
     if phrase.is_empty() {
@@ -125,12 +118,25 @@ pub fn parse<'r>(query: &'r [u8], scratch: &'r mut Scratch) -> Result<Query<'r>,
     })
 }
 
+/// The number that `raw` stands for. Digits are their own decoded form, so what is plain is read as it stands.
+fn number(raw: &[u8]) -> Option<u64> {
+    decimal::parse_u63(raw).or_else(|| decimal::parse_u63(&encoded_word(raw)?))
+}
+
+/// The type that `raw` stands for.
+fn kind_of(raw: &[u8]) -> Option<Kind> {
+    let kind = |word: &[u8]| match word {
+        b"reply" => Some(Kind::Reply),
+        b"retweet" => Some(Kind::Retweet),
+        b"both" => Some(Kind::Both),
+        _ => None,
+    };
+    kind(raw).or_else(|| kind(&encoded_word(raw)?))
+}
+
 /// The rows that `limit` and `offset` ask for.
 fn page(limit: Option<&[u8]>, offset: Option<&[u8]>) -> Result<Page, Reject> {
-    let number = |raw: &[u8]| {
-        let value = decimal::parse_u63(&word(raw))?;
-        Some(usize::try_from(value).unwrap_or(usize::MAX))
-    };
+    let number = |raw: &[u8]| Some(usize::try_from(number(raw)?).unwrap_or(usize::MAX));
     let mut page = Page::default();
     if let Some(raw) = limit {
         page.limit = number(raw)
@@ -146,75 +152,89 @@ fn page(limit: Option<&[u8]>, offset: Option<&[u8]>) -> Result<Page, Reject> {
 /// The first value of each parameter, still encoded.
 fn first_values(query: &[u8]) -> [Option<&[u8]>; 6] {
     let mut values = [None; 6];
-    let [user_id, kind, phrase, hashtag, limit, offset] = &mut values;
     for (name, value) in query::pairs(query) {
-        let place = match &*word(name) {
-            b"user_id" => &mut *user_id,
-            b"type" => &mut *kind,
-            b"phrase" => &mut *phrase,
-            b"hashtag" => &mut *hashtag,
-            b"limit" => &mut *limit,
-            b"offset" => &mut *offset,
-            _ => continue,
-        };
-        place.get_or_insert(value);
+        let place = place_of(name).or_else(|| place_of(&encoded_word(name)?));
+        if let Some(first) = place.and_then(|place| values.get_mut(place)) {
+            first.get_or_insert(value);
+        }
     }
     values
 }
 
-/// The decoded bytes of `raw`, or an empty word if it is too long.
-fn word(raw: &[u8]) -> Cow<'_, [u8]> {
-    if is_plain(raw) {
-        return Cow::Borrowed(raw);
-    }
-    let mut decoded = Vec::new();
-    if raw.len() <= 3 * WORD_BYTES_MAX {
+/// Where [`first_values`] keeps the parameter of this name.
+#[inline]
+fn place_of(name: &[u8]) -> Option<usize> {
+    Some(match name {
+        b"user_id" => 0,
+        b"type" => 1,
+        b"phrase" => 2,
+        b"hashtag" => 3,
+        b"limit" => 4,
+        b"offset" => 5,
+        _ => return None,
+    })
+}
+
+/// The decoded bytes of `raw`, unless it is its own decoded form, or too long for a word.
+#[cold]
+fn encoded_word(raw: &[u8]) -> Option<Vec<u8>> {
+    let is_encoded = raw.len() <= 3 * WORD_BYTES_MAX && !is_plain(raw);
+    is_encoded.then(|| {
+        let mut decoded = Vec::new();
         query::percent_decode(raw, Plus::Space, &mut decoded);
-    }
-    Cow::Owned(decoded)
+        decoded
+    })
 }
 
 /// Whether `raw` is its own decoded form.
 fn is_plain(raw: &[u8]) -> bool {
-    memchr::memchr2(b'%', b'+', raw).is_none()
+    !raw.iter().any(|byte| matches!(byte, b'%' | b'+'))
 }
 
-/// The decoded text of `raw`; bytes that are not UTF-8 become U+FFFD.
-fn decode<'r>(raw: &'r [u8], buffer: &'r mut Vec<u8>) -> &'r str {
-    if is_plain(raw)
-        && let Ok(text) = str::from_utf8(raw)
-    {
-        return text;
-    }
-    fill(raw, buffer);
-    str::from_utf8(buffer).unwrap_or_default()
+/// The decoded text of `raw`, in `buffer`; bytes that are not UTF-8 become U+FFFD.
+fn decode<'r>(raw: &[u8], buffer: &'r mut String) -> &'r mut String {
+    let mut bytes = std::mem::take(buffer).into_bytes();
+    bytes.clear();
+    query::percent_decode(raw, Plus::Space, &mut bytes);
+    *buffer = String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    buffer
 }
 
 /// The decoded text of `raw`, lower-cased by the full mapping of Unicode (section 4).
-fn lower<'r>(raw: &[u8], buffer: &'r mut Vec<u8>) -> &'r str {
-    fill(raw, buffer);
-    if buffer.is_ascii() {
-        buffer.make_ascii_lowercase();
-    } else {
+fn lower<'r>(raw: &[u8], buffer: &'r mut String) -> &'r str {
+    let text = decode(raw, buffer);
+    if text.is_ascii() {
+        text.make_ascii_lowercase();
+    } else if !is_lower(text) {
         // The mapping of a sigma depends on what follows: no shortcut for parts of the text.
-        let lowered = str::from_utf8(buffer).unwrap_or_default().to_lowercase();
-        *buffer = lowered.into_bytes();
+        *text = text.to_lowercase();
     }
-    str::from_utf8(buffer).unwrap_or_default()
+    text
 }
 
-/// Puts the decoded text of `raw` into `buffer` as UTF-8.
-fn fill(raw: &[u8], buffer: &mut Vec<u8>) {
-    buffer.clear();
-    query::percent_decode(raw, Plus::Space, buffer);
-    if let Cow::Owned(repaired) = String::from_utf8_lossy(buffer) {
-        *buffer = repaired.into_bytes();
-    }
+/// True only if lower-casing does not change `text`. A tag is hardly ever written otherwise, and the mapping of a
+/// character costs a search. Knows the scripts without capitals, and the small letters of Latin-1 and of Russian.
+fn is_lower(text: &str) -> bool {
+    let mut before = 0;
+    text.bytes().all(|byte| {
+        let first = std::mem::replace(&mut before, byte);
+        match (first, byte) {
+            (_, b'A'..=b'Z') => false,
+            (0xc3, second) => second > 0x9e,         // after À to Þ
+            (0xd0, second) => second > 0xaf,         // after Ѐ to Я
+            (0xd1, second) => second < 0xa0,         // before Ѡ
+            (_, 0xc4..=0xcf | 0xd2..=0xd5) => false, // Latin, Greek, Cyrillic, Armenian
+            (_, 0xe1 | 0xe2 | 0xea | 0xef..) => false, // Georgian, Coptic, full width and more
+            _ => true,
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parsed(query: &str) -> Option<(u64, Kind, String, String)> {
         let mut scratch = Scratch::default();
@@ -302,6 +322,38 @@ mod tests {
         let raw = b"user_id=1&type=both&phrase=\xff&hashtag=\xc3";
         let request = parse(raw, &mut scratch).unwrap();
         assert_eq!((request.phrase, request.hashtag), ("\u{fffd}", "\u{fffd}"));
+    }
+
+    #[test]
+    fn what_counts_as_lower_case_is_its_own_mapping() {
+        let mut known = 0;
+        for letter in '\0'..=char::MAX {
+            let text = letter.to_string();
+            if is_lower(&text) {
+                assert_eq!(text.to_lowercase(), text, "{letter:?}");
+                known += 1;
+            }
+        }
+        assert!(known > 30_000);
+        for text in [
+            "tag",
+            "música",
+            "новости",
+            "明日見",
+            "フォロワ",
+            "خبر",
+            "สวัสดี",
+        ] {
+            assert!(is_lower(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_lowered_as_the_library_does(text in "[aZéÉяЯσΣıİ明خ ]{0,12}") {
+            let mut buffer = String::from("old");
+            prop_assert_eq!(lower(text.as_bytes(), &mut buffer), text.to_lowercase());
+        }
     }
 
     #[test]
