@@ -44,7 +44,7 @@ fn ask(value: &[u8]) {
                 page: Page::default(),
             };
             let mut out = Vec::new();
-            let rows = score::write_rows(&user, value, &request, &mut scratch, &mut out);
+            let rows = score::write_rows(&user, &request, &mut scratch, &mut out);
             assert!(rows <= user.contact_count());
         }
     }

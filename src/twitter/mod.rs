@@ -140,7 +140,6 @@ impl EmptyAnswer {
 /// A stored value that passed validation, ready to be written.
 #[derive(Clone, Copy)]
 pub struct Found<'v> {
-    value: &'v [u8],
     user: User<'v>,
 }
 
@@ -148,7 +147,7 @@ impl<'v> Found<'v> {
     /// Validates the bytes a store holds.
     pub fn new(value: &'v [u8]) -> Result<Self, Corrupt> {
         let user = User::parse(value)?;
-        Ok(Self { value, user })
+        Ok(Self { user })
     }
 
     /// Appends the rows for `request`, without a newline after the last; returns their number.
@@ -158,6 +157,6 @@ impl<'v> Found<'v> {
         scratch: &mut score::Scratch,
         out: &mut Vec<u8>,
     ) -> usize {
-        score::write_rows(&self.user, self.value, request, scratch, out)
+        score::write_rows(&self.user, request, scratch, out)
     }
 }

@@ -16,7 +16,7 @@ use memchr::memmem::Finder;
 /// comparisons per byte of text. Longer ones are searched in the slower way that stays linear.
 const RESTART_BYTES_MAX: usize = 32;
 
-/// Rows above this number (64 KiB) are freed after the request.
+/// Rows above this number (24 KiB) are freed after the request.
 const RETAINED_ROWS_MAX: usize = 1 << 10;
 
 /// Bytes of a row besides its texts: 19 digits, three tabs, a newline.
@@ -39,115 +39,110 @@ impl Scratch {
     }
 }
 
-/// A contact to be listed; its texts by their places in the value.
+/// A contact to be listed.
+#[derive(Clone, Copy)]
 struct Row {
     /// Steps of 0.00001.
     score: u64,
     other_id: u64,
-    screen_name: Span,
-    description: Span,
-    text: Span,
+    /// Of the contact in the value.
+    index: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    bytes: u32,
+/// The wanted rows of an answer, in order, and not yet written.
+struct Rows<'s, 'v> {
+    user: &'s User<'v>,
+    kind: Kind,
+    rows: &'s [Row],
+    /// The number of all rows, wanted or not.
+    all: usize,
 }
 
-impl Span {
-    /// Where `part`, a piece of `value`, begins and how long it is.
-    fn of(part: &[u8], value: &[u8]) -> Self {
+impl<'s, 'v> Rows<'s, 'v> {
+    /// The wanted rows for `request` of `user`.
+    fn of(user: &'s User<'v>, request: &Query<'_>, scratch: &'s mut Scratch) -> Self {
+        let Scratch { rows, borders } = scratch;
+        rows.clear();
+        let phrase = Matches::of(request.phrase, user.texts(), borders);
+        collect(user, request, phrase, rows);
+        let order = |row: &Row| std::cmp::Reverse((row.score, row.other_id));
+        let all = rows.len();
+        let wanted = request.page.range(all);
+        if wanted.end < all && wanted.end > 0 {
+            rows.select_nth_unstable_by_key(wanted.end - 1, order);
+            rows.truncate(wanted.end); // what comes after is never sorted
+        }
+        rows.sort_unstable_by_key(order);
         Self {
-            start: part.as_ptr().addr().wrapping_sub(value.as_ptr().addr()),
-            bytes: part.len() as u32,
+            user,
+            kind: request.kind,
+            rows: &rows[wanted],
+            all,
         }
     }
 
-    fn bytes(self, value: &[u8]) -> &[u8] {
-        value
-            .get(self.start..)
-            .and_then(|rest| rest.get(..self.bytes as usize))
-            .unwrap_or_default()
+    /// Appends the wanted rows, each preceded by `\n` except the first.
+    fn write(&self, out: &mut Vec<u8>) {
+        for (index, row) in self.rows.iter().enumerate() {
+            if index > 0 {
+                out.push(b'\n');
+            }
+            let Some(contact) = self.user.contact(row.index) else {
+                continue; // the rows are of this value
+            };
+            let latest = contact.latest(self.kind);
+            let text = latest.map_or(&[][..], |tweet| tweet.text);
+            let texts = [contact.screen_name, contact.description, text];
+            let bytes: usize = texts.iter().map(|text| text.len()).sum();
+            out.reserve(ROW_EXTRA_BYTES + bytes);
+            decimal::write_u64(out, row.other_id);
+            for text in texts {
+                out.push(b'\t');
+                out.extend_from_slice(text);
+            }
+        }
     }
 }
 
-/// Appends the wanted rows for `request` of the user whose validated `value` is `user`, each preceded by
-/// `\n` except the first; returns the number of all rows.
+/// Appends the wanted rows for `request` of `user`; returns the number of all rows.
 pub fn write_rows(
     user: &User<'_>,
-    value: &[u8],
     request: &Query<'_>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> usize {
-    let Scratch { rows, borders } = scratch;
-    rows.clear();
-    collect(
-        user,
-        value,
-        request,
-        Matches::of(request.phrase, user.texts(), borders),
-        rows,
-    );
-    let order = |row: &Row| std::cmp::Reverse((row.score, row.other_id));
-    let all = rows.len();
-    let wanted = request.page.range(all);
-    if wanted.end < all && wanted.end > 0 {
-        rows.select_nth_unstable_by_key(wanted.end - 1, order);
-        rows.truncate(wanted.end); // what comes after is never sorted
-    }
-    rows.sort_unstable_by_key(order);
-    let rows = &rows[wanted];
-    let bytes = rows.iter().map(|row| {
-        let texts = [row.screen_name, row.description, row.text];
-        ROW_EXTRA_BYTES + texts.iter().map(|span| span.bytes as usize).sum::<usize>()
-    });
-    out.reserve(bytes.sum());
-    for (index, row) in rows.iter().enumerate() {
-        if index > 0 {
-            out.push(b'\n');
-        }
-        decimal::write_u64(out, row.other_id);
-        for span in [row.screen_name, row.description, row.text] {
-            out.push(b'\t');
-            out.extend_from_slice(span.bytes(value));
-        }
-    }
-    all
+    let rows = Rows::of(user, request, scratch);
+    rows.write(out);
+    rows.all
 }
 
 /// One row per contact with a tweet of the requested type.
-fn collect(
-    user: &User<'_>,
-    value: &[u8],
-    request: &Query<'_>,
-    mut phrase: Matches<'_>,
-    rows: &mut Vec<Row>,
-) {
-    for contact in user.contacts() {
+fn collect(user: &User<'_>, request: &Query<'_>, mut phrase: Matches<'_>, rows: &mut Vec<Row>) {
+    rows.reserve(user.contact_count());
+    for (index, contact) in user.contacts().enumerate() {
         let matches = count(
             &contact,
             request.kind,
             &mut phrase,
             request.hashtag.as_bytes(),
         );
-        let Some(latest) = contact.latest(request.kind) else {
-            continue;
-        };
-        rows.push(Row {
-            score: score(contact.product, matches),
-            other_id: contact.other_id,
-            screen_name: Span::of(contact.screen_name, value),
-            description: Span::of(contact.description, value),
-            text: Span::of(latest.text, value),
-        });
+        if contact.has(request.kind) {
+            rows.push(Row {
+                score: score(contact.product, matches),
+                other_id: contact.other_id,
+                index,
+            });
+        }
     }
 }
 
 /// Matches of phrase and tag in the contact tweets of the requested type.
 #[inline]
 fn count(contact: &Contact<'_>, kind: Kind, phrase: &mut Matches<'_>, hashtag: &[u8]) -> u64 {
+    // Most contacts have no match at all: what all of their tweets contain is looked at once.
+    if phrase.next >= contact.texts_end() && !contact.tags().any(|tag| tag == hashtag) {
+        return 0;
+    }
     let mut matches = 0;
     for tweet in contact.tweets() {
         let in_text = phrase.before(tweet.text_start + tweet.text.len());

@@ -1,7 +1,8 @@
 //! A checked value, read in place: the user, the contacts, their tweets.
 
 use super::bytes::{u32_at, u64_at};
-use super::{CONTACT_BYTES, Kind, REPLY, RETWEET, TAG_BYTES, TWEET_BYTES};
+use super::{CONTACT_BYTES, Kind, NO_TWEET, REPLY, RETWEET, TAG_BYTES, TWEET_BYTES};
+use std::ops::Range;
 
 /// A validated value: [`User::parse`] and [`User::verify`] make it. Cheap to copy: six slices of the value.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,39 @@ impl<'a> User<'a> {
         })
     }
 
+    /// Contact `index`, in the order of [`contacts`](Self::contacts).
+    #[inline]
+    pub fn contact(&self, index: usize) -> Option<Contact<'a>> {
+        let entry = self.contacts.get(index)?;
+        let before = index.checked_sub(1).and_then(|i| self.contacts.get(i));
+        let tweets_start = before.map_or(0, |b| u32_at(b, 24) as usize);
+        let names_start = before.map_or(0, |b| u32_at(b, 44) as usize);
+        Some(Contact::read(*self, entry, tweets_start, names_start))
+    }
+
+    /// The tags of the tweets in `range`, in order.
+    #[inline]
+    fn tags_of(self, range: Range<usize>) -> impl Iterator<Item = &'a [u8]> {
+        let before = range.start.checked_sub(1).and_then(|i| self.tags.get(i));
+        let mut start = before.map_or(0, |entry| u32::from_le_bytes(*entry) as usize);
+        let tags = self.tags.get(range).unwrap_or_default();
+        tags.iter().map(move |entry| {
+            let end = u32::from_le_bytes(*entry) as usize;
+            let tag = self.tag_names.get(start..end).unwrap_or_default();
+            start = end;
+            tag
+        })
+    }
+
+    /// Where the texts and the tags of the tweets before `index` end, separators included.
+    #[inline]
+    fn ends_before(&self, index: usize) -> (usize, usize) {
+        let before = index.checked_sub(1).and_then(|i| self.tweets.get(i));
+        before.map_or((0, 0), |b| {
+            (u32_at(b, 16) as usize + 1, u32_at(b, 20) as usize)
+        })
+    }
+
     /// All texts in one run, each followed by [`super::TEXT_SEPARATOR`]; [`Tweet::text_start`] counts from
     /// its beginning.
     pub fn texts(&self) -> &'a [u8] {
@@ -48,9 +82,7 @@ impl<'a> User<'a> {
     #[inline]
     fn tweet(&self, index: usize) -> Option<Tweet<'a>> {
         let entry = self.tweets.get(index)?;
-        let before = index.checked_sub(1).and_then(|i| self.tweets.get(i));
-        let text_start = before.map_or(0, |b| u32_at(b, 16) as usize + 1);
-        let tags_start = before.map_or(0, |b| u32_at(b, 20) as usize);
+        let (text_start, tags_start) = self.ends_before(index);
         let text_end = u32_at(entry, 16) as usize;
         Some(Tweet {
             id: u64_at(entry, 0),
@@ -117,17 +149,41 @@ impl<'a> Contact<'a> {
         (self.tweets_start..self.tweets_end).filter_map(move |index| user.tweet(index))
     }
 
+    /// Where the texts of the contact tweets end in [`User::texts`].
+    #[inline]
+    pub fn texts_end(&self) -> usize {
+        self.user.ends_before(self.tweets_end).0
+    }
+
+    /// The tags of all contact tweets, in their order.
+    #[inline]
+    pub fn tags(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let start = self.user.ends_before(self.tweets_start).1;
+        self.user
+            .tags_of(start..self.user.ends_before(self.tweets_end).1)
+    }
+
+    /// Whether there is a contact tweet of `kind`.
+    #[inline]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.latest_index(kind) != NO_TWEET
+    }
+
     /// The latest contact tweet of `kind`; `None` when there is none, and so no row.
     #[inline]
     pub fn latest(&self, kind: Kind) -> Option<Tweet<'a>> {
+        // NO_TWEET is outside every table: a table has at most 2^32 - 1 entries.
+        self.user.tweet(self.latest_index(kind) as usize)
+    }
+
+    #[inline]
+    fn latest_index(&self, kind: Kind) -> u32 {
         let [reply, retweet, both] = self.latest;
-        let index = match kind {
+        match kind {
             Kind::Reply => reply,
             Kind::Retweet => retweet,
             Kind::Both => both,
-        };
-        // NO_TWEET is outside every table: a table has at most 2^32 - 1 entries.
-        self.user.tweet(index as usize)
+        }
     }
 
     /// Numbers of contact tweets: (replies, retweets).
@@ -161,21 +217,6 @@ impl<'a> Tweet<'a> {
     /// The lower-cased tags, in the tweet's order, repeats kept.
     #[inline]
     pub fn tags(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let user = self.user;
-        let before = self
-            .tags_start
-            .checked_sub(1)
-            .and_then(|i| user.tags.get(i));
-        let mut start = before.map_or(0, |entry| u32::from_le_bytes(*entry) as usize);
-        user.tags
-            .get(self.tags_start..self.tags_end)
-            .unwrap_or_default()
-            .iter()
-            .map(move |entry| {
-                let end = u32::from_le_bytes(*entry) as usize;
-                let tag = user.tag_names.get(start..end).unwrap_or_default();
-                start = end;
-                tag
-            })
+        self.user.tags_of(self.tags_start..self.tags_end)
     }
 }
