@@ -9,9 +9,11 @@ use super::{
 };
 use crate::store::{Meta, StoreError, UpdatesMeta};
 use heed::{CompactionOption, Env, RoTxn, WithoutTls};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 /// Attempts to open a store that is replaced meanwhile.
@@ -24,6 +26,7 @@ pub struct Store {
     pub(super) updates: Option<Updates>,
     pub(super) meta: Meta,
     pub(super) path: PathBuf,
+    snapshots: Snapshots,
     /// `None` never equals the identity of a path.
     identity: Option<Identity>,
 }
@@ -113,6 +116,7 @@ impl Store {
             updates,
             meta,
             path,
+            snapshots: Snapshots::default(),
             identity,
         })
     }
@@ -161,7 +165,10 @@ impl Store {
     #[inline]
     pub fn read(&self) -> Result<Reader<'_>, StoreError> {
         let failed = |error| lmdb(&self.path, error);
-        let txn = self.env.read_txn().map_err(failed)?;
+        let txn = match self.snapshots.lend(&self.env).map_err(failed)? {
+            Some(lent) => Snapshot::Lent(lent),
+            None => Snapshot::Own(self.env.read_txn().map_err(failed)?),
+        };
         let updates = match &self.updates {
             None => None,
             Some(updates) => Some((updates, updates.read().map_err(failed)?)),
@@ -194,9 +201,49 @@ impl Store {
     }
 }
 
+/// Transactions of the built file that stay open for the next lookup: it never changes, so beginning one anew, which
+/// allocates, gives nothing. In the sample LMDB takes 1,118 instructions for a lookup instead of 1,729.
+#[derive(Default)]
+struct Snapshots(Box<[Slot; SNAPSHOTS]>);
+
+/// Most transactions that stay open: a thread has its own unless there are more threads.
+const SNAPSHOTS: usize = 32;
+
+/// A transaction on cache lines of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Slot(Mutex<Option<RoTxn<'static, WithoutTls>>>);
+
+impl Snapshots {
+    /// The transaction of this thread; `None` while another thread has it.
+    #[inline]
+    fn lend(&self, env: &Env<WithoutTls>) -> heed::Result<Option<Lent<'_>>> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static THREAD: usize = THREADS.fetch_add(1, Relaxed) % SNAPSHOTS;
+        }
+        let slot = THREAD.with(|thread| &self.0[*thread]);
+        let Some(mut txn) = slot.0.try_lock() else {
+            return Ok(None);
+        };
+        if txn.is_none() {
+            *txn = Some(env.clone().static_read_txn()?);
+        }
+        Ok(MutexGuard::try_map(txn, Option::as_mut).ok())
+    }
+}
+
+type Lent<'s> = MappedMutexGuard<'s, RoTxn<'static, WithoutTls>>;
+
+/// A transaction of the built file.
+enum Snapshot<'s> {
+    Lent(Lent<'s>),
+    Own(RoTxn<'s, WithoutTls>),
+}
+
 /// A read transaction.
 pub struct Reader<'s> {
-    txn: RoTxn<'s, WithoutTls>,
+    txn: Snapshot<'s>,
     updates: Option<(&'s Updates, RoTxn<'s, WithoutTls>)>,
     store: &'s Store,
 }
@@ -211,7 +258,11 @@ impl Reader<'_> {
         {
             return Ok((!value.is_empty()).then_some(value));
         }
-        let value = self.store.users.get(&self.txn, &user_id.to_be_bytes());
+        let txn = match &self.txn {
+            Snapshot::Lent(txn) => txn,
+            Snapshot::Own(txn) => txn,
+        };
+        let value = self.store.users.get(txn, &user_id.to_be_bytes());
         value.map_err(failed)
     }
 }
