@@ -28,6 +28,10 @@ const LENGTH: &[u8] = b"\r\nContent-Length: ";
 /// End of the last field line and of the head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
+/// Heads are ready-made for bodies of up to so many digits of length: answers of different lengths alternate, and none
+/// of them should make a head anew.
+const READY_DIGITS_MAX: usize = 6;
+
 /// Ready-made parts of heads. One per worker.
 pub struct Heads {
     unix_seconds: u64,
@@ -50,8 +54,8 @@ pub const BY_ACCEPT: (&str, &str) = ("Vary", "Accept");
 struct Ready {
     content_type: &'static str,
     fields: &'static [(&'static str, &'static str)],
-    /// With Content-Length 0…0.
-    head: Vec<u8>,
+    /// With Content-Length 0, 00 and so on.
+    heads: [Vec<u8>; READY_DIGITS_MAX],
     /// Digits of that Content-Length: those of the last answer, the best guess.
     length_digits: usize,
 }
@@ -64,23 +68,24 @@ impl Ready {
         Self {
             content_type,
             fields,
-            head: Vec::new(),
+            heads: [const { Vec::new() }; READY_DIGITS_MAX],
             length_digits: 3,
         }
     }
 
     fn make(&mut self, date: &[u8; IMF_FIXDATE_BYTES]) {
-        self.head.clear();
-        append(
-            Status::Ok,
-            self.content_type,
-            self.fields,
-            date,
-            &mut self.head,
-        );
-        self.head
-            .extend_from_slice(&[b'0'; DIGITS_MAX][..self.length_digits]);
-        self.head.extend_from_slice(HEAD_END);
+        for (head, digits) in self.heads.iter_mut().zip(1..) {
+            head.clear();
+            append(Status::Ok, self.content_type, self.fields, date, head);
+            head.extend_from_slice(&[b'0'; READY_DIGITS_MAX][..digits]);
+            head.extend_from_slice(HEAD_END);
+        }
+    }
+
+    /// The head for the guessed number of digits.
+    #[inline]
+    fn head(&self) -> &[u8] {
+        &self.heads[self.length_digits - 1]
     }
 }
 
@@ -111,12 +116,12 @@ impl Heads {
         }
     }
 
-    /// From now on the ready-made head has `digits` digits of Content-Length.
-    #[inline(never)]
+    /// From now on the head has `digits` digits of Content-Length, if there is one ready.
+    #[inline]
     fn guess(&mut self, kind: Kind, digits: usize) {
-        let ready = &mut self.ready[kind as usize];
-        ready.length_digits = digits;
-        ready.make(&self.date);
+        if digits <= READY_DIGITS_MAX {
+            self.ready[kind as usize].length_digits = digits;
+        }
     }
 
     #[inline(never)]
@@ -221,7 +226,7 @@ impl<'a> Reply<'a> {
         let guess = &self.heads.ready[kind as usize];
         let guessed = guess.length_digits;
         let digits_end = if self.mode.keep_alive && self.mode.minor != 0 {
-            self.out.extend_from_slice(&guess.head);
+            self.out.extend_from_slice(guess.head());
             self.out.len() - HEAD_END.len()
         } else {
             let (content_type, fields) = (guess.content_type, guess.fields);
@@ -320,9 +325,13 @@ impl<'a> Reply<'a> {
     #[inline(never)]
     fn make_room(&mut self, digits_end: usize, guessed: usize, length: usize) -> usize {
         let digits = decimal_digits(length);
-        let room = [b'0'; DIGITS_MAX];
-        let old = digits_end - guessed..digits_end;
-        self.out.splice(old, room[..digits].iter().copied());
+        let old_end = self.out.len();
+        if digits > guessed {
+            self.out.resize(old_end + digits - guessed, 0);
+        }
+        self.out
+            .copy_within(digits_end..old_end, digits_end + digits - guessed);
+        self.out.truncate(old_end + digits - guessed);
         digits
     }
 }
