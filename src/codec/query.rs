@@ -88,8 +88,8 @@ fn plain_bytes(chunk: [u8; 8], plus: Plus) -> usize {
 #[inline]
 fn marks(chunk: u64, byte: u8) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let other = chunk ^ ONES * u64::from(byte);
-    other.wrapping_sub(ONES) & !other & ONES << 7
+    let other = chunk ^ (ONES * u64::from(byte));
+    other.wrapping_sub(ONES) & !other & (ONES << 7)
 }
 
 /// Where `byte` is in `text`. Names and values are short: the first bytes are searched in line.
