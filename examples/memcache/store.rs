@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, env};
 
+use anyhow::ensure;
 use uuid::Uuid;
 
 use crate::common::{
@@ -13,8 +14,14 @@ use crate::common::{
     kv::{self, Error, Kv, Record},
 };
 
-/// The only table: key → version.
+/// Key → version.
 const VERSIONS: usize = 0;
+
+/// One row: the id of the map.
+const MAP: usize = 1;
+
+/// The name of the file with the id of the map that the files belong to.
+const OWNER: Uuid = Uuid::nil();
 
 /// Where the store is.
 #[derive(clap::Args)]
@@ -38,25 +45,52 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store. Files that no key names, left by an interrupted upload, are removed.
+    /// Opens the store. Files that no key names, left by an interrupted upload, are removed; so files of another map are
+    /// refused.
     pub fn open(places: &Places, of_map: kv::Options) -> anyhow::Result<Self> {
         let map = places.map.clone().or_else(|| env::var("MEMCACHE_MAP").ok());
         let map = map.as_ref().unwrap_or(&places.store).parse()?;
-        let map = Kv::open(&map, ["memcache_versions"], of_map)?;
+        let map = Kv::open(&map, ["memcache_versions", "memcache_map"], of_map)?;
         let below = || format!("{}/files", places.store);
-        let files = files::open(&places.files.clone().unwrap_or_else(below))?;
+        let place = places.files.clone().unwrap_or_else(below);
+        let files = files::open(&place)?;
         let store = Self { map, files };
+        ensure!(
+            store.owns_files()?,
+            "the files in {place} belong to another map, and those that this map does not name would be removed; \
+             give their map with --map, or another place with --files"
+        );
         let named: HashSet<_> = store
             .all()?
             .into_iter()
             .map(|(_, stored)| version(&stored))
             .collect();
         for found in store.files.list()? {
-            if !named.contains(&found) {
+            if found != OWNER && !named.contains(&found) {
                 store.files.remove(found)?;
             }
         }
         Ok(store)
+    }
+
+    /// Whether the files are those of this map. A place without any becomes its own.
+    fn owns_files(&self) -> anyhow::Result<bool> {
+        let id = self.map.write(|tables| match tables.get(MAP, b"id")? {
+            Some(id) => Ok(id),
+            None => {
+                let id = Uuid::new_v4().into_bytes();
+                tables.put(MAP, b"id", &id)?;
+                Ok(id.to_vec())
+            }
+        })?;
+        if let Some(owner) = self.files.read(OWNER)? {
+            return Ok(owner == id);
+        }
+        let is_free = self.files.list()?.is_empty();
+        if is_free {
+            self.files.put(OWNER, &id)?;
+        }
+        Ok(is_free)
     }
 
     /// Stores a file under a key. Returns the version that the key had before.

@@ -58,8 +58,8 @@ pub(in crate::http) trait System {
     /// Answers are written whole; waiting for ACKs only delays them.
     fn set_nodelay(&self, stream: &Self::Stream);
 
-    /// Writes an answer, be it in parts, into an empty send buffer, which takes it whole, and reads what the peer has sent, so that closing does not reset
-    /// the connection.
+    /// Writes an answer into an empty send buffer, which takes it whole, be it in parts. Reads what the peer has sent, so
+    /// that closing does not reset the connection.
     fn answer(&self, stream: &Self::Stream, answer: &[u8]);
 
     /// Ends the sending side.

@@ -211,5 +211,18 @@ fn a_kill_of_everything_loses_no_upload() {
             format!("{n}").as_bytes()
         );
     }
-    assert_eq!(std::fs::read_dir(files).unwrap().count(), 10);
+    // And one that says whose they are.
+    assert_eq!(std::fs::read_dir(&files).unwrap().count(), 11);
+
+    // A map that was forgotten, or is another one, names none of them: they stay.
+    let place = files.to_str().unwrap();
+    let other = restarted.directory.path("other");
+    let front = ["front", "--front-listen", "127.0.0.1:0", "--store", &other];
+    let mut command = Command::new(example("memcache"));
+    command.env("MEMCACHE_TOKEN", TOKEN).args(front);
+    let refused = command.args(["--files", place]).output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{told}");
+    assert!(told.contains("belong to another map"), "{told}");
+    assert_eq!(std::fs::read_dir(&files).unwrap().count(), 11);
 }

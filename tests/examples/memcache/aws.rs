@@ -121,7 +121,8 @@ fn files_in_s3_and_their_map_in_mariadb() {
             assert_eq!(front.read(key).unwrap(), all_bytes, "{key}");
         }
     }
-    assert_eq!(moto.files(), 4, "an old version is removed");
+    // One says whose they are.
+    assert_eq!(moto.files(), 1 + 4, "an old version is removed");
     assert_eq!(
         database.number("SELECT COUNT(*) FROM trident.memcache_versions"),
         4
@@ -135,10 +136,10 @@ fn files_in_s3_and_their_map_in_mariadb() {
     memcache.kill();
     let left = "/cache/some/files/6ba7b810-9dad-41d1-80b4-00c04fd430c8";
     moto.call("s3", "PUT", left, "behind");
-    assert_eq!(moto.files(), 5);
+    assert_eq!(moto.files(), 1 + 5);
     let directory = std::mem::replace(&mut memcache.directory, TempDir::new());
     let restarted = moto.memcache(directory, &flags);
-    assert_eq!(moto.files(), 4);
+    assert_eq!(moto.files(), 1 + 4);
     let mut front = restarted.front();
     assert_eq!(
         front.keys(),
@@ -146,7 +147,7 @@ fn files_in_s3_and_their_map_in_mariadb() {
     );
     assert_eq!(front.read("k1").unwrap(), all_bytes);
     restarted.does("POST", "/api/delete_all", &json!({}));
-    assert_eq!((front.read("k1"), moto.files()), (None, 0));
+    assert_eq!((front.read("k1"), moto.files()), (None, 1));
 }
 
 #[test]
