@@ -1,5 +1,6 @@
 """How an instance follows the published store (ami/rootfs/usr/lib/trident/store): against an S3 of files, an `aws` that
 reads them, and a server that opens what its setting names at a reload. scripts/test-fleet does it with real ones under load."""
+import fcntl
 import hashlib
 import http.server
 import json
@@ -340,6 +341,13 @@ class Following(unittest.TestCase):
             time.sleep(SECOND)
         self.fail("it did not come so far")
 
+    def kill(self, process):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        # A child that was killed before it became another program may still hold the lock: the next run would leave at once.
+        with open(self.run_directory / "store.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
     def test_killed_in_mid_fetch(self):
         one = self.publish("one")
         self.follow()
@@ -347,8 +355,7 @@ class Following(unittest.TestCase):
         (self.fake / "hang-data.mdb.zst").touch()
         process = self.start_and_wait(until=(self.fake / "hangs").exists)
         self.assertEqual(self.follow(), "", "another run leaves it alone")
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        self.kill(process)
         self.assertEqual((self.serves(), self.kept()), (one, {one, f".fetch-{two}"}))
         (self.fake / "hang-data.mdb.zst").unlink()
         self.follow()
@@ -385,8 +392,7 @@ class Following(unittest.TestCase):
         link = self.stores / "current"
         self.environment["RELOAD_SECONDS_MAX"] = "600"
         process = self.start_and_wait(until=lambda: os.readlink(link) == two)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        self.kill(process)
         self.assertEqual((os.readlink(link), self.serves()), (two, one))
         (self.fake / "deaf").unlink()
         self.follow()
