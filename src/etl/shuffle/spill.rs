@@ -65,7 +65,7 @@ impl LineFile {
     pub fn append_from(&mut self, mut read: impl Read, bytes: u64) -> Result<(), EtlError> {
         let copied = io::copy(&mut read, &mut self.file);
         let whole = copied.and_then(|copied| {
-            if copied < bytes {
+            if copied != bytes {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             Ok(())
