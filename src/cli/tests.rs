@@ -1,4 +1,4 @@
-//! Help, and how flags are parsed. `tests/it/cli.rs` tests the binary.
+//! Help, and how flags are parsed. `tests/it/cli/commands.rs` tests the binary.
 
 use super::*;
 use crate::config::{Flag, SETTINGS};

@@ -20,7 +20,8 @@ use trident::{
 
 use crate::{
     harness::{Client, GET, Metrics, READY, Server, eventually},
-    http_table, ingest,
+    http::table,
+    ingest,
     sample::first_target,
     temp_dir::TempDir,
     twitter::stores::damaged,
@@ -281,10 +282,10 @@ fn authority(other: &Server, counted: &mut Counted) {
     }
 }
 
-/// Malformed requests: the table of `http_table`, and those that only small limits refuse.
+/// Malformed requests: the table of `http::table`, and those that only small limits refuse.
 fn faults(counted: &mut Counted) {
     let plain = Server::start(&[]);
-    for bytes in http_table::requests() {
+    for bytes in table::requests() {
         let mut client = plain.connect();
         client.send(bytes);
         client.finish();
@@ -455,7 +456,7 @@ fn promtool_accepts_the_configuration_and_the_rules() {
 
 #[test]
 fn the_reference_page_is_that_of_the_code() {
-    let page = include_str!("../../docs/metrics.md");
+    let page = include_str!("../../../docs/metrics.md");
     assert!(
         page == reference::page(&trident::app::reasons()),
         "run: trident generate metrics > docs/metrics.md"
@@ -476,8 +477,8 @@ fn dashboard_and_rules_name_only_metrics_that_exist() {
         })
     };
     let texts = [
-        include_str!("../../config/grafana/trident.json"),
-        include_str!("../../config/prometheus/rules.yml"),
+        include_str!("../../../config/grafana/trident.json"),
+        include_str!("../../../config/prometheus/rules.yml"),
     ];
     let mut named = 0;
     for text in texts {

@@ -56,7 +56,7 @@ fn every_path_refuses_other_methods_and_says_which_it_takes() {
 
 #[test]
 fn readme_and_the_first_page_list_every_endpoint() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let table = guide::markdown();
     assert!(readme.contains(&table), "README.md, Endpoints:\n{table}");
     let server = Server::start(&[]);
@@ -67,7 +67,7 @@ fn readme_and_the_first_page_list_every_endpoint() {
 /// The commands on README's first screen get the answers shown below them, to the byte.
 #[test]
 fn readme_shows_the_answers_that_the_built_in_sample_gives() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let (_, section) = readme.split_once("## Three requests\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let server = Server::start(&[]);

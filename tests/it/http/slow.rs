@@ -19,7 +19,7 @@ use crate::{
     far_end::visit_all_workers,
     harness::{Client, GET, PATIENCE, Server, eventually, pace},
     in_process::{Echo, InProcess},
-    notify::endless_search,
+    serve::notify::endless_search,
 };
 
 const HALF_A_HEAD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: t\r\nX: ";

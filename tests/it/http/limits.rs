@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{GET, Server, eventually},
-    http_table::check,
+    http::table::check,
 };
 
 /// `http.request_line_bytes_max` of [`small`].

@@ -434,7 +434,7 @@ fn explain_tells_valid_invalid_and_missing_files_apart() {
 /// The key of the server gives its tokens, and the bounds are those of its configuration.
 #[test]
 fn explain_uses_the_settings_of_the_server() {
-    let cases = include_str!("../data/qrcode_cases.tsv");
+    let cases = include_str!("../../data/qrcode_cases.tsv");
     let decode = cases
         .lines()
         .find_map(|line| line.strip_prefix("decode\t"))

@@ -4,12 +4,10 @@
 use serde_json::{Value, json};
 use trident::app;
 
-use crate::{
-    chain::pack,
-    harness::{Client, Response, Server},
-};
+use super::chain::pack;
+use crate::harness::{Client, Response, Server};
 
-const CASES: &str = include_str!("../data/blockchain_cases.jsonl");
+const CASES: &str = include_str!("../../data/blockchain_cases.jsonl");
 
 /// The rule that the oracle broke, and the reason.
 const BLOCKCHAIN: &[(&str, &str)] = &[
@@ -138,7 +136,7 @@ fn every_reason_has_a_counter_that_counts() {
     for (query, reason) in TWITTER {
         provoked.by(&format!("/twitter?{query}"), "twitter", reason);
     }
-    let grid = include_str!("../data/qrcode_cases.tsv")
+    let grid = include_str!("../../data/qrcode_cases.tsv")
         .lines()
         .find_map(|line| line.strip_prefix("decode\t"))
         .and_then(|case| case.split('\t').next())

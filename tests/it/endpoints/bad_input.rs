@@ -14,8 +14,8 @@ use trident::{
     metrics::Counter,
 };
 
+use super::chain;
 use crate::{
-    chain,
     harness::{Client, GET, PATIENCE, Server},
     in_process::InProcess,
 };

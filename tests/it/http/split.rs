@@ -4,7 +4,7 @@ use trident::http::Limits;
 
 use crate::{
     harness::{Client, Response, Server},
-    http_limits::{request_with_fields_of, request_with_line_of},
+    http::limits::{request_with_fields_of, request_with_line_of},
     in_process::{Echo, InProcess},
 };
 

@@ -12,10 +12,8 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{
-    chain,
-    harness::{AUTH_KEY, Client, Response, Server},
-};
+use super::chain;
+use crate::harness::{AUTH_KEY, Client, Response, Server};
 
 /// A request and its answer, as `tests/oracle/cases.py` writes them. Texts are bytes, one a character.
 #[derive(Deserialize)]
