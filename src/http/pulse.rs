@@ -24,9 +24,12 @@ pub(super) struct AcceptBeat {
 }
 
 impl AcceptBeat {
-    /// Called by the thread when awake: answers every question so far.
-    pub(super) fn answer(&self) {
+    /// Called by the thread when awake. Runs `take_wakes`, which takes the bytes that woke it, then answers every
+    /// question so far: a byte taken afterwards could be that of a question which is not answered yet.
+    pub(super) fn answer<T>(&self, take_wakes: impl FnOnce() -> T) -> T {
+        let taken = take_wakes();
         self.answered.store(self.asked.load(Acquire), Release);
+        taken
     }
 
     /// Called when the thread ends: no answer is expected from now on.
@@ -106,6 +109,7 @@ fn ask_worker(index: usize, ran: Arc<AtomicBool>) -> bool {
 mod tests {
     use super::*;
     use std::{
+        io::Read,
         sync::mpsc,
         time::{Duration, Instant},
     };
@@ -163,10 +167,23 @@ mod tests {
         assert_eq!(pulse.silent(), None, "nobody asked");
         pulse.ask();
         assert_eq!(pulse.silent().as_deref(), Some("the accept thread"));
-        accept.answer();
+        accept.answer(|| ());
         assert_eq!(pulse.silent(), None);
         pulse.ask();
         accept.stop();
         assert_eq!(pulse.silent(), None);
+    }
+
+    #[test]
+    fn a_question_whose_wake_is_taken_with_an_earlier_one_is_answered() {
+        let (wake, mut woken) = UnixStream::pair().unwrap();
+        let accept = Arc::new(AcceptBeat::default());
+        let mut pulse = Pulse::new(Arc::clone(&accept), wake);
+        pulse.workers = Box::default();
+        accept.answer(|| {
+            pulse.ask();
+            woken.read(&mut [0; 64]).unwrap()
+        });
+        assert_eq!(pulse.silent(), None, "no other byte will wake the thread");
     }
 }

@@ -186,8 +186,7 @@ impl<W: System> Loop<W> {
     /// Waits for work once and does it; true if the loop was stopped and has ended.
     pub(super) fn has_ended(&mut self) -> bool {
         let (woken, ready) = self.wait();
-        self.beat.answer();
-        if woken && self.system.is_stopped() {
+        if self.beat.answer(|| woken && self.system.is_stopped()) {
             self.finish();
             return true;
         }
