@@ -1,7 +1,10 @@
 //! What must be true of every simulation: each client gets exactly its answers, in order, and nothing else; deadlines
 //! are kept to the tick; the totals are those of the connections; no trace of a connection remains.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering::Relaxed,
+};
 
 use super::{
     client::{Answer, Client},
@@ -10,7 +13,19 @@ use super::{
     service::{self, Scripted},
     wire::SimSocket,
 };
-use crate::http::{conn::Conn, server::Server};
+use crate::http::{
+    conn::{Conn, Stage},
+    server::Server,
+};
+
+/// A simulation that has ended.
+pub(super) struct Ended {
+    /// Requests answered, or what went wrong.
+    pub(super) outcome: Result<usize, Violation>,
+    /// The choices that were made, if the story was told.
+    pub(super) choices: Vec<u32>,
+    pub(super) story: Vec<String>,
+}
 
 /// What a check found wrong.
 #[derive(Clone, Debug)]
@@ -24,24 +39,41 @@ impl Violation {
     }
 }
 
+/// Runs a simulation; a panic is a violation too.
+pub(super) fn caught(run: impl FnOnce() -> Result<usize, Violation>) -> Result<usize, Violation> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        violation(format!("a panic: {}", text.unwrap_or("?")))
+    })
+}
+
 fn violation<T>(text: String) -> Result<T, Violation> {
     Err(Violation(text))
 }
 
-/// For the time between two turns: what the server counts is what its connections have.
+/// For the time between two turns: what the server counts is what its connections have, and what a reload replaced is
+/// held by nobody but requests that wait for their answers.
 pub(super) fn totals<'c>(
     server: &Server,
     conns: impl Iterator<Item = &'c Conn<Scripted, SimSocket>>,
 ) -> Result<(), Violation> {
-    let (mut open, mut bytes) = (0, 0);
+    let (mut open, mut bytes, mut deferred) = (0, 0, 0);
     for conn in conns {
         open += 1;
         bytes += conn.stage.buffered_bytes();
+        deferred += usize::from(matches!(conn.stage, Stage::Deferred(..)));
     }
     let counted = [&server.open, &server.buffered_bytes].map(|total| total.load(Relaxed));
     if counted != [open, bytes] {
         return violation(format!(
             "there are {open} connections with {bytes} bytes, and counted are: {counted:?}"
+        ));
+    }
+    let held = service::held();
+    if held > deferred {
+        return violation(format!(
+            "{held} replaced editions are held, and {deferred} answers are awaited"
         ));
     }
     Ok(())

@@ -4,6 +4,8 @@
 //! listeners' queues, the table of descriptors, errors of `accept`, failing spawns, time. Every client sends one request
 //! with its handshake.
 
+mod plan;
+
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeSet, VecDeque},
@@ -13,12 +15,17 @@ use std::{
     time::Duration,
 };
 
+use plan::GatePlan;
+
 use super::{
-    check::{self, Violation},
+    Fault,
+    check::{self, Ended, Violation},
     clock::{SimClock, TICK_MS},
     fate::{Fate, Random, Source as Choices},
+    in_silence,
     plan::Plan,
     service::{self, Scripted},
+    shrink::Shrunk,
     wire::{Shared, SimSocket, Wire},
     world,
 };
@@ -38,33 +45,6 @@ const STOP_MS: u64 = 100_000;
 
 /// How long a handshake takes that the kernel has begun: less than the loop waits for it.
 const HANDSHAKE_MS: usize = 150;
-
-struct GatePlan {
-    connections_max: usize,
-    descriptors_max: usize,
-    slots: usize,
-    clients: usize,
-    /// Which of the two listeners is inherited.
-    is_inherited: [bool; 2],
-    /// Whether the kernel lets a listener stop new handshakes.
-    can_refuse: bool,
-    stop_at: usize,
-}
-
-impl GatePlan {
-    fn new(random: &mut Random) -> Self {
-        let descriptors_max = random.of(&[2, 3, 5, 100, 100]);
-        Self {
-            connections_max: random.of(&[1, 2, 100]),
-            descriptors_max,
-            slots: random.of(&[100, 100, 100, 2]),
-            clients: 1 + random.below(8),
-            is_inherited: [false, random.one_in(2)],
-            can_refuse: !random.one_in(8),
-            stop_at: random.below(40),
-        }
-    }
-}
 
 /// How far a client's connection has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -375,7 +355,7 @@ impl Kernel {
     fn pass(&self, ms: u64) {
         let now_ms = self.now_ms.get() + ms;
         self.now_ms.set(now_ms);
-        for index in 0..self.plan.clients {
+        for index in 0..self.plan.clients.len() {
             let state = self.clients.borrow()[index].state;
             if matches!(state, State::Begun(at_ms) if at_ms <= now_ms) {
                 self.complete(index);
@@ -440,30 +420,28 @@ impl Kernel {
     }
 }
 
-/// Simulates what follows from `seed`, up to the end of a stop.
-fn run(seed: u64, is_told: bool) -> (Result<usize, Violation>, Vec<String>) {
-    let mut random = Random::new(seed);
-    let plan = GatePlan::new(&mut random);
-    let fate = Rc::new(Fate::new(Choices::Seed(!seed), is_told));
+/// Simulates `plan` with the choices of `source`, up to the end of a stop.
+fn run(plan: &GatePlan, source: Choices, fault: Option<Fault>, is_told: bool) -> Ended {
+    let fate = Rc::new(Fate::new(source, is_told));
     let limits = Limits {
         connections_max: plan.connections_max,
         turn_us: u64::MAX,
         ..Limits::default()
     };
     let slots = Arc::new(Slots::new(plan.slots));
-    let clock = SimClock::new(&fate, None, &slots, 0);
+    let clock = SimClock::new(&fate, fault, &slots, 0);
     service::clear(Some(Rc::clone(&clock)));
     let wires = Plan::simple();
-    let clients = (0..plan.clients).map(|_| Client {
-        listener: random.below(2),
+    let clients = plan.clients.iter().map(|listener| Client {
+        listener: *listener,
         state: State::Away,
-        wire: Wire::new(&fate, 1 << 20, &wires, None),
+        wire: Wire::new(&fate, 1 << 20, &wires, fault),
         had_room: false,
         is_excused: false,
     });
     let kernel = Rc::new(Kernel {
         clients: RefCell::new(clients.collect()),
-        plan,
+        plan: plan.clone(),
         fate: Rc::clone(&fate),
         clock,
         server: world::server(limits, slots),
@@ -477,12 +455,16 @@ fn run(seed: u64, is_told: bool) -> (Result<usize, Violation>, Vec<String>) {
         shall_stop: Cell::default(),
         violation: RefCell::default(),
     });
-    let outcome = live(&kernel);
-    let (_, story) = fate.told();
+    let outcome = check::caught(|| live(&kernel));
+    let (choices, story) = fate.told();
     kernel.conns.take();
     service::clear(None);
     simulated::set(None);
-    (outcome, story)
+    Ended {
+        outcome,
+        choices,
+        story,
+    }
 }
 
 fn live(kernel: &Rc<Kernel>) -> Result<usize, Violation> {
@@ -552,13 +534,29 @@ impl Kernel {
     }
 }
 
+/// Simulates what follows from `seed`.
+fn simulate(seed: u64, fault: Option<Fault>, is_told: bool) -> (GatePlan, Ended) {
+    let plan = GatePlan::new(&mut Random::new(seed));
+    // Other numbers than those of the plan.
+    let ended = run(&plan, Choices::Seed(!seed), fault, is_told);
+    (plan, ended)
+}
+
+/// The shortest story of a seed that fails.
+fn shrink(seed: u64, fault: Option<Fault>) -> Option<Shrunk<GatePlan>> {
+    in_silence(|| {
+        let (plan, ended) = simulate(seed, fault, true);
+        Shrunk::from(plan, ended, fault)
+    })
+}
+
 #[test]
 fn accepting_and_stopping_lose_nobody_whatever_fails() {
     let first = super::from_environment("SIM_SEED", 1);
     let seeds = super::from_environment("SIM_SEEDS", super::SEEDS);
     let mut answers = 0;
     for seed in first..first + seeds {
-        match run(seed, false).0 {
+        match in_silence(|| simulate(seed, None, false)).1.outcome {
             Ok(count) => answers += count,
             Err(_) => fail(seed),
         }
@@ -566,17 +564,29 @@ fn accepting_and_stopping_lose_nobody_whatever_fails() {
     assert!(answers > 0);
 }
 
-/// Panics with the shortest story that fails as `seed` does, of some thousand seeds.
+/// Panics with the shortest story of `seed`.
 fn fail(seed: u64) -> ! {
-    let kind = |seed| run(seed, false).0.err().map(|violation| violation.kind());
-    let wanted = kind(seed);
-    let alike = (seed..seed + 5000).filter(|seed| kind(*seed) == wanted);
-    let shortest = alike.min_by_key(|seed| run(*seed, true).1.len());
-    let (outcome, story) = run(shortest.unwrap_or(seed), true);
-    let why = outcome.err().map(|violation| violation.0);
-    panic!(
-        "seed {seed}: {}\nthe shortest story of 5000 simulations:\n{}",
-        why.unwrap_or_default(),
-        story.join("\n")
-    );
+    let Some(shrunk) = shrink(seed, None) else {
+        panic!("seed {seed} failed, and not when it was run again: chance from elsewhere");
+    };
+    panic!("seed {seed}: {shrunk}");
+}
+
+/// Found within few seeds, and told with one client.
+#[test]
+fn faults_of_accepted_connections_are_found_and_told_shortly() {
+    for fault in [Fault::LostEvent, Fault::LostByte] {
+        let fails =
+            |seed: &u64| in_silence(|| simulate(*seed, Some(fault), false).1.outcome.is_err());
+        let seed = (1..2000).find(fails);
+        let seed = seed.unwrap_or_else(|| panic!("{fault:?} was not found"));
+        let shrunk = shrink(seed, Some(fault)).unwrap();
+        eprintln!("{fault:?}, seed {seed}: {shrunk}\n");
+        assert_eq!(shrunk.plan.clients.len(), 1, "{fault:?}: {shrunk}");
+        assert!(shrunk.story.len() <= 25, "{fault:?}: {shrunk}");
+        // It fails again, by itself.
+        let tape = Choices::Tape(shrunk.choices);
+        let again = run(&shrunk.plan, tape, Some(fault), true);
+        assert_eq!(again.story, shrunk.story);
+    }
 }

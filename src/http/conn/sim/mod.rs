@@ -24,10 +24,10 @@ mod world;
 
 use std::{cell::Cell, panic, sync::Once};
 
+use check::Ended;
 use fate::{Random, Source};
 use plan::{ClientPlan, Cut, Ending, How, Method, Plan, RequestPlan};
 use shrink::Shrunk;
-use world::Ended;
 
 /// Seeds of the tests.
 const SEEDS: u64 = 40_000;
@@ -99,7 +99,7 @@ fn in_silence<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// The shortest story of a seed that fails.
-fn shrink(seed: u64, fault: Option<Fault>) -> Option<Shrunk> {
+fn shrink(seed: u64, fault: Option<Fault>) -> Option<Shrunk<Plan>> {
     in_silence(|| {
         let (plan, ended) = simulate(seed, fault, true);
         Shrunk::from(plan, ended, fault)

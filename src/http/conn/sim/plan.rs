@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) announce_at: Option<usize>,
     /// After so many steps idle connections are ended, again and again.
     pub(super) end_idle_at: Option<usize>,
+    /// After every so many steps the service is reloaded; 0: never.
+    pub(super) reload_every: usize,
     pub(super) clients: Vec<ClientPlan>,
 }
 
@@ -154,6 +156,7 @@ impl Plan {
             clients: (0..count)
                 .map(|_| ClientPlan::new(random, may_be_long))
                 .collect(),
+            reload_every: random.of(&[0, 0, 0, 1, 7, 40]),
         }
     }
 
@@ -171,6 +174,7 @@ impl Plan {
             lacks_memory: false,
             announce_at: None,
             end_idle_at: None,
+            reload_every: 0,
             clients: Vec::new(),
         }
     }
@@ -290,6 +294,7 @@ impl fmt::Display for Plan {
                 when(self.end_idle_at),
                 0,
             ),
+            ("steps between reloads", self.reload_every, 0),
         ];
         for (name, is, usual) in limits {
             if is != usual {

@@ -1,6 +1,14 @@
-//! What the simulated server serves: `/ID/SIZE/HOW`, answered now, later, never or by a panic.
+//! What the simulated server serves: `/ID/SIZE/HOW`, answered now, later, never or by a panic, from an edition that a reload
+//! replaces.
 
-use std::{cell::RefCell, panic::resume_unwind, rc::Rc, sync::LazyLock};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    mem,
+    panic::resume_unwind,
+    rc::Rc,
+    sync::{Arc, LazyLock, Weak},
+};
 
 use super::clock::SimClock;
 use crate::{
@@ -15,6 +23,10 @@ const IDS: usize = 1000;
 /// deadline of heads, without it less.
 const LONG_TICKS: usize = 17;
 
+/// What a reload replaces, as it replaces a store. An answer is of the edition that its request found.
+#[derive(Default)]
+struct Edition(usize);
+
 #[derive(Default)]
 struct State {
     clock: Option<Rc<SimClock>>,
@@ -26,6 +38,11 @@ struct State {
     called: Vec<usize>,
     /// The long requests that were handled, and when.
     long: Vec<(usize, u64)>,
+    edition: Arc<Edition>,
+    /// Editions that were replaced.
+    replaced: Vec<Weak<Edition>>,
+    /// The editions that requests found, but for the first.
+    found: HashMap<usize, usize>,
 }
 
 thread_local! {
@@ -44,12 +61,17 @@ pub(super) fn client_of(id: usize) -> usize {
     id / IDS
 }
 
-/// Appends the answer to request `id`, which sent `received` bytes of body.
+/// Appends the answer to request `id`, which sent `received` bytes of body and has been handled.
 pub(super) fn body(into: &mut Vec<u8>, id: usize, size: usize, received: usize) {
+    let found = STATE.with_borrow(|state| state.found.get(&id).copied());
+    append(into, id, size, received, found.unwrap_or_default());
+}
+
+fn append(into: &mut Vec<u8>, id: usize, size: usize, received: usize, edition: usize) {
     use std::io::Write;
     static LETTERS: LazyLock<Vec<u8>> =
         LazyLock::new(|| (b'a'..=b'z').cycle().take(21_000).collect());
-    let _ = write!(into, "{id} {received} "); // into a vector: it cannot fail
+    let _ = write!(into, "{id} {received} {edition} "); // into a vector: it cannot fail
     into.extend_from_slice(&LETTERS[id % 26..][..size]);
 }
 
@@ -61,6 +83,24 @@ pub(super) fn clear(clock: Option<Rc<SimClock>>) {
         ..State::default()
     });
     drop(last);
+}
+
+/// Replaces the edition. Returns the new one.
+pub(super) fn reload() -> usize {
+    STATE.with_borrow_mut(|state| {
+        let next = Arc::new(Edition(state.edition.0 + 1));
+        let old = mem::replace(&mut state.edition, next);
+        state.replaced.push(Arc::downgrade(&old));
+        state.edition.0
+    })
+}
+
+/// Editions that were replaced and that somebody still has.
+pub(super) fn held() -> usize {
+    STATE.with_borrow_mut(|state| {
+        state.replaced.retain(|edition| edition.strong_count() > 0);
+        state.replaced.len()
+    })
 }
 
 /// Promises that are open.
@@ -114,7 +154,7 @@ pub(super) fn called_by(client: usize) -> usize {
 
 /// The long requests that were handled since the last call, and when they ended.
 pub(super) fn take_long() -> Vec<(usize, u64)> {
-    STATE.with_borrow_mut(|state| std::mem::take(&mut state.long))
+    STATE.with_borrow_mut(|state| mem::take(&mut state.long))
 }
 
 impl Service for Scripted {
@@ -131,7 +171,13 @@ impl Service for Scripted {
             return Counter::OtherValid.into();
         };
         let how = parts.next().unwrap_or_default();
-        STATE.with_borrow_mut(|state| state.called.push(id));
+        let edition = STATE.with_borrow_mut(|state| {
+            state.called.push(id);
+            if state.edition.0 > 0 {
+                state.found.insert(id, state.edition.0);
+            }
+            Arc::clone(&state.edition)
+        });
         let received = request.body.len();
         match how {
             "panic" => resume_unwind(Box::new(how.to_owned())),
@@ -139,12 +185,12 @@ impl Service for Scripted {
             _ => {}
         }
         if matches!(how, "now" | "long") {
-            reply.text(|out| body(out, id, size, received));
+            reply.text(|out| append(out, id, size, received, edition.0));
             return Counter::OtherValid.into();
         }
         let (promise, deferred) = Deferred::new(move |kept: Option<()>, reply: Reply<'_>| {
             if kept.is_some() {
-                reply.text(|out| body(out, id, size, received));
+                reply.text(|out| append(out, id, size, received, edition.0));
             }
             Counter::OtherValid
         });

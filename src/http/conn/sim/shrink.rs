@@ -8,10 +8,10 @@ use std::fmt;
 
 use super::{
     Fault,
-    check::Violation,
+    check::{Ended, Violation},
     fate::Source,
     plan::{ClientPlan, Ending, How, Method, Plan, RequestPlan},
-    world::{self, Ended},
+    world,
 };
 
 /// Simulations that shrinking may take: some seconds.
@@ -20,9 +20,18 @@ const TRIES_MAX: usize = 20_000;
 /// How many further orders of events a simpler plan is tried with.
 const SEEDS: u64 = 100;
 
+/// A plan that can be simulated. It is displayed as the beginning of its story.
+pub(super) trait Simulated: Clone + fmt::Display {
+    /// Simulates it with the choices of `source`, and tells the story.
+    fn told(&self, source: Source, fault: Option<Fault>) -> Ended;
+
+    /// Plans with something less in them, the boldest first.
+    fn simpler(&self) -> Vec<Self>;
+}
+
 /// The shortest simulation found.
-pub(super) struct Shrunk {
-    pub(super) plan: Plan,
+pub(super) struct Shrunk<P> {
+    pub(super) plan: P,
     pub(super) choices: Vec<u32>,
     pub(super) violation: Violation,
     pub(super) story: Vec<String>,
@@ -31,9 +40,9 @@ pub(super) struct Shrunk {
     tries: usize,
 }
 
-impl Shrunk {
+impl<P: Simulated> Shrunk<P> {
     /// Shrinks a simulation of `plan` that ended so.
-    pub(super) fn from(plan: Plan, ended: Ended, fault: Option<Fault>) -> Option<Self> {
+    pub(super) fn from(plan: P, ended: Ended, fault: Option<Fault>) -> Option<Self> {
         let violation = ended.outcome.err()?;
         let mut shrunk = Self {
             plan,
@@ -53,7 +62,7 @@ impl Shrunk {
     /// story and choices.
     fn fails(
         &mut self,
-        plan: &Plan,
+        plan: &P,
         source: Source,
         is_better: impl FnOnce(&Self, &[String], &[u32]) -> bool,
     ) -> bool {
@@ -61,7 +70,7 @@ impl Shrunk {
             return false;
         }
         self.tries += 1;
-        let mut ended = world::run(plan, source, self.fault, true);
+        let mut ended = plan.told(source, self.fault);
         while ended.choices.last() == Some(&0) {
             ended.choices.pop();
         }
@@ -85,7 +94,7 @@ impl Shrunk {
         let mut has_shrunk = false;
         let mut next = 0;
         // What comes behind one that could be left out now stands in its place.
-        while let Some(plan) = simpler(&self.plan).into_iter().nth(next) {
+        while let Some(plan) = self.plan.simpler().into_iter().nth(next) {
             let seeds = (0..SEEDS).map(Source::Seed);
             let tapes = [Source::Tape(self.choices.clone()), Source::Tape(Vec::new())];
             if tapes
@@ -137,7 +146,7 @@ impl Shrunk {
     }
 }
 
-impl fmt::Display for Shrunk {
+impl<P: Simulated> fmt::Display for Shrunk<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.violation.0)?;
         let tries = self.tries;
@@ -157,84 +166,101 @@ fn weight(story: &[String], choices: &[u32]) -> (usize, usize, u64) {
     (story.len(), special, sum)
 }
 
-/// Plans with something less than `plan`, the boldest first.
-fn simpler(plan: &Plan) -> Vec<Plan> {
-    let mut plans = Vec::new();
-    let mut with = |change: &dyn Fn(&mut Plan)| {
-        let mut changed = plan.clone();
+/// What differs from a plan.
+pub(super) struct Variants<'p, P> {
+    plan: &'p P,
+    pub(super) found: Vec<P>,
+}
+
+impl<'p, P: Clone + PartialEq> Variants<'p, P> {
+    pub(super) fn of(plan: &'p P) -> Self {
+        Self {
+            plan,
+            found: Vec::new(),
+        }
+    }
+
+    /// Adds the plan with this change, if that changes it.
+    pub(super) fn with(&mut self, change: impl FnOnce(&mut P)) {
+        let mut changed = self.plan.clone();
         change(&mut changed);
-        if changed != *plan {
-            plans.push(changed);
-        }
-    };
-    for index in (0..plan.clients.len()).rev() {
-        if plan.clients.len() > 1 {
-            with(&|plan| {
-                plan.clients.remove(index);
-            });
+        if changed != *self.plan {
+            self.found.push(changed);
         }
     }
-    for (index, client) in plan.clients.iter().enumerate() {
-        for simple in simpler_clients(client) {
-            with(&|plan| plan.clients[index] = simple.clone());
-        }
+}
+
+impl Simulated for Plan {
+    fn told(&self, source: Source, fault: Option<Fault>) -> Ended {
+        world::run(self, source, fault, true)
     }
-    with(&|plan| plan.requests_max = 0);
-    with(&|plan| plan.batch_max = 256);
-    with(&|plan| plan.write_bytes_max = 256 << 10);
-    with(&|plan| plan.budget_bytes = 512 << 20);
-    with(&|plan| plan.is_costly = false);
-    with(&|plan| plan.input_bytes = 16 << 10);
-    with(&|plan| plan.sent_bytes = 1 << 20);
-    with(&|plan| plan.ticks_in_turns = 0);
-    with(&|plan| plan.lacks_memory = false);
-    with(&|plan| plan.end_idle_at = None);
-    with(&|plan| {
-        plan.announce_at = None;
-        plan.end_idle_at = None;
-    });
-    with(&|plan| plan.announce_at = plan.announce_at.map(|at| at / 2));
-    with(&|plan| plan.end_idle_at = plan.end_idle_at.map(|at| at / 2));
-    plans
+
+    fn simpler(&self) -> Vec<Self> {
+        let mut plans = Variants::of(self);
+        for index in (0..self.clients.len()).rev() {
+            if self.clients.len() > 1 {
+                plans.with(|plan| {
+                    plan.clients.remove(index);
+                });
+            }
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            for simple in simpler_clients(client) {
+                plans.with(|plan| plan.clients[index] = simple);
+            }
+        }
+        plans.with(|plan| plan.requests_max = 0);
+        plans.with(|plan| plan.batch_max = 256);
+        plans.with(|plan| plan.write_bytes_max = 256 << 10);
+        plans.with(|plan| plan.budget_bytes = 512 << 20);
+        plans.with(|plan| plan.is_costly = false);
+        plans.with(|plan| plan.input_bytes = 16 << 10);
+        plans.with(|plan| plan.sent_bytes = 1 << 20);
+        plans.with(|plan| plan.ticks_in_turns = 0);
+        plans.with(|plan| plan.lacks_memory = false);
+        plans.with(|plan| plan.reload_every = 0);
+        plans.with(|plan| plan.reload_every = plan.reload_every.saturating_mul(2).min(1000));
+        plans.with(|plan| plan.end_idle_at = None);
+        plans.with(|plan| {
+            plan.announce_at = None;
+            plan.end_idle_at = None;
+        });
+        plans.with(|plan| plan.announce_at = plan.announce_at.map(|at| at / 2));
+        plans.with(|plan| plan.end_idle_at = plan.end_idle_at.map(|at| at / 2));
+        plans.found
+    }
 }
 
 fn simpler_clients(client: &ClientPlan) -> Vec<ClientPlan> {
-    let mut clients = Vec::new();
-    let mut with = |change: &dyn Fn(&mut ClientPlan)| {
-        let mut changed = client.clone();
-        change(&mut changed);
-        if changed != *client {
-            clients.push(changed);
-        }
-    };
+    let mut clients = Variants::of(client);
     let (requests, cuts) = (client.requests.len(), client.cuts.len());
-    with(&|client| client.requests.truncate(requests / 2));
-    with(&|client| {
+    clients.with(|client| client.requests.truncate(requests / 2));
+    clients.with(|client| {
         client.requests.drain(..requests / 2);
     });
-    with(&|client| client.cuts.clear());
-    with(&|client| client.cuts.truncate(cuts / 2));
-    with(&|client| {
+    clients.with(|client| client.cuts.clear());
+    clients.with(|client| client.cuts.truncate(cuts / 2));
+    clients.with(|client| {
         client.cuts.drain(..cuts / 2);
     });
     // A client that stays until its time is over makes the longest story, one that ends its side the shortest.
-    with(&|client| client.ending = Ending::Finish);
-    with(&|client| client.room = 1 << 20);
+    clients.with(|client| client.ending = Ending::Finish);
+    clients.with(|client| client.room = 1 << 20);
     for index in (0..requests).rev() {
-        with(&|client| {
+        clients.with(|client| {
             client.requests.remove(index);
         });
         for simple in simpler_requests(client.requests[index]) {
-            with(&|client| client.requests[index] = simple);
+            clients.with(|client| client.requests[index] = simple);
         }
     }
     for index in (0..cuts).rev() {
-        with(&|client| {
+        clients.with(|client| {
             client.cuts.remove(index);
         });
-        with(&|client| client.cuts[index].pauses = false);
+        clients.with(|client| client.cuts[index].pauses = false);
     }
-    clients
+    clients.found
 }
 
 fn simpler_requests(request: RequestPlan) -> [RequestPlan; 6] {

@@ -5,7 +5,6 @@
 //! for a slow promise, or was forgotten.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
         Arc,
@@ -17,7 +16,7 @@ use crossbeam::utils::CachePadded;
 
 use super::{
     Fault,
-    check::{self, Violation},
+    check::{self, Ended, Violation},
     client::{Client, Piece},
     clock::{SimClock, TICK_MS},
     fate::{Fate, Source},
@@ -83,24 +82,11 @@ struct World<'p> {
     steps: usize,
 }
 
-/// A simulation that has ended.
-pub(super) struct Ended {
-    /// Requests answered, or what went wrong.
-    pub(super) outcome: Result<usize, Violation>,
-    /// The choices that were made, if the story was told.
-    pub(super) choices: Vec<u32>,
-    pub(super) story: Vec<String>,
-}
-
 /// Simulates `plan` with the choices of `source`.
 pub(super) fn run(plan: &Plan, source: Source, fault: Option<Fault>, is_told: bool) -> Ended {
     let fate = Rc::new(Fate::new(source, is_told));
     let mut world = World::new(plan, &fate, fault);
-    let outcome = catch_unwind(AssertUnwindSafe(|| world.live())).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(Violation(format!("a panic: {}", text.unwrap_or("?"))))
-    });
+    let outcome = check::caught(|| world.live());
     let (choices, story) = fate.told();
     drop(world);
     service::clear(None);
@@ -201,6 +187,7 @@ impl<'p> World<'p> {
             if self.steps > STEPS_MAX {
                 return Err(Violation("it goes on without end".to_owned()));
             }
+            self.reload();
             self.begin_to_stop();
             if let Some(action) = self.choose() {
                 self.act(action)?;
@@ -218,6 +205,15 @@ impl<'p> World<'p> {
         }
         let clients = self.links.iter_mut().map(|link| &mut link.client);
         check::all_is_over(self.plan, &self.server, &self.clock, clients)
+    }
+
+    /// Reloads the service, when it is time to.
+    fn reload(&mut self) {
+        if self.plan.reload_every > 0 && self.steps.is_multiple_of(self.plan.reload_every) {
+            let edition = service::reload();
+            self.fate
+                .tell(|| format!("the service is reloaded: edition {edition}"));
+        }
     }
 
     /// Announces the end, when its time has come, and ends idle connections.
