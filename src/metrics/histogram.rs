@@ -3,7 +3,10 @@
 //! A bucket's width is at most a quarter of its lower bound, so a percentile read off it is accurate within about a
 //! tenth, whatever the durations are. The exported bounds are those of every second bucket, exact.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    array,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// Buckets in an octave, as a power of two.
 const SUB_BITS: u32 = 2;
@@ -23,7 +26,7 @@ pub(super) struct Cells {
 impl Default for Cells {
     fn default() -> Self {
         Self {
-            buckets: [const { AtomicU64::new(0) }; BUCKETS],
+            buckets: array::from_fn(|_| AtomicU64::new(0)),
             sum_ns: AtomicU64::new(0),
         }
     }

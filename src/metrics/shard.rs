@@ -1,8 +1,12 @@
 //! The cells of each thread, and their sums.
 
 use std::{
+    array,
     cell::Cell,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
@@ -25,15 +29,13 @@ struct Shard {
 
 /// Every shard ever made, and those whose threads have ended: they keep their counts, which never fall, and
 /// are reused by new threads.
+#[derive(Default)]
 struct Shards {
     all: Vec<&'static Shard>,
     free: Vec<&'static Shard>,
 }
 
-static SHARDS: Mutex<Shards> = Mutex::new(Shards {
-    all: Vec::new(),
-    free: Vec::new(),
-});
+static SHARDS: LazyLock<Mutex<Shards>> = LazyLock::new(Mutex::default);
 
 thread_local! {
     static SHARD: Cell<Option<&'static Shard>> = const { Cell::new(None) };
@@ -84,8 +86,8 @@ fn new_shard() -> &'static Shard {
     let mut shards = SHARDS.lock();
     let shard = shards.free.pop().unwrap_or_else(|| {
         let shard: &'static Shard = Box::leak(Box::new(Shard {
-            counters: [const { AtomicU64::new(0) }; Counter::ALL.len()],
-            reasons: [const { AtomicU64::new(0) }; REASONS_MAX],
+            counters: array::from_fn(|_| AtomicU64::new(0)),
+            reasons: array::from_fn(|_| AtomicU64::new(0)),
             latencies: Default::default(),
         }));
         shards.all.push(shard);
