@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "ami/rootfs/usr/lib/trident"
+SCRIPTS = pathlib.Path(__file__).resolve().parents[3] / "ami/rootfs/usr/lib/trident"
 
 # A driver: rings and moderation in files. As real ones do, it requests its interrupts again when a ring is resized, so
 # that they go anywhere again, and moderates by itself when told to adapt.

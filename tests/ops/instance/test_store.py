@@ -15,7 +15,7 @@ import threading
 import time
 import unittest
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "ami/rootfs/usr/lib/trident/store"
+SCRIPT = pathlib.Path(__file__).resolve().parents[3] / "ami/rootfs/usr/lib/trident/store"
 SECOND = 0.05
 
 # `s3 cp`: from a file, to a file. Runs $FAKE/at-NAME before an object is read; hands out half of one that is to hang.

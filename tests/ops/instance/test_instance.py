@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "ami/rootfs/usr/lib/trident"
+SCRIPTS = pathlib.Path(__file__).resolve().parents[3] / "ami/rootfs/usr/lib/trident"
 TOKEN = "token-of-the-metadata-service"
 KEY = "ab" * 32
 

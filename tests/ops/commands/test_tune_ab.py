@@ -13,7 +13,7 @@ import unittest
 
 import skipping
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 TUNE = ROOT / "ami/rootfs/usr/lib/trident/tune"
 
 # Runs what it is told and keeps a list: a systemd whose server has a filter unless a drop-in takes it away.
