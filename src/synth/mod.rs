@@ -10,8 +10,8 @@
 //! - [`blockchain`], [`qrcode`]: requests to the other endpoints.
 //! - `random`: numbers that are the same everywhere. [`output`]: many lines on all cores.
 //!
-//! Called by `trident gen`. It does not use the rest of the program, so that a shared mistake cannot hide;
-//! only `qrcode` draws the matrices of decode requests.
+//! Called by `trident gen`; the module is called otherwise because `gen` is a keyword. It does not use the rest of the
+//! program, so that a shared mistake cannot hide; only `qrcode` draws the matrices of decode requests.
 
 mod anomaly;
 pub mod blockchain;

@@ -229,13 +229,13 @@ fn odd(what: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::tally::counts::Verdict;
+    use crate::load::tally::counts::Outcome;
 
     fn interval() -> Interval {
         let mut tally = Tally::default();
-        tally.record(Verdict::Correct, Duration::from_millis(3));
-        tally.record(Verdict::Wrong("body"), Duration::from_millis(9));
-        tally.record(Verdict::Failed(Failure::Reset), Duration::ZERO);
+        tally.record(Outcome::Correct, Duration::from_millis(3));
+        tally.record(Outcome::Wrong("body"), Duration::from_millis(9));
+        tally.record(Outcome::Failed(Failure::Reset), Duration::ZERO);
         Interval {
             stage: 1,
             second: 7,

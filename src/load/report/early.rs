@@ -155,21 +155,21 @@ mod tests {
     use crate::load::{
         plan::stage::Ramp,
         report::requirement,
-        tally::counts::{Failure, Verdict},
+        tally::counts::{Failure, Outcome},
     };
 
     /// After 970 answers of 1 ms, 20 of 100 ms, one wrong and 9 failures, with `ahead` more requests within 10 s.
     fn lost(condition: &str, ahead: f64) -> bool {
         let mut seen = Tally::default();
-        let mut add = |count, verdict, ms| {
+        let mut add = |count, outcome, ms| {
             for _ in 0..count {
-                seen.record(verdict, Duration::from_millis(ms));
+                seen.record(outcome, Duration::from_millis(ms));
             }
         };
-        add(970, Verdict::Correct, 1);
-        add(20, Verdict::Correct, 100);
-        add(1, Verdict::Wrong("body"), 1);
-        add(9, Verdict::Failed(Failure::Reset), 1);
+        add(970, Outcome::Correct, 1);
+        add(20, Outcome::Correct, 100);
+        add(1, Outcome::Wrong("body"), 1);
+        add(9, Outcome::Failed(Failure::Reset), 1);
         let ahead = Ahead {
             requests: ahead,
             whole_s: 10.0,

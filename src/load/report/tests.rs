@@ -9,7 +9,7 @@ use crate::load::{
     },
     tally::{
         collect::{Collector, Row},
-        counts::{Failure, Tally, Verdict},
+        counts::{Failure, Outcome, Tally},
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -52,7 +52,7 @@ fn setup() -> Setup {
 fn tally(correct: u64, ms: u64) -> Tally {
     let mut tally = Tally::default();
     for _ in 0..correct {
-        tally.record(Verdict::Correct, Duration::from_millis(ms));
+        tally.record(Outcome::Correct, Duration::from_millis(ms));
     }
     tally
 }
@@ -79,9 +79,9 @@ fn report(stages: &[Stage], tallies: Vec<[Tally; 4]>, requirements: &str) -> Rep
 fn figures_add_up() {
     let mut wrong = tally(50, 2);
     for _ in 0..50 {
-        wrong.record(Verdict::Wrong("body"), Duration::from_millis(2));
+        wrong.record(Outcome::Wrong("body"), Duration::from_millis(2));
     }
-    wrong.record(Verdict::Failed(Failure::Reset), Duration::ZERO);
+    wrong.record(Outcome::Failed(Failure::Reset), Duration::ZERO);
     let stages = [stage("warm", 1.0, false), stage("load", 1.0, true)];
     let warm = [tally(999, 1), tally(0, 0), tally(0, 0), tally(0, 0)];
     let load = [tally(100, 1), tally(300, 3), wrong, tally(0, 0)];
@@ -116,7 +116,7 @@ fn figures_add_up() {
 fn a_given_condition_takes_the_place_of_the_usual_one() {
     let stages = [stage("load", 1.0, true)];
     let mut half = tally(1, 1);
-    half.record(Verdict::Wrong("body"), Duration::ZERO);
+    half.record(Outcome::Wrong("body"), Duration::ZERO);
     let cells = [half, tally(0, 0), tally(1, 1), tally(0, 0)];
     let passed = |text| report(&stages, vec![cells.clone()], text).passed;
     assert!(!passed(""));
@@ -131,7 +131,7 @@ fn the_first_stage_that_turns_is_named() {
     let quick = |count| [tally(count, 1), tally(0, 0), tally(0, 0), tally(0, 0)];
     let failing = || {
         let mut tally = tally(10, 1);
-        tally.record(Verdict::Failed(Failure::Timeout), Duration::from_millis(1));
+        tally.record(Outcome::Failed(Failure::Timeout), Duration::from_millis(1));
         [
             tally,
             super::tests::tally(0, 0),
@@ -217,8 +217,8 @@ fn failures_have_no_latency_and_no_score() {
     let stages = [stage("load", 1.0, true)];
     let mut failed = tally(0, 0);
     for _ in 0..100 {
-        failed.record(Verdict::Failed(Failure::Connect), Duration::ZERO);
-        failed.record(Verdict::Failed(Failure::Timeout), Duration::from_secs(9));
+        failed.record(Outcome::Failed(Failure::Connect), Duration::ZERO);
+        failed.record(Outcome::Failed(Failure::Timeout), Duration::from_secs(9));
     }
     let cells = [failed, tally(0, 0), tally(0, 0), tally(0, 0)];
     let report = report(

@@ -1,4 +1,4 @@
-//! The counts of a worker: verdicts and latencies per endpoint and target, one interval at a time.
+//! The counts of a worker: outcomes and latencies per endpoint and target, one interval at a time.
 
 use hdrhistogram::Histogram;
 use std::{collections::BTreeMap, time::Duration};
@@ -47,7 +47,7 @@ impl Failure {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Outcome {
     /// The answer is right.
     Correct,
     /// The status is right and the body wrong, for this reason.
@@ -86,12 +86,12 @@ impl Default for Tally {
 
 impl Tally {
     /// Counts one request.
-    pub fn record(&mut self, outcome: Verdict, latency: Duration) {
+    pub fn record(&mut self, outcome: Outcome, latency: Duration) {
         match outcome {
-            Verdict::Correct => self.correct += 1,
-            Verdict::Wrong(reason) => *self.wrong.entry(reason).or_default() += 1,
+            Outcome::Correct => self.correct += 1,
+            Outcome::Wrong(reason) => *self.wrong.entry(reason).or_default() += 1,
             // A failure is not an answer: its time must not enter the latencies.
-            Verdict::Failed(failure) => {
+            Outcome::Failed(failure) => {
                 self.failed[failure as usize] += 1;
                 return;
             }
@@ -151,11 +151,11 @@ mod tests {
     fn every_request_is_counted_once() {
         let mut tally = Tally::default();
         let ms = Duration::from_millis;
-        tally.record(Verdict::Correct, ms(1));
-        tally.record(Verdict::Wrong("body"), ms(2));
-        tally.record(Verdict::Failed(Failure::Reset), ms(0));
-        tally.record(Verdict::Failed(Failure::Timeout), ms(900_000));
-        tally.record(Verdict::Correct, ms(900_000));
+        tally.record(Outcome::Correct, ms(1));
+        tally.record(Outcome::Wrong("body"), ms(2));
+        tally.record(Outcome::Failed(Failure::Reset), ms(0));
+        tally.record(Outcome::Failed(Failure::Timeout), ms(900_000));
+        tally.record(Outcome::Correct, ms(900_000));
         let mut sum = tally.clone();
         sum.add(&tally);
         assert_eq!(

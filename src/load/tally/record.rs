@@ -11,7 +11,7 @@ use crate::load::{
         expect::{Expect, StatusRule},
     },
     plan::corpus::Corpus,
-    tally::counts::{Failure, Verdict},
+    tally::counts::{Failure, Outcome},
     wire::response::Response,
 };
 use parking_lot::Mutex;
@@ -77,13 +77,13 @@ impl Recorder {
         entry: usize,
         follow_up: Option<&FollowUp>,
         url: &str,
-        outcome: Verdict,
+        outcome: Outcome,
         answer: &Response<'_>,
     ) {
         let reason = match outcome {
-            Verdict::Wrong(reason) => reason,
-            Verdict::Failed(failure) => failure.name(),
-            Verdict::Correct => "correct",
+            Outcome::Wrong(reason) => reason,
+            Outcome::Failed(failure) => failure.name(),
+            Outcome::Correct => "correct",
         };
         let got = json!({"status": answer.status, "body": text(&answer.body)});
         let mut pair = pair(corpus, entry, url, reason, got);

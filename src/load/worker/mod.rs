@@ -17,7 +17,7 @@ use crate::load::{
         stage::{Load, Stage, share},
     },
     tally::{
-        counts::{Failure, Interval, Tally, Verdict},
+        counts::{Failure, Interval, Outcome, Tally},
         record::Recorder,
     },
     wire::{
@@ -426,7 +426,7 @@ impl<'a> Worker<'a> {
         self.next_number += 1;
         let entry = self.picker.pick();
         let latency = now.saturating_duration_since(due);
-        self.count(0, entry, Verdict::Failed(Failure::Unsent), latency);
+        self.count(0, entry, Outcome::Failed(Failure::Unsent), latency);
     }
 
     /// Sends the next request on a slot of the connection at `index`.

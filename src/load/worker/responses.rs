@@ -1,11 +1,11 @@
-//! The receiving half of a worker: bytes become responses, responses become verdicts, and each verdict
+//! The receiving half of a worker: bytes become responses, responses become outcomes, and each outcome
 //! frees a slot for the next request.
 
 use super::{InFlight, PAUSE_AFTER_FAILURE, Worker};
 use crate::load::{
     judge::check::BodyCheck,
     plan::stage::Load,
-    tally::counts::{Failure, Tally, Verdict},
+    tally::counts::{Failure, Outcome, Tally},
     wire::{
         connection::{ConnectionState, Received},
         response::{self, Response},
@@ -140,7 +140,7 @@ impl Worker<'_> {
         let mut latency = now.saturating_duration_since(pending.due);
         let mut follow_up = None;
         let verdict = if !entry.status.accepts(answer.status) {
-            Err(Verdict::Failed(Failure::Status))
+            Err(Outcome::Failed(Failure::Status))
         } else if !self.shared.check {
             Ok(BodyCheck::Correct)
         } else if let Some((asked, latency_then)) = pending.follow_up {
@@ -156,8 +156,8 @@ impl Worker<'_> {
                 .check(pending.entry, &entry.expect, &answer.body))
         };
         let outcome = match verdict {
-            Ok(BodyCheck::Correct) => Verdict::Correct,
-            Ok(BodyCheck::Wrong(reason)) => Verdict::Wrong(reason),
+            Ok(BodyCheck::Correct) => Outcome::Correct,
+            Ok(BodyCheck::Wrong(reason)) => Outcome::Wrong(reason),
             Ok(BodyCheck::FollowUp(follow_up)) => {
                 let follow_up = Some((follow_up, latency));
                 let (entry, due) = (pending.entry, pending.due);
@@ -173,7 +173,7 @@ impl Worker<'_> {
             }
             Err(outcome) => outcome,
         };
-        if let (true, Some(recorder)) = (outcome != Verdict::Correct, self.shared.recorder) {
+        if let (true, Some(recorder)) = (outcome != Outcome::Correct, self.shared.recorder) {
             let url = &self.shared.targets[target].url;
             recorder.answer(
                 self.shared.corpus,
@@ -194,7 +194,7 @@ impl Worker<'_> {
         &mut self,
         target: usize,
         entry: usize,
-        outcome: Verdict,
+        outcome: Outcome,
         latency: Duration,
     ) -> &mut Tally {
         let endpoint = self.shared.corpus.entries[entry].endpoint;
@@ -278,7 +278,7 @@ impl Worker<'_> {
                 let url = &self.shared.targets[target].url;
                 recorder.failure(self.shared.corpus, pending.entry, url, failure);
             }
-            self.count(target, pending.entry, Verdict::Failed(failure), latency);
+            self.count(target, pending.entry, Outcome::Failed(failure), latency);
             self.thinking
                 .push(Reverse((now + PAUSE_AFTER_FAILURE, index)));
         }

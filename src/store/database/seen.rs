@@ -75,11 +75,11 @@ pub(super) type Change = (u64, Option<Box<[u64]>>);
 /// The changes of batches, by their numbers.
 pub(super) type Changes = Vec<Change>;
 
-/// What to do with a value that was read.
+/// Whether a value that was read may be answered, or must be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Answer,
-    Again,
+pub(super) enum Freshness {
+    Usable,
+    Stale,
 }
 
 impl Mark {
@@ -169,27 +169,27 @@ impl Seen {
     }
 
     /// Keeps a value unless it may have changed since it was read.
-    pub(super) fn keep(&self, id: u64, read: &Read, sent: Mark, cache: &ValueCache) -> Verdict {
+    pub(super) fn keep(&self, id: u64, read: &Read, sent: Mark, cache: &ValueCache) -> Freshness {
         let state = self.0.lock();
         let known = state.mark();
         let is_current = known.generation == sent.generation;
         if read.batch.loaded != known.batch.loaded {
             // The data were replaced meanwhile. An answer never mixes both, but these values are not kept.
             return if is_current {
-                Verdict::Again
+                Freshness::Stale
             } else {
-                Verdict::Answer
+                Freshness::Usable
             };
         }
         if state.has_changed(id, read.batch.number) {
-            return Verdict::Again;
+            return Freshness::Stale;
         }
         if let Some(Ok(value)) = &read.answer
             && is_current
         {
             cache.keep(id, value.clone());
         }
-        Verdict::Answer
+        Freshness::Usable
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     connect::within,
     hosts::ChosenHost,
     link::Link,
-    seen::{Mark, Verdict},
+    seen::{Freshness, Mark},
     shared::Shared,
 };
 use crate::metrics::{self, Counter};
@@ -264,9 +264,9 @@ async fn read(
 fn deliver(keys: &[u64], reads: &[Read], sent: Mark, shared: &Shared) -> bool {
     let mut again = Vec::new();
     for (id, read) in keys.iter().zip(reads) {
-        let verdict = shared.seen.keep(*id, read, sent, &shared.cache); // first: see `Lookups::submit`
-        match (&read.answer, verdict) {
-            (Some(answer), Verdict::Answer) => shared.lookups.deliver(*id, answer),
+        let freshness = shared.seen.keep(*id, read, sent, &shared.cache); // first: see `Lookups::submit`
+        match (&read.answer, freshness) {
+            (Some(answer), Freshness::Usable) => shared.lookups.deliver(*id, answer),
             _ => again.push(*id),
         }
     }

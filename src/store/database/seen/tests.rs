@@ -46,7 +46,7 @@ fn at_five() -> (Seen, ValueCache) {
     let sent = seen.mark();
     for id in 1..10 {
         let kept = seen.keep(id, &read("five", 5), sent, &cache);
-        assert_eq!(kept, Verdict::Answer);
+        assert_eq!(kept, Freshness::Usable);
     }
     (seen, cache)
 }
@@ -89,11 +89,11 @@ fn what_is_not_told_costs_everything() {
         );
         // The changes are forgotten, so an earlier read cannot be trusted.
         let sent = seen.mark();
-        let verdict = seen.keep(2, &read("six", 6), sent, &cache);
-        assert_eq!(verdict, Verdict::Again);
+        let freshness = seen.keep(2, &read("six", 6), sent, &cache);
+        assert_eq!(freshness, Freshness::Stale);
         assert_eq!(
             seen.keep(2, &read("seven", 7), sent, &cache),
-            Verdict::Answer
+            Freshness::Usable
         );
     }
 }
@@ -109,20 +109,20 @@ fn what_was_read_before_a_batch_is_not_kept_after_it() {
         7,
         vec![(6, users(&[1, 3])), (7, users(&[8]))],
     );
-    for (id, number, verdict) in [
-        (1, 5, Verdict::Again),
-        (3, 5, Verdict::Again),
-        (8, 6, Verdict::Again),
-        (1, 6, Verdict::Answer),
-        (2, 5, Verdict::Answer),
+    for (id, number, freshness) in [
+        (1, 5, Freshness::Stale),
+        (3, 5, Freshness::Stale),
+        (8, 6, Freshness::Stale),
+        (1, 6, Freshness::Usable),
+        (2, 5, Freshness::Usable),
         // Batches that are not remembered.
-        (9, 4, Verdict::Again),
+        (9, 4, Freshness::Stale),
     ] {
         let got = seen.keep(id, &read("late", number), sent, &cache);
-        assert_eq!(got, verdict, "{id} at {number}");
+        assert_eq!(got, freshness, "{id} at {number}");
         let text = cached(&cache, id);
         let is_kept = text.as_deref() == Some("late");
-        assert_eq!(is_kept, verdict == Verdict::Answer, "{id} at {number}");
+        assert_eq!(is_kept, freshness == Freshness::Usable, "{id} at {number}");
     }
 }
 
@@ -147,14 +147,19 @@ fn those_who_come_later_change_nothing() {
         &cache,
     );
     assert_eq!(seen.mark().batch(), batch(8));
-    let verdict = |id, number| seen.keep(id, &read("x", number), seen.mark(), &cache);
+    let freshness = |id, number| seen.keep(id, &read("x", number), seen.mark(), &cache);
     assert_eq!(
-        [verdict(3, 7), verdict(2, 6), verdict(2, 7), verdict(4, 5)],
         [
-            Verdict::Again,
-            Verdict::Again,
-            Verdict::Answer,
-            Verdict::Answer
+            freshness(3, 7),
+            freshness(2, 6),
+            freshness(2, 7),
+            freshness(4, 5)
+        ],
+        [
+            Freshness::Stale,
+            Freshness::Stale,
+            Freshness::Usable,
+            Freshness::Usable
         ]
     );
 }
@@ -183,6 +188,9 @@ fn another_load_drops_everything_although_its_store_is_the_same() {
     assert_eq!(seen.note(&other, &cache, PATIENCE), Noted::Replaced);
     assert!(cached(&cache, 1).is_none());
     // A value asked for before answers the waiting lookups and is not kept.
-    assert_eq!(seen.keep(1, &read("old", 5), sent, &cache), Verdict::Answer);
+    assert_eq!(
+        seen.keep(1, &read("old", 5), sent, &cache),
+        Freshness::Usable
+    );
     assert!(cached(&cache, 1).is_none());
 }
