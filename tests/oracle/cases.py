@@ -240,7 +240,7 @@ def message(rng):
     return "".join(rng.choice(alphabet) for _ in range(rng.choice((0, 1, 5, 6, 6, 6, 12, 13, 14, 21, 22, 23, 24, 40))))
 
 
-def encode_case(k, rng):
+def encode_case(rng):
     data = message(rng).encode("utf-8")
     if rng.random() < 0.15:                     # bytes that are no text
         data = bytes(rng.randrange(256) for _ in range(rng.randint(0, 24)))
@@ -275,7 +275,7 @@ def damaged(grid, rng):
     return "".join("0x" + word for word in words)
 
 
-def decode_case(k, rng, key):
+def decode_case(rng, key):
     text = message(rng)
     while len(text.encode("utf-8")) > 22:
         text = text[:-1]
@@ -301,7 +301,7 @@ def decode_case(k, rng, key):
 
 def qrcode_case(k, seed, key):
     rng = random.Random("%s/%d" % (seed, k))
-    what, pairs, answer = encode_case(k, rng) if rng.random() < 0.5 else decode_case(k, rng, key)
+    what, pairs, answer = encode_case(rng) if rng.random() < 0.5 else decode_case(rng, key)
     broken = rng.random()
     if broken < 0.03:
         what, answer = "no type", "INVALID"

@@ -1,5 +1,4 @@
 """Numbers and names that must agree over files that do not know each other: units, stack, image, configuration."""
-import json
 import os
 import pathlib
 import re
