@@ -4,14 +4,14 @@
 //! This is the fast way to run hyper (no work stealing, `pipeline_flush` on), with the allocator
 //! trident uses.
 
-use std::{convert::Infallible, io, net::SocketAddr, thread};
+use std::{convert::Infallible, io, net::SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, header, service::service_fn};
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, Type};
-use trident_baseline::{args::Args, fixed_body};
+use trident_baseline::{args::Args, fixed_body, on_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,18 +26,7 @@ fn main() -> io::Result<()> {
     let body_bytes: usize = args.take("body-bytes", 40);
     args.finish();
     let body = Bytes::from(fixed_body(body_bytes));
-    let workers: Vec<_> = (0..threads)
-        .map(|_| {
-            let body = body.clone();
-            thread::spawn(move || run(port, body))
-        })
-        .collect();
-    for worker in workers {
-        worker
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("panic")))?;
-    }
-    Ok(())
+    on_threads(threads, move || run(port, body.clone()))
 }
 
 fn run(port: u16, body: Bytes) -> io::Result<()> {

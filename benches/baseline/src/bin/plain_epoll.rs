@@ -4,13 +4,13 @@
 //! event. Unlike it, a request is looked at: its head is searched for its end, its target compared, an answer appended
 //! for each, and what is incomplete waits for more. No limits, timeouts, fields, methods or slow readers.
 
-use std::{io, thread};
+use std::io;
 
 use memchr::{memchr, memmem::Finder};
 use trident_baseline::{
     args::Args,
     epoll::{accept, close, close_unless_waiting, listen, response, watch},
-    sys,
+    on_threads, sys,
 };
 
 const USAGE: &str = "plain_epoll --port P [--threads 1] [--response-bytes 153]";
@@ -27,15 +27,7 @@ fn main() -> io::Result<()> {
     args.finish();
     let answer = response(response_bytes).ok_or_else(|| io::Error::other("too short"))?;
     let answer: &'static [u8] = answer.leak();
-    let workers: Vec<_> = (0..threads)
-        .map(|_| thread::spawn(move || Worker::new(port, answer)?.run()))
-        .collect();
-    for worker in workers {
-        worker
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("panic")))?;
-    }
-    Ok(())
+    on_threads(threads, move || Worker::new(port, answer)?.run())
 }
 
 struct Worker {

@@ -10,13 +10,13 @@
 //! `--response-bytes` is the length of the whole response, head included, to match the server it is
 //! compared with.
 
-use std::{io, process, thread};
+use std::{io, process};
 
 use memchr::memmem::Finder;
 use trident_baseline::{
     args::Args,
     epoll::{accept, close, close_unless_waiting, listen, response, watch},
-    sys,
+    on_threads, sys,
 };
 
 const USAGE: &str = "raw_epoll --port P [--threads 1] [--mode noscan|scan] [--response-bytes 153]";
@@ -41,15 +41,9 @@ fn main() -> io::Result<()> {
     let copies = if mode == "scan" { PIPELINED_MAX } else { 1 };
     let response = response(response_bytes).ok_or_else(|| io::Error::other("too short"))?;
     let responses: &'static [u8] = response.repeat(copies).leak();
-    let workers: Vec<_> = (0..threads)
-        .map(|_| thread::spawn(move || serve(port, responses, responses.len() / copies)))
-        .collect();
-    for worker in workers {
-        worker
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("panic")))?;
-    }
-    Ok(())
+    on_threads(threads, move || {
+        serve(port, responses, responses.len() / copies)
+    })
 }
 
 fn serve(port: u16, responses: &[u8], response_bytes: usize) -> io::Result<()> {

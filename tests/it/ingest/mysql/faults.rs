@@ -205,9 +205,7 @@ fn a_lost_commit_is_settled() {
         return;
     };
     let (address, mode) = proxy(database.address());
-    let url = database
-        .url()
-        .replace(&database.address().to_string(), &address.to_string());
+    let url = database.url_through(address);
     let server = serve_from(&url, &[ON]);
     for (n, harm) in [LOSE_ANSWER, LOSE_COMMIT, LOSE_ANSWER]
         .into_iter()
@@ -259,9 +257,7 @@ fn an_instance_may_be_killed_in_commit() {
         return;
     };
     let (address, mode) = proxy(database.address());
-    let url = database
-        .url()
-        .replace(&database.address().to_string(), &address.to_string());
+    let url = database.url_through(address);
     let mut number = 0;
     for (n, batch) in split.batches.iter().enumerate() {
         let [before, after] = [n, n + 1].map(|n| checksums_of(&split.expected[n]));
@@ -306,9 +302,7 @@ fn a_database_may_be_killed_in_commit() {
         return;
     };
     let (address, mode) = proxy(database.address());
-    let url = database
-        .url()
-        .replace(&database.address().to_string(), &address.to_string());
+    let url = database.url_through(address);
     let server = serve_from(&url, &[ON, "twitter.mysql_write_ms=60000"]);
     for (n, batch) in split.batches.iter().enumerate() {
         mode.store([HOLD_COMMIT, HOLD_ANSWER][n % 2], Relaxed);

@@ -69,6 +69,11 @@ impl Database {
         self.url_as(USER, "trident")
     }
 
+    /// The same through a proxy.
+    pub fn url_through(&self, proxy: SocketAddr) -> String {
+        format!("mysql://{USER}@{proxy}/trident")
+    }
+
     /// Host and port.
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()

@@ -192,9 +192,7 @@ fn what_happens_on_the_way_is_never_an_answer() {
     };
     let requests: u64 = std::env::var(CASES).map_or(4_000, |text| text.parse().unwrap());
     let proxy = Proxy::before(database.address());
-    let url = database
-        .url()
-        .replace(&database.address().to_string(), &proxy.address.to_string());
+    let url = database.url_through(proxy.address);
     for cache in ["twitter.cache_bytes=0", "twitter.cache_bytes=200000"] {
         let server = connected_to(&url, &[cache, "twitter.mysql_deadline_ms=1000"]);
         let answers = answers_in_harm(&server, &proxy, requests / 2);

@@ -101,6 +101,19 @@ impl Session {
         self.send(&row);
         self.send(EOF);
     }
+
+    /// Asks for the password itself and passes it on; then tells `meta` whatever is asked.
+    fn take_password(&mut self, passed_on: &mpsc::Sender<Vec<u8>>, meta: &str) {
+        self.send(b"\x01\x04");
+        let Some(password) = self.receive() else {
+            return;
+        };
+        let _ = passed_on.send(password);
+        self.send(OK);
+        while self.receive().is_some() {
+            self.tell_meta(meta);
+        }
+    }
 }
 
 /// A column definition of this type.
@@ -234,17 +247,8 @@ fn a_pinned_key_gets_the_password() {
     let (send, sent) = mpsc::channel();
     let meta = meta();
     let (address, _) = server(move |mut session| {
-        if session.greet("caching_sha2_password").is_none() {
-            return;
-        }
-        session.send(b"\x01\x04");
-        let Some(password) = session.receive() else {
-            return;
-        };
-        let _ = send.send(password);
-        session.send(OK);
-        while session.receive().is_some() {
-            session.tell_meta(&meta);
+        if session.greet("caching_sha2_password").is_some() {
+            session.take_password(&send, &meta);
         }
     });
     let key = format!(

@@ -97,17 +97,8 @@ fn a_verified_server_gets_the_password_and_no_other() {
                 return;
             }
             let mut session = over_tls(stream, &own);
-            if session.receive().is_none() {
-                return;
-            }
-            session.send(b"\x01\x04");
-            let Some(password) = session.receive() else {
-                return;
-            };
-            let _ = send.send(password);
-            session.send(OK);
-            while session.receive().is_some() {
-                session.tell_meta(&meta);
+            if session.receive().is_some() {
+                session.take_password(&send, &meta);
             }
         });
         let url = url(address, &parameters);
