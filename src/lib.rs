@@ -20,6 +20,7 @@
 //! | [`config`], [`cli`] | one table of settings; the command line | – |
 //! | [`load`] | the load generator, which judges answers with code of its own | the server's code |
 //! | [`synth`] | made-up tweets and requests | – |
+//! | [`explain`], `reject` | why a request is `INVALID`: what is printed, and the reasons | the wire |
 //! | [`codec`], [`cache`], [`metrics`], [`mod@log`], [`exit`], [`crash`], [`remedy`] | shared, at the bottom | everybody else |
 //!
 //! What holds everywhere:

@@ -344,9 +344,12 @@ impl<A: App> Web<A> {
         let told = Arc::clone(&metrics);
         let own = [
             Call::text("/healthz", "ok\n"),
-            Call::quick("GET", "/readyz", move |_, _| match health.is_ready() {
-                true => Ok(Answer::ok(TEXT, "ok\n")),
-                false => Err(Answer::busy("not ready")),
+            Call::quick("GET", "/readyz", move |_, _| {
+                if health.is_ready() {
+                    Ok(Answer::ok(TEXT, "ok\n"))
+                } else {
+                    Err(Answer::busy("not ready"))
+                }
             }),
             Call::quick("GET", "/metrics", move |app: &A, _| {
                 Ok(Answer::ok(

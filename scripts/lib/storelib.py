@@ -27,7 +27,7 @@ import environment
 
 FILES = ("data.mdb", "history.mdb", "seal.json")
 QUERIES = 100
-# So many lines of a store's dump are looked at for users: a large store has many, and one is as good as another.
+# Most lines of a store's dump that are searched for users: a large store has many, and one is as good as another.
 DUMP_LINES_MAX = 20_000
 QUERIES_MAX = 10_000
 CONTENT = re.compile(r"[0-9a-f]{64}")

@@ -71,7 +71,7 @@ pub enum GenCommand {
 #[derive(Clone, Debug, PartialEq, Args)]
 #[group(required = true, multiple = true)]
 pub struct GenCorpus {
-    /// Store to make, of which its /twitter requests are
+    /// Store to make: the corpus asks about its users
     ///
     /// A server answers them with --twitter-store DIR. It is the sample that `trident serve` has
     /// without a store.

@@ -28,8 +28,7 @@ const LENGTH: &[u8] = b"\r\nContent-Length: ";
 /// End of the last field line and of the head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// Heads are ready-made for bodies of up to so many digits of length: answers of different lengths alternate, and none
-/// of them should make a head anew.
+/// Most digits of a body's length for which a head is ready-made. Answers of alternating lengths then build no head.
 const READY_DIGITS_MAX: usize = 6;
 
 /// Ready-made parts of heads. One per worker.

@@ -5,10 +5,10 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// 32 bytes of 64 hex digits.
+/// The 32 bytes that 64 hex digits stand for.
 ///
 /// # Errors
-/// Something else.
+/// `digits` is anything else.
 pub fn digest(digits: &str) -> Result<[u8; 32], String> {
     let wrong = || "expected 64 hex digits".to_owned();
     let mut out = [0; 32];

@@ -100,7 +100,7 @@ counters! {
         QrPictureTooLong = QrPicture, ClientError;
         QrInvalid = QrOther, Invalid;
         TwitterValid = Twitter, Valid;
-        TwitterNothing = Twitter, Empty;
+        TwitterEmpty = Twitter, Empty;
         TwitterInvalid = Twitter, Invalid;
         TwitterRefused = Twitter, ClientError;
         TwitterUnavailable = Twitter, ServerError;

@@ -55,7 +55,7 @@ pub(super) fn missing(identity: Identity<'_>, reply: Reply<'_>) -> Counter {
         empty_answer,
     } = identity;
     reply.text(|out| empty_answer.write(team_line, out));
-    Counter::TwitterNothing
+    Counter::TwitterEmpty
 }
 
 /// Answers for a user that was found.
@@ -74,7 +74,7 @@ pub(super) fn list(
             0 => {
                 out.truncate(start);
                 identity.empty_answer.write(identity.team_line, out);
-                Counter::TwitterNothing
+                Counter::TwitterEmpty
             }
             _ => Counter::TwitterValid,
         }

@@ -68,7 +68,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Of a task of `map`.
+    /// The flow of a task of `map`.
     pub(crate) fn mapped(records: u64) -> Self {
         Self {
             stage: Stage::Map,

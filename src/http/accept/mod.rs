@@ -44,8 +44,8 @@ const REFUSED_MAX: usize = 128;
 /// Time for pending handshakes to complete after the last SYN was accepted: a round trip.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// How long a queue is emptied that goes on filling, because the kernel did not stop new handshakes, or that accepting
-/// cannot empty, because descriptors or memory ran out.
+/// Longest time spent on emptying a queue: it may fill again, because the kernel did not stop handshakes, or accepting may
+/// fail for want of descriptors or memory.
 const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// What is known of a listener's queue.

@@ -43,9 +43,11 @@ pub fn head_with<'b>(
     memo: &mut Memo,
 ) -> Result<Parsed<'b>, Fault> {
     let mut head = Head::default();
-    Ok(match head_into(&mut head, bytes, limits, memo)? {
-        true => Parsed::Complete(head),
-        false => Parsed::Partial,
+    let has_ended = head_into(&mut head, bytes, limits, memo)?;
+    Ok(if has_ended {
+        Parsed::Complete(head)
+    } else {
+        Parsed::Partial
     })
 }
 

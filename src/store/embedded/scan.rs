@@ -32,7 +32,7 @@ impl Mapped<'_> {
         self.value.len() as u64
     }
 
-    /// Calls `each` with piece after piece, whose pages are given back then.
+    /// Calls `each` with one piece after another; after each call the piece's pages go back to the kernel.
     pub(super) fn each_piece<E>(
         self,
         mut each: impl FnMut(&[u8]) -> Result<(), E>,

@@ -126,7 +126,7 @@ impl Store {
         &self.meta
     }
 
-    /// The sums with updates; all zero without updates.
+    /// Totals of the store with its updates; all zero if it has none.
     ///
     /// # Errors
     /// LMDB reports an error.
@@ -201,8 +201,8 @@ impl Store {
     }
 }
 
-/// Transactions of the built file that stay open for the next lookup: it never changes, so beginning one anew, which
-/// allocates, gives nothing.
+/// Transactions of the built file that stay open for the next lookup. The file never changes, so a new transaction would
+/// show the same data; beginning one allocates.
 #[derive(Default)]
 struct Snapshots(Box<[Slot; SNAPSHOTS]>);
 

@@ -179,8 +179,8 @@ fn create(store_dir: &Path, dir: &Path, bytes_max: u64) -> Result<(), StoreError
 /// Gives LMDB's lock file its bytes on disk. LMDB makes it sparse and maps it: on a full disk the first page that it
 /// touches would end the process. A lock file that cannot be written at all is left to LMDB, which may do without.
 ///
-/// Only if it is shorter, which one that this process has open is not: closing a second descriptor of it would drop the
-/// locks of the first (fcntl(2)).
+/// A file that this process has open already has that length and must not be touched: closing a second descriptor of it
+/// would drop the locks of the first (fcntl(2)).
 fn allocate_lock_file(dir: &Path) -> Result<(), StoreError> {
     let path = dir.join(LOCK_FILE);
     if fs::metadata(&path).is_ok_and(|file| file.len() >= LOCK_BYTES) {

@@ -24,9 +24,10 @@ impl Moto {
     fn start() -> Option<Self> {
         // Where scripts/test-ops installs it if the machine has none.
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ops-venv/bin/moto_server");
-        let (program, is_wanted) = match own.is_file() {
-            true => (own, unless_skipped("moto", None)),
-            false => ("moto_server".into(), required("moto", &["moto_server"])),
+        let (program, is_wanted) = if own.is_file() {
+            (own, unless_skipped("moto", None))
+        } else {
+            ("moto_server".into(), required("moto", &["moto_server"]))
         };
         if !is_wanted {
             return None;

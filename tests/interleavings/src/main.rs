@@ -7,7 +7,7 @@
 //!
 //! Each model prints how many interleavings it has. One that fails panics, with the exit code of a panic.
 
-// What the product's files name is the world of the models.
+// The product's files get these crates from the models' world.
 #[macro_use(thread_local)]
 extern crate world as std;
 extern crate world as may;

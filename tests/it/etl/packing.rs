@@ -36,9 +36,10 @@ pub(super) fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
 
 pub(super) fn zip(members: &[(&str, &[u8])], deflate: bool) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let method = match deflate {
-        true => zip::CompressionMethod::Deflated,
-        false => zip::CompressionMethod::Stored,
+    let method = if deflate {
+        zip::CompressionMethod::Deflated
+    } else {
+        zip::CompressionMethod::Stored
     };
     let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for (name, content) in members {

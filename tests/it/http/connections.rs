@@ -254,9 +254,10 @@ fn refusals_for_want_of_descriptors_are_counted() {
     let mut refused = 0;
     for _ in 0..100 {
         let mut client = server.connect();
-        match is_refused(&mut client) {
-            true => refused += 1,
-            false => served.push(client),
+        if is_refused(&mut client) {
+            refused += 1;
+        } else {
+            served.push(client);
         }
     }
     assert!(refused > 0 && served.len() > 20, "{refused} refused");

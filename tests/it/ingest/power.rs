@@ -280,17 +280,16 @@ fn a_power_cut_leaves_the_old_store_or_the_new() {
             let mut found = BTreeSet::new();
             after_each_cut(&recording, |cut, place| {
                 let path = place.join(target);
-                let is_new = match path.exists() {
-                    false if !is_old => false,
-                    _ => {
-                        let meta = content(cut, &path);
-                        assert!(
-                            meta == new || is_old && meta == old,
-                            "cut at {}: a mixture",
-                            cut.at
-                        );
-                        meta == new
-                    }
+                let is_new = if is_old || path.exists() {
+                    let meta = content(cut, &path);
+                    assert!(
+                        meta == new || is_old && meta == old,
+                        "cut at {}: a mixture",
+                        cut.at
+                    );
+                    meta == new
+                } else {
+                    false
                 };
                 found.insert(is_new);
                 assert!(is_new || !cut.is_at_end, "told, and not durable");

@@ -102,7 +102,7 @@ fn two_agents_make_one_report() {
             "{line}"
         );
     }
-    // They are there for the next run, and share a rate to the request.
+    // The agents take the next run, and together send exactly the given rate.
     let mut run = load(&[
         "--target",
         &url,

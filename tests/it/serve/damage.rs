@@ -102,10 +102,12 @@ fn a_server_whose_store_is_cut_ends_with_a_message() {
         let (_directory, path) = store_with_updates();
         let mut server = serve(&path, &[]);
         let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
-        let file = match is_updates {
-            false => path.join("data.mdb"),
-            true => updates_of(&path).join("data.mdb"),
+        let folder = if is_updates {
+            updates_of(&path)
+        } else {
+            path.clone()
         };
+        let file = folder.join("data.mdb");
         cut(&file, bytes);
         for (user, client) in clients.iter_mut().enumerate() {
             let user = user + 1;

@@ -440,8 +440,8 @@ fn the_whole_queue_is_accepted_at_the_stop() {
     stops_with_waiting(2500, |_| ());
 }
 
-/// Where the kernel does not stop new handshakes the queue is emptied too: it refuses to bind a listener anew that is
-/// bound to an interface.
+/// A listener that is already bound to an interface cannot be bound to another, so handshakes go on; its queue is emptied
+/// too.
 #[test]
 fn the_queue_is_accepted_where_handshakes_go_on() {
     stops_with_waiting(200, |listener| {

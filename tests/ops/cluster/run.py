@@ -36,7 +36,7 @@ LINES = 1500
 RATE = 60
 SETTINGS = [
     "log.level=info", "twitter.ingest=public", f"twitter.ingest_token={TOKEN}",
-    # So little that what the load asks for is often not there.
+    # So small that many users of the load are not in the cache.
     "cache_bytes=40000",
     # Refusals come from what is done here, and not from a machine that is busy with other things.
     "twitter.mysql_deadline_ms=2000",

@@ -29,7 +29,7 @@ CONNECTIONS = 24
 KEY = "6b657920666f722074657374732c206e6f7420666f7220616e79206f74686572"
 # Requests a second: a fleet under load, not at its limit, on a machine that also runs the fleet.
 RATE = 3000
-# Here it is about which data answers, and the witnesses ask too.
+# The store cases check which data is answered, and the witnesses add requests of their own.
 STORES_RATE = 500
 # Seconds without an answer that make a request lost. Far above any answer, so that a busy machine loses none.
 TIMEOUT_S = 3

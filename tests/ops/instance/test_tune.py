@@ -27,7 +27,7 @@ case $option in
 esac
 """
 
-# Runs tune and ends it like a SIGKILL before the N-th change of anything, which is after the one before.
+# Runs tune and kills it just before its N-th change.
 DYING = """
 import importlib.machinery, importlib.util, os, sys
 scripts, left = sys.argv[1], [int(sys.argv[2])]

@@ -75,9 +75,10 @@ fn serve(port: u16, responses: &[u8], response_bytes: usize) -> io::Result<()> {
                 close(fd);
                 continue;
             }
-            let count = match scan {
-                true => finder.find_iter(&buffer[..n]).count().min(PIPELINED_MAX),
-                false => 1,
+            let count = if scan {
+                finder.find_iter(&buffer[..n]).count().min(PIPELINED_MAX)
+            } else {
+                1
             };
             let out = &responses[..count * response_bytes];
             // SAFETY: pointer and length describe `out`. The result is ignored: clients that do not read are out of

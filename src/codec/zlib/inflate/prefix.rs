@@ -264,7 +264,7 @@ fn entry<const SYMBOLS: usize>(symbol: Symbol, first: u32, templates: &[u32; SYM
     template.copied().unwrap_or(INVALID) + symbol.bits() as u32 * (1 + CODE_BIT)
 }
 
-/// Of the first twice `HALF` entries, fills the empty ones of the second half from the first.
+/// Fills the empty entries of the second `HALF` from the first `HALF`.
 #[inline(always)]
 fn fill_second<const HALF: usize>(table: &mut [u32]) {
     if let Some((low, high)) = table.split_first_chunk_mut::<HALF>()

@@ -64,7 +64,7 @@ fn letters_and_digits(bytes: uint8x16_t) -> uint8x16_t {
     vorrq_u8(digit, letter)
 }
 
-/// Of each byte of ones, the bit of its place in its group of eight.
+/// For each byte that is all ones, the bit of its place in its group of eight; 0 for the others, which are 0.
 #[target_feature(enable = "neon")]
 #[inline]
 fn places(ones: uint8x16_t) -> uint8x16_t {

@@ -364,9 +364,12 @@ impl<'p> World<'p> {
         let count = wire.read(most, &mut link.client.received);
         let sees_end = count == 0 && wire.is_answered;
         drop(wire);
-        self.fate.tell(|| match sees_end {
-            true => format!("client {index} sees the end"),
-            false => format!("client {index} reads {count} bytes"),
+        self.fate.tell(|| {
+            if sees_end {
+                format!("client {index} sees the end")
+            } else {
+                format!("client {index} reads {count} bytes")
+            }
         });
         if sees_end {
             link.client.ended_ms = Some(self.clock.now_ms());

@@ -53,7 +53,7 @@ pub struct Update<'w> {
     room: usize,
 }
 
-/// `None`: there is no record. The map lends what the outer box holds.
+/// A record that was read; `None` if there is none. The outer box keeps its address while the map grows.
 type Held = Box<Option<Box<[u8]>>>;
 
 /// The row of `trident_batch`.

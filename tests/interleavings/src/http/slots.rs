@@ -20,7 +20,7 @@ const LATER_MS: u64 = 1000;
 /// A descriptor number and the sockets that have it, one after the other.
 #[derive(Default)]
 struct Socket {
-    /// The present socket may be shut down. Who opens, closes or handles it must be alone: `loom` tells of others.
+    /// The present socket may be shut down. Only one thread may open, close or handle it; `loom` reports a second one.
     may_be_shut: UnsafeCell<bool>,
     /// Shutdowns so far. No model of memory: every thread sees the last value.
     shutdowns: Cell<u32>,
@@ -30,13 +30,13 @@ struct Socket {
 
 impl Socket {
     fn allow_shutdown(&self, allow: bool) {
-        // SAFETY: a `bool` is set; `loom` tells of a reader.
+        // SAFETY: a `bool` is set; `loom` reports a concurrent reader.
         self.may_be_shut.with_mut(|may| unsafe { *may = allow });
     }
 
     /// shutdown(2), by the watcher.
     fn shut_down(&self) {
-        // SAFETY: a `bool` is copied out; `loom` tells of a writer.
+        // SAFETY: a `bool` is copied out; `loom` reports a concurrent writer.
         let may = self.may_be_shut.with(|may| unsafe { *may });
         assert!(
             may,

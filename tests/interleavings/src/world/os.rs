@@ -7,7 +7,7 @@ pub mod fd {
 
     use loom::cell::UnsafeCell;
 
-    /// An open descriptor. Whoever uses it while another thread closes it is told by `loom`.
+    /// An open descriptor. `loom` reports a use while another thread closes it.
     #[derive(Debug)]
     pub struct OwnedFd {
         is_open: UnsafeCell<bool>,
@@ -23,7 +23,7 @@ pub mod fd {
 
     impl Drop for OwnedFd {
         fn drop(&mut self) {
-            // SAFETY: a `bool` is set; `loom` tells of a reader.
+            // SAFETY: a `bool` is set; `loom` reports a concurrent reader.
             self.is_open.with_mut(|is_open| unsafe { *is_open = false });
         }
     }

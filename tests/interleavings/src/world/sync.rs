@@ -33,7 +33,7 @@ pub mod atomic {
     }
 }
 
-/// A static that every interleaving makes anew.
+/// A static that is created again for each interleaving.
 pub struct LazyLock<T: 'static>(loom::lazy_static::Lazy<T>);
 
 impl<T> LazyLock<T> {

@@ -127,7 +127,7 @@ const GONE: u32 = 4;
 const HOLD_ANSWER: u32 = 5;
 /// It does not arrive; the sender's connection stays, and it waits.
 const HOLD_COMMIT: u32 = 6;
-/// The COMMIT is on its way of which one of these two was said.
+/// The next COMMIT, to which one of these two applies, has been seen.
 const HELD: u32 = 7;
 
 /// A proxy that does this to the next COMMIT.

@@ -339,10 +339,8 @@ impl Recording {
         };
         assert_eq!(directory, other, "moved to another directory");
         let node = self.now.find(*directory, from);
-        let replaced = match flags.contains("RENAME_EXCHANGE") {
-            true => self.now.find(*directory, to),
-            false => None,
-        };
+        let is_exchange = flags.contains("RENAME_EXCHANGE");
+        let replaced = is_exchange.then(|| self.now.find(*directory, to)).flatten();
         let names = vec![(from.clone(), replaced), (to.clone(), node)];
         self.note(Event::Names(*directory, names));
     }

@@ -132,7 +132,8 @@ struct Answers {
 }
 
 impl Answers {
-    /// Asks for users at random, half of whom do not exist. Who is refused waits, as the answer says, though less long.
+    /// Asks for users at random, half of whom do not exist. After a refusal the client waits, for a shorter time
+    /// than the answer asks.
     fn of(server: &Server, requests: u64, seed: u64) -> Self {
         let (mut client, mut random) = (server.connect(), Random(seed));
         let mut answers = Self::default();
