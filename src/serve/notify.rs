@@ -47,8 +47,9 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// Beats within one watchdog period: one may be late and one lost.
 const BEATS_PER_PERIOD: u32 = 4;
 
-/// How long the workers may take to run for the first time.
-const FIRST_RUN: Duration = Duration::from_secs(10);
+/// How long the workers may take to run for the first time: half of the unit's `TimeoutStartSec`, so that the
+/// reason is in the journal before the manager ends the start without one.
+const FIRST_RUN: Duration = Duration::from_secs(60);
 
 /// How long a message may wait for a manager that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
@@ -115,7 +116,11 @@ impl Manager {
         let give_up = Instant::now() + FIRST_RUN;
         while let Some(who) = pulse.silent() {
             if Instant::now() > give_up {
-                bail!("{who} does not run; is the machine overloaded?");
+                bail!(
+                    "{who} has not run within {} s of its start; see what else takes the processors (top), or give \
+                     fewer --workers",
+                    FIRST_RUN.as_secs()
+                );
             }
             thread::sleep(Duration::from_millis(1));
         }
