@@ -1,4 +1,8 @@
 //! The `trident` binary: allocator, parse, run, exit code.
+//!
+//! A file per command that does more than call the library: `etl`, `etl_blocks`, `etl_import`, `explain`, `load`,
+//! `store`, `synth`. Shared by them: `sample` (the built-in store), `result_file` and `overwrite` (where results go),
+//! `etl_results`, `etl_failure` (what is written and how a run ends).
 
 #[path = "main/etl.rs"]
 mod etl;

@@ -14,6 +14,10 @@
 //!
 //! The connection's worker answers everything within some hundred microseconds; blocking work has a
 //! separate thread.
+//!
+//! Files: `service` is what the listener calls; `guard` checks who asks; `page` is the live page, `state` and
+//! `history` its figures, which `sampler` reads once a second; `control` changes the server; `profile` records flame
+//! graphs.
 
 mod control;
 mod guard;

@@ -2,6 +2,10 @@
 //!
 //! Holds no algorithm. An endpoint gets bytes and an output buffer; this module decides whether its outcome
 //! becomes an answer, `INVALID` or a status.
+//!
+//! `route` is the table of endpoints, `guide` the same for people. Behind it: `answer` (a handler for each
+//! endpoint), `picture` and `accept` (pictures of `/qrcode`), `twitter`, `ingest` (its tweets) with `bearer`,
+//! `health`. `reasons` counts what is `INVALID`, `explain` tells why, `state` is what workers share.
 
 mod accept;
 mod answer;

@@ -4,6 +4,8 @@
 //! `/qrcode` and the two REST calls of [`rest_api`] share it. [`RestClient`] asks an external
 //! authority instead, for teams that must use one. The configuration reads the key from a file or the
 //! environment.
+//!
+//! `token` computes tokens, `rest_api` answers for them, `rest_client` asks for them.
 
 pub mod rest_api;
 mod rest_client;

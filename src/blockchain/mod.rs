@@ -16,6 +16,8 @@
 //! wire        JSON to a zlib stream to text
 //! ```
 //!
+//! `span` has positions in the request's text; `reject` and `explain` say why a request is INVALID.
+//!
 //! # Where this differs from the reference
 //!
 //! The protocol's reference is written in Python. Where the protocol's text leaves a question open, this

@@ -3,6 +3,9 @@
 //! Called by `main` only. [`parse`] turns arguments into an [`Invocation`] and runs nothing, except
 //! that help and version are printed here. The flags of settings are not listed here: they come
 //! from the table in `config`, see `flags`. Only this folder knows `clap`.
+//!
+//! A file per command: `etl` and `etl_import`, `explain`, `load`, `store`, `synth` (`gen`), `documents`. `flags` are
+//! those of settings, `value` parses the others, `text` has the help's sections, `output` writes results.
 
 mod documents;
 mod etl;

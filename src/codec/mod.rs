@@ -3,6 +3,8 @@
 //!
 //! Pure functions of bytes and small reusable coders. They do not know HTTP, endpoints or configuration;
 //! output is appended to the caller's buffer.
+//!
+//! A file or folder each: `base64url`, `zlib`, `query`, `decimal`, `hex`, `json`, `calendar`.
 
 pub mod base64url;
 pub(crate) mod calendar;

@@ -13,6 +13,10 @@
 //!
 //! Adding a setting: a field in its options struct, an entry in `table`, then
 //! `trident documents config > config/trident.toml`.
+//!
+//! `source`, `file`: where values come from. `table` with `setting`, `field`, `value`, `quantity`: what they may be;
+//! `nearest` suggests a name. `check` with `system_limits`: whether they fit together and the machine. `loaded`: the
+//! result; `report`, `document`: the result and the table for people.
 
 mod check;
 pub(crate) mod document;

@@ -3,6 +3,8 @@
 //! A setting is one entry here and one field in an options struct. File parsing, environment,
 //! flags, help, man page, `check-config` and `config/trident.toml` all follow from it. Sections are
 //! contiguous, settings without a section first: that is the order of the file.
+//!
+//! The second half of the entries is in `endpoints`.
 
 use super::{
     field::Rule,

@@ -10,6 +10,10 @@
 //! worker, even its stack (`worker`).
 //!
 //! This module does not know the endpoints: it calls a [`Service`] that it defines.
+//!
+//! Files by the picture: `accept`; `conn`; `parse` on `scan`, into a `request`; `body`; `encode` with `status` and
+//! `date`. Shared by all: `server` and its `limits`, `worker`, `buffer`, `clock`, `watch` (deadlines), `deferred`
+//! (answers of other threads), `pulse` (do the threads run?).
 
 mod accept;
 pub mod body;

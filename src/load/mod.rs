@@ -10,6 +10,10 @@
 //! Right answers come from the corpus, which an independent oracle made, and from recomputation here.
 //! Nothing in this folder names another module, so that a fault of the server cannot confirm itself.
 //! docs/load.md is the manual.
+//!
+//! `options` says what to do, `session` does it once `preflight` has asked each target, or `find` does it again and
+//! again; `temporary_server` is there if no target was given. `identity` is the expected team, `format` writes
+//! figures, `error` says why there was no run.
 
 mod agents;
 mod error;

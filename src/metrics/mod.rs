@@ -3,6 +3,9 @@
 //! Each thread adds to its own cells with relaxed loads and stores, so a count costs two memory
 //! operations and no locked instruction; a reader sums the cells of all threads. Names, help texts
 //! and labels are declared once, in `names`. `turn` measures how long requests take.
+//!
+//! `series` is how `names` is written, `shard` the cells of a thread, `histogram` some of them, `process` the figures
+//! from `/proc`; `export` writes all for Prometheus, `reference` the page about them.
 
 mod export;
 pub(crate) mod histogram;

@@ -12,6 +12,9 @@
 //!
 //! Query bytes in, answer bytes out; it does not know HTTP. It returns a decoded [`Message`] instead of the
 //! token: with an external authority the caller must wait for the token, and this code never waits.
+//!
+//! `layout` says which cell holds what, `key_stream` how cells are encrypted, `reject` and `explain` why a request is
+//! INVALID.
 
 mod explain;
 mod hex_text;

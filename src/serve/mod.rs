@@ -1,6 +1,8 @@
 //! The life of the server: open the stores, bind, serve, stop.
 //!
 //! [`run`] serves the three endpoints and the operator; [`host`] a service of your own (docs/services.md).
+//!
+//! `listener` has the sockets, `lifecycle` the phases and signals, `notify` the service manager.
 
 pub(crate) mod lifecycle;
 pub(crate) mod listener;

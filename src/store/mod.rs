@@ -20,6 +20,8 @@
 //! [`Store`] serves, [`Update`] ingests into either kind, [`maintenance`] has the operators' commands. Values are returned
 //! as bytes and [`value`] validates them; history is records of `etl`, which this module does not read.
 //! Only `embedded` knows LMDB. [`database`] keeps the same values in a database.
+//!
+//! `meta` is the metadata record, `update` a batch for either kind of store, `error` what may go wrong.
 
 pub mod database;
 mod embedded;

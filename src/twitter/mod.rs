@@ -6,6 +6,7 @@
 //!
 //! - [`query`]: reads the request.
 //! - [`score`]: counts, scores, sorts and writes the rows.
+//! - `explain`: why a request is INVALID.
 //!
 //! The values of users and the stores that hold them are in [`crate::store`]. The rules are in
 //! `docs/protocol/twitter.md`. This module does not know HTTP: `app` parses, looks up and writes, because

@@ -23,6 +23,8 @@
 //!
 //! An answer other than 200 means that nothing was changed. The one exception is a 503 that says so: the connection to
 //! the database was lost during the commit, and nobody knows its outcome.
+//!
+//! `failure` says why a batch was refused, `pace` when a client should try again.
 
 mod failure;
 mod pace;

@@ -10,6 +10,8 @@
 //! rules      order, amounts, balances, hashes, signatures §3 to §5
 //! show       the chain as text
 //! ```
+//!
+//! `view` is the parsed request and the findings of the four.
 
 mod members;
 mod rules;

@@ -3,6 +3,8 @@
 //! The seed's 64 hex characters fill one SHA-256 block exactly, so its state is computed once and a try
 //! costs one compression of a block that holds the number and the padding. "Hash below target" on text
 //! becomes one comparison of integers. Called by the endpoint with the state after the seed.
+//!
+//! `counter` writes the numbers to try, `lanes` tries thirty-two at once where the processor can.
 
 mod counter;
 #[cfg(target_arch = "x86_64")]

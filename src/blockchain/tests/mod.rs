@@ -1,4 +1,7 @@
 //! Tests of the whole endpoint. The parts' files test the parts.
+//!
+//! `build` makes right requests, which `rules` break one by one; `input` has hostile text, `cases` real requests with
+//! their answers.
 
 pub(in crate::blockchain) mod build;
 mod cases;

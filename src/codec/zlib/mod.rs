@@ -1,4 +1,6 @@
 //! zlib streams (RFC 1950): a bounded inflater and a deflater, both made once per worker.
+//!
+//! `inflate` reads, `deflate` writes at any level; level 1 is `onepass`.
 
 mod deflate;
 mod inflate;

@@ -1,5 +1,7 @@
 //! How a [`Raw`] value becomes the field of an options struct: one [`Field`] per type, and the
 //! [`Rule`] that bounds it.
+//!
+//! `number` has the types that are numbers, `text` all others.
 
 mod number;
 mod text;

@@ -1,4 +1,7 @@
 //! Tests of the whole: sources in, values, errors and reports out.
+//!
+//! `precedence`: which source wins. `mistakes`: what is refused. `output`: report and documents. `secrets`: what is
+//! never shown.
 
 mod mistakes;
 mod output;

@@ -9,6 +9,9 @@
 //! written again (`rewrite`).
 //!
 //! `app` calls it on a separate thread. Not here: how the batch arrives, and the store's files.
+//!
+//! `batch` leads through these steps, `events` makes the records of one tweet, `refused` says why a batch was not
+//! taken.
 
 pub mod batch;
 mod changed_users;

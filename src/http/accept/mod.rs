@@ -3,6 +3,8 @@
 //! A connection's descriptor number decides its worker, so one listener per worker would gain nothing. One
 //! thread that blocks in `poll` keeps accept errors, the connection limit and failing memory away from the
 //! workers.
+//!
+//! `system` is the seam to the kernel; the simulation has another behind it.
 
 mod system;
 

@@ -22,6 +22,9 @@
 //!
 //! Between turns a connection owns only the bytes of an incomplete request and of unwritten answers. Both
 //! are bounded ([`Limits`](super::Limits)) and counted in one budget for the whole server.
+//!
+//! `read` and `write` are the halves of a turn, `serve` is one request in it, `stage` the states, `socket` the seam
+//! to the kernel, `sim` a simulated world behind it.
 
 mod costly;
 mod read;

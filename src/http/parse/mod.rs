@@ -6,6 +6,8 @@
 //!
 //! The caller keeps the bytes and calls again with more when the answer is [`Parsed::Partial`]; a fault is
 //! reported as soon as the bytes that prove it have arrived.
+//!
+//! `host` has the grammar of Host and of a target's authority.
 
 mod host;
 

@@ -16,6 +16,8 @@
 //! The workers of all agents are numbered through, so each computes its share of users, rate and requests as it does in
 //! one process. Intervals go into the coordinator's own collector: histograms are merged, and requirements, report and
 //! timeline do not know which agent they come from. An agent stops when its coordinator is gone.
+//!
+//! `message` is what the two say.
 
 mod fleet;
 mod message;

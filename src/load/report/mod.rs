@@ -4,6 +4,8 @@
 //!   `stages`: the figures of each stage. `requirement`: the conditions of `--require`, and whether they
 //!   hold; `early`: whether they still can.
 //! - [`text`]: the table on a terminal. [`html`]: the page, with `chart`s and their `axis`. [`compare`]: two saved reports.
+//!
+//! `found`: what `--find` found.
 
 mod axis;
 mod chart;

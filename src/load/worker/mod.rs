@@ -4,6 +4,8 @@
 //! waits for the answer, thinks, and sends the next request; at a fixed rate it waits in a queue until a
 //! request is due. Latency counts from the time a request was due, not from the time it was sent, so a
 //! stall of the server counts for all requests that it delayed.
+//!
+//! `responses` is its receiving half.
 
 mod responses;
 

@@ -6,6 +6,9 @@
 //!
 //! It accepts what zlib accepts, for instance any window size in the header, and distance codes of one
 //! symbol or none. It refuses preset dictionaries and does not stream.
+//!
+//! `header` reads a block's codes, `prefix` lays them out for reading, `block` decodes with them, from `bits` to
+//! `output`; `copies` keeps the matches for the encoder, `error` says what was wrong.
 
 mod bits;
 mod block;

@@ -1,4 +1,6 @@
 //! The inflater against two others, and against streams written bit by bit.
+//!
+//! `generated` has the streams that a seed makes and damages.
 
 use super::{InflateError, Inflater, block::HEADERS_MAX};
 use crate::codec::zlib::{

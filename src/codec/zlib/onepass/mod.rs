@@ -15,6 +15,9 @@
 //! an answer with the bits of its request and going on in their codes was tried: a quarter fewer instructions, 3 %
 //! more bytes. Binary data and prose become larger than with a library's level 1; the caller falls back to
 //! stored blocks when the output would grow.
+//!
+//! `emit` writes the bits, `json_bits` is the JSON code, `rows` its form for vector registers; `neon` is the match
+//! search on arm64.
 
 mod code;
 mod emit;

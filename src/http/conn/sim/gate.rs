@@ -3,6 +3,8 @@
 //! The loop, the start of connections and their turns are the product's. The simulation is the kernel: handshakes, the
 //! listeners' queues, the table of descriptors, errors of `accept`, failing spawns, time. Every client sends one request
 //! with its handshake.
+//!
+//! `plan` is what a seed decides.
 
 mod plan;
 

@@ -10,6 +10,8 @@
 //! of epoll and of the watcher's thread. A seed that fails is shrunk, and prints the shortest story that fails in the
 //! same way. `gate` simulates the accept loop with the connections that it starts. `SIM_SEED=N SIM_SEEDS=1` runs a seed
 //! alone, and `SIM_SEEDS` alone says how many to run instead of the fixed ones.
+//!
+//! `service` is what the server serves here; `shrink` finds the shortest story.
 
 mod check;
 mod client;
