@@ -11,7 +11,7 @@
 //! same way. `gate` simulates the accept loop with the connections that it starts. `SIM_SEED=N SIM_SEEDS=1` runs a seed
 //! alone, and `SIM_SEEDS` alone says how many to run instead of the fixed ones.
 //!
-//! `service` is what the server serves here; `shrink` finds the shortest story.
+//! `service` is what the server serves here, `clock` the time; `shrink` finds the shortest story.
 
 mod check;
 mod client;

@@ -188,6 +188,14 @@ impl<'p, P: Clone + PartialEq> Variants<'p, P> {
             self.found.push(changed);
         }
     }
+
+    /// Adds the plans without one member of a list, the last one first, unless it is the only one.
+    pub(super) fn with_one_less<T>(&mut self, list: impl Fn(&mut P) -> &mut Vec<T>) {
+        let count = list(&mut self.plan.clone()).len();
+        for index in (0..count).rev().filter(|_| count > 1) {
+            self.with(|plan| drop(list(plan).remove(index)));
+        }
+    }
 }
 
 impl Simulated for Plan {
@@ -197,13 +205,7 @@ impl Simulated for Plan {
 
     fn simpler(&self) -> Vec<Self> {
         let mut plans = Variants::of(self);
-        for index in (0..self.clients.len()).rev() {
-            if self.clients.len() > 1 {
-                plans.with(|plan| {
-                    plan.clients.remove(index);
-                });
-            }
-        }
+        plans.with_one_less(|plan| &mut plan.clients);
         for (index, client) in self.clients.iter().enumerate() {
             for simple in simpler_clients(client) {
                 plans.with(|plan| plan.clients[index] = simple);
