@@ -48,7 +48,8 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 const BEATS_PER_PERIOD: u32 = 4;
 
 /// How long the workers may take to run for the first time: half of the unit's `TimeoutStartSec`, so that the
-/// reason is in the journal before the manager ends the start without one.
+/// reason is in the journal before the manager ends the start without one. `tests/ops/files/test_consistency.py` compares
+/// the two.
 const FIRST_RUN: Duration = Duration::from_secs(60);
 
 /// How long a message may wait for a manager that does not read.

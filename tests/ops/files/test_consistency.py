@@ -107,6 +107,10 @@ class Consistency(unittest.TestCase):
         # Room for the answers of a role and of the group that are slow.
         self.assertLess(unused_max + stop + 60, leaving["HeartbeatTimeout"])
 
+    def test_a_start_that_fails_says_why_before_systemd_ends_it(self):
+        first_run = int(re.search(r"FIRST_RUN: Duration = Duration::from_secs\((\d+)\)", text("src/serve/notify.rs"))[1])
+        self.assertLessEqual(2 * first_run, seconds(self.service["TimeoutStartSec"][0]))
+
     def test_an_instance_that_comes_up_is_not_taken_for_a_sick_one(self):
         fleet = self.stack["Fleet"]["Properties"]
         up = self.group["HealthCheckIntervalSeconds"] * self.group["HealthyThresholdCount"]
