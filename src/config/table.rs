@@ -4,7 +4,7 @@
 //! flags, help, man page, `check-config` and `config/trident.toml` all follow from it. Sections are
 //! contiguous, settings without a section first: that is the order of the file.
 //!
-//! The second half of the entries is in `endpoints`.
+//! The second half of the entries is in `endpoints`; `entry` has what most entries share.
 
 use super::{
     field::Rule,

@@ -18,8 +18,8 @@ enum Method {
     /// Level 0: the text as it is.
     Stored,
     /// Level 1, the default: our own encoder. On answers of the real shape it takes a fraction of the library's
-    /// time and makes 1 % more bytes than the library's smallest level, fewer than its level 2. It
-    /// stays because bytes cost more than cycles: docs/sizing.md has both prices.
+    /// time and makes 1 % more bytes than the library's smallest level, fewer than its level 2. Our own stays because
+    /// bytes cost more than cycles: docs/sizing.md has both prices.
     OnePass(Box<Encoder>),
     /// Levels 2 to 9.
     Library(Compressor),

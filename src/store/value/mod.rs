@@ -23,7 +23,8 @@
 //! All texts are in one run, separated by a byte that no UTF-8 text contains. So a query may search them
 //! one by one, or the whole user in one pass without matching a phrase across two tweets.
 //!
-//! `encoder` writes values, `user` reads them, `pieces` checks one that comes in pieces.
+//! `encoder` writes values, `user` reads them, `dump` prints them. `part` and `bytes` are where a table and a number are
+//! in one; `check` checks a whole one, `pieces` one that comes in pieces.
 
 mod bytes;
 mod check;

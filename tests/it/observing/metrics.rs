@@ -465,7 +465,7 @@ fn the_reference_page_is_that_of_the_code() {
     let page = include_str!("../../../docs/metrics.md");
     assert!(
         page == reference::page(&trident::app::reasons()),
-        "run: trident generate metrics > docs/metrics.md"
+        "run: trident documents metrics > docs/metrics.md"
     );
 }
 

@@ -95,7 +95,7 @@ eventually 'core of the abort' yes cores
 check 'the core is whole' yes "$(journalctl -u trident -o cat --no-pager | grep -q 'code=dumped, status=6/ABRT' && echo yes)"
 # One death each, and none that nobody asked for; what ended each process, for the reader of a fault.
 journalctl -u trident -o short-monotonic --no-hostname --no-pager |
-    grep -E 'Main process exited|Watchdog timeout|Scheduled restart|does not run|Failed with' |
+    grep -E 'Main process exited|Watchdog timeout|Scheduled restart|does not run|has not run|Failed with' |
     while IFS= read -r line; do say "note $line"; done
 check 'restarts' 2 "$(systemctl show -P NRestarts trident)"
 check 'answers after all that' 200 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/readyz)"
