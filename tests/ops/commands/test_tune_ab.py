@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,11 @@ import unittest
 import skipping
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "scripts"))
+from lib import environment  # noqa: E402  (the path above comes first)
+from lib.network import Network, output  # noqa: E402
+
+SERVER = "10.97.0.1"
 TUNE = ROOT / "ami/rootfs/usr/lib/trident/tune"
 
 # Runs what it is told and keeps a list: a systemd whose server has a filter unless a drop-in takes it away.
@@ -38,10 +44,8 @@ printf '{"total": {"requests": %s, "rps": %s, "correct": 1, "failed": {}, "wrong
 """
 
 
-def script(name):
-    """A script of scripts/ as a module."""
-    sys.path.insert(0, str(ROOT / "scripts"))
-    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(ROOT / "scripts" / name))
+def tune_ab_module():
+    loader = importlib.machinery.SourceFileLoader("tune_ab", str(ROOT / "scripts/tune-ab"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
@@ -93,7 +97,7 @@ class Arguments(Case):
             "CapabilityBoundingSet", "AmbientCapabilities", "NoNewPrivileges", "PrivateNetwork", "IPAddressDeny", "ProtectSystem",
             "ProtectHome", "PrivateTmp", "PrivateUsers", "PrivateIPC", "PrivateMounts", "ProtectControlGroups", "ProtectProc",
             "ProcSubset", "DevicePolicy", "RemoveIPC", "KeyringMode", "SystemCallErrorNumber"}
-        taken = {line.partition("=")[0] for line in script("tune-ab").NO_FILTER.splitlines()} - {"[Service]", "Environment"}
+        taken = {line.partition("=")[0] for line in tune_ab_module().NO_FILTER.splitlines()} - {"[Service]", "Environment"}
         self.assertEqual(names - no_filter, taken)
 
     def test_a_load_that_fails_ends_it_and_puts_the_unit_back(self):
@@ -120,13 +124,12 @@ class Namespaces(Case):
         super().setUp()
         if os.geteuid():
             skipping.skip("root", "network namespaces need root")
-        self.network = script("test-network")
-        self.line = self.enterContext(self.network.Line())
-        self.trident = self.network.binary()
+        self.network = self.enterContext(Network(server=SERVER, client="10.97.0.2"))
+        self.trident = environment.binary()
 
     def arguments(self, knob):
-        inside = f"ip netns exec {self.line.server} env RUNTIME_DIRECTORY={self.fake}"
-        return [knob, "--host", "10.97.0.1", "--ssh", inside, "--client", f"ip netns exec {self.line.client}",
+        inside = shlex.join(self.network.on("server", "env", f"RUNTIME_DIRECTORY={self.fake}"))
+        return [knob, "--host", SERVER, "--ssh", inside, "--client", shlex.join(self.network.on("client")),
                 "--tune", str(TUNE), "--interface", "e0", "--trident", self.trident, "--mix", "qrcode=1", "--connections", "16",
                 "--rounds", "2", "--seconds", "1", "--warmup", "1"]
 
@@ -141,15 +144,12 @@ class Namespaces(Case):
         return process
 
     def receivers(self):
-        return subprocess.run(["ip", "netns", "exec", self.line.server, "cat", "/sys/class/net/e0/queues/rx-0/rps_cpus"],
-                              capture_output=True, text=True, check=True).stdout.strip()
+        return output(*self.network.on("server", "cat", "/sys/class/net/e0/queues/rx-0/rps_cpus")).strip()
 
     def test_a_knob_is_measured_and_left_as_it_was_found(self):
         if os.cpu_count() < 2:
             skipping.skip("processors", "a single processor leaves nothing to steer")
-        server = self.network.start_server(self.line, self.trident)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.kill)
+        self.network.start("server", 8080, self.trident, "serve", "--listen", f"{SERVER}:8080", "--admin", "off", "--workers", "1")
         found = self.receivers()
         said = self.between("rps")
         self.assertRegex(said, r"rps: requests/s with ÷ without \d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)")
