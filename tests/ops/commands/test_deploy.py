@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -42,7 +43,10 @@ class Operator(unittest.TestCase):
 
 class Conventions(Operator):
     def test_all_scripts_keep_what_the_manual_says_of_all(self):
-        for script in ("bake", "deploy", "roll", "destroy", "cost"):
+        sentence, _ = (AMI / "README.md").read_text().split(" have `--help` and `--dry-run`", 1)
+        scripts = re.findall(r"`(\S+)`", sentence.rpartition("\n\n")[2])
+        self.assertGreaterEqual(set(scripts), {"cost", *(command for command, *_ in Account.COMMANDS)})
+        for script in scripts:
             with self.subTest(script):
                 told = self.say(script, "--help")
                 self.assertIn("--dry-run", told)
@@ -87,7 +91,8 @@ class Bake(Operator):
 
 
 class Account(Operator):
-    COMMANDS = (("deploy", *NEW), ("roll", "--settings"), ("destroy", "--yes"))
+    COMMANDS = (("bake", "--dirty"), ("deploy", *NEW), ("roll", "--settings"), ("destroy", "--yes"),
+                ("publish-store", "STORE", "s3://bucket/prefix"))
 
     def test_no_region_no_credentials_and_expired_ones_are_three_messages(self):
         for script, *arguments in self.COMMANDS:
