@@ -3,11 +3,13 @@
 //! Sharded by hash so that workers rarely meet; whole keys are compared, so a hash collision can
 //! never give a wrong answer; hashes are seeded per process, so a client cannot aim for collisions.
 //! Bound and replacement policy may be changed while it is in use. An entry is at most as large as a shard, so a cache
-//! for a few large values has fewer shards ([`Cache::with_shards`]). It names no other module: the caller counts hits
-//! and misses.
+//! for a few large values has fewer shards ([`Cache::with_shards`]). It names no other module.
 
 use std::{
+    fmt,
     hash::BuildHasher,
+    mem,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -16,6 +18,8 @@ use std::{
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// Locks of the cache: with four workers the chance that two meet at one is a few per cent, and a lookup holds it while
 /// it copies one answer.
@@ -31,8 +35,9 @@ const NONE: u32 = u32::MAX;
 /// slots may be free.
 const DRAWS_MAX: usize = 16;
 
-/// Which entry makes room for a new one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which entry makes room for a new one. Its word in settings, states and JSON is `lru` or `random`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Policy {
     /// The one used least recently: best where some keys are asked for again and again.
     #[default]
@@ -41,7 +46,40 @@ pub enum Policy {
     Random,
 }
 
-/// The settings and the content of a cache.
+/// The text names no [`Policy`].
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("expected lru or random")]
+pub struct UnknownPolicy;
+
+impl Policy {
+    /// Every policy.
+    pub const ALL: [Self; 2] = [Self::Lru, Self::Random];
+
+    /// Its word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lru => "lru",
+            Self::Random => "random",
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Policy {
+    type Err = UnknownPolicy;
+
+    fn from_str(word: &str) -> Result<Self, UnknownPolicy> {
+        let named = Self::ALL.into_iter().find(|policy| policy.name() == word);
+        named.ok_or(UnknownPolicy)
+    }
+}
+
+/// The settings, the content and the counts of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Most bytes it may hold.
@@ -52,6 +90,10 @@ pub struct Stats {
     pub entries: usize,
     /// Which entry makes room.
     pub policy: Policy,
+    /// Look-ups since the start that found their key.
+    pub hits: u64,
+    /// Look-ups since the start that did not.
+    pub misses: u64,
 }
 
 /// A cache; all methods may be called from any thread.
@@ -70,6 +112,8 @@ struct Shard {
     /// Slots of `entries` without an entry.
     free: Vec<u32>,
     bytes: usize,
+    hits: u64,
+    misses: u64,
     newest: Link,
     oldest: Link,
     /// State of the generator behind [`Policy::Random`].
@@ -131,7 +175,11 @@ impl Cache {
     fn find<R>(&self, key: &[u8], take: impl FnOnce(&Arc<[u8]>) -> R) -> Option<R> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash).lock();
-        let slot = shard.find(hash, key)?;
+        let Some(slot) = shard.find(hash, key) else {
+            shard.misses += 1;
+            return None;
+        };
+        shard.hits += 1;
         if !self.random.load(Relaxed) {
             shard.unlink(slot);
             shard.push_newest(slot);
@@ -173,15 +221,12 @@ impl Cache {
         evicted
     }
 
-    /// Drops an entry; whether it was there.
-    pub fn remove(&self, key: &[u8]) -> bool {
+    /// Drops an entry; its value if it was there. This is no look-up: it is neither a hit nor a miss.
+    pub fn remove(&self, key: &[u8]) -> Option<Arc<[u8]>> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash).lock();
-        let slot = shard.find(hash, key);
-        if let Some(slot) = slot {
-            shard.remove(slot);
-        }
-        slot.is_some()
+        let slot = shard.find(hash, key)?;
+        Some(shard.remove(slot))
     }
 
     fn fits(&self, key: &[u8], value: &[u8]) -> bool {
@@ -225,14 +270,21 @@ impl Cache {
             .sum()
     }
 
-    /// Its settings and its present content.
+    /// Its settings, its present content and its counts; each shard's are read at one moment.
     pub fn stats(&self) -> Stats {
-        Stats {
+        let mut stats = Stats {
             bytes_max: self.bytes_max.load(Relaxed),
-            bytes: self.bytes(),
-            entries: self.len(),
             policy: self.policy(),
+            ..Stats::default()
+        };
+        for shard in &self.shards {
+            let shard = shard.lock();
+            stats.bytes += shard.bytes;
+            stats.entries += shard.index.len();
+            stats.hits += shard.hits;
+            stats.misses += shard.misses;
         }
+        stats
     }
 
     /// Entries held now.
@@ -334,18 +386,20 @@ impl Shard {
         self.oldest.0
     }
 
-    fn remove(&mut self, slot: u32) {
+    /// Drops the entry in a slot; its value.
+    fn remove(&mut self, slot: u32) -> Arc<[u8]> {
         self.unlink(slot);
         let entry = &mut self.entries[slot as usize];
         self.bytes -= entry.bytes();
         let hash = entry.hash;
         entry.key = Box::default();
-        entry.value = Arc::default();
+        let value = mem::take(&mut entry.value);
         entry.used = false;
         if let Ok(found) = self.index.find_entry(hash, |other| *other == slot) {
             found.remove();
         }
         self.free.push(slot);
+        value
     }
 
     fn push_newest(&mut self, slot: u32) {

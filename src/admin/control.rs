@@ -16,11 +16,7 @@ use std::{borrow::Cow, sync::Arc, thread, time::Duration};
 
 use tracing::{info, warn};
 
-use super::{
-    guard, profile,
-    service::AdminService,
-    state::{POLICIES, policy_name},
-};
+use super::{guard, profile, service::AdminService};
 use crate::{
     app::{Reload, bearer},
     cache::Policy,
@@ -152,10 +148,7 @@ impl AdminService {
         };
         Ok(format!(
             "capacity_bytes={} bytes={} entries={} policy={}",
-            state.bytes_max,
-            state.bytes,
-            state.entries,
-            policy_name(state.policy)
+            state.bytes_max, state.bytes, state.entries, state.policy
         ))
     }
 
@@ -279,11 +272,7 @@ fn cache_change(query: &[u8]) -> Option<(Option<usize>, Option<Policy>)> {
     };
     let policy = match query::first(query, b"policy") {
         None => None,
-        Some(word) => Some(
-            POLICIES
-                .into_iter()
-                .find(|policy| policy_name(*policy).as_bytes() == word)?,
-        ),
+        Some(word) => Some(str::from_utf8(word).ok()?.parse().ok()?),
     };
     (bytes_max.is_some() || policy.is_some()).then_some((bytes_max, policy))
 }

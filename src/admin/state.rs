@@ -9,17 +9,6 @@ use crate::{
     metrics::{Counter, Gauge, Gauges, Info, Reason, Totals, process::Process},
 };
 
-/// Every policy of the cache.
-pub(super) const POLICIES: [Policy; 2] = [Policy::Lru, Policy::Random];
-
-/// The word for a policy.
-pub(super) const fn policy_name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::Lru => "lru",
-        Policy::Random => "random",
-    }
-}
-
 /// Version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -138,8 +127,8 @@ impl AdminService {
                 "entries": integer(Gauge::CacheEntries),
                 "bytes": integer(Gauge::CacheBytes),
                 "limit_bytes": integer(Gauge::CacheLimit),
-                "policy": policy_name(self.app.cache().policy()),
-                "policies": POLICIES.map(policy_name),
+                "policy": self.app.cache().policy(),
+                "policies": Policy::ALL,
             },
             "connections": {
                 "open": integer(Gauge::ConnectionsOpen),

@@ -167,7 +167,9 @@ fn keys_are_those_that_are_held() {
         cache.put(&n.to_be_bytes(), b"value");
     }
     for n in (0..500u32).step_by(2) {
-        assert!(cache.remove(&n.to_be_bytes()) && !cache.remove(&n.to_be_bytes()));
+        let removed = cache.remove(&n.to_be_bytes());
+        assert_eq!(removed.as_deref(), Some(b"value".as_slice()));
+        assert_eq!(cache.remove(&n.to_be_bytes()), None);
     }
     let mut keys = cache.keys();
     keys.sort_unstable();
@@ -176,6 +178,39 @@ fn keys_are_those_that_are_held() {
         .map(|n| n.to_be_bytes().into())
         .collect();
     assert_eq!(keys, odd);
+}
+
+#[test]
+fn hits_and_misses_are_counted_and_removals_are_neither() {
+    let cache = Cache::new(1 << 20);
+    for n in 0..100u32 {
+        cache.put(&n.to_be_bytes(), b"value");
+    }
+    let mut out = Vec::new();
+    for n in 60..200u32 {
+        assert_eq!(cache.get(&n.to_be_bytes(), &mut out), n < 100);
+    }
+    for n in 90..110u32 {
+        assert_eq!(cache.get_shared(&n.to_be_bytes()).is_some(), n < 100);
+        cache.remove(&n.to_be_bytes());
+    }
+    cache.clear();
+    let stats = cache.stats();
+    assert_eq!((stats.hits, stats.misses), (40 + 10, 100 + 10));
+    assert_eq!((stats.entries, stats.bytes), (0, 0));
+}
+
+#[test]
+fn a_policy_is_its_word_everywhere() {
+    for policy in Policy::ALL {
+        assert_eq!(policy.to_string().parse(), Ok(policy));
+        let json = format!("\"{policy}\"");
+        assert_eq!(serde_json::to_string(&policy).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
+    }
+    for word in ["", "LRU", "fifo"] {
+        assert_eq!(word.parse::<Policy>(), Err(UnknownPolicy));
+    }
 }
 
 /// Twice as many keys as fit, asked for in turn: the policies differ most.

@@ -35,7 +35,7 @@ pub use error::{StoreError, UpdateError};
 pub use meta::{BUILT_BY, FORMAT, HistoryMeta, Meta, UpdatesHistory, UpdatesMeta};
 pub use update::Update;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 /// Greatest user id (`docs/protocol/twitter.md` section 1).
 pub const USER_ID_MAX: u64 = i64::MAX as u64;
@@ -47,6 +47,17 @@ pub enum Location {
     Directory(PathBuf),
     /// In a database.
     Database(database::Address),
+}
+
+impl FromStr for Location {
+    type Err = database::BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, database::BadAddress> {
+        if database::Address::is_meant_by(text) {
+            return database::Address::parse(text).map(Self::Database);
+        }
+        Ok(Self::Directory(text.into()))
+    }
 }
 
 impl From<PathBuf> for Location {

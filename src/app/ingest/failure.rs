@@ -48,6 +48,7 @@ fn status_of(error: &UpdateError) -> Status {
         UpdateError::Store(StoreError::Database(error)) => match &error.fault {
             DatabaseFault::TooLarge { .. } => Status::UnprocessableContent,
             DatabaseFault::BatchTooLarge { .. } => Status::ContentTooLarge,
+            DatabaseFault::Full(_) => Status::InsufficientStorage,
             DatabaseFault::Unsettled => Status::ServiceUnavailable,
             fault if fault.may_be_tried_again() => Status::ServiceUnavailable,
             _ => Status::InternalServerError,

@@ -4,7 +4,7 @@ use super::{Field, Mismatch, Rule};
 use crate::{
     auth::Key,
     config::value::{Raw, Value},
-    store::{Location, database::Address},
+    store::Location,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -64,16 +64,15 @@ impl Field for Option<PathBuf> {
 
 /// A directory or a database; the empty text means neither. A password is never part of the value shown.
 impl Field for Option<Location> {
-    fn read(&mut self, raw: &Raw, rule: &Rule) -> Result<(), Mismatch> {
-        let text = raw.text().ok_or(Mismatch)?;
-        if Address::is_meant_by(text) {
-            let address = Address::parse(text).map_err(|_| Mismatch)?;
-            *self = Some(Location::Database(address));
-            return Ok(());
-        }
-        let mut path: Option<PathBuf> = None;
-        path.read(raw, rule)?;
-        *self = path.map(Location::Directory);
+    fn read(&mut self, raw: &Raw, _rule: &Rule) -> Result<(), Mismatch> {
+        let text = raw
+            .text()
+            .filter(|text| !text.contains('\0'))
+            .ok_or(Mismatch)?;
+        *self = match text {
+            "" => None,
+            text => Some(text.parse().map_err(|_| Mismatch)?),
+        };
         Ok(())
     }
 

@@ -150,6 +150,11 @@ impl Address {
         self.0.opts.pass().is_some()
     }
 
+    /// How many hosts it names.
+    pub fn host_count(&self) -> usize {
+        self.0.hosts.len()
+    }
+
     /// How the driver connects through a guard with this socket path. It also gives everything that the driver would
     /// otherwise ask the server for at the start.
     pub(super) fn opts(&self, socket: String) -> Opts {

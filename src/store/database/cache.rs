@@ -81,6 +81,9 @@ impl ValueCache {
             bytes: values.bytes + absent.bytes,
             entries: values.entries + absent.entries,
             policy: values.policy,
+            // What is in neither is looked for in both, what is absent misses among the values first.
+            hits: values.hits + absent.hits,
+            misses: absent.misses,
         }
     }
 }

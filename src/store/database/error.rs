@@ -81,6 +81,9 @@ pub enum DatabaseFault {
         /// The limit.
         bytes_max: usize,
     },
+    /// A table or the disk is full. May pass by itself.
+    #[error("is full: {0}; give it more room")]
+    Full(String),
     /// A statement failed.
     #[error("a statement failed: {0}")]
     Statement(String),
@@ -117,6 +120,7 @@ impl DatabaseFault {
             self,
             Self::Unreachable(_)
                 | Self::Statement(_)
+                | Self::Full(_)
                 | Self::Garbled(_)
                 | Self::Behind { .. }
                 | Self::Conflict(_)
@@ -150,6 +154,8 @@ pub(super) mod code {
     /// Lock wait timeout; deadlock, which is also Galera's conflict in certification; error during commit; the row was
     /// changed since it was read; TiDB's write conflicts.
     pub(in crate::store::database) const CONFLICT: [u16; 6] = [1205, 1213, 1180, 1020, 9007, 8028];
+    /// The table is full; no space on the disk.
+    pub(in crate::store::database) const FULL: [u16; 2] = [1114, 1021];
     /// `read_only`, `super_read_only`, a transaction or a server that only reads.
     pub(in crate::store::database) const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
     /// `require_secure_transport` is on.
@@ -176,6 +182,7 @@ impl From<mysql_async::Error> for DatabaseFault {
                     code if code::REFUSED.contains(&code) => Self::Refused(text),
                     code if code::PASSING.contains(&code) => Self::Unreachable(text),
                     code if code::CONFLICT.contains(&code) => Self::Conflict(text),
+                    code if code::FULL.contains(&code) => Self::Full(text),
                     code if code::READ_ONLY.contains(&code) => Self::ReadOnly(text),
                     _ => Self::Statement(text),
                 }

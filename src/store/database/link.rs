@@ -14,6 +14,19 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Connects to the first host of the address that answers.
+    pub(super) async fn open_first(address: &Address) -> Result<Self, DatabaseFault> {
+        let tls = Arc::new(Tls::load(address.tls())?);
+        let mut last = DatabaseFault::Unreachable("no host".into());
+        for host in address.hosts() {
+            match Self::open(address, host, &tls).await {
+                Ok(link) => return Ok(link),
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
     /// Connects and logs in.
     pub(super) async fn open(
         address: &Address,

@@ -24,6 +24,7 @@
 //! - `hosts`: which host is next. `connect`: a connection to it. `link`: a connection. `guard`: stands between driver
 //!   and server. `tls`.
 //! - `seen`: which batch was seen, and what may be kept.
+//! - `session`: statements of a service of one's own.
 //! - `write`: fills the tables from a store, and takes batches of tweets.
 //!
 //! Only this folder names tokio and mysql_async. Tables, outages and sizing: `docs/twitter-mysql.md`.
@@ -40,6 +41,7 @@ mod link;
 mod lookups;
 mod schema;
 mod seen;
+mod session;
 mod shared;
 mod tasks;
 mod tls;
@@ -50,6 +52,7 @@ pub use client::{Client, ClientState, Start};
 pub use error::{DatabaseError, DatabaseFault};
 pub use lookups::{Answer, Done, LookupError, Value};
 pub use schema::SCHEMA_VERSION;
+pub use session::Session;
 pub use write::{ImportOptions, ImportReport, Progress, Update, Writer, import};
 
 use crate::cache::Policy;

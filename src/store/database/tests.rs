@@ -120,6 +120,24 @@ fn deadlines_are_kept_and_what_nobody_waits_for_is_not_asked_for() {
 }
 
 #[test]
+fn a_full_table_or_disk_is_told_from_other_failures() {
+    let fault = |code| {
+        let (message, state) = ("m".into(), "HY000".into());
+        let error = mysql_async::ServerError {
+            code,
+            message,
+            state,
+        };
+        DatabaseFault::from(mysql_async::Error::Server(error))
+    };
+    for code in [1114, 1021] {
+        assert!(matches!(fault(code), DatabaseFault::Full(_)), "{code}");
+        assert!(!fault(code).may_be_tried_again() && !fault(code).is_permanent());
+    }
+    assert!(matches!(fault(1064), DatabaseFault::Statement(_)));
+}
+
+#[test]
 fn absences_do_not_push_out_values() {
     let kept = cache::ValueCache::new(1 << 20, Policy::Lru);
     kept.keep(1, Some(Arc::from([0u8; 1000].as_slice())));
@@ -128,7 +146,9 @@ fn absences_do_not_push_out_values() {
     }
     assert!(kept.get(1).unwrap().is_some());
     assert_eq!(kept.get(99_999), Some(None));
+    assert_eq!(kept.get(100_000), None);
     let state = kept.stats();
+    assert_eq!((state.hits, state.misses), (2, 1));
     assert!(
         state.bytes <= 1 << 20 && state.bytes_max == 1 << 20,
         "{state:?}"

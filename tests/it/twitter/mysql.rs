@@ -2,6 +2,7 @@
 //!
 //! Needs `mariadb-server`; `TRIDENT_SKIP=mariadb` leaves these tests out.
 
+mod certificates;
 pub mod database;
 mod garbled;
 mod hosts;

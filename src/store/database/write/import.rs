@@ -16,11 +16,11 @@ use super::{
 };
 use crate::store::{
     Meta, Store, StoreError,
-    database::{Address, DatabaseError, DatabaseFault, link::Link, schema, tasks, tls::Tls},
+    database::{Address, DatabaseError, DatabaseFault, link::Link, schema, tasks},
     embedded::{Access, Content, Depth, Scan, Table, add_history},
 };
 use mysql_async::{Conn, prelude::Queryable};
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 use tokio::runtime::Runtime;
 
 /// Ends the names of the tables that are being filled, and of those that were served before.
@@ -129,26 +129,13 @@ fn excluded(scan: &Scan<'_>) -> Result<Vec<u8>, StoreError> {
 
 /// A connection that has the lock and the tables to fill, and the longest packet that its server takes.
 async fn begin(address: &Address, meta: &Meta) -> Result<(Link, usize), DatabaseFault> {
-    let mut link = connect(address).await?;
+    let mut link = Link::open_first(address).await?;
     let conn = &mut link.conn;
     schema::migrate(conn).await?;
     lock(conn).await?;
     prepare(conn, meta).await?;
     let packet: Option<u64> = conn.query_first("SELECT @@max_allowed_packet").await?;
     Ok((link, packet.unwrap_or(0) as usize))
-}
-
-/// Connects to the first host that answers.
-async fn connect(address: &Address) -> Result<Link, DatabaseFault> {
-    let tls = Arc::new(Tls::load(address.tls())?);
-    let mut last = DatabaseFault::Unreachable("no host".into());
-    for host in address.hosts() {
-        match Link::open(address, host, &tls).await {
-            Ok(link) => return Ok(link),
-            Err(fault) => last = fault,
-        }
-    }
-    Err(last)
 }
 
 async fn lock(conn: &mut Conn) -> Result<(), DatabaseFault> {

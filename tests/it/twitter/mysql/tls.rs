@@ -1,41 +1,6 @@
 //! TLS to the database: each mode against servers that require it, offer it, have the wrong name, or none.
 
-use super::*;
-
-/// An authority and a server's certificate for 127.0.0.1, one for a client, and an authority that nobody knows.
-pub struct Certificates(TempDir);
-
-impl Certificates {
-    pub fn new() -> Self {
-        let directory = TempDir::new();
-        let script = "
-            for name in ca other; do
-                openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout $name.key -out $name.pem -subj /CN=$name
-            done
-            for name in server client; do
-                openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
-                printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' >extensions
-                openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-                    -extfile extensions -out $name.pem
-            done";
-        in_shell(&directory, script);
-        Self(directory)
-    }
-
-    pub fn file(&self, name: &str) -> String {
-        self.0.path(name)
-    }
-
-    /// Options of a server that has the certificate.
-    fn options(&self) -> [String; 3] {
-        [
-            ("ca", "ca.pem"),
-            ("cert", "server.pem"),
-            ("key", "server.key"),
-        ]
-        .map(|(option, name)| format!("--ssl-{option}={}", self.file(name)))
-    }
-}
+use super::{certificates::Certificates, *};
 
 /// Serves from `url` and checks the answer to a query about user 3.
 fn serves(url: &str) {

@@ -1,7 +1,7 @@
 //! The same over TLS: a server that promises it and breaks it, and MySQL 8's login inside.
 
 use super::*;
-use crate::twitter::mysql::tls::Certificates;
+use crate::twitter::mysql::certificates::Certificates;
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,
