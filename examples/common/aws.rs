@@ -65,7 +65,7 @@ impl Account {
             endpoint: env::var("AWS_ENDPOINT_URL").ok(),
             client: Client {
                 agent: config.build().into(),
-                token: None,
+                ..Client::new("", TIMEOUT, None) // addresses are those of services
             },
         })
     }

@@ -1,20 +1,42 @@
 //! Rate, errors and latency of the parts of a service, for Prometheus.
 
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Instant,
+};
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
-    Registry, TextEncoder, core::Collector, proto::MetricFamily,
+    Counter, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    Opts, Registry, TextEncoder, core::Collector, proto::MetricFamily,
 };
-use trident::{http::Status, metrics::Counter};
+use serde::Serialize;
+use serde_json::Value;
+use trident::{http::Status, metrics};
 
 /// Upper bounds of the latencies in seconds; 0.1 is the goal of the services.
 const BUCKETS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 ];
 
+/// A count of one's own.
+#[derive(Default, Serialize)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// How many.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// Every series.
 pub struct Metrics {
+    name: &'static str,
     registry: Registry,
     series: Vec<Series>,
 }
@@ -28,7 +50,7 @@ struct Series {
 
 impl Metrics {
     /// All at zero: `NAME_requests_total` and `NAME_request_seconds` with one value of `service` for each part.
-    pub fn new(name: &str, parts: &[&str]) -> prometheus::Result<Self> {
+    pub fn new(name: &'static str, parts: &[&str]) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
             Opts::new(
@@ -54,44 +76,57 @@ impl Metrics {
             seconds: seconds.with_label_values(&[*part]),
         };
         let series = parts.iter().map(series).collect();
-        Ok(Self { registry, series })
+        Ok(Self {
+            name,
+            registry,
+            series,
+        })
     }
 
     /// Counts an answer of `status` to a request of the part at `index` that came at `since`. Returns the counter for
     /// the connection.
-    pub fn answered(&self, index: usize, status: Status, since: Instant) -> Counter {
+    pub fn answered(&self, index: usize, status: Status, since: Instant) -> metrics::Counter {
         let series = &self.series[index];
         series.seconds.observe(since.elapsed().as_secs_f64());
         let (outcome, counter) = match status.code() {
-            ..400 => (&series.succeeded, Counter::OtherValid),
-            400..500 => (&series.refused, Counter::OtherRefused),
-            _ => (&series.failed, Counter::OtherFailed),
+            ..400 => (&series.succeeded, metrics::Counter::OtherValid),
+            400..500 => (&series.refused, metrics::Counter::OtherRefused),
+            _ => (&series.failed, metrics::Counter::OtherFailed),
         };
         outcome.inc();
         counter
     }
 
-    /// All series, and these figures: names of counters end in `_total`.
-    pub fn families(&self, figures: &[(&str, f64)]) -> Vec<MetricFamily> {
+    /// All series and the service's own figures.
+    pub fn families(&self, figures: &Value) -> Vec<MetricFamily> {
         let others = Registry::new();
-        for (name, value) in figures {
-            let made = if name.ends_with("_total") {
-                IntCounter::new(*name, *name).map(|counter| {
-                    counter.inc_by(*value as u64);
-                    Box::new(counter) as Box<dyn Collector>
-                })
-            } else {
-                Gauge::new(*name, *name).map(|gauge| {
-                    gauge.set(*value);
-                    Box::new(gauge) as Box<dyn Collector>
-                })
-            };
-            let _ = made.and_then(|made| others.register(made)); // fails only for an invalid name
-        }
+        add(&others, self.name, figures);
         let mut families = self.registry.gather();
         families.extend(others.gather());
         families
     }
+}
+
+/// Adds a figure, or those of an object.
+fn add(others: &Registry, name: &str, figure: &Value) {
+    for (member, figure) in figure.as_object().into_iter().flatten() {
+        add(others, &format!("{name}_{member}"), figure);
+    }
+    let Some(value) = figure.as_f64() else {
+        return; // it is not known yet
+    };
+    let made: prometheus::Result<Box<dyn Collector>> = if name.ends_with("_total") {
+        Counter::new(name, name).map(|counter| {
+            counter.inc_by(value);
+            Box::new(counter) as _
+        })
+    } else {
+        Gauge::new(name, name).map(|gauge| {
+            gauge.set(value);
+            Box::new(gauge) as _
+        })
+    };
+    let _ = made.and_then(|made| others.register(made)); // fails only for an invalid name
 }
 
 /// Prometheus' text.

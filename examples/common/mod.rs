@@ -1,7 +1,7 @@
 //! What the examples share: a service as a table of calls ([`web`]), its metrics, a transactional store of keys and
 //! values ([`kv`]), files ([`files`]), calls to other services ([`client`], [`aws`]).
 
-#![allow(dead_code)] // each example uses its part
+#![allow(dead_code, unused_imports)] // each example uses its part
 
 pub mod aws;
 pub mod client;
@@ -12,14 +12,21 @@ pub mod process;
 mod sigv4;
 pub mod web;
 
-use aws::CloudWatch;
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
+use aws::CloudWatch;
 use trident::{
     app::Health,
     http::Limits,
     serve::{self, Drain, Options},
 };
+
+pub use client::Client;
+pub use metrics::Count;
+pub use process::Process;
+pub use trident::http::Status;
+pub use ureq::http::Method;
+pub use web::{Answer, App, Asked, Call, Tried};
 
 /// The type of JSON.
 pub const JSON: &str = "application/json";
@@ -38,71 +45,58 @@ pub struct Cloud {
     #[arg(long, value_name = "NAMESPACE")]
     cloudwatch: Option<String>,
     /// Time between two times of sending.
-    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
-    cloudwatch_ms: u64,
+    #[arg(long, default_value = "60000", value_parser = ms)]
+    cloudwatch_ms: Duration,
 }
 
-/// Where and how a service is hosted.
-pub struct Hosting<'a> {
-    /// Its address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Worker threads; 0 is one per processor.
-    pub workers: usize,
-    /// Threads for calls that block.
-    pub threads: usize,
-    /// Longest body of a request.
-    pub body_bytes_max: usize,
-    /// How long connections are accepted after SIGTERM.
-    pub drain_accept: Duration,
-    /// Where its metrics are sent.
-    pub cloud: Option<&'a Cloud>,
-}
-
-impl Default for Hosting<'_> {
-    /// On loopback, for calls with short bodies.
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            workers: 0,
-            threads: 0,
-            body_bytes_max: 64 << 10,
-            drain_accept: Duration::ZERO,
-            cloud: None,
-        }
-    }
-}
-
-/// Serves until a stop signal; prints the address once requests are accepted, for whoever started it.
-#[allow(clippy::print_stdout)]
-pub fn serve<A: web::App>(hosting: Hosting<'_>, app: Arc<A>) -> anyhow::Result<()> {
-    let options = Options {
-        listen: vec![hosting.listen],
-        workers: hosting.workers,
+/// How a service is hosted at this address, where port 0 takes a free one, that takes bodies of up to this length.
+pub fn options(listen: SocketAddr, body_bytes_max: usize) -> Options {
+    Options {
+        listen: vec![listen],
         limits: Limits {
-            body_bytes_max: hosting.body_bytes_max,
+            body_bytes_max,
             ..Limits::default()
         },
         drain: Drain {
-            accept: hosting.drain_accept,
+            accept: Duration::ZERO,
             quiet: Duration::ZERO,
             ..Drain::default()
         },
         ..Options::default()
-    };
+    }
+}
+
+/// Serves until a stop signal, with this many threads for calls that block; prints the address once requests are accepted,
+/// for whoever started it.
+#[allow(clippy::print_stdout)]
+pub fn serve<A: App>(
+    options: &Options,
+    threads: usize,
+    cloud: Option<&Cloud>,
+    app: Arc<A>,
+) -> anyhow::Result<()> {
     let health = Arc::new(Health::default());
-    let web = web::Web::new(app, hosting.threads, Arc::clone(&health))?;
-    if let Some(cloud) = hosting.cloud
+    let web = web::Web::new(app, threads, Arc::clone(&health))?;
+    if let Some(cloud) = cloud
         && let Some(namespace) = &cloud.cloudwatch
     {
-        let interval = Duration::from_millis(cloud.cloudwatch_ms);
+        let interval = cloud.cloudwatch_ms;
         let (cloud, read) = (CloudWatch::new(namespace.clone())?, web.reader());
         every(interval, "CloudWatch", move || cloud.send(&read()))?;
     }
-    serve::host(&options, Arc::new(web), &health, |addresses| {
+    serve::host(options, Arc::new(web), &health, |addresses| {
         for address in addresses {
             println!("serving http://{address}");
         }
     })
+}
+
+/// The time that a flag gives in whole milliseconds, at least one.
+pub fn ms(text: &str) -> Result<Duration, &'static str> {
+    match text.parse() {
+        Ok(ms @ 1..) => Ok(Duration::from_millis(ms)),
+        _ => Err("expected milliseconds, at least 1"),
+    }
 }
 
 /// Does `task` at intervals until the process ends. An error is reported, then the next interval begins.
@@ -110,7 +104,7 @@ pub fn every(
     interval: Duration,
     name: &'static str,
     mut task: impl FnMut() -> anyhow::Result<()> + Send + 'static,
-) -> std::io::Result<()> {
+) -> anyhow::Result<()> {
     let rounds = move || {
         loop {
             thread::sleep(interval);

@@ -11,6 +11,7 @@ use std::{
     convert::Infallible,
     env,
     future::ready,
+    io::{self, ErrorKind},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -23,7 +24,7 @@ use matchit::Router;
 use multer::{Multipart, bytes::Bytes};
 use percent_encoding::percent_decode_str;
 use prometheus::proto::MetricFamily;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use trident::{
     app::{Health, bearer},
@@ -33,6 +34,8 @@ use trident::{
 
 use super::{
     HTML, JSON,
+    client::NotDone,
+    kv,
     metrics::{self, Metrics},
 };
 
@@ -54,7 +57,9 @@ pub trait App: Send + Sync + Sized + 'static {
     const TOKEN: &'static str = "";
 
     /// Its calls.
-    fn calls() -> Vec<Call<Self>>;
+    fn calls() -> Vec<Call<Self>> {
+        Vec::new()
+    }
 
     /// Whether the request carries what the calls with [`Call::with_token`] need; otherwise what to send.
     fn admits(request: &Request<'_>, token: Option<&str>) -> Result<(), &'static str> {
@@ -69,9 +74,10 @@ pub trait App: Send + Sync + Sized + 'static {
         json!({"success": "false", "error": {"code": status.code(), "message": message}})
     }
 
-    /// Name and value of its own metrics; names of counters end in `_total`.
-    fn figures(&self) -> Vec<(&'static str, f64)> {
-        Vec::new()
+    /// Its own metrics: an object of numbers, of null for what is not known, and of further objects. A name is that of the
+    /// service and of every member on the way; those of counters end in `_total`.
+    fn figures(&self) -> Value {
+        Value::Null
     }
 }
 
@@ -100,11 +106,6 @@ impl Answer {
             field: None,
             body: Body::Bytes(Box::new(body)),
         }
-    }
-
-    /// `{"success":"true"}`
-    pub fn done() -> Self {
-        Self::json(&json!({"success": "true"}))
     }
 
     /// 200 with JSON.
@@ -145,6 +146,35 @@ impl Answer {
     }
 }
 
+/// Done, and nothing more to say: `{"success":"true"}`.
+impl From<()> for Answer {
+    fn from((): ()) -> Self {
+        Self::json(&json!({"success": "true"}))
+    }
+}
+
+impl From<kv::Error> for Answer {
+    fn from(error: kv::Error) -> Self {
+        match error {
+            kv::Error::Busy => Self::busy(error),
+            kv::Error::Full => Self::failure(Status::InsufficientStorage, error),
+            _ => Self::failure(Status::InternalServerError, error),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Answer {
+    fn from(error: anyhow::Error) -> Self {
+        let of_disk = error.downcast_ref().map(io::Error::kind);
+        match error.downcast_ref::<kv::Error>() {
+            Some(error) => error.clone().into(),
+            None if of_disk == Some(ErrorKind::StorageFull) => kv::Error::Full.into(),
+            None if error.is::<NotDone>() => Self::busy(format!("{error:#}")),
+            None => Self::failure(Status::InternalServerError, format!("{error:#}")),
+        }
+    }
+}
+
 /// How a call is answered.
 pub enum Plan {
     /// At once.
@@ -173,20 +203,22 @@ pub struct Call<A> {
 impl<A: App> Call<A> {
     /// A call that is answered by the worker: it must not block. GET takes HEAD too; parameters of the path are written
     /// as `{name}`.
-    pub fn quick(
+    pub fn quick<R: Into<Answer>>(
         method: &'static str,
         path: impl Into<String>,
-        handle: impl Fn(&A, &Asked<'_>) -> Tried<Answer> + Send + Sync + 'static,
+        handle: impl Fn(&A, &Asked<'_>) -> Tried<R> + Send + Sync + 'static,
     ) -> Self {
+        let handle = move |app: &A, asked: &Asked<'_>| handle(app, asked).map(Into::into);
         Self::new(method, path.into(), Handler::Quick(Box::new(handle)))
     }
 
     /// A call that is answered by a thread that may block.
-    pub fn slow(
+    pub fn slow<R: Into<Answer>>(
         method: &'static str,
         path: impl Into<String>,
-        handle: impl Fn(&A, &Asked<'_>) -> Tried<Answer> + Send + Sync + 'static,
+        handle: impl Fn(&A, &Asked<'_>) -> Tried<R> + Send + Sync + 'static,
     ) -> Self {
+        let handle = move |app: &A, asked: &Asked<'_>| handle(app, asked).map(Into::into);
         Self::new(method, path.into(), Handler::Slow(Box::new(handle)))
     }
 
@@ -197,6 +229,25 @@ impl<A: App> Call<A> {
         handle: impl Fn(&A, &Asked<'_>) -> Tried<Plan> + Send + Sync + 'static,
     ) -> Self {
         Self::new(method, path.into(), Handler::Planned(Box::new(handle)))
+    }
+
+    /// GET of a value as JSON; it must not block.
+    pub fn shown<T: Serialize>(
+        path: &str,
+        value: impl Fn(&A) -> T + Send + Sync + 'static,
+    ) -> Self {
+        Self::quick("GET", path, move |app, _| Ok(Answer::json(&value(app))))
+    }
+
+    /// POST of an order that the path says all of: its body is `{}`, as JSON. It may block.
+    pub fn order<R: Into<Answer>>(
+        path: &str,
+        carry_out: impl Fn(&A) -> Tried<R> + Send + Sync + 'static,
+    ) -> Self {
+        Self::slow("POST", path, move |app, asked| {
+            let Nothing {} = asked.json()?;
+            carry_out(app)
+        })
     }
 
     /// GET of a text that never changes.
@@ -232,6 +283,10 @@ impl<A: App> Call<A> {
         }
     }
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// What a call gets of its request.
 pub struct Asked<'a> {
@@ -283,8 +338,17 @@ impl<'a> Asked<'a> {
             .map_err(|error| Answer::invalid(format!("the body: {error}")))
     }
 
-    /// The parts of a form by name.
-    pub fn form(&self) -> Tried<HashMap<String, Bytes>> {
+    /// The only member of a JSON body.
+    pub fn member<T: DeserializeOwned>(&self, name: &str) -> Tried<T> {
+        let mut body: HashMap<String, T> = self.json()?;
+        match (body.len(), body.remove(name)) {
+            (1, Some(value)) => Ok(value),
+            _ => Err(Answer::invalid(format!("the body has not just {name}"))),
+        }
+    }
+
+    /// The parts of a form.
+    pub fn form(&self) -> Tried<Form> {
         let boundary = multer::parse_boundary(String::from_utf8_lossy(&self.content_type))
             .map_err(|_| Answer::invalid("send a form as multipart/form-data"))?;
         let body = Bytes::copy_from_slice(&self.body);
@@ -299,7 +363,7 @@ impl<'a> Asked<'a> {
                     return Err(Answer::invalid(format!("{name} is there twice")));
                 }
             }
-            Ok(parts)
+            Ok(Form(parts))
         };
         // The whole body is here, so this never waits.
         let parts = parts.now_or_never();
@@ -313,6 +377,23 @@ impl<'a> Asked<'a> {
         }
         let message = "parameters in the URL are refused; send them in the body";
         Err(Answer::invalid(message))
+    }
+}
+
+/// The parts of a form by name.
+pub struct Form(HashMap<String, Bytes>);
+
+impl Form {
+    /// The bytes of a part.
+    pub fn part(&self, name: &str) -> Tried<&[u8]> {
+        let missing = || Answer::invalid(format!("{name} is missing"));
+        self.0.get(name).map(AsRef::as_ref).ok_or_else(missing)
+    }
+
+    /// A part that is text.
+    pub fn text(&self, name: &str) -> Tried<&str> {
+        str::from_utf8(self.part(name)?)
+            .map_err(|_| Answer::invalid(format!("{name} is not UTF-8")))
     }
 }
 

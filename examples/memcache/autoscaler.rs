@@ -1,76 +1,53 @@
 //! Role `autoscaler`: once a minute reads the pool's miss rate of the last minute and resizes the pool.
 
-use std::{
-    env,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
-use serde_json::json;
-use ureq::http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::{
-    TOKEN,
-    common::{
-        self,
-        client::Client,
-        web::{App, Call},
-    },
+    common::{self, App, Client, Count, Method},
     policy::{Policy, decide},
 };
 
 /// Longest wait for the manager: moving many values takes time.
-const TIMEOUT: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The autoscaler.
 pub struct Autoscaler {
-    manager: String,
-    client: Client,
-    /// Rounds, changes of the pool, rounds that failed.
-    counts: [AtomicU64; 3],
+    manager: Client,
+    rounds: Count,
+    resized: Count,
+    failed: Count,
 }
 
 impl Autoscaler {
-    /// An autoscaler of the pool of the manager at this URL.
-    pub fn new(manager: &str) -> Arc<Self> {
-        Arc::new(Self {
-            manager: manager.trim_end_matches('/').into(),
-            client: Client::new(TIMEOUT, env::var(TOKEN).ok()),
-            counts: Default::default(),
-        })
-    }
-
-    /// Decides at intervals of `every`, until the process ends.
-    pub fn run(self: &Arc<Self>, every: Duration) -> std::io::Result<()> {
-        let scaler = Arc::clone(self);
+    /// Decides for the pool of this manager at intervals of `every`, until the process ends.
+    pub fn start(manager: Client, every: Duration) -> anyhow::Result<Arc<Self>> {
+        let scaler = Arc::new(Self {
+            manager,
+            rounds: Count::default(),
+            resized: Count::default(),
+            failed: Count::default(),
+        });
+        let decides = Arc::clone(&scaler);
         common::every(every, "the pool is not looked after", move || {
-            scaler.counts[0].fetch_add(1, Relaxed);
-            scaler.round().inspect_err(|_| {
-                scaler.counts[2].fetch_add(1, Relaxed);
-            })
-        })
+            decides.rounds.add();
+            decides.round().inspect_err(|_| decides.failed.add())
+        })?;
+        Ok(scaler)
     }
 
     /// One decision. The policy is read every time: a change takes effect with the next decision.
     fn round(&self) -> anyhow::Result<()> {
-        let call = |method, path, body| {
-            let url = format!("{}/api/{path}", self.manager);
-            self.client.json(method, &url, body)
-        };
-        let mut state = call(Method::GET, "state", None)?;
-        let policy: Policy = serde_json::from_value(state["policy"].take())?;
-        let present = state["nodes"]
-            .as_u64()
-            .context("the manager tells no nodes")? as usize;
+        let state: Value = self.manager.json(Method::GET, "/api/state", None)?;
+        let present = usize::deserialize(&state["nodes"])?;
         let miss_rate = state["last_minute"]["miss_rate"].as_f64();
-        let nodes = decide(present, miss_rate, &policy);
+        let nodes = decide(present, miss_rate, &Policy::deserialize(&state["policy"])?);
         if nodes != present {
-            call(Method::PUT, "automatic", Some(&json!({"nodes": nodes})))?;
-            self.counts[1].fetch_add(1, Relaxed);
+            let size = json!({"nodes": nodes});
+            self.manager.order(Method::PUT, "/api/automatic", &size)?;
+            self.resized.add();
         }
         Ok(())
     }
@@ -80,17 +57,11 @@ impl App for Autoscaler {
     const NAME: &'static str = "memcache";
     const PARTS: &'static [&'static str] = &["autoscaler"];
 
-    fn calls() -> Vec<Call<Self>> {
-        Vec::new()
-    }
-
-    fn figures(&self) -> Vec<(&'static str, f64)> {
-        let [rounds, resized, failed] = &self.counts;
-        let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
-        vec![
-            ("memcache_autoscaler_rounds_total", count(rounds)),
-            ("memcache_autoscaler_resized_total", count(resized)),
-            ("memcache_autoscaler_failed_total", count(failed)),
-        ]
+    fn figures(&self) -> Value {
+        json!({
+            "autoscaler_rounds_total": self.rounds,
+            "autoscaler_resized_total": self.resized,
+            "autoscaler_failed_total": self.failed,
+        })
     }
 }

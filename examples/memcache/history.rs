@@ -1,6 +1,6 @@
 //! The history of the pool: samples of the last minute, and the minutes of the last half hour.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -9,14 +9,14 @@ use crate::node::Statistics;
 /// Minutes that are kept.
 pub const MINUTES: usize = 30;
 
-/// A period of time: the counts within it, and the state at its end.
+/// A period of time.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Stretch {
     /// Its end, in milliseconds since 1970.
     pub at_ms: u64,
-    /// Nodes.
+    /// Nodes at its end.
     pub nodes: usize,
-    /// Counters: the difference; items and bytes: at the end.
+    /// Items and bytes at its end; what was counted within it.
     #[serde(flatten)]
     pub counted: Statistics,
     /// Misses as a share of all gets; `None` without gets.
@@ -25,72 +25,54 @@ pub struct Stretch {
     pub hit_rate: Option<f64>,
 }
 
-impl Stretch {
-    /// Merges this period and the next one.
-    fn and(self, later: Self) -> Self {
-        let (before, after) = (self.counted, later.counted);
-        let counted = Statistics {
-            requests: before.requests + after.requests,
-            hits: before.hits + after.hits,
-            misses: before.misses + after.misses,
-            ..after
-        };
-        let gets = (counted.hits + counted.misses) as f64;
-        let share = |part: u64| (gets > 0.0).then(|| part as f64 / gets);
-        Self {
-            counted,
-            miss_rate: share(counted.misses),
-            hit_rate: share(counted.hits),
-            ..later
-        }
-    }
-}
-
 /// The history.
+#[derive(Default)]
 pub struct History {
-    /// Samples that make a minute.
-    samples_per_minute: usize,
-    last_minute: VecDeque<Stretch>,
+    /// What was counted since the start, at the last minute's samples and at the one before them.
+    samples: VecDeque<Statistics>,
+    /// Samples of the minute that is not over.
     current: usize,
-    minutes: VecDeque<Stretch>,
+    /// The samples of the last minute as one.
+    pub last_minute: Stretch,
+    /// The last half hour, oldest minute first.
+    pub minutes: VecDeque<Stretch>,
 }
 
 impl History {
-    /// An empty history; a minute has `samples_per_minute` samples.
-    pub fn new(samples_per_minute: usize) -> Self {
-        Self {
-            samples_per_minute: samples_per_minute.max(1),
-            last_minute: VecDeque::new(),
-            current: 0,
-            minutes: VecDeque::new(),
-        }
+    /// What was held at the last sample, and counted since the start.
+    pub fn counted(&self) -> Statistics {
+        self.samples.back().copied().unwrap_or_default()
     }
 
-    /// Adds a sample.
-    pub fn add(&mut self, sample: Stretch) {
-        self.last_minute.push_back(sample);
-        let surplus = self
-            .last_minute
-            .len()
-            .saturating_sub(self.samples_per_minute);
-        self.last_minute.drain(..surplus);
+    /// Adds a sample: the nodes, what they hold now and what they have counted since the start.
+    pub fn add(&mut self, nodes: usize, counted: Statistics, samples_per_minute: usize) {
+        if self.samples.is_empty() {
+            self.samples.push_back(Statistics::default());
+        }
+        push(&mut self.samples, counted, samples_per_minute + 1);
+        let before = self.samples.front().copied().unwrap_or_default();
+        let counted = Statistics::default().and_of_node(counted, before);
+        let gets = (counted.hits + counted.misses) as f64;
+        let share = |part: u64| (gets > 0.0).then(|| part as f64 / gets);
+        self.last_minute = Stretch {
+            at_ms: UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64,
+            nodes,
+            counted,
+            miss_rate: share(counted.misses),
+            hit_rate: share(counted.hits),
+        };
         self.current += 1;
-        if self.current == self.samples_per_minute {
+        if self.current >= samples_per_minute {
             self.current = 0;
-            self.minutes.push_back(self.last_minute());
-            let surplus = self.minutes.len().saturating_sub(MINUTES);
-            self.minutes.drain(..surplus);
+            push(&mut self.minutes, self.last_minute, MINUTES);
         }
     }
+}
 
-    /// The samples of the last minute as one.
-    pub fn last_minute(&self) -> Stretch {
-        let samples = self.last_minute.iter();
-        samples.fold(Stretch::default(), |sum, sample| sum.and(*sample))
-    }
-
-    /// The last half hour, oldest minute first.
-    pub fn minutes(&self) -> &VecDeque<Stretch> {
-        &self.minutes
+/// Adds the newest; the oldest beyond `kept` leaves.
+fn push<T>(all: &mut VecDeque<T>, newest: T, kept: usize) {
+    all.push_back(newest);
+    if all.len() > kept {
+        all.pop_front();
     }
 }

@@ -27,10 +27,7 @@ mod store;
 use std::{env, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use common::{
-    Hosting, kv,
-    process::{self, Process},
-};
+use common::{Client, Process, ms, options, process};
 use signal_hook::{
     consts::{SIGCHLD, SIGINT, SIGTERM},
     iterator::Signals,
@@ -64,8 +61,6 @@ struct Arguments {
     manager: String,
     #[command(flatten)]
     store: store::Places,
-    #[command(flatten)]
-    kv: kv::Options,
     /// Longest file in bytes.
     #[arg(long, default_value_t = 8 << 20)]
     file_bytes_max: usize,
@@ -73,22 +68,13 @@ struct Arguments {
     #[arg(long, default_value_t = 32)]
     threads: usize,
     /// How long a node may take; then its value comes from the file.
-    #[arg(long, default_value_t = 500)]
-    node_timeout_ms: u64,
-    /// Nodes at the start, 1 to 8.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
-    nodes: u8,
+    #[arg(long, default_value = "500", value_parser = ms)]
+    node_timeout_ms: Duration,
     #[command(flatten)]
-    settings: node::Settings,
-    /// Time between two looks at the nodes' statistics.
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
-    sample_ms: u64,
-    /// The grain of the history, and what the autoscaler looks at.
-    #[arg(long, default_value_t = 60_000)]
-    minute_ms: u64,
+    pool: manager::Beginning,
     /// Time between two decisions of the autoscaler.
-    #[arg(long, default_value_t = 60_000)]
-    every_ms: u64,
+    #[arg(long, default_value = "60000", value_parser = ms)]
+    every_ms: Duration,
     #[command(flatten)]
     cloud: common::Cloud,
 }
@@ -113,61 +99,54 @@ const TOKEN: &str = "MEMCACHE_TOKEN";
 /// What a form has besides its file: the key, the parts' heads.
 const FORM_BYTES_MAX: usize = 64 << 10;
 
+/// Longest order.
+const ORDER_BYTES_MAX: usize = 4 << 10;
+
 /// Longest value of a node: more than any front takes.
 const VALUE_BYTES_MAX: usize = 1 << 30;
 
-/// Threads of a role whose calls are rare.
-const CONTROL_THREADS: usize = 4;
+/// Orders that the manager takes at a time.
+const ORDERS_MAX: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     let all = Arguments::parse();
     if all.started_as.is_some() {
         process::end_with_parent()?;
     }
-    let of_ms = Duration::from_millis;
-    let role = all.started_as.unwrap_or(all.role);
-    let hosting = Hosting {
-        listen: match role {
-            Role::Front => all.front_listen,
-            Role::Manager => all.manager_listen,
-            Role::Autoscaler => all.autoscaler_listen,
-            Role::Node | Role::All => all.node_listen,
-        },
-        cloud: Some(&all.cloud),
-        ..Hosting::default()
-    };
-    match role {
+    let token = env::var(TOKEN).ok();
+    let client = |url: &str, timeout| Client::new(url, timeout, token.clone());
+    let cloud = Some(&all.cloud);
+    match all.started_as.unwrap_or(all.role) {
         Role::All => run_all(),
         Role::Node => {
-            let of_node = Hosting {
-                body_bytes_max: VALUE_BYTES_MAX,
-                cloud: None, // the manager sends the statistics of all
-                ..hosting
-            };
-            common::serve(of_node, Arc::new(node::Node::new(all.settings)))
+            let options = options(all.node_listen, VALUE_BYTES_MAX);
+            // The manager sends the statistics of all.
+            common::serve(
+                &options,
+                0,
+                None,
+                Arc::new(node::Node::new(all.pool.settings)),
+            )
         }
         Role::Front => {
-            let of_front = Hosting {
-                body_bytes_max: all.file_bytes_max + FORM_BYTES_MAX,
-                threads: all.threads,
-                ..hosting
-            };
-            let pool = pool::Pool::new(of_ms(all.node_timeout_ms));
-            let store = store::Store::open(&all.store, all.kv)?;
-            common::serve(of_front, Arc::new(front::Front::new(store, pool)))
+            let pool = pool::Pool::new(client("", all.node_timeout_ms));
+            let front = front::Front::new(store::Store::open(&all.store)?, pool);
+            let options = options(all.front_listen, all.file_bytes_max + FORM_BYTES_MAX);
+            common::serve(&options, all.threads, cloud, Arc::new(front))
         }
         Role::Manager => {
-            let threads = CONTROL_THREADS;
-            let manager = manager::Manager::new(&all.front, all.settings, all.nodes.into());
-            manager.run(of_ms(all.sample_ms), of_ms(all.minute_ms))?;
-            let hosted = common::serve(Hosting { threads, ..hosting }, Arc::clone(&manager));
+            let front = client(&all.front, manager::TIMEOUT);
+            let manager = manager::Manager::start(front, all.pool)?;
+            let options = options(all.manager_listen, ORDER_BYTES_MAX);
+            let hosted = common::serve(&options, ORDERS_MAX, cloud, Arc::clone(&manager));
             manager.stop();
             hosted
         }
         Role::Autoscaler => {
-            let scaler = autoscaler::Autoscaler::new(&all.manager);
-            scaler.run(of_ms(all.every_ms))?;
-            common::serve(hosting, scaler)
+            let manager = client(&all.manager, autoscaler::TIMEOUT);
+            let scaler = autoscaler::Autoscaler::start(manager, all.every_ms)?;
+            let options = options(all.autoscaler_listen, ORDER_BYTES_MAX);
+            common::serve(&options, 0, cloud, scaler)
         }
     }
 }

@@ -4,116 +4,83 @@
 //! A new node gets its keys when the front knows it. A node that leaves is ended when the front has moved its values. A
 //! node that has died is replaced at the next sample and causes misses until then.
 
-use std::{
-    env,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use trident::http::Status;
-use ureq::http::Method;
 
 use crate::{
-    TOKEN,
-    common::{
-        self,
-        client::Client,
-        process::Process,
-        web::{Answer, App, Asked, Call, Tried},
-    },
-    history::{History, MINUTES, Stretch},
+    common::{self, Answer, App, Asked, Call, Client, Method, Process, Status, Tried, ms},
+    history::{History, MINUTES},
     node::{Settings, Statistics},
     policy::{NODES_MAX, NODES_MIN, Policy},
 };
 
 /// Longest wait for the front or a node: moving many values takes time.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a manager is told at its start.
+#[derive(Clone, Copy, clap::Args)]
+pub struct Beginning {
+    /// Nodes at the start, 1 to 8.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    nodes: u8,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Time between two looks at the nodes' statistics.
+    #[arg(long, default_value = "5000", value_parser = ms)]
+    sample_ms: Duration,
+    /// The grain of the history, and what the autoscaler looks at.
+    #[arg(long, default_value = "60000", value_parser = ms)]
+    minute_ms: Duration,
+}
 
 /// The manager.
 pub struct Manager {
-    front: String,
-    client: Client,
+    front: Client,
     /// Held while nodes are started, ended and asked.
     pool: Mutex<Pool>,
-    /// A copy of the state for readers, who need not wait for a change to end.
-    state: Mutex<State>,
+    /// The state as the page shows it, for readers, who need not wait for a change to end.
+    shown: Mutex<Value>,
 }
 
-#[derive(Default)]
 struct Pool {
     nodes: Vec<Node>,
     /// Nodes out of the pool; the front has not confirmed yet that it knows.
     leaving: Vec<Node>,
+    settings: Settings,
+    policy: Policy,
+    history: History,
 }
 
 struct Node {
     process: Process,
+    client: Client,
     /// The counts at the last sample.
     before: Statistics,
 }
 
-/// The body of `GET /api/state`.
-#[derive(Serialize)]
-struct State {
-    nodes: usize,
-    nodes_min: usize,
-    nodes_max: usize,
-    minutes_max: usize,
-    pool: Vec<Value>,
-    settings: Settings,
-    policy: Policy,
-    minutes: Value,
-    last_minute: Stretch,
-}
-
-/// The body of an order for a number of nodes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Size {
-    nodes: usize,
-}
-
-/// The body of an order without members.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 impl Manager {
-    /// A manager for the front at this URL, with a pool of `nodes` nodes that are not started yet.
-    pub fn new(front: &str, settings: Settings, nodes: usize) -> Arc<Self> {
-        Arc::new(Self {
-            front: front.trim_end_matches('/').into(),
-            client: Client::new(TIMEOUT, env::var(TOKEN).ok()),
-            pool: Mutex::default(),
-            state: Mutex::new(State {
-                nodes,
-                nodes_min: NODES_MIN,
-                nodes_max: NODES_MAX,
-                minutes_max: MINUTES,
-                pool: Vec::new(),
-                settings,
+    /// A manager for this front. Starts the nodes, and samples them until the process ends.
+    pub fn start(front: Client, of: Beginning) -> anyhow::Result<Arc<Self>> {
+        let manager = Arc::new(Self {
+            front,
+            pool: Mutex::new(Pool {
+                nodes: Vec::new(),
+                leaving: Vec::new(),
+                settings: of.settings,
                 policy: Policy::default(),
-                minutes: json!([]),
-                last_minute: Stretch::default(),
+                history: History::default(),
             }),
-        })
-    }
-
-    /// Starts the nodes, and samples until the process ends.
-    pub fn run(self: &Arc<Self>, sample: Duration, minute: Duration) -> anyhow::Result<()> {
-        let nodes = self.state.lock().nodes;
-        self.resize(&mut self.pool.lock(), nodes)?;
-        let samples = minute.as_millis() / sample.as_millis().max(1);
-        let mut history = History::new(samples as usize);
-        let manager = Arc::clone(self);
-        common::every(sample, "a sample is incomplete", move || {
-            manager.sample(&mut history)
-        })?;
-        Ok(())
+            shown: Mutex::default(),
+        });
+        manager.resize(&mut manager.pool.lock(), of.nodes.into())?;
+        let sampled = Arc::clone(&manager);
+        let per_minute = (of.minute_ms.as_millis() / of.sample_ms.as_millis()).max(1) as usize;
+        let sample = move || sampled.sample(per_minute);
+        common::every(of.sample_ms, "a sample is incomplete", sample)?;
+        Ok(manager)
     }
 
     /// Ends the nodes.
@@ -121,14 +88,14 @@ impl Manager {
         self.pool.lock().nodes.clear();
     }
 
-    fn start_node(&self) -> anyhow::Result<Node> {
-        let settings = json!(self.state.lock().settings);
-        let capacity = settings["capacity_mb"].to_string();
-        let replacement = settings["replacement"].as_str().unwrap_or_default();
-        let flags = ["--capacity-mb", &capacity, "--replacement", replacement];
-        let listen = ["--node-listen", "127.0.0.1:0"]; // all are on one machine
+    fn start_node(&self, settings: Settings) -> anyhow::Result<Node> {
+        let capacity = format!("--capacity-mb={}", settings.capacity_mb);
+        let replacement = format!("--replacement={}", settings.replacement);
+        let listen = "--node-listen=127.0.0.1:0"; // all are on one machine
+        let process = Process::start("node", &[&capacity, &replacement, listen], None)?;
         Ok(Node {
-            process: Process::start("node", &[&flags[..], &listen].concat(), None)?,
+            client: self.front.at(&process.url),
+            process,
             before: Statistics::default(),
         })
     }
@@ -136,60 +103,61 @@ impl Manager {
     /// Resizes the pool to `nodes` nodes.
     fn resize(&self, pool: &mut Pool, nodes: usize) -> anyhow::Result<()> {
         while pool.nodes.len() < nodes {
-            pool.nodes.push(self.start_node()?);
+            pool.nodes.push(self.start_node(pool.settings)?);
         }
         pool.leaving.extend(pool.nodes.drain(nodes..));
-        self.show_nodes(pool);
+        self.show(pool);
         self.tell_front(pool)
     }
 
     /// Tells the front the nodes; if it knows them already, nothing happens there.
     fn tell_front(&self, pool: &mut Pool) -> anyhow::Result<()> {
         let urls: Vec<_> = pool.nodes.iter().map(|node| &node.process.url).collect();
-        let (url, nodes) = (format!("{}/pool", self.front), json!({"nodes": urls}));
-        let told = self.client.json(Method::PUT, &url, Some(&nodes));
+        let nodes = json!({"nodes": urls});
+        let told = self.front.order(Method::PUT, "/pool", &nodes);
         told.context("the front is told again with the next sample")?;
         pool.leaving.clear();
         Ok(())
     }
 
-    fn show_nodes(&self, pool: &Pool) {
+    fn show(&self, pool: &Pool) {
         let nodes = pool.nodes.iter().map(|node| {
             json!({"url": node.process.url, "pid": node.process.id(), "statistics": node.before})
         });
-        let mut state = self.state.lock();
-        (state.nodes, state.pool) = (pool.nodes.len(), nodes.collect());
+        *self.shown.lock() = json!({
+            "nodes": pool.nodes.len(),
+            "nodes_min": NODES_MIN,
+            "nodes_max": NODES_MAX,
+            "minutes_max": MINUTES,
+            "pool": nodes.collect::<Value>(),
+            "settings": pool.settings,
+            "policy": pool.policy,
+            "minutes": pool.history.minutes,
+            "last_minute": pool.history.last_minute,
+        });
     }
 
     /// Replaces nodes that have died, tells the front, reads every node's counts.
-    fn sample(&self, history: &mut History) -> anyhow::Result<()> {
+    fn sample(&self, samples_per_minute: usize) -> anyhow::Result<()> {
         let pool = &mut *self.pool.lock();
         for node in &mut pool.nodes {
             if !node.process.is_running() {
-                *node = self.start_node()?;
+                *node = self.start_node(pool.settings)?;
             }
         }
         let told = self.tell_front(pool);
-        let mut counted = Statistics::default();
+        let mut counted = pool.history.counted();
+        (counted.items, counted.bytes) = (0, 0); // what is held is added up again
         for node in &mut pool.nodes {
-            let url = format!("{}/statistics", node.process.url);
-            let Ok(statistics) = self.client.json(Method::GET, &url, None) else {
-                continue; // it has just died
-            };
-            let now = serde_json::from_value(statistics)?;
-            counted = counted.and_of_node(now, node.before);
-            node.before = now;
+            // One that does not answer has just died.
+            if let Ok(now) = node.client.json(Method::GET, "/statistics", None) {
+                counted = counted.and_of_node(now, node.before);
+                node.before = now;
+            }
         }
-        history.add(Stretch {
-            at_ms: UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64,
-            nodes: pool.nodes.len(),
-            counted,
-            ..Stretch::default()
-        });
-        self.show_nodes(pool);
-        let mut state = self.state.lock();
-        state.minutes = json!(history.minutes());
-        state.last_minute = history.last_minute();
+        let nodes = pool.nodes.len();
+        pool.history.add(nodes, counted, samples_per_minute);
+        self.show(pool);
         told
     }
 
@@ -197,7 +165,7 @@ impl Manager {
     fn order(&self, automatic: bool, wanted: impl Fn(usize) -> usize) -> Tried<Answer> {
         let conflict = |message| Err(Answer::failure(Status::Conflict, message));
         let pool = &mut *self.pool.lock();
-        if self.state.lock().policy.automatic != automatic {
+        if pool.policy.automatic != automatic {
             let mode = if automatic { "manual" } else { "automatic" };
             return conflict(format!("the mode is {mode}"));
         }
@@ -205,42 +173,34 @@ impl Manager {
         if !(NODES_MIN..=NODES_MAX).contains(&nodes) {
             return conflict(format!("a pool has {NODES_MIN} to {NODES_MAX} nodes"));
         }
-        self.resize(pool, nodes).map_err(unavailable)?;
+        self.resize(pool, nodes)?;
         Ok(Answer::json(&json!({"success": "true", "nodes": nodes})))
     }
 
-    fn set_policy(&self, asked: &Asked<'_>) -> Tried<Answer> {
+    fn set_policy(&self, asked: &Asked<'_>) -> Tried<()> {
         let policy = asked.json::<Policy>()?.checked();
-        self.state.lock().policy = policy.map_err(Answer::invalid)?;
-        Ok(Answer::done())
+        let pool = &mut *self.pool.lock();
+        pool.policy = policy.map_err(Answer::invalid)?;
+        self.show(pool);
+        Ok(())
     }
 
-    fn set_nodes(&self, asked: &Asked<'_>) -> Tried<Answer> {
+    fn set_nodes(&self, asked: &Asked<'_>) -> Tried<()> {
         let settings = Settings::of(asked)?;
-        let pool = self.pool.lock();
-        self.state.lock().settings = settings;
-        self.tell_nodes(&pool, Method::PUT, "settings", &json!(settings))
+        let pool = &mut *self.pool.lock();
+        pool.settings = settings;
+        self.show(pool);
+        tell_nodes(pool, Method::PUT, "/settings", &json!(settings))
     }
+}
 
-    /// Calls every node. A node that does not answer is replaced at the next sample by an empty one with these
-    /// settings.
-    fn tell_nodes(&self, pool: &Pool, method: Method, path: &str, body: &Value) -> Tried<Answer> {
-        let mut told = Ok(Answer::done());
-        for node in &pool.nodes {
-            let url = format!("{}/{path}", node.process.url);
-            if let Err(error) = self.client.json(method.clone(), &url, Some(body)) {
-                told = Err(unavailable(error));
-            }
-        }
-        told
+/// Tells every node. One that does not answer is replaced at the next sample by an empty one with the present settings.
+fn tell_nodes(pool: &Pool, method: Method, path: &str, body: &Value) -> Tried<()> {
+    let mut told = Ok(());
+    for node in &pool.nodes {
+        told = node.client.order(method.clone(), path, body).and(told);
     }
-
-    fn delete_all(&self, asked: &Asked<'_>) -> Tried<Answer> {
-        let Nothing {} = asked.json()?;
-        let data = format!("{}/data", self.front);
-        let deleted = self.client.json(Method::DELETE, &data, None);
-        deleted.map(|_| Answer::done()).map_err(unavailable)
-    }
+    Ok(told?)
 }
 
 impl App for Manager {
@@ -248,54 +208,33 @@ impl App for Manager {
     const PARTS: &'static [&'static str] = &["manager"];
 
     fn calls() -> Vec<Call<Self>> {
+        type Row = Call<Manager>;
         vec![
-            Call::page("/", include_str!("manager.html")),
-            Call::quick("GET", "/api/state", |manager: &Self, _| {
-                Ok(Answer::json(&*manager.state.lock()))
-            }),
-            Call::slow("PUT", "/api/nodes", Self::set_nodes),
-            Call::slow("POST", "/api/grow", |manager: &Self, asked| {
-                let Nothing {} = asked.json()?;
-                manager.order(false, |nodes| nodes + 1)
-            }),
-            Call::slow("POST", "/api/shrink", |manager: &Self, asked| {
-                let Nothing {} = asked.json()?;
-                manager.order(false, |nodes| nodes.saturating_sub(1))
-            }),
-            Call::quick("PUT", "/api/policy", Self::set_policy),
-            Call::slow("PUT", "/api/automatic", |manager: &Self, asked| {
-                let Size { nodes } = asked.json()?;
+            Row::page("/", include_str!("manager.html")),
+            Row::shown("/api/state", |manager| manager.shown.lock().clone()),
+            Row::slow("PUT", "/api/nodes", Self::set_nodes),
+            Row::slow("PUT", "/api/policy", Self::set_policy),
+            Row::slow("PUT", "/api/automatic", |manager, asked| {
+                let nodes = asked.member("nodes")?;
                 manager.order(true, |_| nodes)
             }),
-            Call::slow("POST", "/api/clear", |manager: &Self, asked| {
-                let Nothing {} = asked.json()?;
-                manager.tell_nodes(&manager.pool.lock(), Method::POST, "clear", &json!({}))
+            Row::order("/api/grow", |manager| {
+                manager.order(false, |nodes| nodes + 1)
             }),
-            Call::slow("POST", "/api/delete_all", Self::delete_all),
+            Row::order("/api/shrink", |manager| {
+                manager.order(false, |nodes| nodes.saturating_sub(1))
+            }),
+            Row::order("/api/clear", |manager| {
+                tell_nodes(&manager.pool.lock(), Method::POST, "/clear", &json!({}))
+            }),
+            Row::order("/api/delete_all", |manager| {
+                Ok(manager.front.order(Method::DELETE, "/data", &json!({}))?)
+            }),
         ]
     }
 
-    fn figures(&self) -> Vec<(&'static str, f64)> {
-        let state = self.state.lock();
-        let Stretch {
-            counted, miss_rate, ..
-        } = state.last_minute;
-        let mut figures = vec![
-            ("memcache_pool_nodes", state.nodes as f64),
-            ("memcache_pool_items", counted.items as f64),
-            ("memcache_pool_bytes", counted.bytes as f64),
-            (
-                "memcache_pool_requests_last_minute",
-                counted.requests as f64,
-            ),
-            ("memcache_pool_hits_last_minute", counted.hits as f64),
-            ("memcache_pool_misses_last_minute", counted.misses as f64),
-        ];
-        figures.extend(miss_rate.map(|rate| ("memcache_pool_miss_rate_last_minute", rate)));
-        figures
+    fn figures(&self) -> Value {
+        let shown = self.shown.lock();
+        json!({"pool_nodes": shown["nodes"], "pool_last_minute": shown["last_minute"]})
     }
-}
-
-fn unavailable(error: anyhow::Error) -> Answer {
-    Answer::busy(format!("{error:#}"))
 }

@@ -3,31 +3,17 @@
 //! It knows nothing about keys, partitions and files. Its counters start at zero; the manager reads them every few
 //! seconds and computes rates.
 
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use trident::{
-    cache::{Cache, Policy},
-    http::Status,
-};
+use std::sync::Arc;
 
-use crate::common::{
-    BYTES,
-    web::{Answer, App, Asked, Call, Tried},
-};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use trident::cache::{Cache, Policy};
+
+use crate::common::{Answer, App, Asked, BYTES, Call, Count, Status, Tried};
 
 /// Shards of the cache: a value may be as large as the node's capacity, and calls of a node take turns for the time of a
 /// look-up.
 const SHARDS: usize = 1;
-
-/// Which entry makes room for a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Replacement {
-    /// The least recently used.
-    Lru,
-    /// Any.
-    Random,
-}
 
 /// The settings of all nodes of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -36,9 +22,9 @@ pub struct Settings {
     /// Room of a node in MB (1,000,000 bytes), names and bookkeeping included.
     #[arg(long, default_value_t = 64.0)]
     pub capacity_mb: f64,
-    /// Which value makes room for a new one.
-    #[arg(long, value_enum, default_value = "lru")]
-    pub replacement: Replacement,
+    /// Which value makes room for a new one: the least recently used (lru), or any (random).
+    #[arg(long, default_value_t)]
+    pub replacement: Policy,
 }
 
 impl Settings {
@@ -83,8 +69,8 @@ impl Statistics {
 /// A node.
 pub struct Node {
     cache: Cache,
-    /// The counters of it.
-    counts: Mutex<Statistics>,
+    /// Values put and invalidated.
+    writes: Count,
 }
 
 impl Node {
@@ -92,70 +78,50 @@ impl Node {
     pub fn new(settings: Settings) -> Self {
         let node = Self {
             cache: Cache::with_shards(0, SHARDS),
-            counts: Mutex::default(),
+            writes: Count::default(),
         };
         node.apply(settings);
         node
     }
 
     fn apply(&self, settings: Settings) {
-        self.cache.set_policy(match settings.replacement {
-            Replacement::Lru => Policy::Lru,
-            Replacement::Random => Policy::Random,
-        });
+        self.cache.set_policy(settings.replacement);
         let bytes = settings.capacity_mb * 1e6;
         self.cache.set_bytes_max(bytes as usize);
     }
 
     fn statistics(&self) -> Statistics {
-        let held = self.cache.stats();
+        let cache = self.cache.stats();
         Statistics {
-            items: held.entries as u64,
-            bytes: held.bytes as u64,
-            ..*self.counts.lock()
+            items: cache.entries as u64,
+            bytes: cache.bytes as u64,
+            requests: cache.hits + cache.misses + self.writes.get(),
+            hits: cache.hits,
+            misses: cache.misses,
         }
     }
 
-    fn get(&self, asked: &Asked<'_>) -> Tried<Answer> {
-        let value = self.cache.get_shared(asked.param("name").as_bytes());
-        let mut counts = self.counts.lock();
-        counts.requests += 1;
-        counts.hits += u64::from(value.is_some());
-        counts.misses += u64::from(value.is_none());
-        Ok(Answer::ok(BYTES, value.ok_or_else(no_value)?))
-    }
-
-    fn put(&self, asked: &Asked<'_>) -> Tried<Answer> {
-        self.counts.lock().requests += 1;
+    fn put(&self, asked: &Asked<'_>) -> Tried<()> {
+        self.writes.add();
         self.cache.put(asked.param("name").as_bytes(), &asked.body);
-        Ok(Answer::done())
+        Ok(())
     }
 
-    fn invalidate(&self, asked: &Asked<'_>) -> Tried<Answer> {
-        self.counts.lock().requests += 1;
+    fn invalidate(&self, asked: &Asked<'_>) -> Tried<()> {
+        self.writes.add();
         self.cache.remove(asked.param("name").as_bytes());
-        Ok(Answer::done())
-    }
-
-    /// Hands a value over to another node. Not a client's request, so it is not counted.
-    fn take(&self, asked: &Asked<'_>) -> Tried<Answer> {
-        let name = asked.param("name").as_bytes();
-        let value = self.cache.get_shared(name);
-        self.cache.remove(name);
-        Ok(Answer::ok(BYTES, value.ok_or_else(no_value)?))
+        Ok(())
     }
 
     fn names(&self) -> Vec<String> {
-        let names = self.cache.keys();
-        names
-            .iter()
-            .map(|name| String::from_utf8_lossy(name).into())
-            .collect()
+        let text = |name: Box<[u8]>| String::from_utf8_lossy(&name).into();
+        self.cache.keys().into_iter().map(text).collect()
     }
 }
 
-fn no_value() -> Answer {
-    Answer::failure(Status::NotFound, "no such value")
+fn answer(value: Option<Arc<[u8]>>) -> Tried<Answer> {
+    let unknown = || Answer::failure(Status::NotFound, "no such value");
+    Ok(Answer::ok(BYTES, value.ok_or_else(unknown)?))
 }
 
 impl App for Node {
@@ -165,35 +131,35 @@ impl App for Node {
 
     fn calls() -> Vec<Call<Self>> {
         let calls = [
-            Call::quick("GET", "/values/{name}", Self::get),
+            Call::quick("GET", "/values/{name}", |node: &Self, asked| {
+                answer(node.cache.get_shared(asked.param("name").as_bytes()))
+            }),
             Call::quick("PUT", "/values/{name}", Self::put),
             Call::quick("DELETE", "/values/{name}", Self::invalidate),
-            Call::quick("POST", "/values/{name}", Self::take),
-            Call::quick("GET", "/names", |node: &Self, _| {
-                Ok(Answer::json(&node.names()))
+            // Hands a value over to another node. Not a client's request, so it is not counted.
+            Call::quick("POST", "/values/{name}", |node: &Self, asked| {
+                answer(node.cache.remove(asked.param("name").as_bytes()))
             }),
-            Call::quick("GET", "/statistics", |node: &Self, _| {
-                Ok(Answer::json(&node.statistics()))
-            }),
+            Call::shown("/names", Self::names),
+            Call::shown("/statistics", Self::statistics),
             Call::quick("PUT", "/settings", |node: &Self, asked| {
-                node.apply(Settings::of(asked)?);
-                Ok(Answer::done())
+                Settings::of(asked).map(|settings| node.apply(settings))
             }),
             Call::quick("POST", "/clear", |node: &Self, _| {
                 node.cache.clear();
-                Ok(Answer::done())
+                Ok(())
             }),
         ];
         calls.map(Call::with_token).into()
     }
 
-    fn figures(&self) -> Vec<(&'static str, f64)> {
+    fn figures(&self) -> Value {
         let statistics = self.statistics();
-        vec![
-            ("memcache_node_items", statistics.items as f64),
-            ("memcache_node_bytes", statistics.bytes as f64),
-            ("memcache_node_hits_total", statistics.hits as f64),
-            ("memcache_node_misses_total", statistics.misses as f64),
-        ]
+        json!({
+            "node_items": statistics.items,
+            "node_bytes": statistics.bytes,
+            "node_hits_total": statistics.hits,
+            "node_misses_total": statistics.misses,
+        })
     }
 }

@@ -36,6 +36,8 @@ pub struct Places {
     /// Where the files are: a directory, or s3://BUCKET/PREFIX; by default in the store.
     #[arg(long)]
     files: Option<String>,
+    #[command(flatten)]
+    kv: kv::Options,
 }
 
 /// An open store. No second one may be open on the same files.
@@ -47,10 +49,10 @@ pub struct Store {
 impl Store {
     /// Opens the store. Files that no key names, left by an interrupted upload, are removed; so files of another map are
     /// refused.
-    pub fn open(places: &Places, of_map: kv::Options) -> anyhow::Result<Self> {
+    pub fn open(places: &Places) -> anyhow::Result<Self> {
         let map = places.map.clone().or_else(|| env::var("MEMCACHE_MAP").ok());
         let map = map.as_ref().unwrap_or(&places.store).parse()?;
-        let map = Kv::open(&map, ["memcache_versions", "memcache_map"], of_map)?;
+        let map = Kv::open(&map, ["memcache_versions", "memcache_map"], places.kv)?;
         let below = || format!("{}/files", places.store);
         let place = places.files.clone().unwrap_or_else(below);
         let files = files::open(&place)?;
@@ -60,11 +62,8 @@ impl Store {
             "the files in {place} belong to another map, and those that this map does not name would be removed; \
              give their map with --map, or another place with --files"
         );
-        let named: HashSet<_> = store
-            .all()?
-            .into_iter()
-            .map(|(_, stored)| version(&stored))
-            .collect();
+        let all = store.all()?;
+        let named: HashSet<_> = all.iter().map(|(_, version)| version).collect();
         for found in store.files.list()? {
             if found != OWNER && !named.contains(&found) {
                 store.files.remove(found)?;
@@ -114,10 +113,8 @@ impl Store {
 
     /// The version of a key.
     pub fn version(&self, key: &str) -> anyhow::Result<Option<Uuid>> {
-        let key = key.to_owned();
-        let found = self
-            .map
-            .read(move |tables| tables.get(VERSIONS, key.as_bytes()))?;
+        let (map, key) = (&self.map, key.to_owned());
+        let found = map.read(move |tables| tables.get(VERSIONS, key.as_bytes()))?;
         Ok(found.as_deref().map(version))
     }
 
@@ -126,18 +123,12 @@ impl Store {
         self.files.read(version)
     }
 
-    /// All keys, in order.
-    pub fn keys(&self) -> anyhow::Result<Vec<String>> {
-        let keys = self
-            .all()?
-            .into_iter()
-            .map(|(key, _)| String::from_utf8(key));
-        Ok(keys.collect::<Result<_, _>>()?)
-    }
-
-    fn all(&self) -> kv::Result<Vec<Record>> {
-        self.map
-            .read(|tables| tables.prefixed(VERSIONS, b"", usize::MAX))
+    /// All keys with their versions, in order.
+    pub fn all(&self) -> anyhow::Result<Vec<(String, Uuid)>> {
+        let map = &self.map;
+        let all = map.read(|tables| tables.prefixed(VERSIONS, b"", usize::MAX))?;
+        let named = |(key, stored): Record| Ok((String::from_utf8(key)?, version(&stored)));
+        all.into_iter().map(named).collect()
     }
 
     /// Deletes every key and its file.

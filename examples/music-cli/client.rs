@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::caller::Client as Caller;
+use crate::caller::Client;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,37 +65,15 @@ impl Kind {
     }
 }
 
-/// A service and the token for it.
-pub struct Client {
-    caller: Caller,
-    server: String,
+/// A client of the service at `server`, such as `http://127.0.0.1:8081`.
+pub fn connect(server: &str, token: Option<String>) -> Client {
+    Client::new(server, TIMEOUT, token)
 }
 
-impl Client {
-    /// A client of the service at `server`, such as `http://127.0.0.1:8081`.
-    pub fn new(server: &str, token: Option<String>) -> Self {
-        Self {
-            caller: Caller::new(TIMEOUT, token),
-            server: server.trim_end_matches('/').into(),
-        }
-    }
-
-    /// The answer to one call; an error with the service's message if it refuses.
-    pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.server);
-        self.caller.json(method, &url, body)
-    }
-
-    /// Sent with every call.
-    pub fn token(&mut self) -> &mut Option<String> {
-        &mut self.caller.token
-    }
-
-    /// Logs a user in and keeps the token.
-    pub fn log_in(&mut self, user: &str) -> anyhow::Result<Value> {
-        let body = json!({"user_id": user});
-        let answer = self.call(Method::PUT, "/api/v1/user/login", Some(&body))?;
-        self.caller.token = answer["token"].as_str().map(Into::into);
-        Ok(answer)
-    }
+/// Logs a user in; the client keeps the token.
+pub fn log_in(client: &mut Client, user: &str) -> anyhow::Result<Value> {
+    let body = json!({"user_id": user});
+    let answer: Value = client.json(Method::PUT, "/api/v1/user/login", Some(&body))?;
+    client.token = answer["token"].as_str().map(Into::into);
+    Ok(answer)
 }

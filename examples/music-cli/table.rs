@@ -17,7 +17,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::client::{Client, KINDS, Kind};
+use crate::{
+    caller::Client,
+    client::{KINDS, Kind, log_in},
+};
 
 /// Writes in flight: they share the commits of the store.
 const WRITES: usize = 32;
@@ -96,7 +99,7 @@ impl Iterator for Rows {
 /// Stores every object of the files under its id. The same files may be loaded again.
 pub fn load(client: &mut Client, tables: &Tables) -> anyhow::Result<()> {
     // Without a token, a temporary user is made.
-    let guest = match client.token() {
+    let guest = match &client.token {
         Some(_) => None,
         None => Some(become_guest(client)?),
     };
@@ -104,19 +107,19 @@ pub fn load(client: &mut Client, tables: &Tables) -> anyhow::Result<()> {
         .files()
         .try_for_each(|(kind, file)| load_file(client, kind, file));
     if let Some(guest) = guest {
-        client.call(Method::DELETE, &format!("/api/v1/user/{guest}"), None)?;
-        *client.token() = None;
+        client.json::<Value>(Method::DELETE, &format!("/api/v1/user/{guest}"), None)?;
+        client.token = None;
     }
     loaded
 }
 
 fn become_guest(client: &mut Client) -> anyhow::Result<String> {
     let user = json!({"fname": "CSV", "lname": "loader", "email": ""});
-    let user = client.call(Method::POST, "/api/v1/user/", Some(&user))?;
+    let user: Value = client.json(Method::POST, "/api/v1/user/", Some(&user))?;
     let id = user["user_id"]
         .as_str()
         .context("an answer without user_id")?;
-    client.log_in(id)?;
+    log_in(client, id)?;
     Ok(id.into())
 }
 
@@ -135,7 +138,7 @@ fn load_file(client: &Client, kind: &'static Kind, file: &Path) -> anyhow::Resul
             };
             let path = format!("/api/v1/datastore/write?objtype={}&objkey={id}", kind.name);
             client
-                .call(Method::POST, &path, Some(&object))
+                .order(Method::POST, &path, &object)
                 .with_context(|| format!("{} {id}", kind.name))?;
             bar.inc(1);
         }
@@ -156,16 +159,16 @@ fn load_file(client: &Client, kind: &'static Kind, file: &Path) -> anyhow::Resul
 /// Writes requests with their right answers for `trident load --corpus`: every object is read, and one write follows
 /// every `READS_PER_WRITE` reads. The answers have the files' content, not the service's.
 pub fn corpus(client: &mut Client, tables: &Tables, out: &mut impl Write) -> anyhow::Result<()> {
-    if client.token().is_none() {
+    if client.token.is_none() {
         let users = tables
             .users
             .as_deref()
             .context("--users is needed to log in")?;
         let first = Rows::open(&KINDS[0], users)?.next();
         let (user, _) = first.context("the file of users is empty")??;
-        client.log_in(&user)?;
+        log_in(client, &user)?;
     }
-    let token = client.token().clone().unwrap_or_default();
+    let token = client.token.clone().unwrap_or_default();
     let headers = json!({"Authorization": format!("Bearer {token}")});
     for (kind, file) in tables.files() {
         for (number, row) in Rows::open(kind, file)?.enumerate() {

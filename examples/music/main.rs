@@ -49,18 +49,17 @@ struct Arguments {
 /// Longest body: a playlist of some 1,600 songs.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
+/// Threads for calls that block: the store has its own.
+const THREADS: usize = 0;
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let store = arguments.store.or_else(|| env::var("MUSIC_STORE").ok());
     let store = store.as_deref().unwrap_or("music.lmdb").parse()?;
     let kv = Kv::open(&store, rules::TABLES, arguments.options)?;
-    let hosting = common::Hosting {
-        listen: arguments.listen,
-        workers: arguments.workers,
-        body_bytes_max: BODY_BYTES_MAX,
-        drain_accept: Duration::from_millis(arguments.drain_accept_ms),
-        cloud: Some(&arguments.cloud),
-        ..common::Hosting::default()
-    };
-    common::serve(hosting, Arc::new(service::Music::new(kv)))
+    let mut options = common::options(arguments.listen, BODY_BYTES_MAX);
+    options.workers = arguments.workers;
+    options.drain.accept = Duration::from_millis(arguments.drain_accept_ms);
+    let (cloud, music) = (Some(&arguments.cloud), Arc::new(service::Music::new(kv)));
+    common::serve(&options, THREADS, cloud, music)
 }

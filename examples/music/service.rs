@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use trident::{
     app::bearer,
     codec::query,
-    http::{Promise, Request, Status},
+    http::{Promise, Request},
 };
 use uuid::Uuid;
 
 use crate::{
     common::{
-        JSON,
+        Answer, App, Asked, Call, JSON, Status, Tried,
         kv::{Error, Kv},
-        web::{Answer, App, Asked, Call, Plan, Tried},
+        web::Plan,
     },
     model::{self, Kind},
     work::{Command, Outcome, Refusal, TOKEN_BYTES, TOKEN_WANTED, Token, Work, pair},
@@ -148,16 +148,13 @@ fn answer(outcome: Result<Outcome, Error>) -> Answer {
     let refusal = match outcome {
         Ok(Ok(text)) => return Answer::ok(JSON, text),
         Ok(Err(refusal)) => refusal,
-        Err(error) => Refusal::Store(error),
+        Err(error) => return error.into(),
     };
     let status = match &refusal {
         Refusal::Invalid(_) => Status::BadRequest,
         Refusal::NoToken => return Answer::unauthorized(TOKEN_WANTED),
         Refusal::NotFound(..) => Status::NotFound,
         Refusal::SongInUse(_) => Status::Conflict,
-        Refusal::Store(Error::Busy) => return Answer::busy(refusal),
-        Refusal::Store(Error::Full) => Status::InsufficientStorage,
-        Refusal::Store(_) => Status::InternalServerError,
     };
     Answer::failure(status, refusal)
 }

@@ -4,10 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::{
-    common::kv,
-    model::{Kind, Object},
-};
+use crate::model::{Kind, Object};
 
 /// Bytes of a token: the id of its user, with which it ends, and a secret of 122 random bits.
 pub const TOKEN_BYTES: usize = 32;
@@ -70,8 +67,6 @@ pub enum Refusal {
     NotFound(Kind, String),
     /// A playlist names the song that was to be deleted.
     SongInUse(Uuid),
-    /// The store did not do it.
-    Store(kv::Error),
 }
 
 impl Refusal {
@@ -93,10 +88,6 @@ impl fmt::Display for Refusal {
                     "playlist {playlist} names this song; remove it there first"
                 )
             }
-            Self::Store(kv::Error::Full) => {
-                f.write_str("the store is full; raise --store-bytes-max")
-            }
-            Self::Store(error) => error.fmt(f),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The examples over their sockets. They are built here: Cargo builds no examples for a test, and an example older than
 //! its source would prove nothing.
 
+#[path = "../it/twitter/mysql/certificates.rs"]
+mod certificates;
 #[path = "../it/twitter/mysql/database.rs"]
 #[allow(dead_code)] // as harness
 mod database;

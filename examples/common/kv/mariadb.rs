@@ -1,8 +1,8 @@
 //! The tables in MariaDB or MySQL: threads with a connection each, and a transaction for each write.
 //!
 //! Transactions are serializable, so the rules between records hold for any number of services on one database. Where
-//! two are in each other's way, the database undoes one of them and it is tried again. The driver makes no TLS: the
-//! database is on this machine or in a network of its own.
+//! two are in each other's way, the database undoes one of them and it is tried again. Addresses, TLS and passwords are
+//! those of `trident::store::database`.
 
 use std::{
     thread,
@@ -11,32 +11,24 @@ use std::{
 
 use anyhow::{Context, ensure};
 use crossbeam::channel::Receiver;
-use mysql_async::{Conn, Opts, OptsBuilder, Params, prelude::Queryable};
-use tokio::{
-    runtime::{Builder, Runtime},
-    time::timeout,
-};
+use trident::store::database::{Address, DatabaseFault, Session};
 
 use super::{Error, Job, Options, Record, Result, Tables};
 
 /// Longest pause between two attempts: so long that the transactions in the way end.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// Lock wait timeout; deadlock; the row was changed since it was read.
-const CONFLICT: [u16; 3] = [1205, 1213, 1020];
-
-/// The table is full; no space on the disk.
-const FULL: [u16; 2] = [1114, 1021];
+/// Rows of one answer. More are asked for in several, each with what holds at its moment.
+const ROWS_MAX: usize = 10_000;
 
 /// One thread's side of the database.
 struct Link {
     /// Its number, from 0.
     number: u32,
-    opts: Opts,
-    options: Options,
+    session: Session,
     tables: Vec<String>,
-    runtime: Runtime,
-    conn: Option<Conn>,
+    /// How long work is tried.
+    patience: Duration,
 }
 
 /// Why an attempt failed.
@@ -48,39 +40,31 @@ enum Failure {
 
 /// Connects, makes the tables, and starts the threads that do the jobs.
 pub(super) fn start(
-    url: &str,
+    address: &Address,
     tables: &[&'static str],
     options: Options,
     jobs: &Receiver<Box<dyn Job>>,
 ) -> anyhow::Result<()> {
-    let opts =
-        Opts::from_url(url).context("--store is no mysql://USER:PASSWORD@HOST:PORT/DATABASE")?;
-    let name = opts
-        .db_name()
-        .context("--store names no database")?
-        .to_owned();
-    let place = format!("{} of {}:{}", name, opts.ip_or_hostname(), opts.tcp_port());
-    let setup = vec![
+    ensure!(
+        address.host_count() == 1,
+        "{address} names several hosts, and one may not have what another has; name one"
+    );
+    let patience = options.database_timeout_ms;
+    let lock_wait = patience.as_secs().max(1);
+    let setup = [
         "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE".into(),
-        format!(
-            "SET SESSION innodb_lock_wait_timeout = {}",
-            options.timeout().as_secs().max(1)
-        ),
+        format!("SET SESSION innodb_lock_wait_timeout = {lock_wait}"),
     ];
-    let opts: Opts = OptsBuilder::from_opts(opts).setup(setup).into();
     for number in 0..options.database_connections.max(1) {
         let mut link = Link {
             number,
-            opts: opts.clone(),
-            options,
+            session: Session::new(address.clone(), setup.to_vec(), patience)?,
             tables: tables.iter().map(|name| format!("`{name}`")).collect(),
-            runtime: Builder::new_current_thread().enable_all().build()?,
-            conn: None,
+            patience,
         };
         if number == 0 {
-            link.make().with_context(|| {
-                format!("cannot use database {place}; check that it runs, user and grants")
-            })?;
+            let made = link.make();
+            made.with_context(|| format!("cannot use database {address}"))?;
         }
         let jobs = jobs.clone();
         let work = move || jobs.iter().for_each(|job| link.serve(job));
@@ -92,63 +76,23 @@ pub(super) fn start(
 impl Link {
     /// Makes the tables. Refuses a database whose commits are not on disk when it answers.
     fn make(&mut self) -> anyhow::Result<()> {
-        self.connect()?;
+        self.session.connect()?;
         for table in self.tables.clone() {
             let columns = "k VARBINARY(511) PRIMARY KEY, v LONGBLOB NOT NULL";
             self.run(&format!(
                 "CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE = InnoDB"
             ))?;
         }
-        let flush = "SELECT CAST(@@innodb_flush_log_at_trx_commit AS CHAR), '' ";
-        let flush = self.ask(flush, Params::Empty)?;
+        let flush = "SELECT @@innodb_flush_log_at_trx_commit";
         ensure!(
-            flush.first().is_some_and(|(value, _)| value == b"1"),
+            self.session.ask::<u8>(flush, ())? == [1],
             "its commits may be lost; set innodb_flush_log_at_trx_commit = 1"
         );
         Ok(())
     }
 
-    fn connect(&mut self) -> Result<&mut Conn> {
-        if self.conn.is_none() {
-            let opening = Conn::new(self.opts.clone());
-            let opened = self
-                .runtime
-                .block_on(async { timeout(self.options.timeout(), opening).await });
-            let opened = opened.map_err(|_| Error::Failed("it does not answer".into()))?;
-            self.conn = Some(opened?);
-        }
-        self.conn.as_mut().ok_or(Error::Busy)
-    }
-
-    /// What a statement answers: keys and values.
-    fn ask(&mut self, statement: &str, params: Params) -> Result<Vec<Record>> {
-        let Some(conn) = &mut self.conn else {
-            return Err(Error::Failed("it was lost".into()));
-        };
-        let limit = self.options.timeout();
-        let asked = self
-            .runtime
-            .block_on(async { timeout(limit, conn.exec(statement, params)).await });
-        let answer = match asked {
-            Ok(Ok(records)) => return Ok(records),
-            Ok(Err(mysql_async::Error::Server(error))) => {
-                return Err(mysql_async::Error::Server(error).into());
-            }
-            Ok(Err(error)) => error.into(),
-            Err(_) => Error::Failed("it does not answer".into()),
-        };
-        self.drop_connection();
-        Err(answer)
-    }
-
     fn run(&mut self, statement: &str) -> Result<()> {
-        self.ask(statement, Params::Empty).map(drop)
-    }
-
-    /// Nothing more is read from it: what is there may belong to a statement that took too long.
-    fn drop_connection(&mut self) {
-        let _runtime = self.runtime.enter();
-        self.conn = None;
+        Ok(self.session.run(statement, ())?)
     }
 
     fn serve(&mut self, mut job: Box<dyn Job>) {
@@ -158,7 +102,7 @@ impl Link {
         let result = loop {
             match self.attempt(&mut *job) {
                 Ok(()) => break Ok(()),
-                Err(Failure::Passing(_)) if begun.elapsed() < self.options.timeout() => {
+                Err(Failure::Passing(_)) if begun.elapsed() < self.patience => {
                     thread::sleep(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -169,20 +113,21 @@ impl Link {
     }
 
     fn attempt(&mut self, job: &mut dyn Job) -> std::result::Result<(), Failure> {
-        self.connect().map_err(Failure::Passing)?;
+        let connected = self.session.connect();
+        connected.map_err(|fault| Failure::Passing(fault.into()))?;
         if !job.writes() {
             return job.run(self).map_err(|error| self.failure(error));
         }
         let done = self.run("START TRANSACTION").and_then(|()| job.run(self));
         if let Err(error) = done {
-            if self.conn.is_some() {
-                let _ = self.run("ROLLBACK"); // a failure drops the connection, which undoes it too
+            if self.session.is_connected() {
+                let _ = self.run("ROLLBACK"); // the end of a connection undoes it too
             }
             return Err(self.failure(error));
         }
         match self.run("COMMIT") {
             Ok(()) => Ok(()),
-            Err(_) if self.conn.is_none() => Err(Failure::Final(Error::Unsettled)),
+            Err(_) if !self.session.is_connected() => Err(Failure::Final(Error::Unsettled)),
             Err(error) => Err(self.failure(error)),
         }
     }
@@ -191,7 +136,7 @@ impl Link {
     fn failure(&self, error: Error) -> Failure {
         match error {
             Error::Busy => Failure::Passing(error),
-            _ if self.conn.is_none() => Failure::Passing(error),
+            _ if !self.session.is_connected() => Failure::Passing(error),
             _ => Failure::Final(error),
         }
     }
@@ -199,28 +144,42 @@ impl Link {
 
 impl Tables for Link {
     fn get(&mut self, table: usize, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let statement = format!("SELECT k, v FROM {} WHERE k = ?", self.tables[table]);
-        let found = self.ask(&statement, (key,).into())?;
-        Ok(found.into_iter().next().map(|(_, value)| value))
+        let statement = format!("SELECT v FROM {} WHERE k = ?", self.tables[table]);
+        Ok(self.session.ask(&statement, (key,))?.pop())
     }
 
     fn prefixed(&mut self, table: usize, prefix: &[u8], limit: usize) -> Result<Vec<Record>> {
         let table = &self.tables[table];
         let statement =
             format!("SELECT k, v FROM {table} WHERE k >= ? AND k < ? ORDER BY k LIMIT ?");
-        self.ask(&statement, (prefix, successor(prefix), limit as u64).into())
+        let (mut from, end) = (prefix.to_vec(), successor(prefix));
+        let mut found = Vec::<Record>::new();
+        loop {
+            let rows_max = ROWS_MAX.min(limit - found.len());
+            let rows = self
+                .session
+                .ask(&statement, (from, end.as_slice(), rows_max as u64))?;
+            let is_end = rows.len() < rows_max;
+            found.extend(rows);
+            match found.last() {
+                Some((last, _)) if !is_end && found.len() < limit => {
+                    from = [last.as_slice(), &[0]].concat(); // the next text there can be
+                }
+                _ => return Ok(found),
+            }
+        }
     }
 
     fn put(&mut self, table: usize, key: &[u8], value: &[u8]) -> Result<()> {
         let table = &self.tables[table];
         let statement =
             format!("INSERT INTO {table} VALUES (?, ?) ON DUPLICATE KEY UPDATE v = VALUES(v)");
-        self.ask(&statement, (key, value).into()).map(drop)
+        Ok(self.session.run(&statement, (key, value))?)
     }
 
     fn delete(&mut self, table: usize, key: &[u8]) -> Result<()> {
         let statement = format!("DELETE FROM {} WHERE k = ?", self.tables[table]);
-        self.ask(&statement, (key,).into()).map(drop)
+        Ok(self.session.run(&statement, (key,))?)
     }
 }
 
@@ -235,12 +194,12 @@ fn successor(prefix: &[u8]) -> Vec<u8> {
     next
 }
 
-impl From<mysql_async::Error> for Error {
-    fn from(error: mysql_async::Error) -> Self {
-        match error {
-            mysql_async::Error::Server(error) if CONFLICT.contains(&error.code) => Self::Busy,
-            mysql_async::Error::Server(error) if FULL.contains(&error.code) => Self::Full,
-            error => Self::Failed(error.to_string()),
+impl From<DatabaseFault> for Error {
+    fn from(fault: DatabaseFault) -> Self {
+        match fault {
+            DatabaseFault::Conflict(_) => Self::Busy,
+            DatabaseFault::Full(_) => Self::Full,
+            fault => Self::Failed(format!("the database {fault}")),
         }
     }
 }

@@ -8,9 +8,12 @@
 mod lmdb;
 mod mariadb;
 
-use std::{convert::Infallible, path::PathBuf, str::FromStr, time::Duration};
+use std::time::Duration;
 
 use crossbeam::channel::{Sender, TrySendError, bounded};
+use trident::store::Location;
+
+use super::ms;
 
 /// Work that waits; one more is refused. At a commit a millisecond, below a second of waiting.
 const QUEUE_MAX: usize = 4096;
@@ -25,7 +28,7 @@ pub enum Error {
     #[error("too much work waits; try again")]
     Busy,
     /// There is no room.
-    #[error("the store is full; give it more room")]
+    #[error("the store is full; give it more room (--store-bytes-max, disk, database)")]
     Full,
     /// The store failed.
     #[error("the store failed: {0}")]
@@ -56,26 +59,6 @@ pub trait Tables {
 /// A key and its value.
 pub type Record = (Vec<u8>, Vec<u8>);
 
-/// Where a store is.
-pub enum Place {
-    /// A directory, which is made if it is not there.
-    Directory(PathBuf),
-    /// A database, `mysql://USER:PASSWORD@HOST:PORT/DATABASE`.
-    Database(String),
-}
-
-impl FromStr for Place {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Infallible> {
-        Ok(if text.starts_with("mysql://") {
-            Self::Database(text.into())
-        } else {
-            Self::Directory(text.into())
-        })
-    }
-}
-
 /// Bounds of a store.
 #[derive(Clone, Copy, clap::Args)]
 pub struct Options {
@@ -86,14 +69,8 @@ pub struct Options {
     #[arg(long, default_value_t = 8)]
     pub database_connections: u32,
     /// How long a database may take for a statement, and how long work is tried again that others are in the way of.
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub database_timeout_ms: u64,
-}
-
-impl Options {
-    fn timeout(&self) -> Duration {
-        Duration::from_millis(self.database_timeout_ms)
-    }
+    #[arg(long, default_value = "5000", value_parser = ms)]
+    pub database_timeout_ms: Duration,
 }
 
 /// Work of any type.
@@ -143,21 +120,21 @@ pub struct Kv {
 }
 
 impl Kv {
-    /// Opens the store with these tables, which are made if they are not there.
+    /// Opens the store with these tables, which are made if they are not there, as is a directory.
     pub fn open<const N: usize>(
-        place: &Place,
+        place: &Location,
         tables: [&'static str; N],
         options: Options,
     ) -> anyhow::Result<Self> {
         let (queue, jobs) = bounded(QUEUE_MAX);
         let files = match place {
-            Place::Directory(directory) => {
+            Location::Directory(directory) => {
                 let files = lmdb::Files::open(directory, options.store_bytes_max, tables)?;
                 files.clone().start(jobs)?;
                 Some(files)
             }
-            Place::Database(url) => {
-                mariadb::start(url, &tables, options, &jobs)?;
+            Location::Database(address) => {
+                mariadb::start(address, &tables, options, &jobs)?;
                 None
             }
         };

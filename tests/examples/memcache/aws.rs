@@ -166,7 +166,7 @@ fn the_pool_is_in_cloudwatch() {
     let body = "Action=ListMetrics&Version=2010-08-01&Namespace=image%20cache";
     let wanted = [
         "memcache_pool_nodes",
-        "memcache_pool_items",
+        "memcache_pool_last_minute_items",
         "memcache_requests_total",
     ];
     let has_all = || {

@@ -5,6 +5,7 @@ mod automatic;
 mod aws;
 mod elastic;
 mod manager;
+mod mariadb;
 mod pure;
 
 use crate::{

@@ -2,8 +2,9 @@
 
 use super::{FORMS, Music, durable, load};
 use crate::{
+    certificates::Certificates,
     database::{Database, USER},
-    harness::{Client, eventually},
+    harness::{Client, eventually, required},
     temp_dir::TempDir,
 };
 use serde_json::{Value, json};
@@ -142,4 +143,55 @@ fn six_stages_over_mariadb() {
         return;
     };
     load::six_stages(&start(&database));
+}
+
+/// The database takes nothing but TLS, so what is stored and read has gone through it.
+#[test]
+fn tls_to_the_database_is_as_its_address_says() {
+    if !required("mariadb", &["openssl"]) {
+        return;
+    }
+    let certificates = Certificates::new();
+    let options = certificates.options();
+    let options = options.iter().map(String::as_str);
+    let only_tls = ["--require-secure-transport=ON", DURABLE];
+    let options: Vec<_> = options.chain(only_tls).collect();
+    let Some(database) = Database::start(&options) else {
+        return;
+    };
+    let ca = |name: &str| format!("ssl-ca={}", certificates.file(name));
+    let url = |parameters: &str| format!("{}?{parameters}", database.url());
+    for parameters in [
+        "ssl=require".to_owned(),
+        format!("ssl=verify-ca&{}", ca("ca.pem")),
+        format!("ssl=verify-identity&{}", ca("ca.pem")),
+    ] {
+        let mut music = Music::start_at(TempDir::new(), url(&parameters));
+        let song = music.song(&parameters);
+        let (status, read) = music.call("GET", &format!("/api/v1/music/{song}"), "");
+        assert_eq!((status, &read["SongTitle"]), (200, &json!(parameters)));
+    }
+    assert_eq!(database.number("SELECT COUNT(*) FROM trident.music"), 3);
+
+    let by_name = url(&format!("ssl=verify-identity&{}", ca("ca.pem")));
+    for (url, why) in [
+        (url("ssl=off"), "ssl=require"),
+        (
+            url(&format!("ssl=verify-ca&{}", ca("other.pem"))),
+            "ssl-ca=FILE",
+        ),
+        // The certificate is for 127.0.0.1 and for no name.
+        (by_name.replace("127.0.0.1", "localhost"), "localhost"),
+        (url("ssl=on"), "expected mysql://"),
+        (
+            database.url().replace("127.0.0.1", "127.0.0.1,127.0.0.2"),
+            "several hosts",
+        ),
+    ] {
+        let started = super::command(&url).output().unwrap();
+        let told = String::from_utf8_lossy(&started.stderr).into_owned();
+        assert!(!started.status.success(), "{url}");
+        assert!(told.contains(why), "{url}: {told}");
+        assert!(!told.contains("p%40ss") && !told.contains("p@ss"), "{told}");
+    }
 }
