@@ -245,8 +245,7 @@ fn take(
 ) -> Result<Applied, Failure> {
     let batch = batch(&job.task, options.inflated_bytes_max)?;
     let Some(client) = twitter.database() else {
-        let store = twitter.store().ok_or(Failure::NoStore)?;
-        return Ok(batch.apply(&store, options.value_bytes_max)?);
+        return apply(&batch, options, twitter);
     };
     // A transaction would wait for its turn and for the disks of the cluster. If the store takes no batches, that is
     // reported below.
@@ -265,6 +264,22 @@ fn take(
     let attempt =
         |update: database::Update<'_>| batch.apply_within(update.into(), options.value_bytes_max);
     Ok(writer.apply(attempt, Refused::fault)?)
+}
+
+/// Applies a batch to the open store. One that LMDB has given up is opened again, or else no user could be looked up
+/// until a restart.
+fn apply(batch: &Batch, options: &IngestOptions, twitter: &Twitter) -> Result<Applied, Failure> {
+    if twitter.is_closed() {
+        let _ = twitter.reload(); // logs what fails
+    }
+    let store = twitter.store().ok_or(Failure::NoStore)?;
+    let applied = batch.apply(&store, options.value_bytes_max);
+    if applied.is_err() && store.has_given_up() {
+        warn!("LMDB has given up the store after a failed write; it is opened again");
+        drop(store);
+        let _ = twitter.reload();
+    }
+    Ok(applied?)
 }
 
 fn batch(task: &Task, inflated_bytes_max: usize) -> Result<Batch, Failure> {

@@ -85,7 +85,12 @@ impl Twitter {
                     warn!("{warning}");
                 }
             }
-            Err(error) => warn!(%error, "reload failed; the old store goes on serving"),
+            Err(error) if self.store.load().is_some() || self.database.is_some() => {
+                warn!(%error, "reload failed; the old store goes on serving");
+            }
+            Err(error) => {
+                warn!(%error, "no store is open; the next batch or reload opens it again");
+            }
         }
         outcome
     }
@@ -102,14 +107,22 @@ impl Twitter {
         let Some(path) = &self.path else {
             return Ok(Reload::NoStore);
         };
-        if let Some(open) = &*self.store.load()
-            && !open.is_replaced_at(path)
-        {
-            return Ok(Reload::Unchanged);
+        let open = self.store.load_full();
+        match &open {
+            // LMDB must not open a file twice in a process, so this one is closed first. Queries get 503 meanwhile.
+            Some(store) if store.has_given_up() => self.store.store(None),
+            Some(store) if !store.is_replaced_at(path) => return Ok(Reload::Unchanged),
+            _ => {}
         }
+        drop(open);
         let new = open_store(path, &self.ingest)?;
         self.store.store(Some(Arc::new(new)));
         Ok(Reload::Replaced)
+    }
+
+    /// Whether the store is in a directory that could not be opened again.
+    pub(in crate::app) fn is_closed(&self) -> bool {
+        self.path.is_some() && self.store.load().is_none()
     }
 
     /// The store that is open.

@@ -1,5 +1,6 @@
 //! Names of the files of a store, and keys of their records.
 
+use crate::store::StoreError;
 use std::{
     ffi::OsString,
     fs, io,
@@ -23,6 +24,12 @@ pub(super) const UPDATES_PREFIX: &str = "updates-";
 
 /// The prefix of a directory of updates that has not got its name yet.
 pub(super) const UPDATES_BUILDING_PREFIX: &str = ".updates.";
+
+/// Whether there is such a file or directory. One that cannot be looked at is an error: without its updates or its history
+/// a store would be another.
+pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(StoreError::io("open", path))
+}
 
 /// Why the directory `dir` may not be replaced and deleted, if it may not: only a store, which its seal shows, and an
 /// empty directory may be. Other programs have LMDB files too.

@@ -7,7 +7,7 @@ use super::{
     files::{DATA_FILE, HISTORY_FILE, Table},
     scan::Scan,
     seal::{self, Depth},
-    staging::{IfExists, Staging},
+    staging::{self, IfExists, Staging},
     store::{Access, Pages, Store},
     writer::StoreWriter,
 };
@@ -186,6 +186,7 @@ pub fn fold(path: &Path) -> Result<Meta, StoreError> {
     let store = Store::open_for(path, Access::Scan, Depth::Full)?;
     let meta = store.meta().clone();
     if store.updates_meta()?.batches == 0 {
+        staging::remove_leftovers_beside(path); // of an earlier fold, perhaps the whole store that it replaced
         return Ok(meta);
     }
     drop(store);

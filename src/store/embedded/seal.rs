@@ -4,7 +4,7 @@
 //! ends the process. So a file is compared with its seal before LMDB opens it. Nothing in this process can
 //! guard against later changes of the mapped file.
 
-use super::files::{DATA_FILE, HISTORY_FILE, SEAL_FILE};
+use super::files::{DATA_FILE, HISTORY_FILE, SEAL_FILE, exists};
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -51,7 +51,7 @@ pub(in crate::store) enum Depth {
 
 /// Writes the seal of the files in `dir` and syncs all of them.
 pub(super) fn write(dir: &Path) -> Result<(), StoreError> {
-    let history = dir.join(HISTORY_FILE).exists();
+    let history = exists(&dir.join(HISTORY_FILE))?;
     let data = measure(dir, DATA_FILE)?;
     let seal = Seal {
         data_bytes: data.bytes,

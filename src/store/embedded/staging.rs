@@ -4,7 +4,7 @@ use super::files::{DATA_FILE, HISTORY_FILE, SEAL_FILE, foreign, foreign_entry};
 use crate::store::StoreError;
 use rustix::fs::{AtFlags, CWD, Gid, RenameFlags, Uid, chownat, renameat_with};
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File, Metadata},
     io::{self, ErrorKind},
     mem,
@@ -72,9 +72,7 @@ impl Staging {
             path: target.clone(),
             source: io::Error::new(ErrorKind::InvalidInput, "not the name of a directory"),
         })?;
-        let mut prefix = OsString::from(".");
-        prefix.push(name);
-        prefix.push(".");
+        let prefix = prefix(name);
         let parent = parent(&target);
         make_parents(parent).map_err(StoreError::io("make", parent))?;
         remove_leftovers(parent, prefix.as_bytes());
@@ -216,6 +214,22 @@ fn remove(dir: &Path) {
     if matches!(foreign_entry(dir), Ok(None)) {
         let _ = fs::remove_dir_all(dir);
     }
+}
+
+/// Deletes what processes that were killed, or could not delete, have left beside `target`.
+pub(super) fn remove_leftovers_beside(target: &Path) {
+    let target = fs::canonicalize(target).unwrap_or_else(|_| target.into());
+    if let Some(name) = target.file_name() {
+        remove_leftovers(parent(&target), prefix(name).as_bytes());
+    }
+}
+
+/// How the names of unfinished directories for a store of this name begin.
+fn prefix(name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    prefix
 }
 
 /// Deletes leftover directories in `parent` whose names begin with `prefix`. A directory that cannot be

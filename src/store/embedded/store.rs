@@ -8,7 +8,7 @@ use super::{
     updates::{self, Updates},
 };
 use crate::store::{Meta, StoreError, UpdatesMeta};
-use heed::{CompactionOption, Env, RoTxn, WithoutTls};
+use heed::{CompactionOption, Env, MdbError, RoTxn, WithoutTls};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use std::{
     fs,
@@ -146,6 +146,13 @@ impl Store {
     pub fn is_replaced_at(&self, path: &Path) -> bool {
         let unseen_updates = || self.updates.is_none() && updates::exist_in(&self.path);
         !self.is_at(path) || unseen_updates()
+    }
+
+    /// Whether LMDB refuses to read and write updates until the store is opened again: a write of its metadata has
+    /// failed. The file has the last batch that was taken.
+    pub fn has_given_up(&self) -> bool {
+        let tried = self.updates.as_ref().map(Updates::read);
+        matches!(tried, Some(Err(heed::Error::Mdb(MdbError::Panic))))
     }
 
     /// Its identity when it was opened.

@@ -294,6 +294,7 @@ fn write_failed(updates: &Updates, error: heed::Error) -> UpdateError {
             path: updates.dir.clone(),
             bytes_max: updates.bytes_max,
         },
+        heed::Error::Io(error) => StoreError::io("write", &updates.dir)(error).into(),
         error => lmdb(&updates.dir, error).into(),
     }
 }

@@ -20,7 +20,7 @@ use super::{
     environment::{Records, create_records, lmdb, open_records, patiently, round_to_pages},
     files::{
         DATA_FILE, HISTORY_FILE, LOCK_FILE, META_KEY, Table, UPDATES_BUILDING_PREFIX,
-        UPDATES_PREFIX,
+        UPDATES_PREFIX, exists,
     },
     seal,
 };
@@ -75,9 +75,9 @@ impl Updates {
         bytes_max: Option<u64>,
     ) -> Result<Option<Self>, StoreError> {
         let dir = store_dir.join(format!("{UPDATES_PREFIX}{id}"));
-        let writable = bytes_max.is_some() && store_dir.join(HISTORY_FILE).exists();
+        let writable = bytes_max.is_some() && exists(&store_dir.join(HISTORY_FILE))?;
         let bytes_max = bytes_max.unwrap_or(0);
-        if !dir.exists() {
+        if !exists(&dir)? {
             if !writable {
                 return Ok(None);
             }

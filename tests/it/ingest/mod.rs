@@ -6,6 +6,7 @@
 mod answers;
 mod cost;
 mod crash;
+mod failures;
 mod mysql;
 mod power;
 mod rules;
