@@ -100,6 +100,10 @@ impl<S: Service, K: Socket> Conn<S, K> {
         };
         match self.respond_to(&head, &[], head.bytes, scratch) {
             Step::Stop(bytes, Stop::End(_)) => Step::Stop(bytes, Stop::End(End::Linger)),
+            Step::Stop(bytes, Stop::Deferred(awaited)) => {
+                let then = Then::End(End::Linger);
+                Step::Stop(bytes, Stop::Deferred(Awaited { then, ..awaited }))
+            }
             step => step,
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use trident::{
-    http::{Deferred, Handled, Limits, Promise, Reply, Request, Service},
+    http::{Deferred, Handled, Head, Limits, Promise, Reply, Request, Service},
     metrics::Counter,
 };
 
@@ -38,6 +38,10 @@ impl Service for Deferring {
     type Worker = ();
 
     fn worker(&self) {}
+
+    fn takes(&self, head: &Head<'_>) -> bool {
+        head.path != b"/later/without-body"
+    }
 
     fn call(&self, _: &mut (), request: &Request<'_>, reply: Reply<'_>) -> Handled {
         let path = String::from_utf8_lossy(request.head.path).into_owned();
@@ -185,6 +189,25 @@ fn the_end_that_was_asked_for_waits_for_the_answer() {
     let answer = client.response().expect("an answer");
     assert!(answer.closes() && answer.text() == "/later", "{answer:?}");
     assert_eq!(client.response(), None);
+    assert!(service.is_empty());
+}
+
+/// A client that waits to be invited may send its body nevertheless, and must not lose the answer to a reset.
+#[test]
+fn the_connection_stays_for_a_body_that_is_not_wanted() {
+    let service = start();
+    let mut client = service.connect();
+    client.send(
+        b"POST /later/without-body HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+    );
+    service.await_jobs(1);
+    service.release();
+    let answer = client.response().expect("an answer");
+    assert!(answer.closes() && answer.text() == "/later/without-body");
+    assert_eq!(client.response(), None, "the server has ended its side");
+    assert_eq!(service.server.connections_open(), 1);
+    client.send(b"body");
+    drop(client);
     assert!(service.is_empty());
 }
 
