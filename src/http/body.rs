@@ -259,6 +259,8 @@ mod tests {
             "5;a=\r\n",
             "5;a b\r\n",
             "5;a=\"b\"c\r\n",
+            "5;a=\"\x01",
+            "5;a=\"\\\x01",
             "5\r\nhelloX",
             "5\r\nhello\rX",
             "5\r\nhello\n",

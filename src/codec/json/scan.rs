@@ -157,6 +157,14 @@ mod tests {
         assert_eq!(leading_digits(&[b'9'; 40]).1, 24);
     }
 
+    #[test]
+    fn keys_as_words() {
+        let text = u64::from_le_bytes(*b"hash\":\"0");
+        assert_eq!(first_bytes(text, 4), key_word(b"hash"));
+        assert_eq!(text, key_word(b"hash\":\"0"));
+        assert_eq!(key_word(b""), 0);
+    }
+
     proptest! {
         #[test]
         fn digits_are_those_of_parse(value: u64, tail in prop::collection::vec(any::<u8>(), 0..20)) {

@@ -112,6 +112,15 @@ fn a_table_of_texts() {
 }
 
 #[test]
+fn only_the_bracket_that_is_asked_for_opens() {
+    assert_eq!(Cursor::new(b" {\"").open(b'{', b'}'), Ok(true));
+    assert_eq!(Cursor::new(b"{ }").open(b'{', b'}'), Ok(false));
+    for text in [&b""[..], b" ", b"[", b"}"] {
+        assert!(Cursor::new(text).open(b'{', b'}').is_err());
+    }
+}
+
+#[test]
 fn nesting_ends_where_the_caller_says() {
     let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
     let accepted = |text: &str, depth_max| {

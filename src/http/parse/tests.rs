@@ -68,6 +68,9 @@ fn every_target_form() {
         "GET ftp://h/",
         "GET ?a",
         "GET /a#b",
+        "CONNECT /",
+        "CONNECT :80",
+        "CONNECT u@h:1",
     ] {
         assert_eq!(
             of(format!("{bad} HTTP/1.1").leak()),
@@ -128,7 +131,14 @@ fn versions() {
     assert_eq!(minor("HTTP/1.9"), Ok(1));
     assert_eq!(minor("HTTP/2.0"), Err(Fault::UnsupportedVersion));
     assert_eq!(minor("HTTP/0.9"), Err(Fault::UnsupportedVersion));
-    for bad in ["http/1.1", "HTTP/1.10", "HTTP/11", "HTTP/1,1", "HTTP/1.1x"] {
+    for bad in [
+        "http/1.1",
+        "HTTP/1.10",
+        "HTTP/11",
+        "HTTP/1,1",
+        "HTTP/1.x",
+        "HTTP/1.1x",
+    ] {
         assert_eq!(minor(bad), Err(Fault::BadVersion), "{bad}");
     }
 }
@@ -156,6 +166,7 @@ fn framing_is_exact_or_refused() {
         "0x1",
         "1.0",
         "18446744073709551616",
+        "184467440737095516150",
         "1\r\nContent-Length: 1",
     ] {
         assert_eq!(
@@ -219,7 +230,8 @@ fn hosts() {
         complete(format!("GET / HTTP/1.1\r\nHost: {good}\r\n\r\n").leak());
     }
     for bad in [
-        "a b", "a/b", "u@a", "a:8x", "[::1", "[]", "[::1]x", "a#b", "%zz", "%4", "\u{e9}", "a:1:2",
+        "a b", "a/b", "u@a", "a:8x", "[::1", "[]", "[::1]x", "a#b", "%zz", "%4z", "%4", "\u{e9}",
+        "a:1:2",
     ] {
         let text = format!("GET / HTTP/1.1\r\nHost: {bad}\r\n\r\n");
         assert_eq!(fault(&text), Fault::BadHost, "{bad:?}");
@@ -245,6 +257,38 @@ fn persistence() {
     assert!(!kept("1.1", "Connection: keep-alive\r\nConnection: close"));
     assert!(!kept("1.0", "A: b") && kept("1.0", "Connection: Keep-Alive"));
     assert!(!kept("1.0", "Connection: keep-alive, close"));
+}
+
+#[test]
+fn expectations() {
+    let expects = |version: &str, field: &str| {
+        let text = format!("POST / HTTP/{version}\r\nHost: h\r\n{field}\r\n\r\n");
+        parse(text.leak()).map(|parsed| match parsed {
+            Parsed::Complete(head) => head.expects_continue,
+            Parsed::Partial => panic!("{field}"),
+        })
+    };
+    assert_eq!(expects("1.1", "Expect: 100-Continue"), Ok(true));
+    assert_eq!(expects("1.1", "Accept: 100-continue"), Ok(false));
+    let unknown = Err(Fault::UnknownExpectation);
+    assert_eq!(expects("1.1", "Expect: 100-continue, x"), unknown);
+    // HTTP/1.0 knows no expectations.
+    assert_eq!(expects("1.0", "Expect: 100-continue"), Ok(false));
+    assert_eq!(expects("1.0", "Expect: x"), Ok(false));
+}
+
+#[test]
+fn names_as_long_as_those_that_matter() {
+    for name in [
+        "Date",
+        "Accept",
+        "User-Agent",
+        "Accept-Charset",
+        "X-Content-Length1",
+    ] {
+        let head = complete(with_field(&format!("{name}: close, chunked")).leak());
+        assert!(head.keep_alive && head.framing == Framing::Length(0));
+    }
 }
 
 #[test]
@@ -295,9 +339,12 @@ fn limits_hold_at_their_boundary_whole_or_in_pieces() {
 #[test]
 fn a_remembered_section_changes_nothing() {
     let mut memo = Memo::default();
+    let long = format!("Host: h\r\nA: {}\r\n\r\n", "b".repeat(MEMO_BYTES_MAX));
     let sections = [
         "Host: h\r\n\r\n",
         "Host: h\r\n\r\n",
+        &long,
+        &long,
         "Host: h\r\nA: b\r\n\r\n",
         "Host: h\r\n\r\n",
         "Host: h\r\n\r",

@@ -116,6 +116,7 @@ const TARGET: &[Case] = &[
     ("authority for GET", target!("t:80"), "400 closed"),
     ("asterisk for GET", target!("*"), "400 closed"),
     ("asterisk for OPTIONS", b"OPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n", "405 open"),
+    ("asterisk, the last request", b"OPTIONS * HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "405 closed"),
     ("two asterisks", b"OPTIONS ** HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
     ("authority for another method", b"OPTIONS t:80 HTTP/1.1\r\nHost: t\r\n\r\n", "400 closed"),
     ("authority for CONNECT", b"CONNECT t:80 HTTP/1.1\r\nHost: t:80\r\n\r\n", "405 closed"),

@@ -325,6 +325,42 @@ fn stored_blocks() {
     );
 }
 
+/// The zeros behind a stream are read as symbols until a refill would take more than there are.
+#[test]
+fn streams_that_end_within_a_match_or_a_block() {
+    let refused = |stream: Stream| {
+        let stream = stream.bytes;
+        let ours = Inflater::new(BYTES_MAX).inflate(&stream).map(<[u8]>::len);
+        assert_eq!(ours, Err(InflateError::Malformed));
+        assert_eq!(with_flate2(&stream), None);
+    };
+    // The extra bits of a distance are missing, then the end of the block, which is not the last, and the next one.
+    let a = Stream::new().bits(0b010, 3).code(0x30 + u32::from(b'a'), 8);
+    let long = (0..5).fold(a, |stream, _| stream.code(0b1100_0101, 8).code(0, 5));
+    refused(long.code(1, 7).code(20, 5));
+    // Zeros are a length, and a distance; both begin at even bits or at odd ones.
+    let prefix = |stream: Stream| stream.bits(0b010, 3).code(0x190, 9).code(0, 7);
+    for stream in [Stream::new(), prefix(Stream::new())] {
+        let all = [
+            lengths(286, &[(97, 2), (256, 2), (257, 1)]),
+            lengths(30, &[(0, 1)]),
+        ]
+        .concat();
+        refused(stream.dynamic(286, 30).lengths(&all).code(2, 2));
+    }
+}
+
+#[test]
+fn stored_blocks_that_are_too_large() {
+    let stream = Stream::new().bits(1, 3).bytes(&[0, 8, 0xff, 0xf7]);
+    let stream = stream.bytes(&[b'x'; 2048]).of(&[b'x'; 2048]);
+    assert_eq!(Inflater::new(2048).inflate(&stream), Ok(&[b'x'; 2048][..]));
+    for bytes_max in [0, 100, 2047] {
+        let ours = Inflater::new(bytes_max).inflate(&stream).map(<[u8]>::len);
+        assert_eq!(ours, Err(InflateError::TooLarge));
+    }
+}
+
 #[test]
 fn fixed_codes_of_symbols_that_do_not_exist() {
     let a = |stream: Stream| stream.bits(0b011, 3).code(0x30 + u32::from(b'a'), 8);
@@ -410,6 +446,8 @@ fn incomplete_and_overfull_codes() {
     refused(other.of(b"aaaa"));
     // No distances, and none used.
     accepted(block(&complete, &[]).code(2, 2).code(3, 2).of(b"a"), b"a");
+    // No literals, and none used.
+    refused(block(&[], &[(0, 1)]).code(0, 1).of(b""));
     // No end of block.
     refused(
         block(&[(97, 1), (98, 1)], &[])

@@ -95,7 +95,7 @@ impl Code {
         let mut length = 3;
         let mut step = 0;
         while length <= MATCH_BYTES_MAX {
-            if step + 1 < 29 && length == LENGTH_BASE[step + 1] as usize {
+            if length == LENGTH_BASE[step + 1] as usize {
                 step += 1;
             }
             let extra = (length - LENGTH_BASE[step] as usize) as u32;
@@ -241,5 +241,102 @@ const fn put(code: &mut Code, bits: u32, count: u32) {
         code.header[to / 8] |= ((bits >> at & 1) as u8) << (to % 8);
         code.header_bits += 1;
         at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::zlib::onepass::{
+        emit::{BitWriter, match_bits, put_literals},
+        matcher::Match,
+    };
+
+    /// A complete code for code lengths: of 0, 4, 5, 7 and the three repetitions.
+    const LENGTH_BITS: [u8; 19] = [3, 0, 0, 0, 3, 3, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 2];
+    const DISTANCE_BITS: [u8; 30] = {
+        let mut bits = [5; 30];
+        (bits[0], bits[1]) = (4, 4);
+        bits
+    };
+
+    /// 128 codes of 7 bits in runs of 1 to 11, the rest in one more; runs without a code between them.
+    fn literal_bits() -> [u8; 286] {
+        let gaps = [139, 1, 2, 3, 3, 1, 5, 1, 1, 1, 1];
+        let mut bits = [7; 286];
+        let mut at = 0;
+        for (run, gap) in (1..).zip(gaps) {
+            at += run;
+            bits[at..at + gap].fill(0);
+            at += gap;
+        }
+        bits
+    }
+
+    /// What an inflater makes of literals and of matches of every length and many distances.
+    fn check(code: &Code) {
+        let alphabet: Vec<u8> = (0..=255)
+            .filter(|b| code.literal[usize::from(*b)] != 0)
+            .collect();
+        let mut text: Vec<u8> = alphabet.iter().copied().cycle().take(5000).collect();
+        let mut room = vec![0; 40_000];
+        let mut writer = BitWriter::new(&mut room, code);
+        assert!(put_literals(&mut writer, code, &text));
+        for (len, distance) in (3..=MATCH_BYTES_MAX).zip((1..=4096).step_by(37).cycle()) {
+            let start = text.len();
+            for from in start - distance..start - distance + len {
+                text.push(text[from]);
+            }
+            let (bits, count) = match_bits(
+                code,
+                Match {
+                    start: start as u32,
+                    len: len as u16,
+                    distance: distance as u16,
+                },
+            );
+            writer.put(bits, count);
+        }
+        let used = writer.finish(code);
+        let mut inflated = vec![0; text.len()];
+        let mut library = libdeflater::Decompressor::new();
+        let len = library.deflate_decompress(&room[..used], &mut inflated);
+        assert_eq!(len, Ok(text.len()));
+        assert!(inflated == text);
+    }
+
+    #[test]
+    fn inflaters_read_a_code_of_runs_of_every_kind() {
+        let literal_bits = literal_bits();
+        let code = Code::new(&literal_bits, &DISTANCE_BITS);
+        check(&with_header(
+            code,
+            &literal_bits,
+            &DISTANCE_BITS,
+            &LENGTH_BITS,
+        ));
+    }
+
+    #[test]
+    fn inflaters_read_the_fixed_code() {
+        let mut code = Code::new(&fixed_lengths(), &[5; 32]);
+        (code.header[0], code.header_bits) = (0b011, 3);
+        check(&code);
+    }
+
+    #[test]
+    #[should_panic(expected = "not complete")]
+    fn a_code_that_is_not_complete_is_none() {
+        canonical(&[1, 2, 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a code length without a code")]
+    fn every_code_length_needs_a_code() {
+        let literal_bits = literal_bits();
+        let code = Code::new(&literal_bits, &DISTANCE_BITS);
+        let mut length_bits = LENGTH_BITS;
+        length_bits.swap(7, 8);
+        with_header(code, &literal_bits, &DISTANCE_BITS, &length_bits);
     }
 }

@@ -40,3 +40,21 @@ impl Rows {
         rows
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_codes_and_other_bytes_do_not_fit() {
+        for (byte, bits, fits) in [(b'a', 8, true), (b'a', 9, false), (b'A', 8, false)] {
+            let mut symbols = [0; 256];
+            symbols[usize::from(byte)] = bits << 24 | 5;
+            let rows = Rows::new(&symbols);
+            assert_eq!(rows.complete, fits, "{byte} {bits}");
+            let table = &rows.tables[3].0;
+            let expected = if fits { (5, 0xff) } else { (0, 0) };
+            assert_eq!((table[1], table[17]), expected, "{byte} {bits}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::codec::zlib::{
     Deflater, Inflater,
+    inflate::{Copied, Inflated},
     tests::{Numbers, json_text, texts},
 };
 use proptest::prelude::*;
@@ -60,6 +61,42 @@ fn blocks_inflate_to_the_text_and_do_not_depend_on_the_cpu() {
     let (mut encoder, mut plain) = (Encoder::new(), Matcher::new());
     for text in texts() {
         check(&mut encoder, &mut plain, &text);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_cpu_without_the_instructions_makes_the_same() {
+    let (mut encoder, mut without) = (Encoder::new(), Encoder::new());
+    without.wide = None;
+    for text in texts().iter().step_by(9) {
+        let (mut out, mut expected) = (Vec::new(), Vec::new());
+        encoder.encode(text, None, &mut expected);
+        without.encode(text, None, &mut out);
+        assert!(out == expected, "{} bytes", text.len());
+    }
+}
+
+/// They cover the text, and each is so short that searching anew makes fewer bytes.
+#[test]
+fn short_matches_of_a_request_are_not_taken_over() {
+    let text = json_text(400, 10);
+    for (len, is_taken) in [(5, false), (40, true)] {
+        let copies: Vec<_> = (50..350)
+            .step_by(len)
+            .map(|start| Copied {
+                start: start as u32,
+                len: len as u16,
+                distance: 20,
+            })
+            .collect();
+        let mut matcher = Matcher::new();
+        matcher.load(&text);
+        matcher.adopt(&Inflated {
+            text: &text,
+            copies: &copies,
+        });
+        assert_eq!(matcher.known().end > TEXT_START, is_taken, "{len}");
     }
 }
 
