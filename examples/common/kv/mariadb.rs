@@ -199,6 +199,7 @@ impl From<DatabaseFault> for Error {
         match fault {
             DatabaseFault::Conflict(_) => Self::Busy,
             DatabaseFault::Full(_) => Self::Full,
+            DatabaseFault::Empty => Self::Failed("a table is gone; start again".into()),
             fault => Self::Failed(format!("the database {fault}")),
         }
     }
