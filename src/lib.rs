@@ -21,7 +21,7 @@
 //! | [`load`] | the load generator, which judges answers with code of its own | the server's code |
 //! | [`synth`] | made-up tweets and requests | – |
 //! | [`explain`], `reject` | why a request is `INVALID`: what is printed, and the reasons | the wire |
-//! | [`codec`], [`cache`], [`metrics`], [`mod@log`], [`exit`], [`crash`], [`remedy`] | shared, at the bottom | everybody else |
+//! | [`codec`], [`cache`], [`metrics`], [`mod@log`], [`exit`], [`crash`], [`remedy`], `threads` | shared, at the bottom | everybody else |
 //!
 //! What holds everywhere:
 //!
@@ -59,4 +59,5 @@ pub mod remedy;
 pub mod serve;
 pub mod store;
 pub mod synth;
+mod threads;
 pub mod twitter;

@@ -22,6 +22,14 @@ pub enum EtlError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The operating system refuses the threads of a stage.
+    #[error("cannot start {workers} threads: {source}; {}, or give fewer --workers", Trying::Start.remedy(source))]
+    Threads {
+        /// How many.
+        workers: usize,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A layer of an input (compression, archive, encoding, JSON around the tweets) is damaged or truncated.
     #[error("cannot read {}: {noun} {what}{} (line bytes so far: {text_offset}); with --skip-bad-files its readable part is used", path.display(), layer_place(noun, *offset))]
     Damaged {

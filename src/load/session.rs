@@ -24,11 +24,12 @@ use crate::load::{
     wire::target::Target,
     worker::{Shared, Worker},
 };
+use crate::threads;
 use crossbeam::channel::{self, Sender};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::value::RawValue;
 use std::{
-    fs,
+    fs, io,
     ops::Range,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread::{self, ScopedJoinHandle},
@@ -313,7 +314,9 @@ fn drive(
 ) -> Result<(), LoadError> {
     let (give, take) = channel::unbounded();
     thread::scope(|scope| {
-        let running = scope.spawn(|| run_workers(shared, 0..shared.workers, give));
+        let running = thread::Builder::new()
+            .spawn_scoped(scope, || run_workers(shared, 0..shared.workers, give))
+            .map_err(refused)?;
         collector.collect(&take, progress, watch);
         joined(running)
     })
@@ -325,17 +328,20 @@ pub(super) fn run_workers(
     numbers: Range<usize>,
     give: Sender<Interval>,
 ) -> Result<(), LoadError> {
-    thread::scope(|scope| {
-        let workers = numbers
-            .map(|number| Worker::new(shared, number, give.clone()))
-            .collect::<Result<Vec<_>, _>>()?;
-        drop(give);
-        let running: Vec<_> = workers
-            .into_iter()
-            .map(|worker| scope.spawn(|| worker.run()))
-            .collect();
-        running.into_iter().try_for_each(joined)
-    })
+    let workers = numbers
+        .map(|number| Worker::new(shared, number, give.clone()))
+        .collect::<Result<Vec<_>, _>>()?;
+    drop(give);
+    let results = threads::run(workers.into_iter().map(|worker| || worker.run()));
+    results.map_err(refused)?.into_iter().collect()
+}
+
+/// The system refuses a thread.
+pub(super) fn refused(source: io::Error) -> LoadError {
+    LoadError::System {
+        doing: "starting a thread (raise the limit: `ulimit -u`, TasksMax in systemd)",
+        source,
+    }
 }
 
 fn joined(thread: ScopedJoinHandle<'_, Result<(), LoadError>>) -> Result<(), LoadError> {

@@ -1,11 +1,9 @@
 //! Many lines, made on all cores and written in order.
 
+use crate::{remedy::Trying, threads};
 use flate2::{Compression, write::GzEncoder};
 use parking_lot::{Condvar, Mutex};
-use std::{
-    io::{self, Write},
-    thread,
-};
+use std::io::{self, Write};
 
 /// Lines made at once: about 3 MB of tweets.
 const CHUNK_LINES: u64 = 1000;
@@ -77,12 +75,9 @@ pub fn write_lines<W: Write + Send>(
             }
         }
     };
-    thread::scope(|scope| {
-        for worker in 0..workers {
-            let work = &work;
-            scope.spawn(move || work(worker));
-        }
-    });
+    let work = &work;
+    threads::run((0..workers).map(|worker| move || work(worker)))
+        .map_err(Trying::Start.explained())?;
     let turn = turn.into_inner();
     turn.result.and_then(|()| turn.out.flush())
 }

@@ -1,23 +1,17 @@
 //! A fixed number of threads that work through numbered tasks.
 
-use crate::etl::error::EtlError;
-use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    thread,
-};
+use crate::{etl::error::EtlError, threads};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// Runs `body` on each of `workers` threads and returns the results, or the first worker's error. A panic continues in the caller.
 pub fn run<S: Send>(
     workers: usize,
     body: impl Fn() -> Result<S, EtlError> + Sync,
 ) -> Result<Vec<S>, EtlError> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(&body)).collect();
-        let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
-        let result =
-            |r: thread::Result<_>| r.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        results.into_iter().map(result).collect()
-    })
+    let workers = workers.max(1);
+    let results = threads::run((0..workers).map(|_| &body));
+    let refused = |source| EtlError::Threads { workers, source };
+    results.map_err(refused)?.into_iter().collect()
 }
 
 /// Runs `task(state, index)` once for each index below `tasks`, on up to `workers` threads with a
