@@ -85,6 +85,21 @@ fn sending(server: &Server, bytes: &[u8]) -> Client {
     client
 }
 
+/// Of a process that is stopped, or a machine that is paused: the clock jumps, and the client could do nothing.
+#[test]
+fn time_in_which_the_server_did_not_run_counts_for_nobody() {
+    let server = impatient("head");
+    let mut client = server.connect();
+    client.send(HALF_A_HEAD);
+    assert!(eventually(|| server.connections_open() == 2));
+    server.signal("STOP");
+    pace(Duration::from_secs(6));
+    server.signal("CONT");
+    assert_eq!(server.ask(GET).status, 200, "it runs again");
+    client.send(b"y\r\n\r\n");
+    assert_eq!(client.response().map(|answer| answer.status), Some(200));
+}
+
 #[test]
 fn half_a_head_is_answered_408() {
     let server = impatient("head");
