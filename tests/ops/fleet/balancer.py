@@ -17,6 +17,9 @@ PORT = 80
 TARGET_PORT = 8080
 THRESHOLD = 2
 TICK = 0.05
+# A flow that got no answer is soon forgotten. Linux remembers its target for two minutes, and then the next flow from that port goes
+# there, whether the target is used or not.
+FORGET = " ".join(f"net.netfilter.nf_conntrack_tcp_timeout_{state}=3" for state in ("syn_sent", "fin_wait", "close_wait", "last_ack"))
 
 RULES = """table ip balancer {{}}
 delete table ip balancer
@@ -41,6 +44,7 @@ class Balancer:
         self.state, self.streak, self.lagging, self.unused_at = {}, {}, {}, {}
         self.lock, self.stopped = threading.Lock(), threading.Event()
         self.program()
+        self.network.inside("b", f"sysctl -qw {FORGET}")
         self.threads = [threading.Thread(target=one, daemon=True) for one in (self.watch, self.expire)]
         for thread in self.threads:
             thread.start()
