@@ -1,6 +1,4 @@
 """scripts/tune-ab: a knob between two hosts of our own, those that a host lacks, and what it does to a unit."""
-import importlib.machinery
-import importlib.util
 import json
 import os
 import pathlib
@@ -17,6 +15,7 @@ import skipping
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts"))
 from lib import environment  # noqa: E402  (the path above comes first)
+from lib.drop_ins import NO_FILTER  # noqa: E402
 from lib.network import Network, output  # noqa: E402
 
 SERVER = "10.97.0.1"
@@ -42,13 +41,6 @@ rps=1000
 grep -q 'SystemCallFilter=$' "$FAKE/drop-in" 2>/dev/null && rps=1250
 printf '{"total": {"requests": %s, "rps": %s, "correct": 1, "failed": {}, "wrong": {}, "latency_us": {"p99": 10}}}\\n' $rps $rps
 """
-
-
-def tune_ab_module():
-    loader = importlib.machinery.SourceFileLoader("tune_ab", str(ROOT / "scripts/tune-ab"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
 
 
 class Case(unittest.TestCase):
@@ -97,7 +89,7 @@ class Arguments(Case):
             "CapabilityBoundingSet", "AmbientCapabilities", "NoNewPrivileges", "PrivateNetwork", "IPAddressDeny", "ProtectSystem",
             "ProtectHome", "PrivateTmp", "PrivateUsers", "PrivateIPC", "PrivateMounts", "ProtectControlGroups", "ProtectProc",
             "ProcSubset", "DevicePolicy", "RemoveIPC", "KeyringMode", "SystemCallErrorNumber"}
-        taken = {line.partition("=")[0] for line in tune_ab_module().NO_FILTER.splitlines()} - {"[Service]", "Environment"}
+        taken = {line.partition("=")[0] for line in NO_FILTER.splitlines()} - {"[Service]", "Environment"}
         self.assertEqual(names - no_filter, taken)
 
     def test_a_load_that_fails_ends_it_and_puts_the_unit_back(self):

@@ -6,8 +6,6 @@ What runs inside comes on a second disk: a script that the base disk of scripts/
 makes the store that the machine finds in a local S3.
 """
 import http.client
-import importlib.machinery
-import importlib.util
 import json
 import pathlib
 import re
@@ -23,6 +21,9 @@ from local_aws import LocalAws
 from machine import HOST, Machine
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[2] / "scripts"))
+from lib.drop_ins import NO_FILTER  # noqa: E402  (the path above comes first)
+
 # An emulated machine on a busy one is slow.
 BOOT_SECONDS = 900
 # Attempts at a boot in which the emulator may fail (machine.py).
@@ -127,14 +128,6 @@ def prove_wrong_settings(machine):
     print(f"  wrong settings: named on the console, off {time.monotonic() - start:.0f} s after power on")
 
 
-def no_filter():
-    """The drop-in by which scripts/tune-ab takes the unit's filter away."""
-    loader = importlib.machinery.SourceFileLoader("tune_ab", str(HERE.parents[2] / "scripts/tune-ab"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module.NO_FILTER
-
-
 INSTANCE = "twitter/instances/i-image.json"
 
 
@@ -173,7 +166,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory, LocalAws() as aws:
         content = publish(aws, str(pathlib.Path(binary).resolve()))
         endpoint = aws.url.replace("127.0.0.1", HOST)
-        prove = payload(directory, "prove.sh", no_filter=no_filter(), endpoint=endpoint, content=content)
+        prove = payload(directory, "prove.sh", no_filter=NO_FILTER, endpoint=endpoint, content=content)
         with Machine(disk, kernel, initrd, prove, processors=2) as machine:
             print(f"  serving {wait_until_serving(machine):.0f} s after power on")
             for path, wanted in ANSWERS.items():
