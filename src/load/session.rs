@@ -337,9 +337,9 @@ pub(super) fn run_workers(
 }
 
 /// The system refuses a thread.
-pub(super) fn refused(source: io::Error) -> LoadError {
+fn refused(source: io::Error) -> LoadError {
     LoadError::System {
-        doing: "starting a thread (raise the limit: `ulimit -u`, TasksMax in systemd)",
+        doing: "cannot start a thread; raise the limit of threads (`ulimit -u`, TasksMax in systemd)",
         source,
     }
 }

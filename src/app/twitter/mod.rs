@@ -60,7 +60,7 @@ fn look_up(
 ) -> Counter {
     let store = app.twitter.store.load();
     let Some(store) = store.as_deref() else {
-        let text = "no store is open: give one with --twitter-store, or see the log of the start";
+        let text = "no store is open: give one with --twitter-store, or see the log";
         reply.line(Status::ServiceUnavailable, text);
         return Counter::TwitterUnavailable;
     };

@@ -134,6 +134,7 @@ fn a_thread_that_is_refused_ends_a_command_with_the_limit_to_raise() {
             strace
                 .args([
                     "-f",
+                    "--seccomp-bpf",
                     "-q",
                     "-e",
                     "signal=none",
