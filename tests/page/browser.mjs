@@ -6,8 +6,12 @@ import { chromium } from 'playwright-core';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/** How long anything may take before it counts as hanging: an emulated machine may take the processors meanwhile. */
+export const PATIENCE_MS = 300_000;
+
 /** A browser that talks to nobody by itself; CHROMIUM names another one than Debian's. */
 export const launch = () => chromium.launch({
+  timeout: PATIENCE_MS,
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
 });

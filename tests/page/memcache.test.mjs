@@ -9,14 +9,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fits, isAccessible, launch, watch } from './browser.mjs';
+import { PATIENCE_MS, fits, isAccessible, launch, watch } from './browser.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const program = process.argv[2] ?? join(here, '../../target/checked/examples/memcache');
 const temporary = mkdtempSync(join(tmpdir(), 'memcache-page-'));
 const screenshots = process.argv[3] ?? temporary;
-// How long anything may take before it counts as hanging.
-const PATIENCE_MS = 60_000;
 // A red image of one pixel.
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==', 'base64');
 

@@ -11,15 +11,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { fits, isAccessible, launch, watch } from './browser.mjs';
+import { PATIENCE_MS, fits, isAccessible, launch, watch } from './browser.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const program = process.argv[2] ?? join(here, '../../target/checked/trident');
 const screenshots = process.argv[3] ?? mkdtempSync(join(tmpdir(), 'trident-page-'));
 const chains = readFileSync(join(here, '../../benches/data/blockchain_valid.txt'), 'utf8').trim().split('\n').map(line => line.split('\t')[0]);
 const TOKEN = 'page-test-token-1234';
-// How long anything may take before it counts as hanging.
-const PATIENCE_MS = 60_000;
 
 /** A running server: its addresses, and `stop`. */
 async function serve(...more) {
@@ -286,7 +284,8 @@ const cases = {
   },
 };
 
-const server = await serve('--cache-bytes', '4194304', '--set', `admin_token=${TOKEN}`, '--set', 'drain.accept_ms=3000', '--set', 'drain.quiet_ms=0');
+// Long enough that the page, which asks every second, sees it drain on a busy machine too.
+const server = await serve('--cache-bytes', '4194304', '--set', `admin_token=${TOKEN}`, '--set', 'drain.accept_ms=10000', '--set', 'drain.quiet_ms=0');
 const browser = await launch();
 let over = false;
 const loading = load(server, () => over);
