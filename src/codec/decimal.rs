@@ -2,39 +2,40 @@
 //!
 //! Eight digits are handled at a time as the bytes of one `u64`.
 
+use super::word;
+
 /// 10^8: one more than the largest number of eight digits.
 const BLOCK: u64 = 100_000_000;
 
 /// Appends `value` in decimal to `out`.
+#[inline]
 pub fn write_u64(out: &mut Vec<u8>, value: u64) {
-    out.reserve(24);
     if value < BLOCK {
         write_short(out, value as u32);
     } else if value < BLOCK * BLOCK {
-        write_short(out, (value / BLOCK) as u32);
-        out.extend_from_slice(&digits_8((value % BLOCK) as u32).to_le_bytes());
+        let digits = digits_16(value);
+        let zeros = (digits as u64 & 0x0f0f_0f0f_0f0f_0f0f).trailing_zeros() / 8; // at most seven
+        let start = out.len();
+        out.extend_from_slice(&(digits >> (zeros * 8)).to_le_bytes());
+        out.truncate(start + 16 - zeros as usize);
     } else {
-        let rest = value % (BLOCK * BLOCK);
         write_short(out, (value / (BLOCK * BLOCK)) as u32);
-        out.extend_from_slice(&digits_8((rest / BLOCK) as u32).to_le_bytes());
-        out.extend_from_slice(&digits_8((rest % BLOCK) as u32).to_le_bytes());
+        out.extend_from_slice(&digits_16(value % (BLOCK * BLOCK)).to_le_bytes());
     }
 }
 
 /// Appends `value`, which is below 10^19, as 19 digits with leading zeros.
 pub fn write_19_digits(out: &mut Vec<u8>, value: u64) {
-    let rest = value % (BLOCK * BLOCK);
     let [.., a, b, c] = digits_8((value / (BLOCK * BLOCK)) as u32).to_le_bytes();
     out.extend_from_slice(&[a, b, c]);
-    out.extend_from_slice(&digits_8((rest / BLOCK) as u32).to_le_bytes());
-    out.extend_from_slice(&digits_8((rest % BLOCK) as u32).to_le_bytes());
+    out.extend_from_slice(&digits_16(value % (BLOCK * BLOCK)).to_le_bytes());
 }
 
 /// The value of 1 to 19 ASCII digits below 2^63, leading zeros allowed; anything else is `None`.
 pub fn parse_u63(text: &[u8]) -> Option<u64> {
     let len = text.len();
     let value = match len {
-        1..=8 => parse_8(load_short(text), len)?,
+        1..=8 => parse_8(word::load(text), len)?,
         9..=16 => {
             let high = parse_8(u64::from_le_bytes(*text.first_chunk()?), len - 8)?;
             high * BLOCK + parse_8(u64::from_le_bytes(*text.last_chunk()?), 8)?
@@ -42,7 +43,7 @@ pub fn parse_u63(text: &[u8]) -> Option<u64> {
         17..=19 => {
             let (high, low) = text.split_last_chunk::<16>()?;
             let (middle, _) = low.split_first_chunk::<8>()?;
-            let high = parse_8(load_short(high), len - 16)?;
+            let high = parse_8(word::load(high), len - 16)?;
             let middle = parse_8(u64::from_le_bytes(*middle), 8)?;
             let low = parse_8(u64::from_le_bytes(*low.last_chunk()?), 8)?;
             (high * BLOCK + middle) * BLOCK + low
@@ -60,6 +61,12 @@ fn write_short(out: &mut Vec<u8>, value: u32) {
     // Copies eight bytes and truncates: a copy of variable length would need a call.
     out.extend_from_slice(&(digits >> (zeros * 8)).to_le_bytes());
     out.truncate(start + 8 - zeros as usize);
+}
+
+/// The sixteen ASCII digits of `value`, which is below 10^16, the highest in the lowest byte.
+fn digits_16(value: u64) -> u128 {
+    let [high, low] = [value / BLOCK, value % BLOCK].map(|part| digits_8(part as u32));
+    u128::from(low) << 64 | u128::from(high)
 }
 
 /// The eight ASCII digits of `value`, which is below [`BLOCK`], the highest in the lowest byte.
@@ -88,25 +95,6 @@ fn parse_8(digits: u64, len: usize) -> Option<u64> {
     let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
     Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
-}
-
-/// Up to eight bytes of `text` as a `u64`, the first in the lowest byte, zeros after them.
-fn load_short(text: &[u8]) -> u64 {
-    match (
-        text.first_chunk::<8>(),
-        text.first_chunk::<4>(),
-        text.last_chunk::<4>(),
-    ) {
-        (Some(eight), _, _) => u64::from_le_bytes(*eight),
-        (_, Some(first), Some(last)) => {
-            let shift = 8 * (text.len() as u32 - 4);
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << shift
-        }
-        _ => text
-            .iter()
-            .rev()
-            .fold(0, |value, &byte| value << 8 | u64::from(byte)),
-    }
 }
 
 #[cfg(test)]

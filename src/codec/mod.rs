@@ -4,7 +4,8 @@
 //! Pure functions of bytes and small reusable coders. They do not know HTTP, endpoints or configuration;
 //! output is appended to the caller's buffer.
 //!
-//! A file or folder each: `base64url`, `zlib`, `query`, `decimal`, `hex`, `json`, `calendar`.
+//! A file or folder each: `base64url`, `zlib`, `query`, `decimal`, `hex`, `json`, `calendar`; `word` is what three of
+//! them share.
 
 pub mod base64url;
 pub(crate) mod calendar;
@@ -12,4 +13,5 @@ pub(crate) mod decimal;
 pub(crate) mod hex;
 pub mod json;
 pub mod query;
+mod word;
 pub mod zlib;

@@ -4,8 +4,10 @@
 //! times. Names and values are short, so they are searched in line, eight bytes at a time: a call would cost more.
 //! `;` is not a separator, and names are compared as they are sent.
 
-use super::hex;
+use super::{hex, word};
 use memchr::memchr;
+
+const WORD_BYTES: usize = size_of::<u64>();
 
 /// The meaning of `+` in percent-encoded text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,12 @@ pub enum Plus {
 /// The raw pairs of `query` in order; a piece without `=` has an empty value, empty pieces are
 /// skipped.
 pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    pieces(query).map(|piece| split_at_byte(piece, b'='))
+    pieces(query).map(pair)
+}
+
+/// The name and the value of a piece; without `=` the value is empty.
+pub fn pair(piece: &[u8]) -> (&[u8], &[u8]) {
+    split_at_byte(piece, b'=')
 }
 
 /// The raw value of the first pair whose name is exactly `name`.
@@ -36,21 +43,22 @@ pub fn first<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
 /// Values are short and their escapes come in runs, so nothing here searches ahead.
 pub fn percent_decode(raw: &[u8], plus: Plus, out: &mut Vec<u8>) {
     let start = out.len();
-    out.resize(start + raw.len(), 0); // decoded bytes are never more
+    // Decoded bytes are never more, and the last of them are written as a whole word.
+    out.resize(start + raw.len() + WORD_BYTES, 0);
     let room = &mut out[start..];
     let mut end = 0;
     let mut rest = raw;
-    loop {
+    while !rest.is_empty()
+        && let Some(place) = room.get_mut(end..end + WORD_BYTES)
+    {
         // Copies eight bytes, and keeps those before the first special one.
-        while let (Some(chunk), Some(place)) = (rest.first_chunk::<8>(), room.get_mut(end..end + 8))
-        {
-            place.copy_from_slice(chunk);
-            let plain = plain_bytes(*chunk, plus);
-            end += plain;
-            rest = &rest[plain..];
-            if plain < 8 {
-                break;
-            }
+        let word = word::load(rest);
+        place.copy_from_slice(&word.to_le_bytes());
+        let plain = plain_bytes(word, plus).min(rest.len());
+        end += plain;
+        rest = &rest[plain..];
+        if plain == WORD_BYTES {
+            continue;
         }
         while let [b'%', high, low, tail @ ..] = rest
             && let Some(byte) = hex::byte(*high, *low)
@@ -60,59 +68,48 @@ pub fn percent_decode(raw: &[u8], plus: Plus, out: &mut Vec<u8>) {
             end += 1;
             rest = tail;
         }
-        let ([byte, tail @ ..], Some(place)) = (rest, room.get_mut(end)) else {
-            break;
-        };
-        *place = match byte {
-            b'+' if plus == Plus::Space => b' ',
-            byte => *byte,
-        };
-        end += 1;
-        rest = tail;
+        if let ([byte @ (b'%' | b'+'), tail @ ..], Some(place)) = (rest, room.get_mut(end)) {
+            *place = match byte {
+                b'+' if plus == Plus::Space => b' ',
+                byte => *byte,
+            };
+            end += 1;
+            rest = tail;
+        }
     }
     out.truncate(start + end);
 }
 
-/// How many bytes of `chunk` come before the first that is not its own decoded form.
+/// How many bytes of `word` come before the first that is not its own decoded form.
 #[inline]
-fn plain_bytes(chunk: [u8; 8], plus: Plus) -> usize {
-    let chunk = u64::from_le_bytes(chunk);
-    let marks = match plus {
-        Plus::Space => marks(chunk, b'%') | marks(chunk, b'+'),
-        Plus::Literal => marks(chunk, b'%'),
-    };
-    marks.trailing_zeros() as usize / 8
+fn plain_bytes(word: u64, plus: Plus) -> usize {
+    word::before(match plus {
+        Plus::Space => word::marks(word, b'%') | word::marks(word, b'+'),
+        Plus::Literal => word::marks(word, b'%'),
+    })
 }
 
-/// The highest bit of each byte that is `byte`; above the first of them other bits may be set.
-#[inline]
-fn marks(chunk: u64, byte: u8) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let other = chunk ^ (ONES * u64::from(byte));
-    other.wrapping_sub(ONES) & !other & (ONES << 7)
-}
-
-/// Where `byte` is in `text`. Names and values are short: the first bytes are searched in line.
+/// Where `byte` is in `text`; not for a zero. Names and values are short: the first bytes are searched in line.
 #[inline]
 fn find(byte: u8, text: &[u8]) -> Option<usize> {
     const IN_LINE: usize = 4;
-    let (chunks, tail) = text.as_chunks::<8>();
+    let (chunks, tail) = text.as_chunks::<WORD_BYTES>();
     for (index, chunk) in chunks.iter().take(IN_LINE).enumerate() {
-        let found = marks(u64::from_le_bytes(*chunk), byte);
+        let found = word::marks(u64::from_le_bytes(*chunk), byte);
         if found != 0 {
-            return Some(8 * index + found.trailing_zeros() as usize / 8);
+            return Some(WORD_BYTES * index + word::before(found));
         }
     }
     if chunks.len() > IN_LINE {
-        let at = memchr(byte, text.get(8 * IN_LINE..)?)?;
-        return Some(8 * IN_LINE + at);
+        let searched = WORD_BYTES * IN_LINE;
+        return Some(searched + memchr(byte, text.get(searched..)?)?);
     }
-    let at = tail.iter().position(|b| *b == byte)?;
-    Some(8 * chunks.len() + at)
+    let found = word::marks(word::load(tail), byte);
+    (found != 0).then(|| WORD_BYTES * chunks.len() + word::before(found))
 }
 
 /// The parts of `query` between `&`, without empty ones.
-fn pieces(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn pieces(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = query;
     std::iter::from_fn(move || {
         while let [b'&', tail @ ..] = rest {

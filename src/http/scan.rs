@@ -1,6 +1,6 @@
 //! Byte classes of the HTTP grammar and searches for the first byte outside one.
 //!
-//! The long searches test sixteen bytes or more at a time, in safe code.
+//! The long searches test sixteen bytes or more at a time.
 
 const fn table(visible: &[u8], alphanumeric: bool) -> [bool; 256] {
     let mut set = [false; 256];
@@ -54,57 +54,131 @@ pub fn token_end(bytes: &[u8]) -> usize {
 /// and the endpoints define its meaning.
 #[inline]
 pub fn target_end(bytes: &[u8]) -> usize {
-    first_stop(bytes, |b| (b <= b' ') | (b == 0x7f) | (b == b'#'))
+    first_stop::<AfterTarget>(bytes)
 }
 
 /// Index of the first byte that cannot stand in the path of a target: those of [`target_end`], and `?`.
 #[inline]
 pub fn path_end(bytes: &[u8]) -> usize {
-    first_stop(bytes, |b| {
-        (b <= b' ') | (b == 0x7f) | (b == b'#') | (b == b'?')
-    })
+    first_stop::<AfterPath>(bytes)
 }
 
 /// Index of the first byte that cannot stand in a field value.
+#[inline]
 pub fn field_value_end(bytes: &[u8]) -> usize {
-    first_stop(bytes, |b| ((b < b' ') & (b != b'\t')) | (b == 0x7f))
+    first_stop::<AfterFieldValue>(bytes)
 }
 
-/// Index of the first byte that `stops`, or the length.
-///
-/// The compiler turns the chunk loops into vector comparisons: 64 bytes at a time while nothing stops, then
-/// sixteen to find the place. `stops` must not branch, hence `|` and `&` above.
-#[inline(always)]
-fn first_stop(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
-    // Most paths and values are short: one chunk in line, before the large blocks.
-    if let Some(first) = bytes.first_chunk()
-        && let found @ 1.. = flags(first, &stops)
-    {
-        return found.trailing_zeros() as usize / 8;
+/// A set of bytes at which a search stops.
+trait Stops {
+    /// All bytes up to this one,
+    const UP_TO: u8;
+    /// but not these,
+    const BUT: &[u8];
+    /// and these.
+    const AND: &[u8];
+
+    #[inline(always)]
+    fn has(b: u8) -> bool {
+        // Without a branch: the compiler makes vector comparisons of a loop over this.
+        let one_of = |set: &[u8]| set.iter().fold(false, |any, &one| any | (b == one));
+        ((b <= Self::UP_TO) & !one_of(Self::BUT)) | one_of(Self::AND)
     }
-    later_stop(bytes, &stops)
 }
 
-/// A byte of value 1 for each that `stops`.
+struct AfterTarget;
+
+impl Stops for AfterTarget {
+    const UP_TO: u8 = b' ';
+    const BUT: &[u8] = b"";
+    const AND: &[u8] = b"\x7f#";
+}
+
+struct AfterPath;
+
+impl Stops for AfterPath {
+    const UP_TO: u8 = b' ';
+    const BUT: &[u8] = b"";
+    const AND: &[u8] = b"\x7f#?";
+}
+
+struct AfterFieldValue;
+
+impl Stops for AfterFieldValue {
+    const UP_TO: u8 = 0x1f;
+    const BUT: &[u8] = b"\t";
+    const AND: &[u8] = b"\x7f";
+}
+
+/// Index of the first byte that stops, or the length.
 #[inline(always)]
-fn flags(chunk: &[u8; 16], stops: impl Fn(u8) -> bool) -> u128 {
-    u128::from_le_bytes(chunk.map(|b| u8::from(stops(b))))
+fn first_stop<S: Stops>(bytes: &[u8]) -> usize {
+    // Most paths and values are short: one chunk in line, before the loops.
+    if let Some(at) = bytes.first_chunk().and_then(sixteen::first_stop::<S>) {
+        return at;
+    }
+    later_stop::<S>(bytes)
 }
 
-/// As [`first_stop`].
+/// As [`first_stop`]: 64 bytes at a time while nothing stops, then sixteen to find the place.
 #[inline(never)]
-fn later_stop(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
+fn later_stop<S: Stops>(bytes: &[u8]) -> usize {
     let (blocks, _) = bytes.as_chunks::<64>();
-    let clear = |block: &&[u8; 64]| block.iter().fold(0, |any, &b| any | u8::from(stops(b))) == 0;
+    let clear = |block: &&[u8; 64]| !block.iter().fold(false, |any, &b| any | S::has(b));
     let start = blocks.iter().take_while(clear).count() * 64;
-    let (chunks, tail) = bytes[start..].as_chunks::<16>();
+    let (chunks, tail) = bytes[start..].as_chunks();
     for (index, chunk) in chunks.iter().enumerate() {
-        if let found @ 1.. = flags(chunk, &stops) {
-            return start + index * 16 + found.trailing_zeros() as usize / 8;
+        if let Some(at) = sixteen::first_stop::<S>(chunk) {
+            return start + index * 16 + at;
         }
     }
-    let inside = tail.iter().position(|&b| stops(b)).unwrap_or(tail.len());
-    bytes.len() - tail.len() + inside
+    let at = tail.iter().position(|&b| S::has(b));
+    bytes.len() - tail.len() + at.unwrap_or(tail.len())
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // the compiler makes 150 instructions of this search; spelt out, a /twitter request has 340 fewer
+mod sixteen {
+    use super::Stops;
+    use std::arch::x86_64::*;
+
+    /// Index of the first byte of `chunk` that stops.
+    #[inline(always)]
+    pub(super) fn first_stop<S: Stops>(chunk: &[u8; 16]) -> Option<usize> {
+        // SAFETY: every x86-64 processor has SSE2.
+        let marks = unsafe { marks::<S>(chunk) };
+        (marks != 0).then(|| marks.trailing_zeros() as usize)
+    }
+
+    /// A bit for each byte that stops.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn marks<S: Stops>(chunk: &[u8; 16]) -> u32 {
+        let both = u128::from_le_bytes(*chunk).cast_signed();
+        let bytes = _mm_set_epi64x((both >> 64) as i64, both as i64);
+        let are = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
+        let up_to = _mm_set1_epi8(S::UP_TO.cast_signed());
+        let mut marks = _mm_cmpeq_epi8(_mm_min_epu8(bytes, up_to), bytes);
+        for &byte in S::BUT {
+            marks = _mm_andnot_si128(are(byte), marks);
+        }
+        for &byte in S::AND {
+            marks = _mm_or_si128(marks, are(byte));
+        }
+        _mm_movemask_epi8(marks).cast_unsigned()
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod sixteen {
+    use super::Stops;
+
+    /// Index of the first byte of `chunk` that stops.
+    #[inline]
+    pub(super) fn first_stop<S: Stops>(chunk: &[u8; 16]) -> Option<usize> {
+        let marks = u128::from_le_bytes(chunk.map(|b| u8::from(S::has(b))));
+        (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
+    }
 }
 
 /// `value` without the SP and HTAB at both ends (OWS, RFC 9110 §5.6.3).

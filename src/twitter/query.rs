@@ -149,30 +149,45 @@ fn page(limit: Option<&[u8]>, offset: Option<&[u8]>) -> Result<Page, Reject> {
     Ok(page)
 }
 
+/// The parameters, in the order of [`first_values`], as nearly everybody writes them.
+const PARAMETERS: [&[u8]; 6] = [
+    b"user_id=",
+    b"type=",
+    b"phrase=",
+    b"hashtag=",
+    b"limit=",
+    b"offset=",
+];
+
 /// The first value of each parameter, still encoded.
 fn first_values(query: &[u8]) -> [Option<&[u8]>; 6] {
     let mut values = [None; 6];
-    for (name, value) in query::pairs(query) {
-        let place = place_of(name).or_else(|| place_of(&encoded_word(name)?));
-        if let Some(first) = place.and_then(|place| values.get_mut(place)) {
+    for piece in query::pieces(query) {
+        let known = plain(piece).or_else(|| unusual(piece));
+        if let Some((first, value)) =
+            known.and_then(|(place, value)| Some((values.get_mut(place)?, value)))
+        {
             first.get_or_insert(value);
         }
     }
     values
 }
 
-/// Where [`first_values`] keeps the parameter of this name.
+/// Which parameter a piece is, by its place in [`PARAMETERS`], and its value.
 #[inline]
-fn place_of(name: &[u8]) -> Option<usize> {
-    Some(match name {
-        b"user_id" => 0,
-        b"type" => 1,
-        b"phrase" => 2,
-        b"hashtag" => 3,
-        b"limit" => 4,
-        b"offset" => 5,
-        _ => return None,
-    })
+fn plain(piece: &[u8]) -> Option<(usize, &[u8])> {
+    let mut places = PARAMETERS.iter().enumerate();
+    places.find_map(|(place, start)| Some((place, piece.strip_prefix(*start)?)))
+}
+
+/// As [`plain`], for a piece without `=` or with an encoded name.
+#[cold]
+fn unusual(piece: &[u8]) -> Option<(usize, &[u8])> {
+    let (name, value) = query::pair(piece);
+    let decoded = encoded_word(name);
+    let name = decoded.as_deref().unwrap_or(name);
+    let of_name = |start: &&[u8]| start.strip_suffix(b"=") == Some(name);
+    Some((PARAMETERS.iter().position(of_name)?, value))
 }
 
 /// The decoded bytes of `raw`, unless it is its own decoded form, or too long for a word.
@@ -216,20 +231,44 @@ fn lower<'r>(raw: &[u8], buffer: &'r mut String) -> &'r str {
 /// True only if lower-casing does not change `text`. A tag is hardly ever written otherwise, and the mapping of a
 /// character costs a search. Knows the scripts without capitals, and the small letters of Latin-1 and of Russian.
 fn is_lower(text: &str) -> bool {
-    let mut before = 0;
-    text.bytes().all(|byte| {
-        let first = std::mem::replace(&mut before, byte);
-        match (first, byte) {
-            (_, b'A'..=b'Z') => false,
-            (0xc3, second) => second > 0x9e,         // after À to Þ
-            (0xd0, second) => second > 0xaf,         // after Ѐ to Я
-            (0xd1, second) => second < 0xa0,         // before Ѡ
-            (_, 0xc4..=0xcf | 0xd2..=0xd5) => false, // Latin, Greek, Cyrillic, Armenian
-            (_, 0xe1 | 0xe2 | 0xea | 0xef..) => false, // Georgian, Coptic, full width and more
-            _ => true,
-        }
-    })
+    let (mut capital, mut before) = (0, ANYWHERE);
+    for byte in text.bytes() {
+        let marks = CAPITALS[usize::from(byte)];
+        capital |= marks & before;
+        before = ANYWHERE | marks >> 4;
+    }
+    capital == 0
 }
+
+/// Part of a capital, or perhaps of one, wherever the byte is.
+const ANYWHERE: u8 = 1;
+
+/// What each byte of UTF-8 says about capitals. The lower four bits: the byte is part of one [`ANYWHERE`], or after
+/// one of the three first bytes whose bit it is. The upper four: the bit of this first byte.
+static CAPITALS: [u8; 256] = {
+    let mut marks = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let anywhere = match byte {
+            0x41..=0x5a => ANYWHERE,                 // A to Z
+            0xc4..=0xcf | 0xd2..=0xd5 => ANYWHERE,   // Latin, Greek, Cyrillic, Armenian
+            0xe1 | 0xe2 | 0xea | 0xef.. => ANYWHERE, // Georgian, Coptic, full width and more
+            _ => 0,
+        };
+        let after_c3 = (matches!(byte, 0x80..=0x9e) as u8) << 1; // À to Þ
+        let after_d0 = (matches!(byte, 0x80..=0xaf) as u8) << 2; // Ѐ to Я
+        let after_d1 = (matches!(byte, 0xa0..=0xbf) as u8) << 3; // from Ѡ on
+        let first = match byte {
+            0xc3 => 1 << 5,
+            0xd0 => 1 << 6,
+            0xd1 => 1 << 7,
+            _ => 0,
+        };
+        marks[byte] = anywhere | after_c3 | after_d0 | after_d1 | first;
+        byte += 1;
+    }
+    marks
+};
 
 #[cfg(test)]
 mod tests {

@@ -11,12 +11,13 @@ use crate::{
     store::value::{Contact, Kind, User},
 };
 use memchr::memmem::Finder;
+use std::cmp::Reverse;
 
 /// Phrases up to this length are searched by restarting one byte after each match, which costs at most this many
 /// comparisons per byte of text. Longer ones are searched in the slower way that stays linear.
 const RESTART_BYTES_MAX: usize = 32;
 
-/// Rows above this number (24 KiB) are freed after the request.
+/// Rows above this number (32 KiB) are freed after the request.
 const RETAINED_ROWS_MAX: usize = 1 << 10;
 
 /// Bytes of a row besides its texts: 19 digits, three tabs, a newline.
@@ -42,9 +43,8 @@ impl Scratch {
 /// A contact to be listed.
 #[derive(Clone, Copy)]
 struct Row {
-    /// Steps of 0.00001.
-    score: u64,
-    other_id: u64,
+    /// The score in steps of 0.00001, and below it the contact's id: one number to sort by.
+    rank: u128,
     /// Of the contact in the value.
     index: usize,
 }
@@ -63,9 +63,10 @@ impl<'s, 'v> Rows<'s, 'v> {
     fn of(user: &'s User<'v>, request: &Query<'_>, scratch: &'s mut Scratch) -> Self {
         let Scratch { rows, borders } = scratch;
         rows.clear();
-        let phrase = Matches::of(request.phrase, user.texts(), borders);
-        collect(user, request, phrase, rows);
-        let order = |row: &Row| std::cmp::Reverse((row.score, row.other_id));
+        let mut phrase = Matches::of(request.phrase, user.texts(), borders);
+        phrase.find(0);
+        collect(user, request, &mut phrase, rows);
+        let order = |row: &Row| Reverse(row.rank);
         let all = rows.len();
         let wanted = request.page.range(all);
         if wanted.end < all && wanted.end > 0 {
@@ -95,7 +96,7 @@ impl<'s, 'v> Rows<'s, 'v> {
             let texts = [contact.screen_name, contact.description, text];
             let bytes: usize = texts.iter().map(|text| text.len()).sum();
             out.reserve(ROW_EXTRA_BYTES + bytes);
-            decimal::write_u64(out, row.other_id);
+            decimal::write_u64(out, row.rank as u64);
             for text in texts {
                 out.push(b'\t');
                 out.extend_from_slice(text);
@@ -117,19 +118,14 @@ pub fn write_rows(
 }
 
 /// One row per contact with a tweet of the requested type.
-fn collect(user: &User<'_>, request: &Query<'_>, mut phrase: Matches<'_>, rows: &mut Vec<Row>) {
+fn collect(user: &User<'_>, request: &Query<'_>, phrase: &mut Matches<'_>, rows: &mut Vec<Row>) {
     rows.reserve(user.contact_count());
     for (index, contact) in user.contacts().enumerate() {
-        let matches = count(
-            &contact,
-            request.kind,
-            &mut phrase,
-            request.hashtag.as_bytes(),
-        );
+        let matches = count(&contact, request.kind, phrase, request.hashtag.as_bytes());
         if contact.has(request.kind) {
+            let score = score(contact.product, matches);
             rows.push(Row {
-                score: score(contact.product, matches),
-                other_id: contact.other_id,
+                rank: u128::from(score) << 64 | u128::from(contact.other_id),
                 index,
             });
         }
@@ -169,7 +165,7 @@ fn score(product: f64, matches: u64) -> u64 {
 struct Matches<'r> {
     texts: &'r [u8],
     search: Search<'r>,
-    /// Start of the next match, or the end of everything.
+    /// Start of the next match, or the end of everything. The first one must be [found](Self::find).
     next: usize,
 }
 
@@ -213,13 +209,11 @@ impl<'r> Matches<'r> {
                 }
             }
         };
-        let mut matches = Self {
+        Self {
             texts,
             search,
             next: 0,
-        };
-        matches.find(0);
-        matches
+        }
     }
 
     /// The number of matches that begin before `end` and have not been counted yet.

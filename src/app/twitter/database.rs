@@ -72,7 +72,7 @@ fn respond(
     reply: Reply<'_>,
 ) -> Counter {
     match answer {
-        Ok(Some(value)) => match Found::new(value) {
+        Ok(Some(value)) => match Found::known(value) {
             Ok(found) => answers::list(identity, &found, query, scratch, reply),
             Err(error) => answers::fail(Counter::StoreCorrupt, query.user_id, &error, reply),
         },

@@ -9,8 +9,11 @@
 
 use super::files::{DATA_FILE, META_KEY};
 use crate::store::{Meta, StoreError};
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, WithoutTls, types::Bytes};
+use heed::{
+    CommitOrAbort, Comparator, Database, Env, EnvFlags, EnvOpenOptions, WithoutTls, types::Bytes,
+};
 use std::{
+    cmp::Ordering,
     fs,
     path::Path,
     thread,
@@ -22,6 +25,22 @@ const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The records of one LMDB file.
 pub(super) type Records = Database<'static, Bytes, Bytes>;
+
+/// The values of a built store, by user id.
+pub(super) type Users = Database<'static, Bytes, Bytes, ById>;
+
+/// LMDB's own order of keys. It calls `memcmp` for each of the dozen keys that a lookup compares, and ids are eight bytes.
+pub(super) enum ById {}
+
+impl Comparator for ById {
+    #[inline]
+    fn compare(a: &[u8], b: &[u8]) -> Ordering {
+        match (<&[u8; 8]>::try_from(a), <&[u8; 8]>::try_from(b)) {
+            (Ok(a), Ok(b)) => u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b)),
+            _ => a.cmp(b), // one is the metadata's
+        }
+    }
+}
 
 #[cold]
 pub(super) fn lmdb(path: &Path, error: heed::Error) -> StoreError {
@@ -89,6 +108,14 @@ pub(super) fn round_to_pages(bytes: u64) -> usize {
     bytes.max(1).next_multiple_of(PAGE_BYTES) as usize
 }
 
+pub(super) fn open_users(env: &Env<WithoutTls>) -> heed::Result<Option<Users>> {
+    let opened = env.open_databases_and_commit(env.read_txn()?, |opener, txn| {
+        let options = opener.database_options().types().key_comparator();
+        Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(options.open(txn)?))
+    })?;
+    Ok(opened.commit().flatten())
+}
+
 pub(super) fn open_records(env: &Env<WithoutTls>) -> heed::Result<Option<Records>> {
     let opened = env.open_databases_and_commit(env.read_txn()?, |opener, txn| {
         let users = opener.open_database::<Bytes, Bytes>(txn, None)?;
@@ -107,7 +134,7 @@ pub(super) fn create_records(env: &Env<WithoutTls>) -> heed::Result<Option<Recor
 
 pub(super) fn read_meta(
     env: &Env<WithoutTls>,
-    users: Records,
+    users: Users,
     path: &Path,
 ) -> Result<Meta, StoreError> {
     let failed = |error| lmdb(path, error);
@@ -121,6 +148,18 @@ pub(super) fn read_meta(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_by_id_is_that_of_the_bytes() {
+        let ids = [0, 1, 255, 256, 1 << 32, i64::MAX as u64, u64::MAX].map(u64::to_be_bytes);
+        let mut keys: Vec<&[u8]> = ids.iter().map(|id| &id[..]).collect();
+        keys.extend([META_KEY, b"", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff"]);
+        for a in &keys {
+            for b in &keys {
+                assert_eq!(ById::compare(a, b), a.cmp(b), "{a:?} {b:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_map_is_whole_pages_of_every_linux() {

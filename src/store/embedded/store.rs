@@ -1,7 +1,7 @@
 //! The open store: looks users up.
 
 use super::{
-    environment::{Records, lmdb, open_env, open_records, read_meta},
+    environment::{Users, lmdb, open_env, open_users, read_meta},
     files::{DATA_FILE, Table},
     seal::{self, Depth},
     staging::{self, Identity, identity},
@@ -22,7 +22,7 @@ const OPENINGS_MAX: u32 = 3;
 /// An open store.
 pub struct Store {
     pub(super) env: Env<WithoutTls>,
-    pub(super) users: Records,
+    pub(super) users: Users,
     pub(super) updates: Option<Updates>,
     pub(super) meta: Meta,
     pub(super) path: PathBuf,
@@ -105,7 +105,7 @@ impl Store {
             return Err(StoreError::Replaced(path));
         }
         let updates = Updates::open(&path, &id, access.updates_bytes_max())?;
-        let users = open_records(&env).map_err(|error| lmdb(&path, error))?;
+        let users = open_users(&env).map_err(|error| lmdb(&path, error))?;
         let users =
             users.ok_or_else(|| StoreError::damaged(&path, "LMDB finds no database in it"))?;
         let meta = read_meta(&env, users, &path)?;

@@ -9,6 +9,16 @@ use super::{
 impl<'a> User<'a> {
     /// Checks the structure of `value`: one pass over the tables, none over the strings.
     pub fn parse(value: &'a [u8]) -> Result<Self, Corrupt> {
+        let user = Self::parts(value)?;
+        user.check_contacts()?;
+        user.check_tweets()?;
+        user.check_tags()?;
+        Ok(user)
+    }
+
+    /// The user of a value that was checked before, by [`parse`](Self::parse) or [`verify`](Self::verify). Of other
+    /// bytes, what is read may be wrong, but nothing panics and nothing outside the value is read.
+    pub fn parts(value: &'a [u8]) -> Result<Self, Corrupt> {
         let header: &[u8; HEADER_BYTES] = value.first_chunk().ok_or(Corrupt::NotAValue)?;
         check_version(header)?;
         let size = |at: usize| u32_at(header, at) as usize;
@@ -24,9 +34,6 @@ impl<'a> User<'a> {
         if !rest.is_empty() {
             return Err(Corrupt::Length);
         }
-        user.check_contacts()?;
-        user.check_tweets()?;
-        user.check_tags()?;
         Ok(user)
     }
 

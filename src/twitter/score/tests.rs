@@ -23,6 +23,7 @@ fn counts(texts: &[String], phrase: &str) -> Vec<u64> {
     let run = joined(texts);
     let mut borders = Vec::new();
     let mut matches = Matches::of(phrase, &run, &mut borders);
+    matches.find(0);
     let mut end = 0;
     texts
         .iter()
