@@ -11,6 +11,17 @@ use parking_lot::RwLock;
 pub fn run<T: Send>(
     bodies: impl IntoIterator<Item = impl FnOnce() -> T + Send>,
 ) -> io::Result<Vec<T>> {
+    run_beside(bodies, || ()).map(|((), results)| results)
+}
+
+/// As [`run`], and runs `here` on this thread meanwhile; returns its result too.
+///
+/// # Errors
+/// The system refuses a thread; then nothing has begun.
+pub fn run_beside<T: Send, H>(
+    bodies: impl IntoIterator<Item = impl FnOnce() -> T + Send>,
+    here: impl FnOnce() -> H,
+) -> io::Result<(H, Vec<T>)> {
     let all_are_there = RwLock::new(false);
     thread::scope(|scope| {
         let mut begin = all_are_there.write();
@@ -24,11 +35,13 @@ pub fn run<T: Send>(
             .collect::<io::Result<Vec<_>>>();
         *begin = threads.is_ok();
         drop(begin);
+        let threads = threads?;
+        let here = here();
         // All have ended before a panic goes on.
-        let results: Vec<_> = threads?.into_iter().map(|thread| thread.join()).collect();
+        let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
         let result =
             |result: thread::Result<_>| result.unwrap_or_else(|panic| panic::resume_unwind(panic));
-        Ok(results.into_iter().filter_map(result).collect())
+        Ok((here, results.into_iter().filter_map(result).collect()))
     })
 }
 

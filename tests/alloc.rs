@@ -80,7 +80,8 @@ fn warm_requests_allocate_nothing() {
         pin_workers: false,
         stack_bytes: 64 << 10,
     }
-    .apply();
+    .apply()
+    .unwrap();
     let mut options = Options::default();
     options.twitter.store = Some(sample::store(2).into());
     let limits = Limits {

@@ -41,7 +41,7 @@ pub use pulse::Pulse;
 pub use request::{Framing, Head, Method, Request};
 pub use server::{Hosted, Server};
 pub use status::{Fault, Status};
-pub use worker::Settings;
+pub use worker::{NoWorkers, Settings};
 
 use crate::metrics::Counter;
 

@@ -10,8 +10,8 @@
 use std::{
     any::Any,
     cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Once,
+    panic::{self, AssertUnwindSafe, catch_unwind},
+    sync::OnceLock,
 };
 
 use super::{Heads, Service, parse::Memo, server::Hosted};
@@ -41,18 +41,42 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Applies the settings. Only the first call in a process has an effect.
-    pub fn apply(self) {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
+    /// Applies the settings. Only the first call in a process has an effect; the others return its result.
+    ///
+    /// # Errors
+    /// The system refuses the workers' threads or descriptors.
+    pub fn apply(self) -> Result<(), NoWorkers> {
+        static STARTED: OnceLock<Result<(), NoWorkers>> = OnceLock::new();
+        let start = || {
             let words = self.stack_bytes / size_of::<usize>();
             may::config()
                 .set_workers(self.workers)
                 .set_stack_size(words)
                 .set_pool_capacity(STACK_POOL);
             may::config().set_worker_pin(self.pin_workers);
-            start_workers();
-        });
+            // `may` panics if it is refused something; who reads the log would take that for a fault of the program.
+            let usual = panic::take_hook();
+            panic::set_hook(Box::new(|_| ()));
+            let started = catch_unwind(start_workers);
+            panic::set_hook(usual);
+            started.map_err(|panic| NoWorkers::of(&*panic))
+        };
+        STARTED.get_or_init(start).clone()
+    }
+}
+
+/// Why the workers could not be started.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "cannot start the workers: {0}; raise the limit of threads (`ulimit -u`, TasksMax in systemd) or of open files \
+     (`ulimit -n`), or give fewer --workers"
+)]
+pub struct NoWorkers(String);
+
+impl NoWorkers {
+    fn of(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().cloned();
+        Self(text.unwrap_or_else(|| "the system refuses them".into()))
     }
 }
 

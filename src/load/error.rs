@@ -64,3 +64,13 @@ pub enum LoadError {
         source: io::Error,
     },
 }
+
+impl LoadError {
+    /// The system refuses a thread.
+    pub(super) fn no_thread(source: io::Error) -> Self {
+        Self::System {
+            doing: "cannot start a thread; raise the limit of threads (`ulimit -u`, TasksMax in systemd)",
+            source,
+        }
+    }
+}

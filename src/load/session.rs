@@ -16,23 +16,20 @@ use crate::load::{
     },
     tally::{
         collect::{Collector, Progress},
-        counts::Interval,
         hdr::HdrLog,
         record::Recorder,
     },
     temporary_server::TemporaryServer,
     wire::target::Target,
-    worker::{Shared, Worker},
+    worker::{self, Shared},
 };
-use crate::threads;
-use crossbeam::channel::{self, Sender};
+use crossbeam::channel;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::value::RawValue;
 use std::{
-    fs, io,
-    ops::Range,
+    fs,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread::{self, ScopedJoinHandle},
+    thread,
     time::{Instant, SystemTime},
 };
 
@@ -313,41 +310,9 @@ fn drive(
     watch: &mut dyn FnMut(&Collector<'_>),
 ) -> Result<(), LoadError> {
     let (give, take) = channel::unbounded();
-    thread::scope(|scope| {
-        let running = thread::Builder::new()
-            .spawn_scoped(scope, || run_workers(shared, 0..shared.workers, give))
-            .map_err(refused)?;
-        collector.collect(&take, progress, watch);
-        joined(running)
-    })
-}
-
-/// Runs the workers of these numbers to their end.
-pub(super) fn run_workers(
-    shared: &Shared<'_>,
-    numbers: Range<usize>,
-    give: Sender<Interval>,
-) -> Result<(), LoadError> {
-    let workers = numbers
-        .map(|number| Worker::new(shared, number, give.clone()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let workers = worker::bodies(shared, 0..shared.workers, &give)?;
     drop(give);
-    let results = threads::run(workers.into_iter().map(|worker| || worker.run()));
-    results.map_err(refused)?.into_iter().collect()
-}
-
-/// The system refuses a thread.
-fn refused(source: io::Error) -> LoadError {
-    LoadError::System {
-        doing: "cannot start a thread; raise the limit of threads (`ulimit -u`, TasksMax in systemd)",
-        source,
-    }
-}
-
-fn joined(thread: ScopedJoinHandle<'_, Result<(), LoadError>>) -> Result<(), LoadError> {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    worker::run(workers, || collector.collect(&take, progress, watch))
 }
 
 /// Each user needs a descriptor, and the usual limit is 1,024. If raising it fails, connecting fails later.

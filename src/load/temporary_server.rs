@@ -3,7 +3,10 @@
 //! It is a separate process, so that the generator shares only the processors with it, and a separate
 //! process group: Ctrl-C at a terminal reaches only the generator, which then stops the server.
 
-use crate::load::{error::LoadError, format::hex, identity::Identity};
+use crate::{
+    load::{error::LoadError, format::hex, identity::Identity},
+    remedy::Trying,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read},
@@ -51,6 +54,7 @@ impl TemporaryServer {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
+            .map_err(Trying::Start.explained())
             .map_err(failed)?;
         let mut server = Self {
             child,
@@ -63,18 +67,21 @@ impl TemporaryServer {
     /// The URL that it prints once it serves. A thread keeps reading its output, so that it never blocks.
     fn printed_url(&mut self) -> Result<String, LoadError> {
         let mut stderr = self.child.stderr.take();
-        let complaints = thread::spawn(move || {
+        let complaints = move || {
             let mut text = String::new();
             if let Some(stderr) = &mut stderr {
                 let _ = stderr.read_to_string(&mut text);
             }
             text
-        });
+        };
+        let complaints = thread::Builder::new().spawn(complaints);
+        let complaints = complaints.map_err(LoadError::no_thread)?;
         if let Some(stdout) = self.child.stdout.take() {
             let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
             let url = lines.find_map(|line| Some(line.trim().strip_prefix("serving ")?.to_owned()));
             if let Some(url) = url {
-                thread::spawn(move || lines.for_each(drop));
+                let rest = thread::Builder::new().spawn(move || lines.for_each(drop));
+                rest.map_err(LoadError::no_thread)?;
                 return Ok(url);
             }
         }

@@ -18,7 +18,9 @@ use crate::{
     admin::{self, AdminService},
     app::{self, App, Health, Phase},
     crash,
-    http::{Acceptor, Listener, Server, Service, Settings, limits::OTHER_DESCRIPTORS_MAX},
+    http::{
+        Acceptor, Listener, NoWorkers, Server, Service, Settings, limits::OTHER_DESCRIPTORS_MAX,
+    },
     metrics::turn,
     remedy::Trying,
 };
@@ -79,7 +81,7 @@ pub fn run(options: Options, app: app::Options, warnings: &[String]) -> anyhow::
     let reload_signals = ReloadSignals::catch()
         .map_err(Trying::Start.explained())
         .context("cannot catch signals")?;
-    let workers = apply_process_settings(&options);
+    let workers = apply_process_settings(&options)?;
     let app = Arc::new(App::open(app)?);
     let bound = listener::open(&options.listen, options.admin, options.backlog)?;
     let addresses = bound
@@ -155,7 +157,7 @@ pub fn host<S: Service>(
     let manager = Manager::of_process();
     manager.enter(Phase::Starting);
     let signals = catch_stop_signals()?;
-    apply_process_settings(options);
+    apply_process_settings(options)?;
     let bound = listener::open(&options.listen, None, options.backlog)?;
     let addresses = bound
         .iter()
@@ -210,7 +212,7 @@ fn accept(
 }
 
 /// Applies what is set once in a process; returns the number of workers.
-fn apply_process_settings(options: &Options) -> usize {
+fn apply_process_settings(options: &Options) -> Result<usize, NoWorkers> {
     raise_descriptor_limit(options.limits.connections_max);
     let workers = match options.workers {
         0 => thread::available_parallelism().map_or(1, usize::from),
@@ -221,11 +223,11 @@ fn apply_process_settings(options: &Options) -> usize {
         pin_workers: options.pin_workers,
         stack_bytes: options.stack_bytes,
     }
-    .apply();
+    .apply()?;
     options.measure.apply();
     // After the workers, whose crate has a handler too.
     crash::install(None);
-    workers
+    Ok(workers)
 }
 
 /// Gives each socket the service of its audience.

@@ -33,7 +33,8 @@ impl<S: Service> InProcess<S> {
             pin_workers: false,
             stack_bytes: 64 << 10,
         }
-        .apply();
+        .apply()
+        .unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let server = Server::start(limits).unwrap();

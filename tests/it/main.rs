@@ -9,7 +9,8 @@
 //!
 //! Shared: [`harness`] has the server and a client that sees bytes, [`in_process`] the HTTP loop with a service of the
 //! test's own, [`far_end`] what the kernel knows of the server's end, [`command`] the binary as a command that ends,
-//! [`sample`] one request and one store, [`temp_dir`] a directory that goes with its test.
+//! [`sample`] one request and one store, [`temp_dir`] a directory that goes with its test, [`traced`] calls of a running
+//! process that fail.
 
 mod cli;
 mod command;
@@ -25,4 +26,5 @@ mod observing;
 mod sample;
 mod serve;
 mod temp_dir;
+mod traced;
 mod twitter;

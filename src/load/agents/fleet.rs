@@ -15,14 +15,13 @@ use crate::load::{
         counts::Interval,
         record::Recorder,
     },
-    worker::Shared,
+    worker::{self, Body, Shared},
 };
 use crossbeam::channel::{self, Sender};
 use std::{
     io::{self, BufReader, ErrorKind},
     net::{TcpStream, ToSocketAddrs},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
     time::Duration,
 };
 
@@ -123,45 +122,30 @@ impl Fleet {
             doing: "talking to the agents (look whether they still run)",
             source,
         })?;
-        for (agent, control) in self.agents.iter().zip(&controls) {
-            send(&mut &*control, &ToAgent::Start)
-                .map_err(|error| failed(&agent.name, &error.to_string()))?;
-        }
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let is_over = || shared.is_stopped() || lost.load(Relaxed);
-                // Nothing is ever sent: the other side hangs up when all agents have ended.
-                while ended.recv_timeout(LOOK_EVERY) == Err(channel::RecvTimeoutError::Timeout) {
-                    if is_over() {
-                        for control in &controls {
-                            let _ = send(&mut &*control, &ToAgent::Stop);
-                        }
-                        return;
+        let mut bodies: Vec<Body<'_>> = vec![Box::new(|| {
+            let is_over = || shared.is_stopped() || lost.load(Relaxed);
+            // Nothing is ever sent: the other side hangs up when all agents have ended.
+            while ended.recv_timeout(LOOK_EVERY) == Err(channel::RecvTimeoutError::Timeout) {
+                if is_over() {
+                    for control in &controls {
+                        let _ = send(&mut &*control, &ToAgent::Stop);
                     }
+                    break;
                 }
-            });
-            let readers: Vec<_> = self
-                .agents
-                .into_iter()
-                .map(|agent| {
-                    let (give, lost) = (give.clone(), &lost);
-                    scope.spawn(move || {
-                        let outcome = agent.take(limits, &give, shared.recorder);
-                        lost.fetch_or(outcome.is_err(), Relaxed);
-                        outcome
-                    })
-                })
-                .collect();
-            drop(give);
-            collector.collect(&take, progress, watch);
-            let outcomes = readers.into_iter().map(|reader| {
-                let joined = reader.join();
-                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            let outcome = outcomes.collect::<Vec<_>>().into_iter().collect();
-            drop(running);
-            outcome
-        })
+            }
+            Ok(())
+        })];
+        for agent in self.agents {
+            let (give, running, lost) = (give.clone(), running.clone(), &lost);
+            bodies.push(Box::new(move || {
+                let outcome = agent.run(limits, &give, shared.recorder);
+                lost.fetch_or(outcome.is_err(), Relaxed);
+                drop(running);
+                outcome
+            }));
+        }
+        drop((give, running));
+        worker::run(bodies, || collector.collect(&take, progress, watch))
     }
 }
 
@@ -221,14 +205,16 @@ impl Agent {
         waits.map_err(|error| failed(&self.name, &error.to_string()))
     }
 
-    /// Passes on the agent's counts until it ends.
-    fn take(
+    /// Starts the agent and passes on its counts until it ends.
+    fn run(
         mut self,
         limits: (usize, usize, u64),
         give: &Sender<Interval>,
         recorder: Option<&Recorder>,
     ) -> Result<(), LoadError> {
         let (stages, cells, seconds) = limits;
+        send(&mut self.reader.get_ref(), &ToAgent::Start)
+            .map_err(|error| failed(&self.name, &error.to_string()))?;
         loop {
             let said = receive(&mut self.reader, LINE_BYTES_MAX);
             match said.map_err(|error| failed(&self.name, &error.to_string()))? {

@@ -16,10 +16,10 @@ use crate::load::{
     identity::Identity,
     plan::corpus::Corpus,
     preflight,
-    session::{raise_descriptor_limit, run_workers},
+    session::raise_descriptor_limit,
     tally::record::Recorder,
     wire::target::Target,
-    worker::Shared,
+    worker::{self, Shared},
 };
 use crossbeam::channel;
 use parking_lot::Mutex;
@@ -192,26 +192,24 @@ impl Run<'_> {
     ) -> Result<(), LoadError> {
         let (give, take) = channel::unbounded();
         let own = job.first_worker..job.first_worker + job.own_workers;
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                // Any message, or the end of the connection, ends the run.
-                let _ = receive::<ToAgent>(reader, LINE_BYTES_MAX);
-                stop.store(true, Relaxed);
-            });
-            let counting = scope.spawn(|| {
-                for interval in take {
-                    let sent = WireInterval::of(&interval)
-                        .and_then(|wire| send(&mut *writer.lock(), &FromAgent::Interval(wire)));
-                    if sent.is_err() || self.stop.load(Relaxed) {
-                        stop.store(true, Relaxed);
-                    }
+        let mut bodies = worker::bodies(shared, own, &give)?;
+        drop(give);
+        bodies.push(Box::new(|| {
+            // Any message, or the end of the connection, ends the run.
+            let _ = receive::<ToAgent>(reader, LINE_BYTES_MAX);
+            stop.store(true, Relaxed);
+            Ok(())
+        }));
+        worker::run(bodies, || {
+            for interval in take {
+                let sent = WireInterval::of(&interval)
+                    .and_then(|wire| send(&mut *writer.lock(), &FromAgent::Interval(wire)));
+                if sent.is_err() || self.stop.load(Relaxed) {
+                    stop.store(true, Relaxed);
                 }
-            });
-            let ended = run_workers(shared, own, give);
-            let _ = counting.join();
-            // The thread above waits for the coordinator, but is no longer needed.
+            }
+            // The last thread waits for the coordinator, but is no longer needed.
             let _ = writer.lock().shutdown(Shutdown::Read);
-            ended
         })
     }
 }

@@ -27,6 +27,7 @@ use crate::load::{
         target::Target,
     },
 };
+use crate::threads;
 use crossbeam::channel::Sender;
 use hdrhistogram::Histogram;
 use rustix::{
@@ -40,6 +41,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     mem,
+    ops::Range,
     os::fd::OwnedFd,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -140,6 +142,34 @@ impl Shared<'_> {
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Relaxed) || self.given_up.load(Relaxed)
     }
+}
+
+/// What a thread of a run does.
+pub type Body<'a> = Box<dyn FnOnce() -> Result<(), LoadError> + Send + 'a>;
+
+/// The workers of these numbers. They hang up on `out` when they have ended.
+///
+/// # Errors
+/// No epoll descriptor.
+pub fn bodies<'a>(
+    shared: &'a Shared<'a>,
+    numbers: Range<usize>,
+    out: &Sender<Interval>,
+) -> Result<Vec<Body<'a>>, LoadError> {
+    let body = |worker: Worker<'a>| Box::new(move || worker.run()) as Body<'a>;
+    numbers
+        .map(|number| Worker::new(shared, number, out.clone()).map(body))
+        .collect()
+}
+
+/// Runs `bodies` to their end, each on a thread of its own, and `here` on this one.
+///
+/// # Errors
+/// The first one of a body; or the system refuses a thread, and nothing has begun.
+pub fn run(bodies: Vec<Body<'_>>, here: impl FnOnce()) -> Result<(), LoadError> {
+    let ran = threads::run_beside(bodies, here);
+    let ((), results) = ran.map_err(LoadError::no_thread)?;
+    results.into_iter().collect()
 }
 
 impl<'a> Worker<'a> {

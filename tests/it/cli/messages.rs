@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    harness::{Server, eventually, required, without_settings},
+    harness::{Server, eventually},
     temp_dir::TempDir,
 };
 
@@ -80,89 +80,6 @@ fn every_refusal_of_the_system_names_the_next_step() {
         assert!(text.contains(step), "{arguments:?}: {text}");
         let causes = text.matches("(os error").count();
         assert!(causes <= 1, "told twice: {arguments:?}: {text}");
-    }
-}
-
-/// As under a limit of threads, which root is not held to: strace lets the start of each fail.
-#[test]
-fn a_thread_that_is_refused_ends_a_command_with_the_limit_to_raise() {
-    if !required("strace", &["strace"]) {
-        return;
-    }
-    let (own, server) = (TempDir::new(), Server::start(&[]));
-    let tweets = own.file("tweets.json", "{}\n");
-    let (store, record) = (own.join("store"), own.join("record"));
-    let url = format!("http://{}", server.address);
-    let commands: [&[&str]; 3] = [
-        &[
-            "etl",
-            "--input",
-            &tweets,
-            "--output",
-            store.to_str().unwrap(),
-            "--workers",
-            "3",
-            "--allow-empty",
-            "--replace",
-        ],
-        &[
-            "gen",
-            "tweets",
-            "--lines",
-            "5000",
-            "--workers",
-            "3",
-            "--output",
-            "/dev/null",
-        ],
-        &[
-            "load",
-            &url,
-            "-n",
-            "100",
-            "--workers",
-            "3",
-            "--connections",
-            "3",
-        ],
-    ];
-    for arguments in commands {
-        let mut refused = 0;
-        for nth in 1..100 {
-            let mut strace = Command::new("strace");
-            let inject = format!("inject=clone,clone3:error=EAGAIN:when={nth}");
-            strace
-                .args([
-                    "-f",
-                    "--seccomp-bpf",
-                    "-q",
-                    "-e",
-                    "signal=none",
-                    "-e",
-                    "trace=clone,clone3",
-                    "-e",
-                    &inject,
-                ])
-                .arg("-o")
-                .arg(&record);
-            strace.arg(env!("CARGO_BIN_EXE_trident")).args(arguments);
-            let output = without_settings(&mut strace).output().unwrap();
-            let text = String::from_utf8_lossy(&output.stderr);
-            let what = format!("{arguments:?}, thread {nth}: {text}");
-            if !fs::read_to_string(&record).unwrap().contains("(INJECTED)") {
-                assert!(output.status.success(), "{what}");
-                break;
-            }
-            refused += 1;
-            assert!(!text.contains("panicked"), "{what}");
-            // What only watches may be missing.
-            let is_told = text.contains("raise the limit");
-            assert!(
-                output.status.success() || output.status.code() == Some(1) && is_told,
-                "{what}"
-            );
-        }
-        assert!((3..99).contains(&refused), "{arguments:?}: {refused}");
     }
 }
 

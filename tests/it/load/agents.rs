@@ -5,7 +5,11 @@ use super::{
     standin::{Reply, StandIn, answer},
     trident,
 };
-use crate::harness::{AUTH_KEY, Server, eventually};
+use crate::{
+    cli::threads::{each_refused, without_thread},
+    harness::{AUTH_KEY, Server, eventually, required},
+    traced::has_failed,
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -25,7 +29,10 @@ struct Agent {
 
 impl Agent {
     fn start(token: &str) -> Self {
-        let mut command = load(&["--agent", "127.0.0.1:0", "--token-file", token]);
+        Self::spawn(load(&["--agent", "127.0.0.1:0", "--token-file", token]))
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut agent = Self {
             said: BufReader::new(child.stdout.take().unwrap()),
@@ -329,4 +336,79 @@ fn what_agents_cannot_do_is_said_before_anything_is_sent() {
     }
     let (code, _, err) = ended(&mut trident(&["load", "--agent", "127.0.0.1:0"]));
     assert_eq!(code, 64, "{err}");
+}
+
+#[test]
+fn a_thread_that_is_refused_ends_a_run_and_no_agent() {
+    if !required("strace", &["strace"]) {
+        return;
+    }
+    let directory = TempDir::new();
+    let token = directory.file("token", SECRET);
+    let record = directory.join("record");
+    let server = Server::start(&[]);
+    let target = format!("http://{}", server.address);
+    let run = |agents: &str, mut command: Command| {
+        let load = "--quiet -n 60 --workers 2 --connections 4";
+        command.args(load.split(' '));
+        command.args([
+            "--target",
+            &target,
+            "--agents",
+            agents,
+            "--token-file",
+            &token,
+        ]);
+        ended(&mut command)
+    };
+    // Of an agent: it says why, and takes the next run.
+    let refused = each_refused(|nth| {
+        let agent = ["load", "--agent", "127.0.0.1:0", "--token-file", &token];
+        let mut agent = Agent::spawn(without_thread(nth, &record, &agent));
+        let (code, _, err) = run(&agent.address, load(&[]));
+        let line = agent.line();
+        if !has_failed(&record) {
+            assert_eq!(code, 0, "{err}");
+            return false;
+        }
+        for text in [&err, &line] {
+            assert!(
+                code == 69 && text.contains("raise the limit of threads"),
+                "{text}"
+            );
+        }
+        let (code, _, err) = run(&agent.address, load(&[]));
+        assert_eq!(code, 0, "thread {nth}, next run: {err}");
+        true
+    });
+    assert_eq!(
+        refused, 3,
+        "two workers, and what listens to the coordinator"
+    );
+    // Of the coordinator: nothing is sent.
+    let (_a, _b, agents) = two(&token);
+    let refused = each_refused(|nth| {
+        let sent = server
+            .metrics()
+            .sum("trident_requests_total{endpoint=\"blockchain\"");
+        let (code, _, err) = run(
+            &agents[1],
+            without_thread(nth, &record, &["load", "--no-preflight"]),
+        );
+        let was_refused = has_failed(&record);
+        let is_refusal = code == 1 && err.contains("raise the limit of threads");
+        assert!(
+            was_refused == is_refusal && (was_refused || code == 0),
+            "thread {nth}: {err}"
+        );
+        assert!(
+            !was_refused
+                || server
+                    .metrics()
+                    .sum("trident_requests_total{endpoint=\"blockchain\"")
+                    == sent
+        );
+        was_refused
+    });
+    assert_eq!(refused, 3, "one for each agent, and what stops them");
 }

@@ -467,7 +467,8 @@ fn stops_with_waiting(waiting: usize, prepare: impl FnOnce(&TcpListener)) {
         pin_workers: false,
         stack_bytes: 64 << 10,
     }
-    .apply();
+    .apply()
+    .unwrap();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     socket.bind(&any.into()).unwrap();
