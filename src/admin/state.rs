@@ -67,6 +67,9 @@ impl AdminService {
             gauges.set(Gauge::StoreTweets, meta.tweets as f64);
             gauges.set(Gauge::StoreValueBytes, meta.value_bytes as f64);
         }
+        if let Some(is_open) = self.app.store_is_open() {
+            gauges.set(Gauge::StoreOpen, f64::from(u8::from(is_open)));
+        }
         if let Some(database) = self.app.database_state() {
             let cache = database.cache;
             gauges.set(Gauge::DatabaseUp, f64::from(u8::from(database.is_up)));
@@ -104,6 +107,7 @@ impl AdminService {
             "pid": std::process::id(),
             "identity": self.app.identity(),
             "phase": self.app.health().phase().name(),
+            "not_ready": self.app.not_ready(),
             "started_unix_s": gauges.get(Gauge::ProcessStart),
             "controls": !self.options.token.is_empty(),
             "settings": {

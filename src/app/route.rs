@@ -217,7 +217,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         handler: |app, _, _, reply| ready(app, reply).into(),
         requests: &[Form {
             request: "GET /readyz",
-            answer: "200 if the next request would succeed, 503 while starting or draining",
+            answer: "200 if the next request would succeed, else 503 and the reason",
             label: Label::Other,
             example: Example::Get("/readyz"),
         }],
@@ -275,11 +275,10 @@ fn plain(text: &[u8], reply: Reply<'_>) -> Counter {
 }
 
 fn ready(app: &App, reply: Reply<'_>) -> Counter {
-    if app.is_ready() {
+    let Some(why) = app.not_ready() else {
         return plain(b"ready\n", reply);
-    }
-    let text = "not ready: starting, draining, or the database is down";
-    reply.line(Status::ServiceUnavailable, text);
+    };
+    reply.line(Status::ServiceUnavailable, &format!("not ready: {why}"));
     Counter::OtherFailed
 }
 

@@ -147,9 +147,28 @@ impl App {
         self.twitter.database()
     }
 
+    /// Whether the store of `/twitter` is open; `None` if it is in no directory.
+    pub fn store_is_open(&self) -> Option<bool> {
+        self.twitter.is_open()
+    }
+
     /// Whether the next request is likely to succeed.
     pub fn is_ready(&self) -> bool {
-        self.health.is_ready() && self.database().is_none_or(database::Client::is_ready)
+        self.not_ready().is_none()
+    }
+
+    /// Why the next request is not likely to succeed, for people; `None` = it is likely to.
+    ///
+    /// A store in files that could not be opened again is a fault of this machine, so a balancer should ask another one.
+    pub fn not_ready(&self) -> Option<&'static str> {
+        if !self.health.is_ready() {
+            return Some("starting or draining");
+        }
+        if self.database().is_some_and(|client| !client.is_ready()) {
+            return Some("the database of /twitter does not answer");
+        }
+        let text = "the store of /twitter could not be opened again; see the log";
+        self.twitter.is_closed().then_some(text)
     }
 
     /// The client of the database of `/twitter` and its cache as they are now; `None` without one.

@@ -340,6 +340,9 @@ series! {
     "trident_store_value_bytes", "Bytes of all stored values." {
         StoreValueBytes,
     }
+    "trident_store_open", "1 while the store of /twitter is open, 0 after it could not be opened again: /readyz is 503, and opening is tried every second. For stores in a directory." {
+        StoreOpen,
+    }
     "trident_ingest_waiting", "Batches of tweets that wait to be written; at twitter.ingest_queue_max the next one is answered 503." {
         IngestWaiting,
     }

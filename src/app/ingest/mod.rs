@@ -34,10 +34,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use flate2::read::MultiGzDecoder;
 use tracing::{info, warn};
 
@@ -65,6 +65,10 @@ const WRONG_TOKEN: &str =
     "wrong or missing token: send Authorization: Bearer and the twitter.ingest_token";
 
 const NO_ID: &str = "which tweet? send its number as in /twitter/tweets?id=1234";
+
+/// How often opening a store is tried that could not be opened again. Until then the instance is not ready, so a balancer
+/// sends no batch that would try it.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 const OTHER_CODING: &str = "send JSON lines plain or with Content-Encoding: gzip";
 
@@ -217,10 +221,21 @@ fn report(result: Result<Applied, Failure>, reply: Reply<'_>) -> Counter {
     }
 }
 
+/// The next batch; `None` = the application ends. Until it comes, a store that could not be opened is tried again.
+fn next(jobs: &Receiver<Job>, twitter: &Twitter) -> Option<Job> {
+    while twitter.is_closed() {
+        match jobs.recv_timeout(RETRY_EVERY) {
+            Err(RecvTimeoutError::Timeout) => twitter.retry(),
+            job => return job.ok(),
+        }
+    }
+    jobs.recv().ok()
+}
+
 /// Body of the thread: one batch after the other until the application ends. Sleeps in the channel.
 fn work(jobs: &Receiver<Job>, options: &IngestOptions, twitter: &Twitter, pace: &Pace) {
     let mut writer = None;
-    for job in jobs {
+    while let Some(job) = next(jobs, twitter) {
         // A panic costs its batch, not the thread.
         let done = catch_unwind(AssertUnwindSafe(|| {
             let start = Instant::now();
@@ -269,15 +284,13 @@ fn take(
 /// Applies a batch to the open store. One that LMDB has given up is opened again, or else no user could be looked up
 /// until a restart.
 fn apply(batch: &Batch, options: &IngestOptions, twitter: &Twitter) -> Result<Applied, Failure> {
-    if twitter.is_closed() {
-        let _ = twitter.reload(); // logs what fails
-    }
+    twitter.retry();
     let store = twitter.store().ok_or(Failure::NoStore)?;
     let applied = batch.apply(&store, options.value_bytes_max);
     if applied.is_err() && store.has_given_up() {
         warn!("LMDB has given up the store after a failed write; it is opened again");
         drop(store);
-        let _ = twitter.reload();
+        let _ = twitter.reload(); // logs what fails
     }
     Ok(applied?)
 }

@@ -71,13 +71,29 @@ impl Twitter {
     pub(in crate::app) fn reload(&self) -> Result<Reload, StoreError> {
         let _one_at_a_time = self.reloading.lock();
         let outcome = self.swap();
-        let counter = match &outcome {
+        self.tell(&outcome);
+        outcome
+    }
+
+    /// Tries to open a store that could not be opened again. A failure was told by the first try.
+    pub(in crate::app) fn retry(&self) {
+        let _one_at_a_time = self.reloading.lock();
+        if self.is_closed() {
+            let outcome = self.swap();
+            if outcome.is_ok() {
+                self.tell(&outcome);
+            }
+        }
+    }
+
+    fn tell(&self, outcome: &Result<Reload, StoreError>) {
+        let counter = match outcome {
             Ok(Reload::Replaced) => Counter::ReloadReplaced,
             Ok(_) => Counter::ReloadUnchanged,
             Err(_) => Counter::ReloadFailed,
         };
         metrics::add(counter, 1);
-        match &outcome {
+        match outcome {
             Ok(outcome) => {
                 info!(?outcome, store = self.text(), "reload");
                 let is_new = matches!(outcome, Reload::Replaced);
@@ -89,10 +105,9 @@ impl Twitter {
                 warn!(%error, "reload failed; the old store goes on serving");
             }
             Err(error) => {
-                warn!(%error, "no store is open; the next batch or reload opens it again");
+                warn!(%error, "no store is open and /readyz is 503; opening it is tried every second");
             }
         }
-        outcome
     }
 
     pub(in crate::app) fn is_reloading(&self) -> bool {
@@ -120,9 +135,14 @@ impl Twitter {
         Ok(Reload::Replaced)
     }
 
+    /// Whether the store in the directory of the settings is open; `None` without such a directory.
+    pub(in crate::app) fn is_open(&self) -> Option<bool> {
+        self.path.as_ref().map(|_| self.store.load().is_some())
+    }
+
     /// Whether the store is in a directory that could not be opened again.
     pub(in crate::app) fn is_closed(&self) -> bool {
-        self.path.is_some() && self.store.load().is_none()
+        self.is_open() == Some(false)
     }
 
     /// The store that is open.

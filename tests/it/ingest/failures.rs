@@ -4,11 +4,14 @@
 //! before or the one after, what was told is so, and the next try succeeds.
 
 use super::*;
-use crate::harness::{eventually, required, unless_skipped, without_settings};
+use crate::{
+    harness::{READY, eventually, required, without_settings},
+    traced::{Attached, has_failed, may_attach, threads},
+};
 use std::{
     fmt,
     os::unix::process::ExitStatusExt,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 const ON: &str = "twitter.ingest=admin";
@@ -85,11 +88,6 @@ fn files(place: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a call was made to fail.
-fn has_failed(record: &Path) -> bool {
-    fs::read_to_string(record).unwrap().contains("(INJECTED)")
-}
-
 /// Runs `attempt` for each call of each kind; it returns whether the call was there and failed. Returns how many were.
 fn every_failure(mut attempt: impl FnMut(Failure) -> bool) -> usize {
     let mut failed = 0;
@@ -104,54 +102,6 @@ fn every_failure(mut attempt: impl FnMut(Failure) -> bool) -> usize {
     }
     eprintln!("{failed} calls failed, one at a time");
     failed
-}
-
-/// Whether this process may trace a server that it has started: under Yama (`ptrace_scope`) only root may.
-fn may_attach() -> bool {
-    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
-    let is_free = scope.map_or(true, |scope| scope.trim() == "0");
-    let may = is_free || rustix::process::geteuid().is_root();
-    let obstacle = (!may).then(|| "only root can trace a server that runs".to_owned());
-    unless_skipped("root", obstacle) && required("strace", &["strace"])
-}
-
-/// Threads of a server under strace; dropped, it lets them go.
-struct Attached(Child);
-
-impl Attached {
-    /// Waits until every call of these threads is seen.
-    fn to(threads: &[String], mut strace: Command) -> Self {
-        let child = strace
-            .args(["-p", &threads.join(",")])
-            .stderr(Stdio::null());
-        let attached = Self(child.spawn().unwrap());
-        let tracer = format!("TracerPid:\t{}\n", attached.0.id());
-        let is_traced = |thread: &String| {
-            let status = fs::read_to_string(format!("/proc/{thread}/status"));
-            status.is_ok_and(|status| status.contains(&tracer))
-        };
-        assert!(eventually(|| threads.iter().all(is_traced)));
-        attached
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        let pid = self.0.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
-        let _ = self.0.wait();
-    }
-}
-
-/// The server's threads with the names that `is_wanted` accepts.
-fn threads(server: &Server, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
-    let tasks = format!("/proc/{}/task", server.pid());
-    let ids = fs::read_dir(&tasks).unwrap();
-    let ids = ids.map(|task| task.unwrap().file_name().into_string().unwrap());
-    let name = |id: &String| fs::read_to_string(format!("{tasks}/{id}/comm")).unwrap();
-    let found: Vec<_> = ids.filter(|id| is_wanted(name(id).trim())).collect();
-    assert!(!found.is_empty());
-    found
 }
 
 /// Copies the files of a store, which has no links.
@@ -195,7 +145,7 @@ fn whatever_fails_in_a_batch_it_is_stored_as_told() {
                 counts(&admin(&server).ask(&post(earlier, "")));
             }
             let attached = Attached::to(
-                &threads(&server, |name| name == "ingest"),
+                &threads(server.pid(), |name| name == "ingest"),
                 strace(failure, &place, &record),
             );
             let answer = admin(&server).ask(&post(batch, ""));
@@ -217,6 +167,69 @@ fn whatever_fails_in_a_batch_it_is_stored_as_told() {
         });
         assert!(failed > 5, "{failed}");
     }
+}
+
+/// LMDB gives up a store whose metadata it cannot write. If the store cannot be opened again either, another instance
+/// should be asked: the fault is one of this machine.
+#[test]
+fn an_instance_whose_store_cannot_be_opened_again_is_not_ready_until_it_can() {
+    if !may_attach() {
+        return;
+    }
+    let split = split(lines_with_deletions(254, 240, 20), 254, 2, true);
+    let [first, second] = &split.batches[..] else {
+        panic!("two batches")
+    };
+    let record = split.directory.join("record");
+    let server = serve(&split.path, &[ON]);
+    counts(&admin(&server).ask(&post(first, "")));
+    let state = || {
+        let answer = admin(&server).ask(b"GET /admin/state HTTP/1.1\r\nHost: t\r\n\r\n");
+        serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()
+    };
+    assert_eq!(server.metric("trident_store_open"), 1);
+    assert!(state()["not_ready"].is_null());
+    for nth in 1.. {
+        let mut strace = Command::new("strace");
+        strace
+            .args([
+                "-q",
+                "-e",
+                "signal=none",
+                "-e",
+                "trace=pwrite64,openat",
+                "-e",
+            ])
+            .arg(format!("inject=pwrite64:error=EIO:when={nth}"))
+            // The batch itself opens one file.
+            .args(["-e", "inject=openat:error=EMFILE:when=2+", "-o"])
+            .arg(&record);
+        let attached = Attached::to(&threads(server.pid(), |name| name == "ingest"), strace);
+        let answer = admin(&server).ask(&post(second, ""));
+        assert_eq!(answer.status, 500, "write {nth}: {}", answer.text());
+        let ready = server.ask(READY);
+        if ready.status == 200 {
+            continue; // it was not the metadata that could not be written
+        }
+        let why = "the store of /twitter could not be opened again; see the log";
+        assert_eq!(ready.status, 503);
+        assert_eq!(ready.text(), format!("not ready: {why}\n"));
+        assert_eq!(state()["not_ready"], why);
+        assert_eq!(server.metric("trident_store_open"), 0);
+        assert_eq!(server.ask(ASK).status, 503);
+        let alive = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n";
+        assert_eq!(server.ask(alive).status, 200);
+        // Nobody sends anything, since a balancer would not.
+        drop(attached);
+        assert!(eventually(|| server.ask(READY).status == 200));
+        break;
+    }
+    assert_eq!(server.ask(ASK).status, 200);
+    assert_eq!(server.metric("trident_store_open"), 1);
+    assert!(state()["not_ready"].is_null());
+    counts(&admin(&server).ask(&post(second, "")));
+    drop(server);
+    assert_eq!(&verify(&split.path), split.expected.last().unwrap());
 }
 
 #[test]
@@ -245,7 +258,7 @@ fn whatever_fails_in_a_reload_one_of_the_two_stores_serves() {
         // The thread that reloads is not there yet: what any of them begins is followed.
         let mut strace = strace(failure, &store, &record);
         strace.arg("-f");
-        let attached = Attached::to(&threads(&server, |_| true), strace);
+        let attached = Attached::to(&threads(server.pid(), |_| true), strace);
         let answer = admin(&server).ask(reload);
         drop(attached);
         let what = format!("{failure}: {} {}", answer.status, answer.text());
