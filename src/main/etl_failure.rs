@@ -39,7 +39,7 @@ pub(crate) fn store_failed(error: StoreError) -> Stop {
 
 fn is_taken(error: Option<&StoreError>) -> bool {
     matches!(
-        error,
+        error.map(StoreError::cause),
         Some(StoreError::Exists(_) | StoreError::Foreign { .. })
     )
 }

@@ -89,6 +89,16 @@ pub enum StoreError {
         /// What shows it.
         why: String,
     },
+    /// An error after which a directory stays that nobody expects.
+    #[error("{error}; {} stays behind: {why}", path.display())]
+    LeftBehind {
+        /// The error itself.
+        error: Box<StoreError>,
+        /// The directory.
+        path: PathBuf,
+        /// Why, and what to do with it.
+        why: String,
+    },
     /// The store has no history, but the history was asked for.
     #[error("store {} keeps no history; build it with `trident etl --keep-history`", .0.display())]
     WithoutHistory(PathBuf),
@@ -106,6 +116,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error without what it has left behind.
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::LeftBehind { error, .. } => error,
+            error => error,
+        }
+    }
+
     /// Adds the action and the path to an I/O error.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {

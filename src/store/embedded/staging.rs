@@ -88,8 +88,12 @@ impl Staging {
             // Between the two calls another process may delete the directory as a leftover: then opening
             // fails, or the name is gone once we have the lock.
             let lock = match File::open(&path) {
+                Ok(lock) => lock,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                opened => opened.map_err(StoreError::io("open", &path))?,
+                Err(error) => {
+                    let _ = fs::remove_dir(&path); // it is empty
+                    return Err(StoreError::io("open", &path)(error));
+                }
             };
             // Without locks no directory counts as a leftover either.
             let _ = lock.lock();
@@ -111,6 +115,27 @@ impl Staging {
 
     /// Gives the directory its final name. Its files must have been synced.
     pub(super) fn publish(self) -> Result<(), StoreError> {
+        self.rename().map_err(|error| self.discard(error))
+        // Dropping removes the temporary name: nothing, or the replaced store.
+    }
+
+    /// Removes the directory after `error`, which then names it if that fails too.
+    pub(super) fn discard(self, error: StoreError) -> StoreError {
+        if let StoreError::LeftBehind { .. } = error {
+            mem::forget(self); // it is to stay
+            return error;
+        }
+        match remove(&self.path) {
+            Ok(()) => error,
+            Err(source) => StoreError::LeftBehind {
+                error: error.into(),
+                path: self.path.clone(),
+                why: format!("cannot remove it: {source}; delete it"),
+            },
+        }
+    }
+
+    fn rename(&self) -> Result<(), StoreError> {
         if self.if_exists.replaces() {
             refuse_foreign(&self.target)?; // what has come since the start
             self.give_away();
@@ -132,7 +157,6 @@ impl Staging {
             _ => StoreError::io("write", &self.target)(error),
         })?;
         sync(parent(&self.target))
-        // Dropping removes the temporary name: nothing, or the replaced store.
     }
 
     /// Gives directory and files to the owner of the replaced store, so that a server that could write
@@ -153,19 +177,21 @@ impl Staging {
 
     /// Replaces the store `expected` only. A different store may have taken its name meanwhile, and
     /// deleting that one would lose data. The store that the exchange returns shows which one had the name.
-    fn exchange_only(self, expected: Identity) -> Result<(), StoreError> {
+    fn exchange_only(&self, expected: Identity) -> Result<(), StoreError> {
         let swap =
             || exchange(&self.path, &self.target).map_err(StoreError::io("write", &self.target));
         swap()?;
         if identity(&self.path).ok() == Some(expected) {
             return sync(parent(&self.target));
         }
-        if let Err(error) = swap() {
-            // The temporary name now holds the only name of a store: keep it.
-            mem::forget(self);
-            return Err(error);
-        }
-        Err(self.refused())
+        Err(match swap() {
+            Ok(()) => self.refused(),
+            Err(error) => StoreError::LeftBehind {
+                error: error.into(),
+                path: self.path.clone(),
+                why: "it is the store that had this name; give it the name again".into(),
+            },
+        })
     }
 
     fn refused(&self) -> StoreError {
@@ -178,7 +204,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        remove(&self.path);
+        let _ = remove(&self.path);
     }
 }
 
@@ -209,10 +235,16 @@ fn refuse_foreign(target: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Deletes the store in `dir`, complete or not. A directory that holds anything else stays.
-fn remove(dir: &Path) {
-    if matches!(foreign_entry(dir), Ok(None)) {
-        let _ = fs::remove_dir_all(dir);
+/// Deletes the store in `dir`, complete or not, if it is there. A directory that holds anything else stays.
+fn remove(dir: &Path) -> io::Result<()> {
+    let removed = match foreign_entry(dir) {
+        Ok(None) => fs::remove_dir_all(dir),
+        Ok(Some(entry)) => Err(io::Error::other(format!("it holds {}", entry.display()))),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -249,7 +281,7 @@ fn remove_leftovers(parent: &Path, prefix: &[u8]) {
             && let Ok(lock) = File::open(entry.path())
             && lock.try_lock().is_ok()
         {
-            remove(&entry.path());
+            let _ = remove(&entry.path());
         }
     }
 }
@@ -335,6 +367,29 @@ mod tests {
         one.publish().unwrap();
         drop(two);
         assert_eq!(names().len(), others.len() + 1);
+    }
+
+    #[test]
+    fn a_name_that_was_taken_leaves_nothing_or_says_what() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = parent.path();
+        let target = parent.join("store");
+        let staging = Staging::beside(&target, IfExists::Refuse).unwrap();
+        fs::create_dir_all(target.join("of somebody")).unwrap();
+        let error = staging.publish().unwrap_err();
+        assert!(matches!(error, StoreError::Exists(_)), "{error}");
+        assert_eq!(fs::read_dir(parent).unwrap().count(), 1);
+        let staging = Staging::beside(&target, IfExists::RefuseAtEnd).unwrap();
+        let path = staging.path().to_owned();
+        fs::write(path.join("notes"), "foreign").unwrap();
+        let error = staging.publish().unwrap_err();
+        assert!(matches!(error.cause(), StoreError::Exists(_)), "{error}");
+        let text = error.to_string();
+        let said = format!(
+            "{} stays behind: cannot remove it: it holds notes",
+            path.display()
+        );
+        assert!(path.exists() && text.contains(&said), "{text}");
     }
 
     #[test]

@@ -252,26 +252,43 @@ impl StoreWriter {
     /// # Errors
     /// The store could not be made complete and durable; the name is then untouched. After
     /// [`StoreWriter::resume`]: a store of this name has other contents.
-    pub fn finish(mut self) -> Result<Meta, StoreError> {
-        self.users.flush()?;
-        let meta = self.content.meta();
-        self.users.file.append_meta(&meta)?;
-        self.users.file.finish()?;
-        if let Some(mut history) = self.history {
-            history.flush()?;
-            history.file.finish()?;
+    pub fn finish(self) -> Result<Meta, StoreError> {
+        let Self {
+            staging,
+            users,
+            history,
+            content,
+            may_be_there,
+        } = self;
+        let meta = content.meta();
+        if let Err(error) = complete(staging.path(), users, history, &meta) {
+            return Err(staging.discard(error));
         }
-        let path = self.staging.path();
-        seal::write(path)?;
-        let store = Store::open_for(path, Access::Scan, Depth::Full)?;
-        compare_content(&store, &meta)?;
-        drop(store);
-        match self.staging.publish() {
-            Err(StoreError::Exists(target)) if self.may_be_there && is_built(&target, &meta) => {}
+        match staging.publish() {
+            Err(StoreError::Exists(target)) if may_be_there && is_built(&target, &meta) => {}
             published => published?,
         }
         Ok(meta)
     }
+}
+
+/// Writes the rest of the files and the seal, and reads all of it back.
+fn complete(
+    path: &Path,
+    mut users: Batches<[u8; 8]>,
+    history: Option<Batches<[u8; 9]>>,
+    meta: &Meta,
+) -> Result<(), StoreError> {
+    users.flush()?;
+    users.file.append_meta(meta)?;
+    users.file.finish()?;
+    if let Some(mut history) = history {
+        history.flush()?;
+        history.file.finish()?;
+    }
+    seal::write(path)?;
+    let store = Store::open_for(path, Access::Scan, Depth::Full)?;
+    compare_content(&store, meta)
 }
 
 fn refused(user_id: u64, why: String) -> StoreError {

@@ -1,4 +1,4 @@
-//! System calls that fail: in a batch, in a reload, and in the commands that make one store of another.
+//! System calls that fail: in a batch, in a reload, in a build, and in the commands that make one store of another.
 //!
 //! strace lets the n-th call of a kind fail, for each n until there are no more. Whatever fails, the store is the one
 //! before or the one after, what was told is so, and the next try succeeds.
@@ -10,6 +10,7 @@ use crate::{
 };
 use std::{
     fmt,
+    fs::File,
     os::unix::process::ExitStatusExt,
     process::{Command, Output},
 };
@@ -389,4 +390,79 @@ fn whatever_fails_in_a_command_the_store_is_the_old_or_the_new() {
         });
         assert!(failed > 50, "{failed}");
     }
+}
+
+#[test]
+fn a_build_that_fails_leaves_nothing_or_says_what() {
+    if !required("strace", &["strace"]) {
+        return;
+    }
+    let own = fresh_directory("build-failures");
+    let (pairs, record) = (own.join("2"), own.join("record"));
+    fs::write(own.join("tweets"), lines(255, 240, 20).concat()).unwrap();
+    let stages = [
+        ("tweets", &["map"][..], "0"),
+        ("0", &["reduce", "--sort"], "1"),
+        ("1", &["reduce", "--sort"], "2"),
+    ];
+    for (input, arguments, output) in stages {
+        let mut stage = Command::new(TRIDENT);
+        stage.arg("etl").args(arguments);
+        stage.stdin(File::open(own.join(input)).unwrap());
+        stage.stdout(File::create(own.join(output)).unwrap());
+        assert!(is_done(
+            &without_settings(&mut stage).output().unwrap(),
+            input
+        ));
+    }
+    // Whether the store is made, what is left beside it, and what the command says of that.
+    let build = |mut strace: Command| {
+        let place = fresh_directory("failures");
+        let store = place.join("store");
+        strace.args([
+            "-f",
+            "--seccomp-bpf",
+            TRIDENT,
+            "etl",
+            "build",
+            "--sort",
+            "--output",
+        ]);
+        strace.arg(&store).stdin(File::open(&pairs).unwrap());
+        let output = without_settings(&mut strace).output().unwrap();
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        let is_made = is_done(&output, "build");
+        // If the last sync fails, it is there, perhaps not for good.
+        assert!(!is_made || store.exists(), "{said}");
+        if store.exists() {
+            assert!(verify(&store).users > 0);
+        }
+        let left = fs::read_dir(&*place)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let left: Vec<_> = left.filter(|path| *path != store).collect();
+        (left, said)
+    };
+    let failed = every_failure(|failure| {
+        // The maps of a store that is not there yet cannot be told from the allocator's.
+        if failure.kind == "mmap" {
+            return false;
+        }
+        let (left, said) = build(strace(failure, &own, &record));
+        assert!(left.is_empty(), "{failure}: {left:?}: {said}");
+        has_failed(&record)
+    });
+    assert!(failed > 20, "{failed}");
+    // What cannot be removed either, as in a directory that may no longer be written.
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-q", "-e", "signal=none", "-e", "trace=rename,unlinkat"])
+        .args(["-e", "inject=rename,unlinkat:error=EACCES", "-o"])
+        .arg(&record);
+    let (left, said) = build(strace);
+    let [left] = &left[..] else {
+        panic!("one directory: {left:?}")
+    };
+    let named = format!("{} stays behind: cannot remove it", left.display());
+    assert!(said.contains(&named), "{said}");
 }
