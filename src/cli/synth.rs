@@ -48,23 +48,9 @@ pub enum GenCommand {
         replace: bool,
     },
     /// Requests to /blockchain, one target per line
-    Blockchain {
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "its fields say it")]
-        targets: GenTargets,
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "its fields say it")]
-        to: GenTo,
-    },
+    Blockchain(GenTargets),
     /// Requests to /qrcode, one target per line, half encode, half decode
-    Qrcode {
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "its fields say it")]
-        targets: GenTargets,
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "its fields say it")]
-        to: GenTo,
-    },
+    Qrcode(GenTargets),
 }
 
 /// What of the built-in corpus to write.
@@ -118,6 +104,9 @@ pub struct GenTargets {
     /// They are evenly spread.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub invalid: f64,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields say it")]
+    pub to: GenTo,
 }
 
 /// Where it goes.

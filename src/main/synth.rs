@@ -51,28 +51,30 @@ pub fn run(what: &GenCommand) -> Result<(), Stop> {
             })
         }
         GenCommand::Corpus { what, replace } => corpus(what, *replace),
-        GenCommand::Blockchain { targets, to } => {
-            let GenTargets {
-                count,
-                seed,
-                invalid,
-            } = *targets;
-            write(count, to, |index, out| {
-                blockchain::write_target(seed, index, is_of_share(index, invalid), out)
-            })
-        }
-        GenCommand::Qrcode { targets, to } => {
-            let GenTargets {
-                count,
-                seed,
-                invalid,
-            } = *targets;
+        GenCommand::Blockchain(targets) => requests(targets, blockchain::write_target),
+        GenCommand::Qrcode(targets) => {
             let generator = qrcode::Targets::default();
-            write(count, to, |index, out| {
-                generator.write_target(seed, index, is_of_share(index, invalid), out)
+            requests(targets, |seed, index, invalid, out| {
+                generator.write_target(seed, index, invalid, out)
             })
         }
     }
+}
+
+/// Writes the requests that `write_target` makes of the seed, an index and whether it is to be invalid.
+fn requests(
+    targets: &GenTargets,
+    write_target: impl Fn(u64, u64, bool, &mut Vec<u8>) + Sync,
+) -> Result<(), Stop> {
+    let GenTargets {
+        count,
+        seed,
+        invalid,
+        to,
+    } = targets;
+    write(*count, to, |index, out| {
+        write_target(*seed, index, is_of_share(index, *invalid), out)
+    })
 }
 
 /// The store first: when it cannot be made, nothing is written.
