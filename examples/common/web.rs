@@ -276,11 +276,9 @@ impl<A: App> Call<A> {
     }
 
     /// The call needs the token.
-    pub fn with_token(self) -> Self {
-        Self {
-            needs_token: true,
-            ..self
-        }
+    pub fn with_token(mut self) -> Self {
+        self.needs_token = true;
+        self
     }
 }
 
@@ -372,11 +370,9 @@ impl<'a> Asked<'a> {
 
     /// Refuses a request with parameters in its URL.
     pub fn without_query(&self) -> Tried<()> {
-        if self.query.is_empty() {
-            return Ok(());
-        }
         let message = "parameters in the URL are refused; send them in the body";
-        Err(Answer::invalid(message))
+        let is_without = self.query.is_empty().then_some(());
+        is_without.ok_or_else(|| Answer::invalid(message))
     }
 }
 
@@ -426,17 +422,12 @@ impl<A: App> Web<A> {
         let own = [
             Call::text("/healthz", "ok\n"),
             Call::quick("GET", "/readyz", move |_, _| {
-                if health.is_ready() {
-                    Ok(Answer::ok(TEXT, "ok\n"))
-                } else {
-                    Err(Answer::busy("not ready"))
-                }
+                let ready = health.is_ready().then(|| Answer::ok(TEXT, "ok\n"));
+                ready.ok_or_else(|| Answer::busy("not ready"))
             }),
             Call::quick("GET", "/metrics", move |app: &A, _| {
-                Ok(Answer::ok(
-                    PROMETHEUS,
-                    metrics::text(&told.families(&app.figures())),
-                ))
+                let text = metrics::text(&told.families(&app.figures()));
+                Ok(Answer::ok(PROMETHEUS, text))
             }),
         ];
         let mut by_path = BTreeMap::<_, Vec<_>>::new();
@@ -497,10 +488,8 @@ impl<A: App> Web<A> {
             if call.needs_token {
                 A::admits(request, self.token.as_deref()).map_err(Answer::unauthorized)?;
             }
-            Ok((
-                call,
-                found.params.iter().map(decoded).collect::<Tried<_>>()?,
-            ))
+            let params = found.params.iter().map(decoded).collect::<Tried<_>>()?;
+            Ok((call, params))
         };
         (calls[0].part, call())
     }

@@ -13,6 +13,8 @@ mod memcache;
 mod music;
 #[path = "../it/temp_dir.rs"]
 mod temp_dir;
+#[path = "../it/traced.rs"]
+mod traced;
 
 use std::{
     env,

@@ -147,13 +147,13 @@ impl Kv {
     }
 
     /// What `work` reads. Waits for a database; LMDB is memory.
-    pub fn read<T, W>(&self, mut work: W) -> Result<T>
+    pub fn read<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnMut(&mut dyn Tables) -> Result<T> + Send + 'static,
     {
         match &self.files {
-            Some(files) => files.read(&mut work),
+            Some(files) => files.read(work),
             None => self.wait(false, work),
         }
     }

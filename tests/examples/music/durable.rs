@@ -1,7 +1,12 @@
 //! Answered writes are stored: kill -9 in the middle of writes, a full store, a restart.
 
 use super::{Music, ask, command, id};
-use crate::{Running, harness::Client, temp_dir::TempDir};
+use crate::{
+    Running,
+    harness::Client,
+    temp_dir::TempDir,
+    traced::{Attached, has_failed, may_attach, threads},
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -101,6 +106,72 @@ fn a_kill_during_writes_loses_nothing_that_was_acknowledged() {
     let music = Music::start();
     let store = music.directory.join("store");
     kill_during_writes(music, store);
+}
+
+/// LMDB gives up files whose metadata it could not write, for readers too.
+#[test]
+fn a_disk_that_fails_and_works_again_needs_no_restart() {
+    if !may_attach() {
+        return;
+    }
+    let mut music = Music::start();
+    let mut songs = vec![music.song("first")];
+    let record = music.directory.join("record");
+    let song = json!({"Artist": "a", "SongTitle": "b"}).to_string();
+    // Only this write fails; all from this one on do, and files cannot be opened either.
+    for later in [false, true] {
+        let mut closed = 0;
+        for nth in 1.. {
+            let plus = if later { "+" } else { "" };
+            let mut strace = Command::new("strace");
+            strace
+                .args([
+                    "-q",
+                    "-e",
+                    "signal=none",
+                    "-e",
+                    "trace=pwrite64,openat",
+                    "-e",
+                ])
+                .arg(format!("inject=pwrite64:error=EIO:when={nth}{plus}"))
+                .arg("-o")
+                .arg(&record);
+            if later {
+                strace.args(["-e", "inject=openat:error=EMFILE"]);
+            }
+            let attached = Attached::to(&threads(music.running.child.id(), |_| true), strace);
+            let (status, answer) = music.call("POST", "/api/v1/music/", &song);
+            let path = format!("/api/v1/music/{}", songs[0]);
+            let read = music.call("GET", &path, "").0;
+            drop(attached);
+            let what = format!("write {nth}{plus}: {status}, {answer}, then {read}");
+            match status {
+                200 => songs.push(answer["music_id"].as_str().unwrap().into()),
+                _ => assert_eq!(status, 500, "{what}"),
+            }
+            assert!(
+                read == 200 || read == 500 && later && status == 500,
+                "{what}"
+            );
+            closed += usize::from(read == 500);
+            // Reading first: nobody has to write for that.
+            assert_eq!(music.call("GET", &path, "").0, 200, "{what}");
+            songs.push(music.song("next"));
+            if !has_failed(&record) {
+                assert_eq!(status, 200, "{what}");
+                break;
+            }
+        }
+        assert_eq!(closed, usize::from(later), "the metadata are written once");
+    }
+    let store = music.directory.join("store");
+    assert!(music.running.stop());
+    music.running = Running::start(&mut command(store));
+    music.client = Client::connect(music.running.address);
+    for song in songs {
+        let (status, answer) = music.call("GET", &format!("/api/v1/music/{song}"), "");
+        assert_eq!(status, 200, "{song}: {answer}");
+    }
 }
 
 #[test]
