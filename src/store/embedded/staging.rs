@@ -87,23 +87,26 @@ impl Staging {
             }
             // Between the two calls another process may delete the directory as a leftover: then opening
             // fails, or the name is gone once we have the lock.
-            let lock = match File::open(&path) {
-                Ok(lock) => lock,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            // Without locks no directory counts as a leftover either.
+            let held = File::open(&path).and_then(|lock| {
+                let _ = lock.lock();
+                Ok(path.try_exists()?.then_some(lock))
+            });
+            match held {
+                Ok(Some(lock)) => {
+                    return Ok(Self {
+                        path,
+                        lock,
+                        target,
+                        if_exists,
+                    });
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     let _ = fs::remove_dir(&path); // it is empty
                     return Err(StoreError::io("open", &path)(error));
                 }
-            };
-            // Without locks no directory counts as a leftover either.
-            let _ = lock.lock();
-            if path.exists() {
-                return Ok(Self {
-                    path,
-                    lock,
-                    target,
-                    if_exists,
-                });
             }
         }
     }
