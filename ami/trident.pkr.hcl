@@ -81,7 +81,7 @@ source "qemu" "local" {
   cpus                 = 2
   ssh_username         = "admin"
   ssh_private_key_file = var.ssh_private_key_file
-  ssh_timeout          = "10m"
+  ssh_timeout          = "30m" # emulated, and perhaps beside other work
   shutdown_command     = "sudo systemctl poweroff"
 }
 

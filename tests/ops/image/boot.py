@@ -25,11 +25,11 @@ sys.path.insert(0, str(HERE.parents[2] / "scripts"))
 from lib.drop_ins import NO_FILTER  # noqa: E402  (the path above comes first)
 
 # An emulated machine on a busy one is slow.
-BOOT_SECONDS = 900
+BOOT_SECONDS = 1800
 # Attempts at a boot in which the emulator may fail (machine.py).
 BOOTS = 2
-OFF_SECONDS = 300
-INSIDE_SECONDS = 2400
+OFF_SECONDS = 600
+INSIDE_SECONDS = 3600
 # What is asked inside, every kernel setting counted.
 CHECKS = 64
 
