@@ -67,7 +67,7 @@ source "amazon-ebs" "debian" {
 # The same provisioning on a machine of one's own, for the proof without an account.
 source "qemu" "local" {
   vm_name              = "trident.qcow2"
-  output_directory     = "target/bake/qemu"
+  output_directory     = var.qemu_output
   iso_url              = var.qemu_image
   iso_checksum         = var.qemu_image_checksum
   disk_image           = true

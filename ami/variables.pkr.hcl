@@ -108,6 +108,12 @@ variable "qemu_image" {
   default     = ""
 }
 
+variable "qemu_output" {
+  type        = string
+  description = "Directory that the local proof makes its disk in; it must not exist"
+  default     = "target/bake/qemu"
+}
+
 variable "qemu_image_checksum" {
   type        = string
   description = "Its checksum, as file:… or sha256:…; none = not checked"
