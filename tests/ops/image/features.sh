@@ -88,7 +88,8 @@ wanted=$(twitter "$newcomer")
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=database -keyout /var/tmp/db.key \
     -out /etc/trident/database.pem -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE 2>/tmp/openssl.log ||
     say "FAULT no certificate: $(tail -n 2 /tmp/openssl.log | tr '\n' ' ')"
-mariadb-install-db --user=root --auth-root-authentication-method=normal --datadir=/var/tmp/db >/dev/null 2>&1 || say 'FAULT no database made'
+# scripts/test-image has made its directory.
+mv /srv/database /var/tmp/db || say 'FAULT no database was made'
 mariadbd --no-defaults --user=root --datadir=/var/tmp/db --socket=/var/tmp/db/socket --bind-address=127.0.0.1 --port=3306 \
     --require-secure-transport --ssl-cert=/etc/trident/database.pem --ssl-key=/var/tmp/db.key >/var/tmp/db.log 2>&1 &
 database=$!
