@@ -78,7 +78,7 @@ source "qemu" "local" {
   boot_wait            = "1s"
   qemuargs             = var.qemu_args
   memory               = 1024
-  cpus                 = 1 # emulating two takes a third longer
+  cpus                 = 1 # a second one costs an emulator more than it helps
   ssh_username         = "admin"
   ssh_private_key_file = var.ssh_private_key_file
   ssh_timeout          = "30m" # emulated, and perhaps beside other work

@@ -9,7 +9,7 @@
 # shellcheck source=scripts/lib/skip.sh
 source scripts/lib/skip.sh
 
-# How long what an aborted run leaves has to put its things away, before it is killed.
+# How long what an aborted run leaves has to put its things away before it is killed, and then to be gone.
 : "${END_SECONDS:=15}"
 
 ran='' left_out='' now=start pid='' status=0
@@ -25,6 +25,10 @@ end_all() {
         kill -s "$signal" "${left[@]}" 2>/dev/null || true
         sleep 1
         ((SECONDS < deadline)) || signal=KILL
+        if ((SECONDS > deadline + END_SECONDS)); then
+            printf 'still running, and no signal ends them: %s\n' "${left[*]}"
+            return
+        fi
     done
 }
 show() { # what has ended beside the step that has just ended

@@ -65,7 +65,8 @@ check 'store swap: a user of the new store' yes "$(is_there "$(twitter "$newcome
 check 'all of it by the same process' "$pid" "$(systemctl show -P MainPID trident)"
 check 'requests that panicked' 0 "$(metric trident_handler_panics_total)"
 
-# A store that scripts/publish-store put into S3: the unit fetches, verifies, swaps and asks, hardened as it is.
+# A store that scripts/publish-store put into S3: the unit fetches, verifies, swaps and asks, hardened as it is. Only its
+# bounds are longer: on a busy processor an emulated machine takes more than a minute to start aws.
 stores=/var/lib/trident-stores old=$(printf '0%.0s' $(seq 64))
 mkdir -p "$stores" /run/trident
 make_store 1 "$stores/$old"
@@ -73,10 +74,12 @@ ln -s "$old" "$stores/current"
 settings "TRIDENT_TWITTER_STORE=$stores/current"
 pid=$(systemctl show -P MainPID trident)
 printf '%s\n' FLEET=image REGION=us-east-1 INSTANCE=i-image STORE_URL=s3://trident-image/twitter "AWS_ENDPOINT_URL=$endpoint" \
-    AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x >/run/trident/instance.env
+    AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x STALL_SECONDS_MAX=900 RELOAD_SECONDS_MAX=900 >/run/trident/instance.env
 systemctl start trident-store.service
 check 'published store: the unit' success "$(systemctl show -P Result trident-store.service)"
 check 'published store: is served' "$stores/$content $content" "$(store_line | cut -d ' ' -f 1) $(readlink "$stores/current")"
+[[ $(systemctl show -P Result trident-store.service) == success ]] ||
+    journalctl -u trident-store -o cat --no-pager | tail -n 5 | while IFS= read -r line; do say "note $line"; done
 check 'published store: its queries were asked' yes \
     "$(journalctl -u trident-store -o cat | grep -q 'store: 100 answers are right' && echo yes)"
 check 'published store: by the same process' "$pid" "$(systemctl show -P MainPID trident)"
@@ -107,7 +110,8 @@ install -D -m 0644 /usr/lib/trident/database.conf "$drop_in/database.conf"
 systemctl daemon-reload
 settings "TRIDENT_TWITTER_STORE=$url"
 check 'database: the filter is on' 2 "$(status_of Seccomp)"
-check 'database: answers as the store it was loaded from' "$wanted" "$(twitter "$newcomer")"
+# The first lookups of a slow machine may pass their deadline: 503.
+eventually 'database: answers as the store it was loaded from' "$wanted" twitter "$newcomer"
 connected() { [[ -n $(ss -tnH state established 'dport = :3306') ]] && echo yes; }
 eventually 'database: connections over TCP' yes connected
 control reload >/dev/null
