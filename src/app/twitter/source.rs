@@ -77,6 +77,9 @@ impl Twitter {
 
     /// Tries to open a store that could not be opened again. A failure was told by the first try.
     pub(in crate::app) fn retry(&self) {
+        if !self.is_closed() {
+            return; // nor does a batch wait for a reload
+        }
         let _one_at_a_time = self.reloading.lock();
         if self.is_closed() {
             let outcome = self.swap();
